@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * sonoseg: find one structure in an ultrasound frame, outline it, and hand the outline on.
+ *
+ *     frame -> detect (D-FINE) -> best box -> segment (MobileSAM) -> mask -> weight maps -> packet
+ *
+ * This header is the stable API. It holds no CUDA type and can be included from C11 and C++11.
+ *
+ * Ownership: every pointer that a function hands out says in its comment who owns it. Strings passed in are
+ * copied. On failure a function leaves its outputs untouched. The library never prints, exits or aborts.
+ *
+ * Thread-safety: functions without a handle are thread-safe. A pipeline allows one thread in
+ * sono_pipeline_submit() and one other in sono_pipeline_receive() / sono_packet_release() at the same time;
+ * anything beyond that, and open and close, need the caller's own exclusion. Two pipelines never share state.
+ */
+#ifndef SONOSEG_SONOSEG_H
+#define SONOSEG_SONOSEG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define SONO_API
+#else
+#define SONO_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SONO_VERSION_MAJOR 0
+#define SONO_VERSION_MINOR 1
+#define SONO_VERSION_PATCH 0
+
+/* ---- status -------------------------------------------------------------------------------------------- */
+
+/* One line a status: NAME, text. "No structure found" is a result (SONO_STATE_LOST), not a status. */
+#define SONO_STATUS_MAP(X)                                                                                   \
+    X(OK, "ok")                                                                                              \
+    X(AGAIN, "no free slot, or no result yet: try again")                                                    \
+    X(END, "nothing left to receive")                                                                        \
+    X(INVALID_ARGUMENT, "invalid argument")                                                                  \
+    X(OUT_OF_MEMORY, "out of memory")                                                                        \
+    X(IO, "input or output failed")                                                                          \
+    X(FORMAT, "malformed file")                                                                              \
+    X(UNSUPPORTED, "well-formed, but not supported")                                                         \
+    X(MODEL_MISMATCH, "tensors do not fit the network")                                                      \
+    X(LIMIT, "larger than the limit given at open")                                                          \
+    X(NO_DEVICE, "no usable device")                                                                         \
+    X(DEVICE, "device error")                                                                                \
+    X(STATE, "call not allowed in this state")
+
+typedef enum sono_status {
+#define SONO_STATUS_ENUM(name, text) SONO_STATUS_##name,
+    SONO_STATUS_MAP(SONO_STATUS_ENUM)
+#undef SONO_STATUS_ENUM
+        SONO_STATUS_COUNT
+} sono_status;
+
+/* Name ("SONO_STATUS_IO") and text ("input or output failed") of a status; static storage, never NULL. */
+SONO_API const char *sono_status_name(sono_status status);
+SONO_API const char *sono_status_text(sono_status status);
+
+/* What went wrong, in full. A caller passes the address of one (NULL = not interested); it is written only on
+ * failure. `text` is one line without a newline and already names the file and the offset where one applies. */
+typedef struct sono_error {
+    sono_status status;
+    int32_t native_code;  /* errno or a device's error code; 0 = none */
+    int64_t offset_bytes; /* position in the file named in text; -1 = none */
+    char where[64];       /* function or stage that found it */
+    char text[512];
+} sono_error;
+
+/* "0.1.0"; static storage. */
+SONO_API const char *sono_version(void);
+
+/* ---- frame --------------------------------------------------------------------------------------------- */
+
+typedef enum sono_pixel_format {
+    SONO_PIXEL_GRAY8 = 1,  /* 1 byte a pixel */
+    SONO_PIXEL_GRAY16 = 2, /* 2 bytes a pixel, host byte order; see gray16_white in the configuration */
+    SONO_PIXEL_RGB8 = 3,   /* 3 bytes a pixel */
+    SONO_PIXEL_RGBA8 = 4   /* 4 bytes a pixel, alpha ignored */
+} sono_pixel_format;
+
+/* One image as it came from the source. The pixels stay the caller's; submit copies them. */
+typedef struct sono_frame {
+    const void *pixels;       /* first pixel of the top row; not NULL */
+    int32_t width_px;         /* [1, max_width_px] */
+    int32_t height_px;        /* [1, max_height_px] */
+    size_t pitch_bytes;       /* from one row to the next; 0 = rows are contiguous */
+    sono_pixel_format format;
+    uint64_t frame_id;        /* handed through to the packet */
+    double timestamp_s;       /* seconds since 1970 UTC, 0 = unknown; handed through */
+    double spacing_mm[2];     /* pixel spacing x, y; 0 = unknown; handed through */
+    float image_to_reference[12]; /* pose: 3x4, row-major, mm; all 0 = unknown; handed through */
+} sono_frame;
+
+/* ---- packet -------------------------------------------------------------------------------------------- */
+
+typedef enum sono_state {
+    SONO_STATE_VISIBLE = 0,      /* the structure was found in this frame */
+    SONO_STATE_RELOCALIZING = 1, /* reserved for the temporal model of a later release */
+    SONO_STATE_LOST = 2          /* no score reached the threshold; masks are empty */
+} sono_state;
+
+typedef enum sono_backend { SONO_BACKEND_CPU = 0, SONO_BACKEND_CUDA = 1 } sono_backend;
+typedef enum sono_precision { SONO_PRECISION_FP32 = 0, SONO_PRECISION_FP16 = 1 } sono_precision;
+
+/* Rooms of the flow whose time is reported apart. */
+#define SONO_STAGE_MAP(X)                                                                                    \
+    X(PREPROCESS, "preprocess") /* frame -> both networks' inputs */                                         \
+    X(DETECT, "detect")         /* D-FINE -> queries' boxes and logits */                                    \
+    X(SELECT, "select")         /* best boxes, gate */                                                       \
+    X(ENCODE, "encode")         /* TinyViT image encoder */                                                  \
+    X(DECODE, "decode")         /* prompt encoder and mask decoder */                                        \
+    X(MASK, "mask")             /* logits -> mask at source resolution */                                    \
+    X(WEIGHTS, "weights")       /* mask -> edge, inside, outside maps */
+
+typedef enum sono_stage {
+#define SONO_STAGE_ENUM(name, text) SONO_STAGE_##name,
+    SONO_STAGE_MAP(SONO_STAGE_ENUM)
+#undef SONO_STAGE_ENUM
+        SONO_STAGE_COUNT
+} sono_stage;
+
+SONO_API const char *sono_stage_name(sono_stage stage);
+SONO_API const char *sono_state_name(sono_state state);         /* "VISIBLE", "RELOCALIZING", "LOST" */
+SONO_API const char *sono_backend_name(sono_backend backend);   /* "cpu", "cuda" */
+SONO_API const char *sono_precision_name(sono_precision precision); /* "fp32", "fp16" */
+
+/* What crossed between host and device for one frame. All zero on the CPU backend. */
+typedef struct sono_ledger_totals {
+    int32_t n_allocations;
+    int32_t n_h2d;
+    int32_t n_launches;
+    int32_t n_d2h;
+    int32_t n_waits;
+    int64_t bytes_h2d;
+    int64_t bytes_d2h;
+} sono_ledger_totals;
+
+/* One found structure. Maps are height_px rows of width_px elements, contiguous, aligned with the source. */
+typedef struct sono_object {
+    float bbox_xyxy_px[4]; /* x1 y1 x2 y2 in source pixels, x in [0, W-1], y in [0, H-1] */
+    float score;           /* [0, 1] */
+    int32_t class_id;      /* [0, classes) */
+    float iou_predicted;   /* the segmenter's own estimate of the mask's IoU, about [0, 1] */
+    int64_t mask_area_px;  /* pixels set in mask */
+    const uint8_t *mask;   /* 0 / 255 */
+    const float *edge;     /* 0 / 1, NULL unless weight maps were asked for at open */
+    const float *inside;   /* likewise */
+    const float *outside;  /* likewise */
+} sono_object;
+
+/* The result of one frame. Borrowed from the pipeline: everything it points to is valid until
+ * sono_packet_release(). When LOST, n_objects is 1, objects[0] holds the best score there was, its box is all
+ * zero, its mask is all zero and mask_area_px is 0: never an earlier frame's. */
+typedef struct sono_packet {
+    uint64_t frame_id;
+    double timestamp_s;
+    double spacing_mm[2];
+    float image_to_reference[12];
+    sono_state state;
+    int32_t width_px;
+    int32_t height_px;
+    int32_t n_objects;          /* [1, max_objects], best first */
+    const sono_object *objects;
+    sono_backend backend;
+    sono_precision precision;
+    double latency_ms;          /* submit to result */
+    double stage_ms[SONO_STAGE_COUNT];
+    sono_ledger_totals ledger;
+} sono_packet;
+
+/* ---- pipeline ------------------------------------------------------------------------------------------ */
+
+/* One KPI event, called from a pipeline thread: must not block and must not call back into the pipeline.
+ * `line` is "ts=<epoch seconds> event=<name> key=value ...", valid during the call. */
+typedef void (*sono_event_fn)(void *user, const char *line);
+
+typedef struct sono_pipeline_config {
+    size_t struct_size;         /* set by sono_pipeline_config_init(); lets later releases add fields */
+    const char *detector_path;  /* D-FINE checkpoint: .pth, .pt or .safetensors */
+    const char *segmenter_path; /* MobileSAM vit_t checkpoint */
+    const char *device;         /* "auto" (default), "cpu", "cuda" or "cuda:N" */
+    sono_precision precision;   /* default: FP32 on the CPU, where FP16 is UNSUPPORTED */
+    int32_t n_threads;          /* CPU threads; 0 (default) = every core this process may use */
+    float threshold;            /* score below it is LOST; [0, 1], default 0.30 */
+    int32_t max_objects;        /* boxes segmented in a frame; [1, 16], default 1 */
+    int32_t max_width_px;       /* largest frame; default 1920 */
+    int32_t max_height_px;      /* default 1200 */
+    int32_t n_slots;            /* frames in flight; [1, 16], default 2 */
+    int32_t edge_width_px;      /* odd, default 3: structuring element of edge and inside */
+    int32_t outside_width_px;   /* odd, default 5: structuring element of outside */
+    int32_t want_weight_maps;   /* 0 (default) = edge, inside and outside stay NULL */
+    int32_t gray16_white;       /* the 16-bit value that means white; default 65535 */
+    sono_event_fn on_event;     /* optional: if NULL, no events */
+    void *on_event_user;
+} sono_pipeline_config;
+
+/* Fills in the defaults named above. */
+SONO_API void sono_pipeline_config_init(sono_pipeline_config *config);
+
+typedef struct sono_pipeline sono_pipeline;
+
+/* Reads both checkpoints, records the networks, plans and allocates everything and runs one warm-up frame.
+ * config: copied. out: the new handle, to be closed by the caller. error: optional.
+ * Errors: INVALID_ARGUMENT (a field outside its range), IO, FORMAT, UNSUPPORTED, MODEL_MISMATCH (checkpoints),
+ * NO_DEVICE (device "cuda" without a usable one), OUT_OF_MEMORY. */
+SONO_API sono_status sono_pipeline_open(const sono_pipeline_config *config, sono_pipeline **out,
+                                        sono_error *error);
+
+/* Takes a frame: copies its pixels into a free slot and starts it; returns at once.
+ * Errors: AGAIN (every slot is in flight or borrowed: receive or release first), INVALID_ARGUMENT,
+ * LIMIT (frame larger than max_width_px x max_height_px), DEVICE (latched: close and open again). */
+SONO_API sono_status sono_pipeline_submit(sono_pipeline *pipeline, const sono_frame *frame, sono_error *error);
+
+/* Waits for the oldest frame in flight and lends its packet, in submission order.
+ * out: borrowed until sono_packet_release(). Errors: END (no frame is in flight), DEVICE. */
+SONO_API sono_status sono_pipeline_receive(sono_pipeline *pipeline, const sono_packet **out, sono_error *error);
+
+/* Gives a packet back, so that its slot can take a new frame. Errors: INVALID_ARGUMENT (not lent). */
+SONO_API sono_status sono_packet_release(sono_pipeline *pipeline, const sono_packet *packet);
+
+/* Static facts of an open pipeline. */
+typedef struct sono_pipeline_info {
+    sono_backend backend;
+    sono_precision precision;
+    int32_t n_threads;
+    int64_t params_bytes;   /* both networks, as the backend stores them */
+    int64_t planned_bytes;  /* the one block of all activations */
+    int64_t slot_bytes;     /* all slots */
+    double stage_flops[SONO_STAGE_COUNT]; /* multiply and add counted apart, one frame */
+    char detector[64];      /* e.g. "dfine-s, 1 class" */
+    char segmenter[64];     /* e.g. "mobilesam-vit_t" */
+} sono_pipeline_info;
+
+SONO_API sono_status sono_pipeline_query(const sono_pipeline *pipeline, sono_pipeline_info *out);
+
+/* Waits for frames in flight, drops their results, frees everything, including lent packets. NULL is allowed. */
+SONO_API void sono_pipeline_close(sono_pipeline *pipeline);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
