@@ -56,12 +56,16 @@ typedef struct sono_source_options {
     size_t struct_size;
     int32_t keep_colour;    /* 0 (default): colour images become 8-bit luma (Rec. 601); 1: RGB8 stays RGB8 */
     int64_t max_pixels;     /* larger images are refused before they are decoded; default 1920 x 1200 x 4 */
+    int32_t n_held;         /* the newest n frames keep their pixels (one in flight each); [1, 16], default 1 */
 } sono_source_options;
 
 SONO_API void sono_source_options_init(sono_source_options *options);
 
-/* Image files: PNG, JPEG, TIFF, PGM/PPM, recognised by content. A folder stands for its image files in natural
- * order ("2.png" before "10.png"). Errors: IO when a path does not exist. */
+/* Image files: PNG, JPEG, TIFF (first image), binary PGM/PPM, recognised by content. A folder stands for the image
+ * files in it (by suffix, hidden ones left out, folders below left out) in natural order ("2.png" before "10.png").
+ * frame_id counts the entries from 0. A path that does not exist, or a folder without images, is an entry that
+ * fails in sono_source_next(), so that the others can still be read.
+ * Errors: INVALID_ARGUMENT (no path, an option outside its range), OUT_OF_MEMORY. */
 SONO_API sono_status sono_source_open_images(const char *const *paths, int32_t n_paths,
                                              const sono_source_options *options, sono_source **out,
                                              sono_error *error);
@@ -69,9 +73,10 @@ SONO_API sono_status sono_source_open_images(const char *const *paths, int32_t n
 /* Number of frames known beforehand, -1 = unknown. */
 SONO_API int64_t sono_source_count(const sono_source *source);
 
-/* Reads the next frame. frame->pixels is borrowed until the next call; *name (the file's path) likewise; both are set
- * to NULL at END. A file that cannot be read is an error for this frame only, *name says which: call again for the
- * next one. Errors: END, IO, FORMAT, UNSUPPORTED, LIMIT. */
+/* Reads the next frame. frame->pixels is borrowed until n_held further frames were read; *name (the file's path)
+ * until close; both are set to NULL at END. A file that cannot be read is an error for this frame only, *name says
+ * which and frame->frame_id has its number: call again for the next one.
+ * Errors: END, IO, FORMAT (also for files cut short), UNSUPPORTED, LIMIT (larger than max_pixels), OUT_OF_MEMORY. */
 SONO_API sono_status sono_source_next(sono_source *source, sono_frame *frame, const char **name,
                                       sono_error *error);
 
@@ -86,16 +91,21 @@ typedef struct sono_sink_options {
     int32_t write_masks;    /* 1 (default): DIR/masks/<stem>.png */
     int32_t write_overlays; /* 1 (default): DIR/overlays/<stem>.png */
     int32_t write_weights;  /* 0 (default); 1: DIR/weights/<stem>_{edge,inside,outside}.png, 0 / 255 */
+    int32_t gray16_white;   /* the 16-bit value that the overlay shows as white; default 65535 */
 } sono_sink_options;
 
 SONO_API void sono_sink_options_init(sono_sink_options *options);
 
-/* A folder (made when missing) that takes results.jsonl, masks and overlays. Errors: IO. */
+/* A folder (made when missing, with its parents) that takes results.jsonl, masks and overlays; an existing
+ * results.jsonl is overwritten, pictures of the same name too. Errors: INVALID_ARGUMENT, IO, OUT_OF_MEMORY. */
 SONO_API sono_status sono_sink_open_folder(const char *path, const sono_sink_options *options, sono_sink **out,
                                            sono_error *error);
 
-/* Writes one result. frame: the pixels the packet was made from, for the overlay. source: where it came from; its
- * stem names the pictures ("a/b.png" -> "b"; a second "b" becomes "b_2"). Errors: IO (disk full, ...). */
+/* Writes one result: its pictures, then its line, flushed. On failure nothing of this result stays behind.
+ * frame: the pixels the packet was made from, for the overlay; may be NULL when no overlays are written.
+ * source: where it came from; its stem names the pictures ("a/b.png" -> "b"; a second "b" becomes "b_2").
+ * With several objects masks/<stem>.png is their union and masks/<stem>_obj<k>.png (k from 0) each one's own.
+ * Errors: IO (disk full, ...), INVALID_ARGUMENT (frame and packet differ in size), OUT_OF_MEMORY. */
 SONO_API sono_status sono_sink_write(sono_sink *sink, const sono_packet *packet, const sono_frame *frame,
                                      const char *source, sono_error *error);
 

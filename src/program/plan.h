@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The planner: lifetimes -> offsets in one block. A tensor lives from the first op that writes into it (or into a view
+ * of it) to the last op that reads it; two tensors share bytes only when their lives do not overlap.
+ */
+#ifndef SONO_PROGRAM_PLAN_H
+#define SONO_PROGRAM_PLAN_H
+
+#include "program/program.h"
+
+typedef enum sono_plan_mode {
+    SONO_PLAN_REUSE, /* the product: dead bytes are reused */
+    SONO_PLAN_KEEP   /* for tests: every tensor keeps its own bytes, so any of them can be read after a run */
+} sono_plan_mode;
+
+typedef struct sono_plan {
+    size_t total_bytes;   /* size of the block */
+    size_t *offset_bytes; /* by tensor id, roots that are not PARAM; SIZE_MAX elsewhere */
+    size_t *n_bytes;      /* by tensor id, rounded up to the alignment */
+    int32_t *first_op;    /* by tensor id: INPUT 0; never written = -1 */
+    int32_t *last_op;     /* OUTPUT: the last op of the program */
+    size_t n_tensors;
+    size_t peak_live_bytes; /* lower bound of total_bytes: the most that lives at once */
+} sono_plan;
+
+/* align_bytes: power of two, of every tensor. Errors: OUT_OF_MEMORY. */
+sono_status sono_plan_make(const sono_program *program, sono_plan_mode mode, size_t align_bytes, sono_plan *out,
+                           sono_error *error);
+void sono_plan_free(sono_plan *plan); /* leaves it zeroed; a zeroed plan is allowed */
+
+/* Bytes the root's storage takes, for dtype as recorded. */
+size_t sono_tensor_storage_bytes(const sono_tensor *root);
+
+#endif

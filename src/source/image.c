@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "source/image.h"
+
+#include "base/alloc.h"
+
+#include <string.h>
+
+static int bytes_per_pixel(sono_pixel_format format)
+{
+    switch (format) {
+    case SONO_PIXEL_GRAY16:
+        return 2;
+    case SONO_PIXEL_RGB8:
+        return 3;
+    case SONO_PIXEL_RGBA8:
+        return 4;
+    case SONO_PIXEL_GRAY8:
+    default:
+        return 1;
+    }
+}
+
+sono_status sono_image_shape(const sono_image_job *job, int64_t width_px, int64_t height_px,
+                             sono_pixel_format format)
+{
+    if (width_px < 1 || height_px < 1)
+        return SONO_FAIL(job->error, FORMAT, "%s: the image is %lld x %lld pixels: empty", job->name,
+                         (long long)width_px, (long long)height_px);
+    if (width_px > INT32_MAX || height_px > INT32_MAX || width_px > job->options->max_pixels / height_px)
+        return SONO_FAIL(job->error, LIMIT, "%s: the image is %lld x %lld pixels, the limit is %lld pixels",
+                         job->name, (long long)width_px, (long long)height_px,
+                         (long long)job->options->max_pixels);
+    sono_image *image = job->image;
+    const size_t pitch_bytes = (size_t)width_px * (size_t)bytes_per_pixel(format);
+    if ((size_t)height_px > SIZE_MAX / pitch_bytes)
+        return SONO_FAIL(job->error, OUT_OF_MEMORY, "%s: out of memory", job->name);
+    const size_t n_bytes = pitch_bytes * (size_t)height_px;
+    if (n_bytes > image->capacity_bytes) {
+        uint8_t *pixels = sono_alloc(n_bytes);
+        if (!pixels)
+            return SONO_FAIL(job->error, OUT_OF_MEMORY, "%s: out of memory for %lld x %lld pixels", job->name,
+                             (long long)width_px, (long long)height_px);
+        sono_free(image->pixels);
+        image->pixels = pixels;
+        image->capacity_bytes = n_bytes;
+    }
+    image->width_px = (int32_t)width_px;
+    image->height_px = (int32_t)height_px;
+    image->pitch_bytes = pitch_bytes;
+    image->format = format;
+    return SONO_STATUS_OK;
+}
+
+void sono_image_apply_colour(const sono_image_job *job)
+{
+    sono_image *image = job->image;
+    if (image->format != SONO_PIXEL_RGB8 || job->options->keep_colour)
+        return;
+    const size_t count = (size_t)image->width_px * (size_t)image->height_px;
+    const uint8_t *rgb = image->pixels;
+    for (size_t i = 0; i < count; i++, rgb += 3)
+        image->pixels[i] = (uint8_t)((19595u * rgb[0] + 38470u * rgb[1] + 7471u * rgb[2] + 0x8000u) >> 16);
+    image->format = SONO_PIXEL_GRAY8;
+    image->pitch_bytes = (size_t)image->width_px;
+}
+
+static int starts_with(const sono_image_job *job, const char *magic, size_t n)
+{
+    return job->n_bytes >= n && !memcmp(job->bytes, magic, n);
+}
+
+static sono_status decode(const sono_image_job *job)
+{
+    if (!job->n_bytes)
+        return SONO_FAIL(job->error, FORMAT, "%s: the file is empty", job->name);
+    if (starts_with(job, "\x89PNG\r\n\x1a\n", 8))
+        return sono_image_decode_png(job);
+    if (starts_with(job, "\xff\xd8\xff", 3))
+        return sono_image_decode_jpeg(job);
+    if (starts_with(job, "II*\0", 4) || starts_with(job, "MM\0*", 4) || starts_with(job, "II+\0", 4) ||
+        starts_with(job, "MM\0+", 4))
+        return sono_image_decode_tiff(job);
+    if (job->n_bytes >= 2 && job->bytes[0] == 'P' && job->bytes[1] >= '1' && job->bytes[1] <= '7')
+        return sono_image_decode_pnm(job);
+    return SONO_FAIL(job->error, FORMAT, "%s: not an image: neither PNG, JPEG, TIFF nor PGM/PPM", job->name);
+}
+
+sono_status sono_image_decode(const void *bytes, size_t n_bytes, const char *name,
+                              const sono_source_options *options, sono_image *image, sono_error *error)
+{
+    const sono_image_job job = {bytes, n_bytes, name, options, image, error};
+    const sono_status status = decode(&job);
+    if (status == SONO_STATUS_OK) {
+        sono_image_apply_colour(&job);
+        return SONO_STATUS_OK;
+    }
+    image->width_px = image->height_px = 0;
+    image->pitch_bytes = 0;
+    return status;
+}
+
+void sono_image_reset(sono_image *image)
+{
+    sono_free(image->pixels);
+    *image = (sono_image){0};
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * An image file in memory -> pixels. The format is recognised from the first bytes:
+ *
+ *     PNG      every kind; 16-bit grey stays GRAY16, 16-bit colour is scaled to 8 bits
+ *     JPEG     baseline, progressive; luma as libjpeg-turbo decodes it (JCS_GRAYSCALE)
+ *     TIFF     first image; 8/16-bit grey and RGB, 8-bit palette and YCbCr; strips or tiles
+ *     PGM/PPM  binary (P5, P6), maxval 1..65535, scaled so that maxval is white
+ *
+ * Alpha is ignored. Colour becomes luma unless keep_colour asks for RGB8. Thread-safe on different images.
+ */
+#ifndef SONO_SOURCE_IMAGE_H
+#define SONO_SOURCE_IMAGE_H
+
+#include "base/status.h"
+#include "sonoseg/io.h"
+
+/* A decoded image; the buffer is kept from one decode to the next. Zero-initialised = empty. */
+typedef struct sono_image {
+    uint8_t *pixels;       /* height_px rows of pitch_bytes; GRAY16 in host byte order */
+    size_t capacity_bytes; /* of pixels */
+    int32_t width_px;
+    int32_t height_px;
+    size_t pitch_bytes;
+    sono_pixel_format format; /* GRAY8, GRAY16 or RGB8 */
+} sono_image;
+
+/* Decodes bytes[n_bytes]. `name` stands for the path in errors. On failure the image is empty (0 x 0).
+ * Errors: FORMAT (none of the formats, damaged, cut short, zero size), UNSUPPORTED, LIMIT (above max_pixels; nothing
+ * was decoded), OUT_OF_MEMORY. The text names the file. */
+sono_status sono_image_decode(const void *bytes, size_t n_bytes, const char *name,
+                              const sono_source_options *options, sono_image *image, sono_error *error);
+
+/* Frees the buffer; the image can be used again. */
+void sono_image_reset(sono_image *image);
+
+/* ---- for the decoders ---- */
+
+/* What a decoder gets. */
+typedef struct sono_image_job {
+    const uint8_t *bytes;
+    size_t n_bytes;
+    const char *name;
+    const sono_source_options *options;
+    sono_image *image;
+    sono_error *error;
+} sono_image_job;
+
+/* Each file's decoder; the caller has seen its magic bytes. */
+sono_status sono_image_decode_png(const sono_image_job *job);
+sono_status sono_image_decode_jpeg(const sono_image_job *job);
+sono_status sono_image_decode_tiff(const sono_image_job *job);
+sono_status sono_image_decode_pnm(const sono_image_job *job);
+
+/* Checks the size named in the header and makes the buffer hold it, rows contiguous.
+ * Errors: FORMAT (zero or negative), LIMIT, OUT_OF_MEMORY. */
+sono_status sono_image_shape(const sono_image_job *job, int64_t width_px, int64_t height_px,
+                             sono_pixel_format format);
+
+/* Turns an RGB8 image into GRAY8 in place unless keep_colour is set.
+ * L = (19595 R + 38470 G + 7471 B + 0x8000) >> 16: Rec. 601 luma, as PIL's convert("L") rounds it. */
+void sono_image_apply_colour(const sono_image_job *job);
+
+#endif
