@@ -52,6 +52,6 @@ endforeach()
 set_target_properties(sonoseg_shared PROPERTIES
     VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} EXPORT_NAME sonoseg)
 set_target_properties(sonoseg_static PROPERTIES EXPORT_NAME static)
-if(NOT SONO_SANITIZE)
+if(SONO_WERROR AND NOT SONO_SANITIZE)
     target_link_options(sonoseg_shared PRIVATE -Wl,--no-undefined)
 endif()

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/check_rules.py finds each planted violation, and nothing in code that keeps the rules."""
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SPDX = "// SPDX-License-Identifier: Apache-2.0\n"
+
+
+def function(name, n_lines):
+    return f"static int {name}(int x,\n    int y)\n{{\n" + "    x += y;\n" * (n_lines - 1) + "    return x;\n}\n"
+
+
+class Rules(unittest.TestCase):
+    def check(self, path, text, spdx=SPDX):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, path)
+            file.parent.mkdir(parents=True)
+            file.write_text(spdx + text)
+            run = subprocess.run([sys.executable, ROOT / "scripts/check_rules.py", "--root", folder],
+                                 capture_output=True, text=True, check=False)
+        self.assertEqual(run.returncode, 1 if run.stdout else 0, run.stderr)
+        return run.stdout.splitlines()
+
+    def assert_finds(self, path, text, *messages, spdx=SPDX):
+        self.assertEqual(self.check(path, text, spdx), [f"{path}:{message}" for message in messages])
+
+    def assert_clean(self, path, text, spdx=SPDX):
+        self.assert_finds(path, text, spdx=spdx)
+
+    def test_include_law(self):
+        for path, target, text in [
+                ("src/detect/a.c", "segment/b.h", "detect does not see segment"),
+                ("src/frame/a.c", "detect/b.h", "frame does not see detect"),
+                ("src/sink/a.c", "backend/executor.h", "sink does not see backend"),
+                ("src/base/a.c", "program/b.h", "base does not see program"),
+                ("src/program/a.c", "model/b.h", "program does not see model"),
+                ("src/backend/cpu/a.c", "gpu/b.h", "backend/cpu does not see gpu"),
+                ("src/backend/cpu/kernels/a.c", "backend/cuda/b.h", "backend/cpu does not see backend/cuda"),
+                ("src/pipeline/a.c", "gpu/b.h", "pipeline does not see gpu"),
+                ("tools/sonoseg/a.c", "base/b.h", "tools see only include/")]:
+            self.assert_finds(path, f'#include "{target}"\n', f'2: include: "{target}": {text}')
+        self.assert_finds("tools/sonoseg/a.c", '#include "../../src/base/b.h"\n',
+                          '2: include: "../../src/base/b.h" climbs out of its folder')
+
+    def test_include_law_allows(self):
+        for path, target in [("src/segment/a.c", "detect/b.h"), ("src/detect/a.c", "model/b.h"),
+                             ("src/pipeline/a.c", "sink/b.h"), ("src/pipeline/a.c", "backend/cpu/b.h"),
+                             ("src/backend/cuda/a.cu", "gpu/b.h"), ("src/backend/cpu/kernels/a.c", "backend/cpu/b.h"),
+                             ("src/base/a.c", "sonoseg/sonoseg.h"), ("tools/sonoseg/a.c", "args.h"),
+                             ("src/sink/a.c", "wire/b.h"), ("tests/base/a.c", "base/b.h")]:
+            self.assert_clean(path, f'#include "{target}"\n')
+
+    def test_heap(self):
+        self.assert_finds("src/frame/a.c", "p = malloc(4);\nfree(p);\n",
+                          "2: banned: malloc(): heap memory comes from base/alloc.h",
+                          "3: banned: free(): heap memory comes from base/alloc.h")
+        self.assert_clean("src/base/alloc.c", "p = aligned_alloc(64, 4);\nfree(p);\n")
+        self.assert_clean("src/frame/a.c", "sono_free(p);\nops->free(p);\n/* free(p) */\nf(\"free(p)\");\n")
+
+    def test_printing(self):
+        self.assert_finds("src/frame/a.c", 'printf("x");\nabort();\n',
+                          "2: banned: printf(): the library never prints, exits or aborts",
+                          "3: banned: abort(): the library never prints, exits or aborts")
+        self.assert_finds("src/model/a.c", 'fprintf(stderr, "x");\n', "2: banned: stderr: the library never prints")
+        self.assert_finds("src/detect/a.c", 'fprintf(f, "x");\n',
+                          "2: banned: fprintf(): only model, pipeline, program, sink write to a caller's stream")
+        self.assert_clean("src/program/a.c", 'fprintf(stream, "x");\n')
+        self.assert_clean("tools/sonoseg/a.c", 'fprintf(stderr, "x");\nexit(2);\n')
+
+    def test_unbounded(self):
+        self.assert_finds("tests/base/a.c", "strcpy(a, b);\n", "2: banned: strcpy() has no bound or no error")
+        self.assert_finds("tools/sonoseg/a.c", "n = atoi(s);\n", "2: banned: atoi() has no bound or no error")
+
+    def test_cuda_switch(self):
+        self.assert_finds("src/frame/a.c", "#ifdef SONO_HAVE_CUDA\n#endif\n",
+                          "2: cuda: only pipeline chooses between backends")
+        self.assert_clean("src/pipeline/a.c", "#ifdef SONO_HAVE_CUDA\n#endif\n")
+
+    def test_length(self):
+        self.assert_clean("src/frame/a.c", function("f", 80))
+        self.assert_finds("src/frame/a.c", function("f", 81), "4: length: f() has 81 lines, more than 80")
+        self.assert_clean("src/detect/a.c", function("record_decoder", 120))
+        self.assert_finds("src/detect/a.c", function("record_decoder", 121),
+                          "4: length: record_decoder() has 121 lines, more than 120")
+        self.assert_finds("src/frame/a.c", function("record_decoder", 81),
+                          "4: length: record_decoder() has 81 lines, more than 80")
+
+    def test_text(self):
+        self.assert_finds("src/base/a.h", "int x;\n", "1: spdx: the first line (after #!) must be the SPDX line", spdx="")
+        self.assert_clean("scripts/a.sh", "", spdx="#!/bin/sh\n# SPDX-License-Identifier: Apache-2.0\n")
+        self.assert_finds("src/base/a.c", "\tint x;\n", "2: tab: spaces, not tabs")
+        self.assert_finds("src/base/a.c", "int x; \n", "2: blank: blanks at the end of the line")
+        self.assert_finds("src/base/BadName.c", "", "1: name: BadName.c: lower case, digits and underscores")
+
+    def test_places(self):
+        host = "packages.example.net"
+        self.assert_finds("docs/a.md", f"see https://{host}/x\n",
+                          f"2: host: {host} is not on the list of hosts that may be named")
+        self.assert_clean("docs/a.md", "see https://github.com/a/b\n")
+        path = "/" + "home/someone/models/x.pt"
+        self.assert_finds("docs/a.md", f"read {path}\n", f"2: path: {path} belongs to one machine")
+
+    def test_this_repository(self):
+        run = subprocess.run([sys.executable, ROOT / "scripts/check_rules.py"], capture_output=True, text=True,
+                             check=False)
+        self.assertEqual(run.stdout, "")
+        self.assertEqual(run.returncode, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
