@@ -12,6 +12,7 @@ INPUT ?= $(firstword $(wildcard $(SHARED)/frames))
 RUN_FLAGS ?=
 BENCH_FLAGS ?=
 FUZZ_SECONDS ?= 60
+CTEST_FLAGS ?=
 
 export DETECTOR SEGMENTER INPUT OUTPUT
 
@@ -33,7 +34,7 @@ run: ## set up, build, and analyse INPUT with DETECTOR and SEGMENTER into OUTPUT
 test: ## set up, build, and run every test
 	@scripts/setup.sh test
 	@scripts/build.sh $(PRESET) $(JOBS)
-	ctest --preset $(PRESET) -j $(JOBS)
+	ctest --preset $(PRESET) -j $(JOBS) $(CTEST_FLAGS)
 
 bench: release ## time every stage (BENCH_FLAGS="--frames 20")
 	$(COMMAND) bench --detector "$$DETECTOR" --segmenter "$$SEGMENTER" $(BENCH_FLAGS)
