@@ -26,8 +26,8 @@ typedef struct sono_image {
 } sono_image;
 
 /* Decodes bytes[n_bytes]. `name` stands for the path in errors. On failure the image is empty (0 x 0).
- * Errors: FORMAT (none of the formats, damaged, cut short, zero size), UNSUPPORTED, LIMIT (above max_pixels; nothing
- * was decoded), OUT_OF_MEMORY. The text names the file. */
+ * Errors: FORMAT (none of the formats, damaged, cut short, zero size), UNSUPPORTED, LIMIT (above max_pixels;
+ * nothing was decoded), OUT_OF_MEMORY. The text names the file. */
 sono_status sono_image_decode(const void *bytes, size_t n_bytes, const char *name,
                               const sono_source_options *options, sono_image *image, sono_error *error);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* JPEG through libjpeg-turbo: memory in, errors by longjmp. Damage that libjpeg would only warn about and paint
- * over in grey is an error here: half a frame is never analysed. */
+/* JPEG through libjpeg-turbo: memory in, errors by longjmp. Damage that libjpeg would only warn about and
+ * paint over in grey is an error here: half a frame is never analysed. */
 #include "source/image.h"
 
 #include <stdio.h>
@@ -9,7 +9,8 @@
 #include <setjmp.h>
 #include <string.h>
 
-/* A progressive file of many empty scans costs time without bound; libjpeg-turbo's own tools advise this cap. */
+/* A progressive file of many empty scans costs time without bound; libjpeg-turbo's own tools advise this cap.
+ */
 #define MAX_SCANS 500
 
 typedef struct reader {

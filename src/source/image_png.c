@@ -122,7 +122,8 @@ static sono_status read_guarded(reader *state)
 sono_status sono_image_decode_png(const sono_image_job *job)
 {
     reader state = {.job = job};
-    state.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &state, on_error, on_warning, &state, on_alloc, on_free);
+    state.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &state, on_error, on_warning, &state,
+                                         on_alloc, on_free);
     if (state.png)
         state.info = png_create_info_struct(state.png);
     sono_status status;

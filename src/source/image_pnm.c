@@ -37,8 +37,10 @@ static sono_status read_header(const sono_image_job *job, size_t channels, layou
     out->width_px = next_number(job, &at);
     out->height_px = next_number(job, &at);
     const int64_t maxval = next_number(job, &at);
-    if (out->width_px < 0 || out->height_px < 0 || maxval < 0 || at >= job->n_bytes || !isspace(job->bytes[at]))
-        return SONO_FAIL_AT(job->error, FORMAT, at, "%s: the PGM/PPM header is malformed or cut short", job->name);
+    if (out->width_px < 0 || out->height_px < 0 || maxval < 0 || at >= job->n_bytes ||
+        !isspace(job->bytes[at]))
+        return SONO_FAIL_AT(job->error, FORMAT, at, "%s: the PGM/PPM header is malformed or cut short",
+                            job->name);
     if (maxval < 1 || maxval > 65535)
         return SONO_FAIL(job->error, FORMAT, "%s: PGM/PPM maxval is %lld, not within 1..65535", job->name,
                          (long long)maxval);
@@ -52,8 +54,9 @@ static sono_status read_header(const sono_image_job *job, size_t channels, layou
     out->n_samples = (size_t)out->width_px * (size_t)out->height_px * channels;
     const size_t needed = out->n_samples * out->sample_bytes;
     if (job->n_bytes - out->data_at < needed)
-        return SONO_FAIL_AT(job->error, FORMAT, job->n_bytes, "%s: the file is cut short: %zu of %zu bytes of pixels",
-                            job->name, job->n_bytes - out->data_at, needed);
+        return SONO_FAIL_AT(job->error, FORMAT, job->n_bytes,
+                            "%s: the file is cut short: %zu of %zu bytes of pixels", job->name,
+                            job->n_bytes - out->data_at, needed);
     return SONO_STATUS_OK;
 }
 
@@ -66,9 +69,10 @@ sono_status sono_image_decode_pnm(const sono_image_job *job)
 {
     const int kind = job->bytes[1];
     if (kind != '5' && kind != '6')
-        return SONO_FAIL(job->error, UNSUPPORTED, "%s: P%c is not supported, only the binary P5 (PGM) and P6 (PPM) are",
-                         job->name, kind);
-    layout header;
+        return SONO_FAIL(job->error, UNSUPPORTED,
+                         "%s: P%c is not supported, only the binary P5 (PGM) and P6 (PPM) are", job->name,
+                         kind);
+    layout header = {0};
     SONO_TRY(read_header(job, kind == '6' ? 3 : 1, &header));
     const uint8_t *data = job->bytes + header.data_at;
     const int to_16_bits = job->image->format == SONO_PIXEL_GRAY16;

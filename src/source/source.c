@@ -22,7 +22,8 @@ sono_status sono_source_options_read(const sono_source_options *given, sono_sour
     sono_source_options_init(&options);
     if (given) {
         if (given->struct_size < sizeof given->struct_size || given->struct_size > sizeof options)
-            return SONO_FAIL(error, INVALID_ARGUMENT, "source options: not set up by sono_source_options_init()");
+            return SONO_FAIL(error, INVALID_ARGUMENT,
+                             "source options: not set up by sono_source_options_init()");
         memcpy(&options, given, given->struct_size);
     }
     if (options.max_pixels < 1)

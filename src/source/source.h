@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What every source is behind sono_source: a table of three calls. An implementation embeds sono_source as its
- * first member, fills in `ops` at open, and gets that pointer back. One thread at a time.
+ * What every source is behind sono_source: a table of three calls. An implementation embeds sono_source as
+ * its first member, fills in `ops` at open, and gets that pointer back. One thread at a time.
  */
 #ifndef SONO_SOURCE_SOURCE_H
 #define SONO_SOURCE_SOURCE_H
