@@ -49,6 +49,9 @@ strict="-Wall -Wextra -Werror -pedantic"
         $(pkg-config --static --libs-only-L sonoseg) \
         $(pkg-config --static --libs-only-l sonoseg | sed 's/-lsonoseg//') -pthread -o "$work/pc_static"
 }
+step "README's example"
+awk '/^```c$/ {inside = 1; next} /^```$/ {inside = 0} inside' "$SONO_SOURCE_DIR/README.md" >"$work/readme.c"
+gcc -std=c11 -Wall -Wextra -Werror -pedantic -c "$work/readme.c" $(pkg-config --cflags sonoseg) -o "$work/readme.o"
 consume "$work/pc_c"
 consume "$work/pc_cxx"
 consume "$work/pc_static"
