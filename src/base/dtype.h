@@ -25,7 +25,7 @@ typedef enum sono_dtype {
         SONO_DTYPE_COUNT
 } sono_dtype;
 
-size_t sono_dtype_bytes(sono_dtype type);      /* bytes of one element */
-const char *sono_dtype_name(sono_dtype type);  /* "F32", ... ; static storage */
+size_t sono_dtype_bytes(sono_dtype type);     /* bytes of one element */
+const char *sono_dtype_name(sono_dtype type); /* "F32", ... ; static storage */
 
 #endif

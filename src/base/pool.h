@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A fixed set of threads for loops whose rounds do not depend on each other. The caller works too, as thread 0.
- * One loop at a time a pool; a pool belongs to one executor. Nothing is allocated after open.
+ * A fixed set of threads for loops whose rounds do not depend on each other. The caller works too, as thread
+ * 0. One loop at a time a pool; a pool belongs to one executor. Nothing is allocated after open.
  */
 #ifndef SONO_BASE_POOL_H
 #define SONO_BASE_POOL_H
@@ -10,7 +10,8 @@
 
 typedef struct sono_pool sono_pool;
 
-/* One round: task in [0, n_tasks), thread in [0, sono_pool_n_threads()). Must not start a loop on the same pool. */
+/* One round: task in [0, n_tasks), thread in [0, sono_pool_n_threads()). Must not start a loop on the same
+ * pool. */
 typedef void (*sono_pool_fn)(void *context, int64_t task, int32_t thread);
 
 /* n_threads >= 1, including the caller; 0 = the number of cores this process may use.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The planner: lifetimes -> offsets in one block. A tensor lives from the first op that writes into it (or into a view
- * of it) to the last op that reads it; two tensors share bytes only when their lives do not overlap.
+ * The planner: lifetimes -> offsets in one block. A tensor lives from the first op that writes into it (or
+ * into a view of it) to the last op that reads it; two tensors share bytes only when their lives do not
+ * overlap.
  */
 #ifndef SONO_PROGRAM_PLAN_H
 #define SONO_PROGRAM_PLAN_H
@@ -24,8 +25,8 @@ typedef struct sono_plan {
 } sono_plan;
 
 /* align_bytes: power of two, of every tensor. Errors: OUT_OF_MEMORY. */
-sono_status sono_plan_make(const sono_program *program, sono_plan_mode mode, size_t align_bytes, sono_plan *out,
-                           sono_error *error);
+sono_status sono_plan_make(const sono_program *program, sono_plan_mode mode, size_t align_bytes,
+                           sono_plan *out, sono_error *error);
 void sono_plan_free(sono_plan *plan); /* leaves it zeroed; a zeroed plan is allowed */
 
 /* Bytes the root's storage takes, for dtype as recorded. */

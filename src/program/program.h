@@ -3,10 +3,11 @@
  * A network as a list of ops on shaped tensors: record once, plan, run on any backend.
  *
  * Layout. Every tensor is channels-last: n maps of h x w positions with c channels each. Tokens are maps too
- * ([1, 1, tokens, channels] or [1, h, w, channels]: flattening costs nothing). Two strides, in elements, place it in
- * its storage: `pitch` from one position to the next and `batch_stride` from one map to the next. A view shares the
- * storage of a root tensor, so that concatenation and chunking are no ops at all: producers write into channel or
- * token slices of the larger tensor. batch_stride 0 makes one map serve every n (broadcast, read only).
+ * ([1, 1, tokens, channels] or [1, h, w, channels]: flattening costs nothing). Two strides, in elements,
+ * place it in its storage: `pitch` from one position to the next and `batch_stride` from one map to the next.
+ * A view shares the storage of a root tensor, so that concatenation and chunking are no ops at all: producers
+ * write into channel or token slices of the larger tensor. batch_stride 0 makes one map serve every n
+ * (broadcast, read only).
  *
  * A program is built by one thread and read-only afterwards; then any number of threads may read it.
  */
@@ -88,7 +89,8 @@ typedef struct sono_unary_args {
 typedef struct sono_attention_args {
     int32_t n_heads, head_dim;
     float scale;
-    int32_t window; /* 0 = every query sees every key; else windows of window x window positions of the h x w map */
+    int32_t window; /* 0 = every query sees every key; else windows of window x window positions of the h x w
+                       map */
 } sono_attention_args;
 
 #define SONO_MAX_LEVELS 4
@@ -116,8 +118,8 @@ typedef enum sono_fit {
 
 typedef struct sono_preprocess_args {
     sono_fit fit;
-    int32_t size;     /* of the square output */
-    float mean[3];    /* out = (value - mean) * inv_std, value in 0..255 */
+    int32_t size;  /* of the square output */
+    float mean[3]; /* out = (value - mean) * inv_std, value in 0..255 */
     float inv_std[3];
     int32_t max_width_px, max_height_px;
 } sono_preprocess_args;
@@ -127,8 +129,8 @@ typedef struct sono_select_args {
 } sono_select_args;
 
 typedef struct sono_segment_args {
-    int32_t image_size;                 /* 1024: side of the segmenter's input */
-    int32_t max_width_px, max_height_px; /* UPSAMPLE_MASK, WEIGHT_MAPS: largest source frame */
+    int32_t image_size;                      /* 1024: side of the segmenter's input */
+    int32_t max_width_px, max_height_px;     /* UPSAMPLE_MASK, WEIGHT_MAPS: largest source frame */
     int32_t edge_width_px, outside_width_px; /* WEIGHT_MAPS */
 } sono_segment_args;
 
@@ -147,8 +149,8 @@ typedef struct sono_detection {
     float x1, y1, x2, y2; /* source pixels; all 0 when not valid */
     float score;          /* [0, 1] */
     float class_id;
-    float query;          /* row of the decoder's output it came from */
-    float valid;          /* 1: score >= threshold; 0: gated */
+    float query; /* row of the decoder's output it came from */
+    float valid; /* 1: score >= threshold; 0: gated */
 } sono_detection;
 
 /* KIND, text, inputs ('?' = may be none) -> outputs. Shapes: T = tokens, Q = queries, K = objects.
@@ -171,11 +173,11 @@ typedef struct sono_detection {
                                      -> norm(sigmoid(g1) * x1 + sigmoid(g2) * x2) */                         \
     X(TOPK_ROWS, "topk_rows")     /* logits [n,1,T,classes], memory [n,1,T,c], anchors [1,1,T,4]             \
                                      -> memory [n,1,K,c], anchors [n,1,K,4], indices I32 [n,1,K,1] */        \
-    X(FDR_BOX, "fdr_box")         /* corners [n,1,Q,4*bins], boxes [n,1,Q,4], project [1,1,1,bins] -> boxes */ \
-    X(LQE_STAT, "lqe_stat")       /* corners -> [n,1,Q,4*(top_k+1)]: top_k probabilities and their mean */   \
-    X(SELECT_BOXES, "select")     /* logits [1,1,Q,classes], boxes [1,1,Q,4], header -> detections [1,1,K,8] */ \
-    X(PROMPT, "prompt")           /* detections, header, gaussian [1,1,2,128], corners [1,1,2,256],          \
-                                     tokens [1,1,5,256] -> tokens [K,1,7,256] */                             \
+    X(FDR_BOX, "fdr_box")     /* corners [n,1,Q,4*bins], boxes [n,1,Q,4], project [1,1,1,bins] -> boxes */   \
+    X(LQE_STAT, "lqe_stat")   /* corners -> [n,1,Q,4*(top_k+1)]: top_k probabilities and their mean */       \
+    X(SELECT_BOXES, "select") /* logits [1,1,Q,classes], boxes [1,1,Q,4], header -> detections [1,1,K,8] */  \
+    X(PROMPT, "prompt")       /* detections, header, gaussian [1,1,2,128], corners [1,1,2,256],              \
+                                 tokens [1,1,5,256] -> tokens [K,1,7,256] */                                 \
     X(HYPER_MASK, "hyper_mask")   /* up [K,1,65536,32], hyper [K,1,1,32] -> logits [K,256,256,1] */          \
     X(UPSAMPLE_MASK, "mask")      /* logits [K,256,256,1], detections, header -> mask U8 [K,1,1,maxH*maxW],  \
                                      area I32 [K,1,1,1], source logits? [K,1,1,maxH*maxW] */                 \
@@ -196,7 +198,7 @@ const char *sono_op_name(sono_op_kind kind);
 typedef struct sono_op {
     sono_op_kind kind;
     sono_stage stage;
-    sono_tid in[SONO_OP_MAX_IN];   /* in the order of SONO_OP_MAP; 0 = not given */
+    sono_tid in[SONO_OP_MAX_IN]; /* in the order of SONO_OP_MAP; 0 = not given */
     sono_tid out[SONO_OP_MAX_OUT];
     double flops; /* multiplications and additions counted apart */
     union {

@@ -2,8 +2,9 @@
 /*
  * Recording ops. A recorder latches the first failure: after it every call returns 0 and does nothing, and
  * sono_record_finish() returns the status, so that a network reads as straight lines.
- * Where `out` is 0 a new dense tensor named `name` is made; else the op writes into that tensor or view, whose shape
- * is checked. Tensor ids given as 0 mean "not given" where the op list says '?', and an error elsewhere.
+ * Where `out` is 0 a new dense tensor named `name` is made; else the op writes into that tensor or view,
+ * whose shape is checked. Tensor ids given as 0 mean "not given" where the op list says '?', and an error
+ * elsewhere.
  */
 #ifndef SONO_PROGRAM_RECORD_H
 #define SONO_PROGRAM_RECORD_H
@@ -20,15 +21,16 @@ typedef struct sono_recorder {
     sono_error *error;
 } sono_recorder;
 
-void sono_record_start(sono_recorder *rec, sono_program *program, struct sono_binder *binder, sono_error *error);
+void sono_record_start(sono_recorder *rec, sono_program *program, struct sono_binder *binder,
+                       sono_error *error);
 sono_status sono_record_finish(sono_recorder *rec);
 /* Latches a failure found by a caller (its text already in rec->error); returns 0. */
 sono_tid sono_record_latch(sono_recorder *rec, sono_status status);
 
 /* ---- tensors ---- */
 
-sono_tid sono_record_input(sono_recorder *rec, const char *name, sono_dtype dtype, int32_t n, int32_t h, int32_t w,
-                           int32_t c);
+sono_tid sono_record_input(sono_recorder *rec, const char *name, sono_dtype dtype, int32_t n, int32_t h,
+                           int32_t w, int32_t c);
 /* An activation for others to write into through views. */
 sono_tid sono_record_tensor(sono_recorder *rec, const char *name, sono_dtype dtype, int32_t n, int32_t h,
                             int32_t w, int32_t c);
@@ -68,34 +70,38 @@ sono_tid sono_record_dwconv(sono_recorder *rec, const char *name, sono_tid x, so
 sono_tid sono_record_max_pool(sono_recorder *rec, const char *name, sono_tid x, const sono_pool_args *args,
                               sono_tid out);
 sono_tid sono_record_upsample2(sono_recorder *rec, const char *name, sono_tid x, sono_tid out);
-sono_tid sono_record_layer_norm(sono_recorder *rec, const char *name, sono_tid x, sono_tid gamma, sono_tid beta,
-                                sono_tid residual, const sono_norm_args *args, sono_tid out);
+sono_tid sono_record_layer_norm(sono_recorder *rec, const char *name, sono_tid x, sono_tid gamma,
+                                sono_tid beta, sono_tid residual, const sono_norm_args *args, sono_tid out);
 sono_tid sono_record_add(sono_recorder *rec, const char *name, sono_tid a, sono_tid b, sono_tid out);
-sono_tid sono_record_scale_rows(sono_recorder *rec, const char *name, sono_tid x, sono_tid scale, sono_tid out);
+sono_tid sono_record_scale_rows(sono_recorder *rec, const char *name, sono_tid x, sono_tid scale,
+                                sono_tid out);
 sono_tid sono_record_unary(sono_recorder *rec, const char *name, sono_tid x, sono_unary_fn fn, sono_tid out);
-/* q [n,h,w,heads*head_dim]; k, v likewise (n may be broadcast). Windowed: q, k, v are maps of one size, the last
- * windows reach past the border and see pad_k / pad_v there, which are then required. */
+/* q [n,h,w,heads*head_dim]; k, v likewise (n may be broadcast). Windowed: q, k, v are maps of one size, the
+ * last windows reach past the border and see pad_k / pad_v there, which are then required. */
 sono_tid sono_record_attention(sono_recorder *rec, const char *name, sono_tid q, sono_tid k, sono_tid v,
                                sono_tid bias, sono_tid pad_k, sono_tid pad_v, const sono_attention_args *args,
                                sono_tid out);
-sono_tid sono_record_deform(sono_recorder *rec, const char *name, sono_tid value, sono_tid offsets, sono_tid logits,
-                            sono_tid boxes, const sono_deform_args *args, sono_tid out);
-sono_tid sono_record_gated_norm(sono_recorder *rec, const char *name, sono_tid gates, sono_tid x1, sono_tid x2,
-                                sono_tid gamma, sono_tid beta, float eps, sono_tid out);
+sono_tid sono_record_deform(sono_recorder *rec, const char *name, sono_tid value, sono_tid offsets,
+                            sono_tid logits, sono_tid boxes, const sono_deform_args *args, sono_tid out);
+sono_tid sono_record_gated_norm(sono_recorder *rec, const char *name, sono_tid gates, sono_tid x1,
+                                sono_tid x2, sono_tid gamma, sono_tid beta, float eps, sono_tid out);
 /* outs: memory, anchors, indices; order: best first, ties by lower index. */
-void sono_record_topk_rows(sono_recorder *rec, const char *name, sono_tid logits, sono_tid memory, sono_tid anchors,
-                           int32_t k, sono_tid outs[3]);
+void sono_record_topk_rows(sono_recorder *rec, const char *name, sono_tid logits, sono_tid memory,
+                           sono_tid anchors, int32_t k, sono_tid outs[3]);
 sono_tid sono_record_fdr_box(sono_recorder *rec, const char *name, sono_tid corners, sono_tid boxes,
                              sono_tid project, const sono_bins_args *args);
-sono_tid sono_record_lqe_stat(sono_recorder *rec, const char *name, sono_tid corners, const sono_bins_args *args);
-sono_tid sono_record_select(sono_recorder *rec, const char *name, sono_tid logits, sono_tid boxes, sono_tid header,
-                            int32_t max_objects);
+sono_tid sono_record_lqe_stat(sono_recorder *rec, const char *name, sono_tid corners,
+                              const sono_bins_args *args);
+sono_tid sono_record_select(sono_recorder *rec, const char *name, sono_tid logits, sono_tid boxes,
+                            sono_tid header, int32_t max_objects);
 sono_tid sono_record_prompt(sono_recorder *rec, const char *name, sono_tid detections, sono_tid header,
-                            sono_tid gaussian, sono_tid corners, sono_tid tokens, const sono_segment_args *args);
+                            sono_tid gaussian, sono_tid corners, sono_tid tokens,
+                            const sono_segment_args *args);
 sono_tid sono_record_hyper_mask(sono_recorder *rec, const char *name, sono_tid up, sono_tid hyper);
 /* outs: mask, area, and source logits if want_logits. */
 void sono_record_upsample_mask(sono_recorder *rec, const char *name, sono_tid logits, sono_tid detections,
-                               sono_tid header, const sono_segment_args *args, int want_logits, sono_tid outs[3]);
+                               sono_tid header, const sono_segment_args *args, int want_logits,
+                               sono_tid outs[3]);
 /* outs: edge, inside, outside. */
 void sono_record_weight_maps(sono_recorder *rec, const char *name, sono_tid mask, sono_tid header,
                              const sono_segment_args *args, sono_tid outs[3]);

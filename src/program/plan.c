@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "program/plan.h"
+
+#include "base/alloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+size_t sono_tensor_storage_bytes(const sono_tensor *root)
+{
+    return (size_t)sono_tensor_count(root) * sono_dtype_bytes(root->dtype);
+}
+
+static int is_planned(const sono_program *program, size_t id)
+{
+    const sono_tensor *tensor = &program->tensors[id];
+    return tensor->root == (sono_tid)id && tensor->kind != SONO_TENSOR_PARAM;
+}
+
+static void touch(sono_plan *plan, const sono_program *program, sono_tid id, int32_t op)
+{
+    if (!id)
+        return;
+    const sono_tid root = program->tensors[id].root;
+    if (plan->first_op[root] < 0)
+        plan->first_op[root] = op;
+    plan->last_op[root] = op;
+}
+
+static void find_lifetimes(const sono_program *program, sono_plan *plan)
+{
+    for (size_t i = 0; i < program->n_tensors; i++)
+        plan->first_op[i] = plan->last_op[i] = program->tensors[i].kind == SONO_TENSOR_INPUT ? 0 : -1;
+    for (size_t i = 0; i < program->n_ops; i++) {
+        const sono_op *op = &program->ops[i];
+        for (int k = 0; k < SONO_OP_MAX_IN; k++)
+            touch(plan, program, op->in[k], (int32_t)i);
+        for (int k = 0; k < SONO_OP_MAX_OUT; k++)
+            touch(plan, program, op->out[k], (int32_t)i);
+    }
+    for (size_t i = 1; i < program->n_tensors; i++)
+        if (program->tensors[i].kind == SONO_TENSOR_OUTPUT || program->tensors[i].kind == SONO_TENSOR_INPUT)
+            plan->last_op[i] = (int32_t)program->n_ops;
+}
+
+typedef struct interval {
+    sono_tid id;
+    size_t n_bytes;
+    int32_t first_op, last_op;
+} interval;
+
+static int larger_first(const void *a, const void *b)
+{
+    const interval *x = a, *y = b;
+    if (x->n_bytes != y->n_bytes)
+        return x->n_bytes < y->n_bytes ? 1 : -1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static int overlap(const interval *a, const interval *b)
+{
+    return a->first_op <= b->last_op && b->first_op <= a->last_op;
+}
+
+/* Places items[at] at the lowest offset that is free of every placed tensor alive at the same time. `placed`
+ * holds earlier items' indices ordered by offset. */
+static size_t lowest_fit(const sono_plan *plan, const interval *items, const size_t *placed, size_t n_placed,
+                         const interval *item)
+{
+    size_t offset = 0;
+    for (size_t i = 0; i < n_placed; i++) {
+        const interval *other = &items[placed[i]];
+        if (!overlap(other, item))
+            continue;
+        const size_t start = plan->offset_bytes[other->id];
+        if (start >= offset + item->n_bytes)
+            break;
+        if (start + other->n_bytes > offset)
+            offset = start + other->n_bytes;
+    }
+    return offset;
+}
+
+static void place_all(sono_plan *plan, sono_plan_mode mode, interval *items, size_t n_items, size_t *placed)
+{
+    qsort(items, n_items, sizeof *items, larger_first);
+    for (size_t i = 0; i < n_items; i++) {
+        const interval *item = &items[i];
+        const size_t offset =
+            mode == SONO_PLAN_KEEP ? plan->total_bytes : lowest_fit(plan, items, placed, i, item);
+        plan->offset_bytes[item->id] = offset;
+        size_t at = i;
+        while (at > 0 && plan->offset_bytes[items[placed[at - 1]].id] > offset) {
+            placed[at] = placed[at - 1];
+            at--;
+        }
+        placed[at] = i;
+        if (offset + item->n_bytes > plan->total_bytes)
+            plan->total_bytes = offset + item->n_bytes;
+    }
+}
+
+static size_t peak_live(const interval *items, size_t n_items, size_t n_ops)
+{
+    size_t peak = 0;
+    for (size_t op = 0; op < n_ops; op++) {
+        size_t live = 0;
+        for (size_t i = 0; i < n_items; i++)
+            if (items[i].first_op <= (int32_t)op && (int32_t)op <= items[i].last_op)
+                live += items[i].n_bytes;
+        if (live > peak)
+            peak = live;
+    }
+    return peak;
+}
+
+sono_status sono_plan_make(const sono_program *program, sono_plan_mode mode, size_t align_bytes,
+                           sono_plan *out, sono_error *error)
+{
+    const size_t n = program->n_tensors;
+    sono_plan plan = {.n_tensors = n};
+    plan.offset_bytes = sono_alloc_array(n, sizeof *plan.offset_bytes);
+    plan.n_bytes = sono_alloc_array(n, sizeof *plan.n_bytes);
+    plan.first_op = sono_alloc_array(n, sizeof *plan.first_op);
+    plan.last_op = sono_alloc_array(n, sizeof *plan.last_op);
+    interval *items = sono_alloc_array(n, sizeof *items);
+    size_t *placed = sono_alloc_array(n, sizeof *placed);
+    if (!plan.offset_bytes || !plan.n_bytes || !plan.first_op || !plan.last_op || !items || !placed) {
+        sono_plan_free(&plan);
+        sono_free(items);
+        sono_free(placed);
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory while planning %zu tensors", n);
+    }
+    find_lifetimes(program, &plan);
+    size_t n_items = 0;
+    for (size_t i = 0; i < n; i++) {
+        plan.offset_bytes[i] = SIZE_MAX;
+        if (i == 0 || !is_planned(program, i))
+            continue;
+        const size_t bytes = sono_tensor_storage_bytes(&program->tensors[i]);
+        plan.n_bytes[i] = (bytes + align_bytes - 1) / align_bytes * align_bytes;
+        if (plan.first_op[i] >= 0)
+            items[n_items++] = (interval){(sono_tid)i, plan.n_bytes[i], plan.first_op[i], plan.last_op[i]};
+    }
+    place_all(&plan, mode, items, n_items, placed);
+    plan.peak_live_bytes = peak_live(items, n_items, program->n_ops);
+    sono_free(items);
+    sono_free(placed);
+    *out = plan;
+    return SONO_STATUS_OK;
+}
+
+void sono_plan_free(sono_plan *plan)
+{
+    sono_free(plan->offset_bytes);
+    sono_free(plan->n_bytes);
+    sono_free(plan->first_op);
+    sono_free(plan->last_op);
+    memset(plan, 0, sizeof *plan);
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "program/program.h"
+
+#include "base/alloc.h"
+
+#include <string.h>
+
+static const char *const op_names[] = {
+#define X(name, text) text,
+    SONO_OP_MAP(X)
+#undef X
+};
+
+const char *sono_op_name(sono_op_kind kind)
+{
+    return (unsigned)kind < SONO_OP_COUNT ? op_names[kind] : "?";
+}
+
+sono_status sono_program_open(sono_program **out, sono_error *error)
+{
+    sono_program *program = sono_alloc(sizeof *program);
+    if (!program)
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the op list");
+    if (sono_alloc_grow((void **)&program->tensors, &program->tensors_capacity, 1, sizeof(sono_tensor)) !=
+        0) {
+        sono_free(program);
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the op list");
+    }
+    program->n_tensors = 1;
+    *out = program;
+    return SONO_STATUS_OK;
+}
+
+void sono_program_close(sono_program *program)
+{
+    if (!program)
+        return;
+    for (size_t i = 1; i < program->n_tensors; i++)
+        if (program->tensors[i].root == (sono_tid)i)
+            sono_free(program->tensors[i].param);
+    sono_free(program->tensors);
+    sono_free(program->ops);
+    sono_free(program);
+}
+
+int64_t sono_tensor_count(const sono_tensor *tensor)
+{
+    return (int64_t)tensor->n * tensor->h * tensor->w * tensor->c;
+}
+
+sono_tid sono_program_find(const sono_program *program, const char *name)
+{
+    for (size_t i = 1; i < program->n_tensors; i++)
+        if (strcmp(program->tensors[i].name, name) == 0)
+            return (sono_tid)i;
+    return 0;
+}
+
+double sono_program_flops(const sono_program *program, sono_stage stage)
+{
+    double sum = 0;
+    for (size_t i = 0; i < program->n_ops; i++)
+        if (program->ops[i].stage == stage)
+            sum += program->ops[i].flops;
+    return sum;
+}
