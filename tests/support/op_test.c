@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "op_test.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SENTINEL   12345.0f
+#define MAX_ROUNDS 201
+#define BENCH_NS   400000000
+
+double sono_op_test_tolerance(sono_op_kind kind)
+{
+    static const double tolerances[SONO_OP_COUNT] = {
+#define TOLERANCE(name, value) [SONO_OP_##name] = (value),
+        SONO_OP_TOLERANCE_MAP(TOLERANCE)
+#undef TOLERANCE
+    };
+    return tolerances[kind];
+}
+
+void sono_op_test_open(sono_op_test *t, uint64_t seed)
+{
+    memset(t, 0, sizeof *t);
+    t->backend = &sono_cpu_executor;
+    t->random = seed;
+    assert_ok(sono_program_open(&t->program, &t->error), &t->error);
+    sono_record_start(&t->rec, t->program, NULL, &t->error);
+}
+
+void sono_op_test_close(sono_op_test *t)
+{
+    for (size_t i = 0; i < SONO_OP_TEST_MAX_TENSORS; i++)
+        sono_free(t->host[i]);
+    for (size_t i = 0; i < t->n_wants; i++)
+        sono_free(t->wants[i].values);
+    sono_program_close(t->program);
+    memset(t, 0, sizeof *t);
+}
+
+/* splitmix64 */
+static uint64_t next_random(sono_op_test *t)
+{
+    uint64_t z = t->random += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+double sono_op_test_uniform(sono_op_test *t, double low, double high)
+{
+    return low + (high - low) * (double)(next_random(t) >> 11) * 0x1p-53;
+}
+
+int32_t sono_op_test_int(sono_op_test *t, int32_t low, int32_t high)
+{
+    return low + (int32_t)(next_random(t) % (uint64_t)(high - low + 1));
+}
+
+static const sono_tensor *tensor_of(const sono_op_test *t, sono_tid tensor)
+{
+    assert_true(tensor > 0 && (size_t)tensor < t->program->n_tensors);
+    return sono_program_tensor(t->program, tensor);
+}
+
+static sono_tid checked(sono_op_test *t, sono_tid tensor)
+{
+    assert_ok(t->rec.status, &t->error);
+    assert_true(tensor > 0 && tensor < SONO_OP_TEST_MAX_TENSORS);
+    return tensor;
+}
+
+static sono_tid view_of(sono_op_test *t, sono_tid root, int32_t h, int32_t w, int32_t c,
+                        const sono_op_test_layout *layout)
+{
+    sono_tid view = root;
+    if (layout->rows_before || layout->rows_after)
+        view = checked(t, sono_view_rows(&t->rec, view, layout->rows_before, h, w));
+    if (layout->channels_before || layout->channels_after)
+        view = checked(t, sono_view_channels(&t->rec, view, layout->channels_before, c));
+    return view;
+}
+
+/* Shape of the tensor that holds an h x w x c map in this layout. */
+static void root_shape(const sono_op_test_layout *layout, int32_t *h, int32_t *w, int32_t *c)
+{
+    if (layout->rows_before || layout->rows_after) {
+        *w = layout->rows_before + *h * *w + layout->rows_after;
+        *h = 1;
+    }
+    *c += layout->channels_before + layout->channels_after;
+}
+
+static float *element(const sono_op_test *t, sono_tid tensor, int32_t n, int32_t y, int32_t x, int32_t c)
+{
+    const sono_tensor *v = tensor_of(t, tensor);
+    float *base = v->root < SONO_OP_TEST_MAX_TENSORS ? t->host[v->root] : NULL;
+    assert_non_null(base);
+    return base + v->offset + n * v->batch_stride + ((int64_t)y * v->w + x) * v->pitch + c;
+}
+
+void sono_op_test_set(sono_op_test *t, sono_tid tensor, int32_t n, int32_t y, int32_t x, int32_t c,
+                      float value)
+{
+    *element(t, tensor, n, y, x, c) = value;
+}
+
+sono_tid sono_op_test_input(sono_op_test *t, int32_t n, int32_t h, int32_t w, int32_t c,
+                            const sono_op_test_layout *layout)
+{
+    static const sono_op_test_layout dense = {0};
+    if (!layout)
+        layout = &dense;
+    int32_t root_h = h, root_w = w, root_c = c;
+    root_shape(layout, &root_h, &root_w, &root_c);
+    const int64_t count = (int64_t)n * root_h * root_w * root_c;
+    const sono_tid root =
+        checked(t, sono_record_input(&t->rec, "input", SONO_DTYPE_F32, n, root_h, root_w, root_c));
+    float *values = sono_alloc_array((size_t)count, sizeof *values);
+    assert_non_null(values);
+    for (int64_t i = 0; i < count; i++)
+        values[i] = NAN;
+    t->host[root] = values;
+    const sono_tid view = view_of(t, root, h, w, c, layout);
+    for (int32_t i = 0; i < n; i++)
+        for (int32_t p = 0; p < h * w; p++)
+            for (int32_t k = 0; k < c; k++)
+                *element(t, view, i, 0, p, k) = (float)sono_op_test_uniform(t, -2, 2);
+    return view;
+}
+
+sono_tid sono_op_test_input_values(sono_op_test *t, sono_dtype dtype, int32_t n, int32_t h, int32_t w,
+                                   int32_t c, const void *values)
+{
+    const sono_tid root = checked(t, sono_record_input(&t->rec, "input", dtype, n, h, w, c));
+    const size_t n_bytes = (size_t)n * (size_t)h * (size_t)w * (size_t)c * sono_dtype_bytes(dtype);
+    t->host[root] = sono_alloc(n_bytes);
+    assert_non_null(t->host[root]);
+    memcpy(t->host[root], values, n_bytes);
+    return root;
+}
+
+sono_tid sono_op_test_param(sono_op_test *t, int32_t n, int32_t h, int32_t w, int32_t c, double magnitude)
+{
+    float *values = NULL;
+    const sono_tid param = checked(t, sono_record_param(&t->rec, "param", n, h, w, c, &values));
+    for (int64_t i = 0; i < (int64_t)n * h * w * c; i++)
+        values[i] = (float)sono_op_test_uniform(t, -magnitude, magnitude);
+    return param;
+}
+
+sono_tid sono_op_test_output(sono_op_test *t, int32_t n, int32_t h, int32_t w, int32_t c,
+                             const sono_op_test_layout *layout)
+{
+    static const sono_op_test_layout dense = {0};
+    if (!layout)
+        layout = &dense;
+    int32_t root_h = h, root_w = w, root_c = c;
+    root_shape(layout, &root_h, &root_w, &root_c);
+    const sono_tid root =
+        checked(t, sono_record_tensor(&t->rec, "output", SONO_DTYPE_F32, n, root_h, root_w, root_c));
+    return view_of(t, root, h, w, c, layout);
+}
+
+void sono_op_test_finish(sono_op_test *t)
+{
+    assert_ok(sono_record_finish(&t->rec), &t->error);
+    assert_true(t->program->n_tensors <= SONO_OP_TEST_MAX_TENSORS);
+}
+
+static double as_double(const void *values, sono_dtype dtype, int64_t i)
+{
+    switch (dtype) {
+    case SONO_DTYPE_F32:
+        return ((const float *)values)[i];
+    case SONO_DTYPE_I32:
+        return ((const int32_t *)values)[i];
+    case SONO_DTYPE_U8:
+        return ((const uint8_t *)values)[i];
+    default:
+        fail_msg("no test reads %s", sono_dtype_name(dtype));
+        return 0;
+    }
+}
+
+double sono_op_test_at(const sono_op_test *t, sono_tid tensor, int32_t n, int32_t y, int32_t x, int32_t c)
+{
+    const sono_tensor *v = tensor_of(t, tensor);
+    const sono_tensor *root = tensor_of(t, v->root);
+    const void *base = root->param ? root->param : t->host[v->root];
+    assert_non_null(base);
+    const int64_t i = v->offset + n * v->batch_stride + ((int64_t)y * v->w + x) * v->pitch + c;
+    return as_double(base, root->dtype, i);
+}
+
+double *sono_op_test_want(sono_op_test *t, sono_tid tensor, double tolerance)
+{
+    assert_true(t->n_wants < SONO_OP_TEST_MAX_WANTS);
+    sono_op_test_expectation *want = &t->wants[t->n_wants++];
+    want->tensor = tensor;
+    want->tolerance = tolerance;
+    want->values = sono_alloc_array((size_t)sono_tensor_count(tensor_of(t, tensor)), sizeof *want->values);
+    assert_non_null(want->values);
+    return want->values;
+}
+
+static sono_executor *open_executor(sono_op_test *t, int32_t n_threads)
+{
+    const sono_executor_options options = {.plan_mode = SONO_PLAN_KEEP, .n_threads = n_threads};
+    sono_executor *executor = NULL;
+    assert_ok(t->backend->open(t->program, &options, &executor, &t->error), &t->error);
+    for (sono_tid i = 1; (size_t)i < t->program->n_tensors; i++) {
+        if (sono_program_tensor(t->program, i)->kind == SONO_TENSOR_INPUT && t->host[i])
+            assert_ok(t->backend->write(executor, i, t->host[i], &t->error), &t->error);
+    }
+    return executor;
+}
+
+/* Fills what the program writes with a value that must survive where no op writes. */
+static void mark_outputs(sono_op_test *t, sono_executor *executor)
+{
+    for (size_t i = 0; i < t->n_wants; i++) {
+        const sono_tid id = tensor_of(t, t->wants[i].tensor)->root;
+        const sono_tensor *root = tensor_of(t, id);
+        const int64_t count = sono_tensor_count(root);
+        if (!t->host[id])
+            t->host[id] = sono_alloc_array((size_t)count, sono_dtype_bytes(root->dtype));
+        assert_non_null(t->host[id]);
+        if (root->dtype != SONO_DTYPE_F32)
+            continue;
+        for (int64_t k = 0; k < count; k++)
+            ((float *)t->host[id])[k] = SENTINEL;
+        assert_ok(t->backend->write(executor, id, t->host[id], &t->error), &t->error);
+    }
+}
+
+static int same(double got, double want, double limit)
+{
+    if (isnan(want) || isnan(got))
+        return isnan(want) && isnan(got);
+    return got == want || fabs(got - want) <= limit;
+}
+
+static void compare(const sono_op_test *t, const sono_op_test_expectation *want, const char *isa,
+                    int32_t n_threads)
+{
+    const sono_tensor *v = tensor_of(t, want->tensor);
+    const int64_t count = sono_tensor_count(v), map = (int64_t)v->h * v->w * v->c;
+    double largest = 1;
+    for (int64_t i = 0; i < count; i++)
+        if (isfinite(want->values[i]))
+            largest = fmax(largest, fabs(want->values[i]));
+    for (int64_t i = 0; i < count; i++) {
+        const int32_t n = (int32_t)(i / map), p = (int32_t)(i % map / v->c), c = (int32_t)(i % v->c);
+        const double got = sono_op_test_at(t, want->tensor, n, 0, p, c);
+        if (!same(got, want->values[i], want->tolerance * largest))
+            fail_msg("%s (%s, %d threads) n %d y %d x %d c %d: got %.9g, want %.9g, allowed %.3g", v->name,
+                     isa, n_threads, n, p / v->w, p % v->w, c, got, want->values[i],
+                     want->tolerance * largest);
+    }
+}
+
+/* Nothing beside the view may have been written, unless other wanted tensors lie there. */
+static void check_surroundings(const sono_op_test *t, const sono_op_test_expectation *want, const char *isa)
+{
+    const sono_tensor *v = tensor_of(t, want->tensor);
+    const sono_tensor *root = tensor_of(t, v->root);
+    if (root->dtype != SONO_DTYPE_F32)
+        return;
+    int64_t n_written = 0, n_sentinels = 0;
+    for (size_t i = 0; i < t->n_wants; i++)
+        if (tensor_of(t, t->wants[i].tensor)->root == v->root)
+            n_written += sono_tensor_count(tensor_of(t, t->wants[i].tensor));
+    const int64_t count = sono_tensor_count(root);
+    for (int64_t i = 0; i < count; i++)
+        n_sentinels += ((const float *)t->host[v->root])[i] == SENTINEL;
+    if (n_sentinels != count - n_written)
+        fail_msg("%s (%s): %lld elements beside the output were written, or some of it was not", v->name, isa,
+                 (long long)(count - n_written - n_sentinels));
+}
+
+static void run_once(sono_op_test *t, const char *isa, int32_t n_threads)
+{
+    sono_executor *executor = open_executor(t, n_threads);
+    mark_outputs(t, executor);
+    assert_ok(t->backend->run(executor, 0, -1, NULL, &t->error), &t->error);
+    for (size_t i = 0; i < t->n_wants; i++) {
+        const sono_tid root = tensor_of(t, t->wants[i].tensor)->root;
+        assert_ok(t->backend->read(executor, root, t->host[root], &t->error), &t->error);
+    }
+    t->backend->close(executor);
+    for (size_t i = 0; i < t->n_wants; i++) {
+        compare(t, &t->wants[i], isa, n_threads);
+        check_surroundings(t, &t->wants[i], isa);
+    }
+}
+
+static int can_run(const char *isa)
+{
+#if defined(SONO_HAVE_ISA_V3)
+    if (strcmp(isa, "v3") == 0)
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+#if defined(SONO_HAVE_ISA_V4)
+    if (strcmp(isa, "v4") == 0)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
+#endif
+    return strcmp(isa, "baseline") == 0;
+}
+
+void sono_op_test_run(sono_op_test *t)
+{
+    static const char *const isas[] = {"baseline", "v3", "v4"};
+    if (t->backend != &sono_cpu_executor) {
+        run_once(t, t->backend->name, 1);
+        return;
+    }
+    for (size_t i = 0; i < sizeof isas / sizeof isas[0]; i++) {
+        if (!can_run(isas[i]))
+            continue;
+        assert_int_equal(setenv("SONO_CPU_ISA", isas[i], 1), 0);
+        run_once(t, isas[i], 1);
+        run_once(t, isas[i], 3);
+        assert_int_equal(unsetenv("SONO_CPU_ISA"), 0);
+    }
+}
+
+int sono_op_test_wants_bench(int argc, char **argv)
+{
+    return argc > 1 && strcmp(argv[1], "--bench") == 0;
+}
+
+static int compare_ns(const void *a, const void *b)
+{
+    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static double median_ms(sono_op_test *t, int32_t n_threads)
+{
+    static int64_t rounds_ns[MAX_ROUNDS];
+    sono_executor *executor = open_executor(t, n_threads);
+    assert_ok(t->backend->run(executor, 0, -1, NULL, &t->error), &t->error);
+    size_t n = 0;
+    const int64_t end_ns = sono_clock_ns() + BENCH_NS;
+    while (n < 3 || (n < MAX_ROUNDS && sono_clock_ns() < end_ns)) {
+        const int64_t start_ns = sono_clock_ns();
+        assert_ok(t->backend->run(executor, 0, -1, NULL, &t->error), &t->error);
+        rounds_ns[n++] = sono_clock_ns() - start_ns;
+    }
+    t->backend->close(executor);
+    qsort(rounds_ns, n, sizeof rounds_ns[0], compare_ns);
+    return (double)rounds_ns[n / 2] * 1e-6;
+}
+
+void sono_op_test_bench(sono_op_test *t, const char *label)
+{
+    double flops = 0, elements = 0;
+    for (size_t i = 0; i < t->program->n_ops; i++) {
+        const sono_op *op = &t->program->ops[i];
+        flops += op->flops;
+        elements += (double)sono_tensor_count(sono_program_tensor(t->program, op->out[0]));
+    }
+    const double one_ms = median_ms(t, 1), all_ms = median_ms(t, 0);
+    printf("%-44s 1 thread %9.3f ms %7.1f GFLOP/s %6.3f Ge/s | all %9.3f ms %7.1f GFLOP/s\n", label, one_ms,
+           flops / one_ms * 1e-6, elements / one_ms * 1e-6, all_ms, flops / all_ms * 1e-6);
+}
