@@ -15,17 +15,20 @@
             return sono_try_status;                                                                          \
     } while (0)
 
-/* Records a failure and returns its status: `return SONO_FAIL(error, FORMAT, "%s: no header", path);`.
- * Control characters in the text (a hostile file name or tensor name) are written as '?'. */
-#define SONO_FAIL(error, name, ...) sono_error_set((error), SONO_STATUS_##name, 0, -1, __func__, __VA_ARGS__)
+/* Records a failure and is its status, a constant, so that compilers follow the failure path: `return
+ * SONO_FAIL(error, FORMAT, "%s: no header", path);`. Control characters in the text (a hostile file name or
+ * tensor name) are written as '?'. */
+#define SONO_FAIL(error, name, ...)                                                                          \
+    (sono_error_set((error), SONO_STATUS_##name, 0, -1, __func__, __VA_ARGS__), SONO_STATUS_##name)
 
 /* The same with the position in the file, which the text names as "at byte N" itself. */
 #define SONO_FAIL_AT(error, name, offset, ...)                                                               \
-    sono_error_set((error), SONO_STATUS_##name, 0, (int64_t)(offset), __func__, __VA_ARGS__)
+    (sono_error_set((error), SONO_STATUS_##name, 0, (int64_t)(offset), __func__, __VA_ARGS__),               \
+     SONO_STATUS_##name)
 
 /* The same with errno or a device's code. */
 #define SONO_FAIL_NATIVE(error, name, code, ...)                                                             \
-    sono_error_set((error), SONO_STATUS_##name, (code), -1, __func__, __VA_ARGS__)
+    (sono_error_set((error), SONO_STATUS_##name, (code), -1, __func__, __VA_ARGS__), SONO_STATUS_##name)
 
 /* error may be NULL. Returns status. Appends "at byte N" to the text when offset >= 0. */
 sono_status sono_error_set(sono_error *error, sono_status status, int32_t native_code, int64_t offset_bytes,
