@@ -13,8 +13,9 @@ typedef struct sono_executor sono_executor;
 
 typedef struct sono_executor_options {
     sono_plan_mode plan_mode;
-    int32_t n_threads; /* CPU; 0 = all cores */
-    int32_t poison;    /* tests: fill a tensor's bytes with NaN before its first op and after its last */
+    int32_t n_threads;   /* CPU; 0 = all cores */
+    int32_t external_io; /* 1: the caller places the blocks of inputs and outputs before every run */
+    int32_t poison;      /* tests: fill a tensor's bytes with NaN before its first op and after its last */
 } sono_executor_options;
 
 /* A backend. Every function is thread-safe between executors. */
@@ -31,8 +32,10 @@ typedef struct sono_executor_ops {
      * executor. */
     sono_status (*write)(sono_executor *executor, sono_tid tensor, const void *values, sono_error *error);
     sono_status (*read)(sono_executor *executor, sono_tid tensor, void *values, sono_error *error);
-    /* Bytes of the planned block, scratch included. */
+    /* Bytes of the activations' block, and of scratch for all threads. */
     int64_t (*planned_bytes)(const sono_executor *executor);
+    /* The plan in force; owned by the executor. */
+    const sono_plan *(*plan)(const sono_executor *executor);
 } sono_executor_ops;
 
 /* The reference: float32 on the CPU. */
@@ -42,8 +45,8 @@ extern const sono_executor_ops sono_cpu_executor;
  * view. */
 void *sono_cpu_executor_data(sono_executor *executor, sono_tid tensor);
 
-/* CPU only: places an INPUT or OUTPUT root in memory of the caller (64-byte aligned, large enough) for the
- * runs to come; NULL = back into the block. */
-void sono_cpu_executor_place(sono_executor *executor, sono_tid tensor, void *memory);
+/* CPU only: the blocks of INPUT and of OUTPUT tensors for the runs to come, in memory of the caller (64-byte
+ * aligned, plan->block_bytes large). An executor opened with external_io has none until this is called. */
+void sono_cpu_executor_place_io(sono_executor *executor, void *inputs, void *outputs);
 
 #endif

@@ -11,6 +11,13 @@ size_t sono_tensor_storage_bytes(const sono_tensor *root)
     return (size_t)sono_tensor_count(root) * sono_dtype_bytes(root->dtype);
 }
 
+sono_block sono_tensor_block(const sono_tensor *root)
+{
+    return root->kind == SONO_TENSOR_INPUT    ? SONO_BLOCK_INPUTS
+           : root->kind == SONO_TENSOR_OUTPUT ? SONO_BLOCK_OUTPUTS
+                                              : SONO_BLOCK_ACTIVATIONS;
+}
+
 static int is_planned(const sono_program *program, size_t id)
 {
     const sono_tensor *tensor = &program->tensors[id];
@@ -30,7 +37,7 @@ static void touch(sono_plan *plan, const sono_program *program, sono_tid id, int
 static void find_lifetimes(const sono_program *program, sono_plan *plan)
 {
     for (size_t i = 0; i < program->n_tensors; i++)
-        plan->first_op[i] = plan->last_op[i] = program->tensors[i].kind == SONO_TENSOR_INPUT ? 0 : -1;
+        plan->first_op[i] = plan->last_op[i] = -1;
     for (size_t i = 0; i < program->n_ops; i++) {
         const sono_op *op = &program->ops[i];
         for (int k = 0; k < SONO_OP_MAX_IN; k++)
@@ -38,9 +45,6 @@ static void find_lifetimes(const sono_program *program, sono_plan *plan)
         for (int k = 0; k < SONO_OP_MAX_OUT; k++)
             touch(plan, program, op->out[k], (int32_t)i);
     }
-    for (size_t i = 1; i < program->n_tensors; i++)
-        if (program->tensors[i].kind == SONO_TENSOR_OUTPUT || program->tensors[i].kind == SONO_TENSOR_INPUT)
-            plan->last_op[i] = (int32_t)program->n_ops;
 }
 
 typedef struct interval {
@@ -83,11 +87,12 @@ static size_t lowest_fit(const sono_plan *plan, const interval *items, const siz
 
 static void place_all(sono_plan *plan, sono_plan_mode mode, interval *items, size_t n_items, size_t *placed)
 {
+    size_t *block_bytes = &plan->block_bytes[SONO_BLOCK_ACTIVATIONS];
     qsort(items, n_items, sizeof *items, larger_first);
     for (size_t i = 0; i < n_items; i++) {
         const interval *item = &items[i];
         const size_t offset =
-            mode == SONO_PLAN_KEEP ? plan->total_bytes : lowest_fit(plan, items, placed, i, item);
+            mode == SONO_PLAN_KEEP ? *block_bytes : lowest_fit(plan, items, placed, i, item);
         plan->offset_bytes[item->id] = offset;
         size_t at = i;
         while (at > 0 && plan->offset_bytes[items[placed[at - 1]].id] > offset) {
@@ -95,8 +100,8 @@ static void place_all(sono_plan *plan, sono_plan_mode mode, interval *items, siz
             at--;
         }
         placed[at] = i;
-        if (offset + item->n_bytes > plan->total_bytes)
-            plan->total_bytes = offset + item->n_bytes;
+        if (offset + item->n_bytes > *block_bytes)
+            *block_bytes = offset + item->n_bytes;
     }
 }
 
@@ -139,7 +144,11 @@ sono_status sono_plan_make(const sono_program *program, sono_plan_mode mode, siz
             continue;
         const size_t bytes = sono_tensor_storage_bytes(&program->tensors[i]);
         plan.n_bytes[i] = (bytes + align_bytes - 1) / align_bytes * align_bytes;
-        if (plan.first_op[i] >= 0)
+        const sono_block block = sono_tensor_block(&program->tensors[i]);
+        if (block != SONO_BLOCK_ACTIVATIONS) {
+            plan.offset_bytes[i] = plan.block_bytes[block];
+            plan.block_bytes[block] += plan.n_bytes[i];
+        } else if (plan.first_op[i] >= 0)
             items[n_items++] = (interval){(sono_tid)i, plan.n_bytes[i], plan.first_op[i], plan.last_op[i]};
     }
     place_all(&plan, mode, items, n_items, placed);

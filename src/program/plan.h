@@ -14,20 +14,31 @@ typedef enum sono_plan_mode {
     SONO_PLAN_KEEP   /* for tests: every tensor keeps its own bytes, so any of them can be read after a run */
 } sono_plan_mode;
 
+typedef enum sono_block {
+    SONO_BLOCK_ACTIVATIONS,
+    SONO_BLOCK_INPUTS,
+    SONO_BLOCK_OUTPUTS,
+    SONO_BLOCK_COUNT
+} sono_block;
+
 typedef struct sono_plan {
-    size_t total_bytes;   /* size of the block */
-    size_t *offset_bytes; /* by tensor id, roots that are not PARAM; SIZE_MAX elsewhere */
-    size_t *n_bytes;      /* by tensor id, rounded up to the alignment */
-    int32_t *first_op;    /* by tensor id: INPUT 0; never written = -1 */
-    int32_t *last_op;     /* OUTPUT: the last op of the program */
+    size_t block_bytes[SONO_BLOCK_COUNT];
+    size_t
+        *offset_bytes; /* in the tensor's block; by tensor id, roots that are not PARAM; SIZE_MAX elsewhere */
+    size_t *n_bytes;   /* by tensor id, rounded up to the alignment */
+    int32_t *first_op; /* by tensor id; -1 = no op touches it */
+    int32_t *last_op;
     size_t n_tensors;
-    size_t peak_live_bytes; /* lower bound of total_bytes: the most that lives at once */
+    size_t peak_live_bytes; /* lower bound of the activations' block: the most that lives at once */
 } sono_plan;
 
 /* align_bytes: power of two, of every tensor. Errors: OUT_OF_MEMORY. */
 sono_status sono_plan_make(const sono_program *program, sono_plan_mode mode, size_t align_bytes,
                            sono_plan *out, sono_error *error);
 void sono_plan_free(sono_plan *plan); /* leaves it zeroed; a zeroed plan is allowed */
+
+/* The block a root that is not PARAM belongs to. */
+sono_block sono_tensor_block(const sono_tensor *root);
 
 /* Bytes the root's storage takes, for dtype as recorded. */
 size_t sono_tensor_storage_bytes(const sono_tensor *root);

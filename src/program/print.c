@@ -85,5 +85,6 @@ void sono_program_print(const sono_program *program, const sono_plan *plan, FILE
     fprintf(stream, "parameters %.2f MB as float32\n", 1e-6 * (double)program->params_bytes);
     if (plan)
         fprintf(stream, "activations %.2f MB in one block (%.2f MB alive at once at the most)\n",
-                1e-6 * (double)plan->total_bytes, 1e-6 * (double)plan->peak_live_bytes);
+                1e-6 * (double)plan->block_bytes[SONO_BLOCK_ACTIVATIONS],
+                1e-6 * (double)plan->peak_live_bytes);
 }

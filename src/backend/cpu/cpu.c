@@ -16,10 +16,10 @@ struct sono_executor {
     const sono_cpu_table *table;
     sono_plan plan;
     sono_pool *pool;
-    uint8_t *block;
+    uint8_t *blocks[SONO_BLOCK_COUNT];
     uint8_t *scratch;
     size_t scratch_bytes; /* of one thread, the most any op wants */
-    void **placed;        /* by tensor id: memory of the caller, or NULL */
+    int32_t external_io;  /* inputs and outputs are the caller's */
     int32_t poison;
 };
 
@@ -70,11 +70,10 @@ static uint8_t *root_memory(const sono_executor *cpu, sono_tid root)
     const sono_tensor *tensor = &cpu->program->tensors[root];
     if (tensor->kind == SONO_TENSOR_PARAM)
         return (uint8_t *)tensor->param;
-    if (cpu->placed[root])
-        return cpu->placed[root];
-    if (cpu->plan.offset_bytes[root] == SIZE_MAX)
+    uint8_t *block = cpu->blocks[sono_tensor_block(tensor)];
+    if (!block || cpu->plan.offset_bytes[root] == SIZE_MAX)
         return NULL;
-    return cpu->block + cpu->plan.offset_bytes[root];
+    return block + cpu->plan.offset_bytes[root];
 }
 
 void *sono_cpu_executor_data(sono_executor *cpu, sono_tid id)
@@ -84,9 +83,10 @@ void *sono_cpu_executor_data(sono_executor *cpu, sono_tid id)
     return memory ? memory + (size_t)tensor->offset * sono_dtype_bytes(tensor->dtype) : NULL;
 }
 
-void sono_cpu_executor_place(sono_executor *cpu, sono_tid id, void *memory)
+void sono_cpu_executor_place_io(sono_executor *cpu, void *inputs, void *outputs)
 {
-    cpu->placed[id] = memory;
+    cpu->blocks[SONO_BLOCK_INPUTS] = inputs;
+    cpu->blocks[SONO_BLOCK_OUTPUTS] = outputs;
 }
 
 static sono_cpu_tensor resolve(sono_executor *cpu, sono_tid id)
@@ -94,7 +94,7 @@ static sono_cpu_tensor resolve(sono_executor *cpu, sono_tid id)
     if (!id)
         return (sono_cpu_tensor){0};
     const sono_tensor *t = &cpu->program->tensors[id];
-    return (sono_cpu_tensor){.data = cpu->block ? sono_cpu_executor_data(cpu, id) : NULL,
+    return (sono_cpu_tensor){.data = sono_cpu_executor_data(cpu, id),
                              .dtype = t->dtype,
                              .n = t->n,
                              .h = t->h,
@@ -129,9 +129,12 @@ static void cpu_close(sono_executor *cpu)
         return;
     sono_pool_close(cpu->pool);
     sono_plan_free(&cpu->plan);
-    sono_free(cpu->block);
+    sono_free(cpu->blocks[SONO_BLOCK_ACTIVATIONS]);
+    if (!cpu->external_io) {
+        sono_free(cpu->blocks[SONO_BLOCK_INPUTS]);
+        sono_free(cpu->blocks[SONO_BLOCK_OUTPUTS]);
+    }
     sono_free(cpu->scratch);
-    sono_free(cpu->placed);
     sono_free(cpu);
 }
 
@@ -140,21 +143,24 @@ static sono_status allocate(sono_executor *cpu, const sono_executor_options *opt
     const sono_program *program = cpu->program;
     SONO_TRY(sono_pool_open(options->n_threads, &cpu->pool, error));
     SONO_TRY(sono_plan_make(program, options->plan_mode, SONO_ALIGN_BYTES, &cpu->plan, error));
-    cpu->placed = sono_alloc_array(program->n_tensors, sizeof *cpu->placed);
-    if (!cpu->placed)
-        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for %zu tensors", program->n_tensors);
     for (size_t i = 0; i < program->n_ops; i++) {
         const size_t n_bytes = scratch_of(cpu, &program->ops[i]);
         if (n_bytes > cpu->scratch_bytes)
             cpu->scratch_bytes = n_bytes;
     }
     const size_t n_threads = (size_t)sono_pool_n_threads(cpu->pool);
-    cpu->block = sono_alloc(cpu->plan.total_bytes);
+    int complete = 1;
+    for (int i = 0; i < SONO_BLOCK_COUNT; i++) {
+        if (i != SONO_BLOCK_ACTIVATIONS && cpu->external_io)
+            continue;
+        cpu->blocks[i] = sono_alloc(cpu->plan.block_bytes[i]);
+        complete = complete && cpu->blocks[i];
+    }
     cpu->scratch = sono_alloc_array(n_threads, cpu->scratch_bytes);
-    if (!cpu->block || !cpu->scratch)
+    if (!complete || !cpu->scratch)
         return SONO_FAIL(error, OUT_OF_MEMORY,
                          "out of memory: the plan needs %.1f MB and %zu threads %.1f MB of scratch",
-                         1e-6 * (double)cpu->plan.total_bytes, n_threads,
+                         1e-6 * (double)cpu->plan.block_bytes[SONO_BLOCK_ACTIVATIONS], n_threads,
                          1e-6 * (double)n_threads * (double)cpu->scratch_bytes);
     return SONO_STATUS_OK;
 }
@@ -168,6 +174,7 @@ static sono_status cpu_open(const sono_program *program, const sono_executor_opt
     cpu->program = program;
     cpu->table = choose_table();
     cpu->poison = options->poison;
+    cpu->external_io = options->external_io;
     for (size_t i = 0; i < program->n_ops; i++) {
         if (!cpu->table->kernels[program->ops[i].kind].run) {
             cpu_close(cpu);
@@ -186,18 +193,16 @@ static sono_status cpu_open(const sono_program *program, const sono_executor_opt
     return SONO_STATUS_OK;
 }
 
-/* Fills every planned tensor that is not alive at `op` with NaN, so that whoever reads a dead one is found
- * out. */
+/* Fills the activations that are born at `op` or died before it with NaN, so that whoever reads a dead or
+ * unwritten one is found out. */
 static void poison_dead(sono_executor *cpu, int32_t op)
 {
     for (size_t i = 1; i < cpu->program->n_tensors; i++) {
-        if (cpu->plan.offset_bytes[i] == SIZE_MAX || cpu->placed[i])
+        if (cpu->plan.offset_bytes[i] == SIZE_MAX || cpu->program->tensors[i].kind != SONO_TENSOR_ACTIVATION)
             continue;
-        uint8_t *memory = cpu->block + cpu->plan.offset_bytes[i];
-        const int born = cpu->plan.first_op[i] == op && cpu->program->tensors[i].kind != SONO_TENSOR_INPUT;
-        const int died = cpu->plan.last_op[i] == op - 1;
-        if (born || died)
-            memset(memory, 0xff, cpu->plan.n_bytes[i]);
+        if (cpu->plan.first_op[i] == op || cpu->plan.last_op[i] == op - 1)
+            memset(cpu->blocks[SONO_BLOCK_ACTIVATIONS] + cpu->plan.offset_bytes[i], 0xff,
+                   cpu->plan.n_bytes[i]);
     }
 }
 
@@ -261,7 +266,13 @@ static sono_status cpu_read(sono_executor *cpu, sono_tid tensor, void *values, s
 
 static int64_t cpu_planned_bytes(const sono_executor *cpu)
 {
-    return (int64_t)cpu->plan.total_bytes + (int64_t)cpu->scratch_bytes * sono_pool_n_threads(cpu->pool);
+    return (int64_t)cpu->plan.block_bytes[SONO_BLOCK_ACTIVATIONS] +
+           (int64_t)cpu->scratch_bytes * sono_pool_n_threads(cpu->pool);
+}
+
+static const sono_plan *cpu_plan(const sono_executor *cpu)
+{
+    return &cpu->plan;
 }
 
 const sono_executor_ops sono_cpu_executor = {
@@ -272,4 +283,5 @@ const sono_executor_ops sono_cpu_executor = {
     .write = cpu_write,
     .read = cpu_read,
     .planned_bytes = cpu_planned_bytes,
+    .plan = cpu_plan,
 };
