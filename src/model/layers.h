@@ -14,7 +14,8 @@
 
 /* A convolution with its batch norm folded in. conv and norm: names of the two modules
  * ("backbone.stem.stem1.conv", "backbone.stem.stem1.bn"). args->stride, kernel and padding as given;
- * groups: 1, or the number of channels for a depthwise one. residual, out: see record.h. */
+ * groups: 1, or the number of channels for a depthwise one. residual, out: see record.h. The result is named after the
+ * module that holds conv ("backbone.stem.stem1"). */
 sono_tid sono_layer_conv_bn(sono_recorder *rec, const char *conv, const char *norm, sono_tid x, int32_t c_out,
                             int32_t groups, const sono_conv_args *args, sono_tid residual, sono_tid out);
 
@@ -26,9 +27,13 @@ sono_tid sono_layer_rep_conv_bn(sono_recorder *rec, const char *conv3, const cha
 sono_tid sono_layer_conv(sono_recorder *rec, const char *name, sono_tid x, int32_t c_out, int has_bias,
                          const sono_conv_args *args, sono_tid out);
 
-/* name.weight [c_out, c_in], name.bias [c_out]. */
+/* name.weight [c_out, c_in], name.bias [c_out]. A layer that is recorded again shares its params. */
 sono_tid sono_layer_linear(sono_recorder *rec, const char *name, sono_tid x, int32_t c_out,
                            const sono_epilogue *epilogue, sono_tid residual, sono_tid out);
+
+/* Two linear layers on one x as one product: channels [0, c_first) are the first's, the rest the second's. */
+sono_tid sono_layer_linear_pair(sono_recorder *rec, const char *first, const char *second, sono_tid x,
+                                int32_t c_first, int32_t c_second);
 
 /* name.weight, name.bias over the channels of x; residual is added before the norm (0 = none). */
 sono_tid sono_layer_norm(sono_recorder *rec, const char *name, sono_tid x, sono_tid residual,
