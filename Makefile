@@ -37,6 +37,7 @@ test: ## set up, build, and run every test
 	ctest --preset $(PRESET) -j $(JOBS) $(CTEST_FLAGS)
 
 bench: release ## time every stage (BENCH_FLAGS="--frames 20")
+	@INPUT=built-in scripts/need_inputs.sh
 	$(COMMAND) bench --detector "$$DETECTOR" --segmenter "$$SEGMENTER" $(BENCH_FLAGS)
 
 asan ubsan tsan: ## the quick tests under a sanitizer (tsan: the threading tests)

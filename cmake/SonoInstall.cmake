@@ -6,7 +6,8 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/sonoseg)
 
 install(TARGETS sonoseg_shared EXPORT sonosegTargets)
 install(TARGETS sonoseg_static EXPORT sonosegStaticTargets)
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/sonoseg DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/sonoseg DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+    FILES_MATCHING PATTERN "*.h")
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 if(TARGET sonoseg_command)
     install(TARGETS sonoseg_command)

@@ -10,3 +10,19 @@ set(test_environment
 if(TARGET sonoseg_command)
     list(APPEND test_environment SONO_COMMAND=$<TARGET_FILE:sonoseg_command>)
 endif()
+
+# Full-size checkpoints with reproducible values, made by the first test that needs them.
+set(synthetic_dir ${PROJECT_BINARY_DIR}/tests/synthetic)
+if(EXISTS ${PROJECT_SOURCE_DIR}/tests/support/make_synthetic.c)
+    add_executable(make_synthetic ${PROJECT_SOURCE_DIR}/tests/support/make_synthetic.c)
+    set_target_properties(make_synthetic PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${test_output})
+    target_link_libraries(make_synthetic PRIVATE sono_test_support)
+    file(MAKE_DIRECTORY ${synthetic_dir})
+    foreach(network IN ITEMS dfine_n mobile_sam)
+        add_test(NAME synthetic/${network} COMMAND make_synthetic
+            ${PROJECT_SOURCE_DIR}/tests/golden/${network}.manifest ${synthetic_dir}/${network}.pth)
+        set_tests_properties(synthetic/${network} PROPERTIES FIXTURES_SETUP synthetic ENVIRONMENT "${test_environment}")
+    endforeach()
+    list(APPEND test_environment SONO_TEST_DETECTOR=${synthetic_dir}/dfine_n.pth
+        SONO_TEST_SEGMENTER=${synthetic_dir}/mobile_sam.pth)
+endif()

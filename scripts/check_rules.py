@@ -34,7 +34,7 @@ UNBOUNDED = "sprintf vsprintf strcpy strcat stpcpy gets atoi atol atoll atof str
 MAX_LINES = 80
 MAX_LINES_RECORDER = 120
 HOSTS = {"github.com", "www.apache.org", "arxiv.org", "www.w3.org", "openigtlink.org", "pytorch.org"}
-URL = re.compile(r"\bhttps?://([A-Za-z0-9.-]+)")
+URL = re.compile(r"\bhttps?://([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)")
 MACHINE_PATH = re.compile(r"""(?:^|[\s"'=(:,`])(/(?:home|root|Users|mnt|media|work|workspace|scratch|srv)/\S*)""")
 
 
@@ -181,9 +181,9 @@ def check_file(root, path):
 def files_of(root):
     """Tracked and new files of a checkout; every file of a folder that is none."""
     if (root / ".git").exists():
-        listed = subprocess.run(["git", "-C", str(root), "ls-files", "-z", "-co", "--exclude-standard"], check=True,
-                                capture_output=True, text=True).stdout.split("\0")
-        names = {name for name in listed if name}
+        command = ["git", "-c", "safe.directory=*", "-C", str(root), "ls-files", "-z", "-co", "--exclude-standard"]
+        listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        names = {name for name in listed.split("\0") if name}
     else:
         names = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
     for name in sorted(names):
