@@ -34,7 +34,7 @@ run: ## set up, build, and analyse INPUT with DETECTOR and SEGMENTER into OUTPUT
 test: ## set up, build, and run every test
 	@scripts/setup.sh test
 	@scripts/build.sh $(PRESET) $(JOBS)
-	ctest --preset $(PRESET) -j $(JOBS) $(CTEST_FLAGS)
+	@scripts/test.sh $(PRESET) $(JOBS) $(CTEST_FLAGS)
 
 bench: release ## time every stage (BENCH_FLAGS="--frames 20")
 	@INPUT=built-in scripts/need_inputs.sh
@@ -42,7 +42,7 @@ bench: release ## time every stage (BENCH_FLAGS="--frames 20")
 
 asan ubsan tsan: ## the quick tests under a sanitizer (tsan: the threading tests)
 	@scripts/build.sh $@ $(JOBS)
-	ctest --preset $@ -j $(JOBS)
+	@scripts/test.sh $@ $(JOBS)
 
 fuzz: ## every fuzz target for FUZZ_SECONDS (default 60)
 	@scripts/build.sh fuzz $(JOBS)

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Runs the tests of a built preset: test.sh PRESET JOBS [ctest options]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+preset=$1 jobs=$2
+shift 2
+launch=()
+# The thread sanitizer needs its shadow addresses free, which kernels with much address randomisation do not promise.
+if [ "$preset" = tsan ] && setarch -R true 2>/dev/null; then
+    launch=(setarch -R)
+fi
+exec "${launch[@]}" ctest --preset "$preset" -j "$jobs" --no-tests=error "$@"
