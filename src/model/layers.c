@@ -317,6 +317,14 @@ sono_tid sono_layer_norm(sono_recorder *rec, const char *name, sono_tid x, sono_
     return sono_record_layer_norm(rec, name, x, gamma, beta, residual, args, out);
 }
 
+sono_tid sono_layer_gated_norm(sono_recorder *rec, const char *name, sono_tid gates, sono_tid x1, sono_tid x2,
+                               float eps)
+{
+    const int32_t c = sono_record_shape(rec, x1).c;
+    const sono_tid gamma = vector_param(rec, name, "weight", c), beta = vector_param(rec, name, "bias", c);
+    return sono_record_gated_norm(rec, name, gates, x1, x2, gamma, beta, eps, 0);
+}
+
 sono_tid sono_layer_mlp(sono_recorder *rec, const char *name, sono_tid x, int32_t c_hidden, int32_t c_out,
                         int32_t n_layers, const sono_epilogue *last_epilogue, sono_tid residual)
 {
