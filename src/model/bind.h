@@ -16,8 +16,9 @@
 
 typedef struct sono_binder sono_binder;
 
-/* Recognises the network (fills info, see io.h) and builds the name table. checkpoint must outlive the binder.
- * Errors: UNSUPPORTED (neither D-FINE n/s/m/l/x nor MobileSAM vit_t; says what it looked at), OUT_OF_MEMORY. */
+/* Recognises the network (fills info, see io.h) and builds the name table. checkpoint must outlive the
+ * binder. Errors: UNSUPPORTED (neither D-FINE n/s/m/l/x nor MobileSAM vit_t; says what it looked at),
+ * OUT_OF_MEMORY. */
 sono_status sono_binder_open(const sono_checkpoint *checkpoint, sono_binder **out, sono_error *error);
 void sono_binder_close(sono_binder *binder); /* NULL is allowed */
 
@@ -28,14 +29,15 @@ int sono_bind_has(const sono_binder *binder, const char *name);
 
 /* Copies the tensor `name` of exactly the shape dims[n_dims] as float32, row-major, to out and marks it used.
  * Errors: MODEL_MISMATCH (missing, or another shape: both are named), FORMAT (NaN or infinity). */
-sono_status sono_bind_f32(sono_binder *binder, const char *name, int32_t n_dims, const int64_t *dims, float *out,
-                          sono_error *error);
+sono_status sono_bind_f32(sono_binder *binder, const char *name, int32_t n_dims, const int64_t *dims,
+                          float *out, sono_error *error);
 
 /* Marks as known-and-unused every tensor whose official name matches the glob pattern ('*' = any run of
  * characters). Matching none is no error. */
 void sono_bind_ignore(sono_binder *binder, const char *pattern);
 
-/* Errors: MODEL_MISMATCH when a tensor was neither bound nor ignored (names the first, its shape, and how many). */
+/* Errors: MODEL_MISMATCH when a tensor was neither bound nor ignored (names the first, its shape, and how
+ * many). */
 sono_status sono_bind_finish(sono_binder *binder, sono_error *error);
 
 #endif

@@ -14,12 +14,12 @@
 
 typedef struct sono_checkpoint sono_checkpoint;
 
-/* One tensor: element (i0, i1, ...) lies at data + sum(i_k * strides[k]) * sono_dtype_bytes(dtype); the reader
- * has checked that every element lies inside the file. Owned by the checkpoint. */
+/* One tensor: element (i0, i1, ...) lies at data + sum(i_k * strides[k]) * sono_dtype_bytes(dtype); the
+ * reader has checked that every element lies inside the file. Owned by the checkpoint. */
 typedef struct sono_checkpoint_tensor {
     const char *name;
     sono_dtype dtype;
-    int32_t n_dims;                            /* 0 = scalar */
+    int32_t n_dims; /* 0 = scalar */
     int64_t dims[SONO_CHECKPOINT_MAX_DIMS];
     int64_t strides[SONO_CHECKPOINT_MAX_DIMS]; /* elements, >= 0 */
     const uint8_t *data;                       /* unaligned */
@@ -47,8 +47,8 @@ const char *sono_checkpoint_metadata(const sono_checkpoint *checkpoint, const ch
 /* Product of the dims. */
 int64_t sono_checkpoint_tensor_count(const sono_checkpoint_tensor *tensor);
 
-/* Writes all elements, row-major, as float32. Errors: FORMAT for a NaN or an infinity (named with tensor and index),
- * UNSUPPORTED for a dtype that is no number. */
+/* Writes all elements, row-major, as float32. Errors: FORMAT for a NaN or an infinity (named with tensor and
+ * index), UNSUPPORTED for a dtype that is no number. */
 sono_status sono_checkpoint_read_f32(const sono_checkpoint_tensor *tensor, float *out, sono_error *error);
 
 #endif
