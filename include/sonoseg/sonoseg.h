@@ -63,7 +63,8 @@ SONO_API const char *sono_status_name(sono_status status);
 SONO_API const char *sono_status_text(sono_status status);
 
 /* What went wrong, in full. A caller passes the address of one (NULL = not interested); it is written only on
- * failure. `text` is one line without a newline and already names the file and the offset where one applies. */
+ * failure. `text` is one line without a newline and already names the file and the offset where one applies.
+ */
 typedef struct sono_error {
     sono_status status;
     int32_t native_code;  /* errno or a device's error code; 0 = none */
@@ -86,14 +87,14 @@ typedef enum sono_pixel_format {
 
 /* One image as it came from the source. The pixels stay the caller's; submit copies them. */
 typedef struct sono_frame {
-    const void *pixels;       /* first pixel of the top row; not NULL */
-    int32_t width_px;         /* [1, max_width_px] */
-    int32_t height_px;        /* [1, max_height_px] */
-    size_t pitch_bytes;       /* from one row to the next; 0 = rows are contiguous */
+    const void *pixels; /* first pixel of the top row; not NULL */
+    int32_t width_px;   /* [1, max_width_px] */
+    int32_t height_px;  /* [1, max_height_px] */
+    size_t pitch_bytes; /* from one row to the next; 0 = rows are contiguous */
     sono_pixel_format format;
-    uint64_t frame_id;        /* handed through to the packet */
-    double timestamp_s;       /* seconds since 1970 UTC, 0 = unknown; handed through */
-    double spacing_mm[2];     /* pixel spacing x, y; 0 = unknown; handed through */
+    uint64_t frame_id;            /* handed through to the packet */
+    double timestamp_s;           /* seconds since 1970 UTC, 0 = unknown; handed through */
+    double spacing_mm[2];         /* pixel spacing x, y; 0 = unknown; handed through */
     float image_to_reference[12]; /* pose: 3x4, row-major, mm; all 0 = unknown; handed through */
 } sono_frame;
 
@@ -106,7 +107,11 @@ typedef enum sono_state {
 } sono_state;
 
 typedef enum sono_backend { SONO_BACKEND_CPU = 0, SONO_BACKEND_CUDA = 1 } sono_backend;
-typedef enum sono_precision { SONO_PRECISION_FP32 = 0, SONO_PRECISION_FP16 = 1 } sono_precision;
+typedef enum sono_precision {
+    SONO_PRECISION_AUTO = -1, /* in a configuration only: FP32 on the CPU, FP16 on CUDA */
+    SONO_PRECISION_FP32 = 0,
+    SONO_PRECISION_FP16 = 1
+} sono_precision;
 
 /* Rooms of the flow whose time is reported apart. */
 #define SONO_STAGE_MAP(X)                                                                                    \
@@ -126,8 +131,8 @@ typedef enum sono_stage {
 } sono_stage;
 
 SONO_API const char *sono_stage_name(sono_stage stage);
-SONO_API const char *sono_state_name(sono_state state);         /* "VISIBLE", "RELOCALIZING", "LOST" */
-SONO_API const char *sono_backend_name(sono_backend backend);   /* "cpu", "cuda" */
+SONO_API const char *sono_state_name(sono_state state);             /* "VISIBLE", "RELOCALIZING", "LOST" */
+SONO_API const char *sono_backend_name(sono_backend backend);       /* "cpu", "cuda" */
 SONO_API const char *sono_precision_name(sono_precision precision); /* "fp32", "fp16" */
 
 /* What crossed between host and device for one frame. All zero on the CPU backend. */
@@ -165,11 +170,11 @@ typedef struct sono_packet {
     sono_state state;
     int32_t width_px;
     int32_t height_px;
-    int32_t n_objects;          /* [1, max_objects], best first */
+    int32_t n_objects; /* [1, max_objects], best first */
     const sono_object *objects;
     sono_backend backend;
     sono_precision precision;
-    double latency_ms;          /* submit to result */
+    double latency_ms; /* submit to result */
     double stage_ms[SONO_STAGE_COUNT];
     sono_ledger_totals ledger;
 } sono_packet;
@@ -185,7 +190,7 @@ typedef struct sono_pipeline_config {
     const char *detector_path;  /* D-FINE checkpoint: .pth, .pt or .safetensors */
     const char *segmenter_path; /* MobileSAM vit_t checkpoint */
     const char *device;         /* "auto" (default), "cpu", "cuda" or "cuda:N" */
-    sono_precision precision;   /* default: FP32 on the CPU, where FP16 is UNSUPPORTED */
+    sono_precision precision;   /* default AUTO; FP16 is UNSUPPORTED on the CPU */
     int32_t n_threads;          /* CPU threads; 0 (default) = every core this process may use */
     float threshold;            /* score below it is LOST; [0, 1], default 0.30 */
     int32_t max_objects;        /* boxes segmented in a frame; [1, 16], default 1 */
@@ -207,19 +212,21 @@ typedef struct sono_pipeline sono_pipeline;
 
 /* Reads both checkpoints, records the networks, plans and allocates everything and runs one warm-up frame.
  * config: copied. out: the new handle, to be closed by the caller. error: optional.
- * Errors: INVALID_ARGUMENT (a field outside its range), IO, FORMAT, UNSUPPORTED, MODEL_MISMATCH (checkpoints),
- * NO_DEVICE (device "cuda" without a usable one), OUT_OF_MEMORY. */
+ * Errors: INVALID_ARGUMENT (a field outside its range), IO, FORMAT, UNSUPPORTED, MODEL_MISMATCH
+ * (checkpoints), NO_DEVICE (device "cuda" without a usable one), OUT_OF_MEMORY. */
 SONO_API sono_status sono_pipeline_open(const sono_pipeline_config *config, sono_pipeline **out,
                                         sono_error *error);
 
 /* Takes a frame: copies its pixels into a free slot and starts it; returns at once.
  * Errors: AGAIN (every slot is in flight or borrowed: receive or release first), INVALID_ARGUMENT,
  * LIMIT (frame larger than max_width_px x max_height_px), DEVICE (latched: close and open again). */
-SONO_API sono_status sono_pipeline_submit(sono_pipeline *pipeline, const sono_frame *frame, sono_error *error);
+SONO_API sono_status sono_pipeline_submit(sono_pipeline *pipeline, const sono_frame *frame,
+                                          sono_error *error);
 
 /* Waits for the oldest frame in flight and lends its packet, in submission order.
  * out: borrowed until sono_packet_release(). Errors: END (no frame is in flight), DEVICE. */
-SONO_API sono_status sono_pipeline_receive(sono_pipeline *pipeline, const sono_packet **out, sono_error *error);
+SONO_API sono_status sono_pipeline_receive(sono_pipeline *pipeline, const sono_packet **out,
+                                           sono_error *error);
 
 /* Gives a packet back, so that its slot can take a new frame. Errors: INVALID_ARGUMENT (not lent). */
 SONO_API sono_status sono_packet_release(sono_pipeline *pipeline, const sono_packet *packet);
@@ -229,17 +236,18 @@ typedef struct sono_pipeline_info {
     sono_backend backend;
     sono_precision precision;
     int32_t n_threads;
-    int64_t params_bytes;   /* both networks, as the backend stores them */
-    int64_t planned_bytes;  /* the one block of all activations */
-    int64_t slot_bytes;     /* all slots */
+    int64_t params_bytes;                 /* both networks, as the backend stores them */
+    int64_t planned_bytes;                /* the one block of all activations */
+    int64_t slot_bytes;                   /* all slots */
     double stage_flops[SONO_STAGE_COUNT]; /* multiply and add counted apart, one frame */
-    char detector[64];      /* e.g. "dfine-s, 1 class" */
-    char segmenter[64];     /* e.g. "mobilesam-vit_t" */
+    char detector[64];                    /* e.g. "dfine-s, 1 class" */
+    char segmenter[64];                   /* e.g. "mobilesam-vit_t" */
 } sono_pipeline_info;
 
 SONO_API sono_status sono_pipeline_query(const sono_pipeline *pipeline, sono_pipeline_info *out);
 
-/* Waits for frames in flight, drops their results, frees everything, including lent packets. NULL is allowed. */
+/* Waits for frames in flight, drops their results, frees everything, including lent packets. NULL is allowed.
+ */
 SONO_API void sono_pipeline_close(sono_pipeline *pipeline);
 
 #ifdef __cplusplus

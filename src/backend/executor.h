@@ -34,6 +34,8 @@ typedef struct sono_executor_ops {
     sono_status (*read)(sono_executor *executor, sono_tid tensor, void *values, sono_error *error);
     /* Bytes of the activations' block, and of scratch for all threads. */
     int64_t (*planned_bytes)(const sono_executor *executor);
+    /* Threads that compute. */
+    int32_t (*n_threads)(const sono_executor *executor);
     /* The plan in force; owned by the executor. */
     const sono_plan *(*plan)(const sono_executor *executor);
 } sono_executor_ops;

@@ -270,6 +270,11 @@ static int64_t cpu_planned_bytes(const sono_executor *cpu)
            (int64_t)cpu->scratch_bytes * sono_pool_n_threads(cpu->pool);
 }
 
+static int32_t cpu_n_threads(const sono_executor *cpu)
+{
+    return sono_pool_n_threads(cpu->pool);
+}
+
 static const sono_plan *cpu_plan(const sono_executor *cpu)
 {
     return &cpu->plan;
@@ -283,5 +288,6 @@ const sono_executor_ops sono_cpu_executor = {
     .write = cpu_write,
     .read = cpu_read,
     .planned_bytes = cpu_planned_bytes,
+    .n_threads = cpu_n_threads,
     .plan = cpu_plan,
 };

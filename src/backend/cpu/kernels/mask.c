@@ -19,13 +19,20 @@
 
 #define BAND_ROWS 32
 #define TAPS      3
+#define LANES     16
 
 static float dot(const float *restrict a, const float *restrict b, int32_t n)
 {
-    float sum = 0.0f;
-#pragma omp simd reduction(+ : sum)
-    for (int32_t i = 0; i < n; i++)
+    float lanes[LANES] = {0.0f}, sum = 0.0f;
+    int32_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        for (int l = 0; l < LANES; l++)
+            lanes[l] += a[i + l] * b[i + l];
+    }
+    for (; i < n; i++)
         sum += a[i] * b[i];
+    for (int l = 0; l < LANES; l++)
+        sum += lanes[l];
     return sum;
 }
 

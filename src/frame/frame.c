@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "frame/frame.h"
+
+#include <string.h>
+
+size_t sono_pixel_bytes(sono_pixel_format format)
+{
+    switch (format) {
+    case SONO_PIXEL_GRAY8:
+        return 1;
+    case SONO_PIXEL_GRAY16:
+        return 2;
+    case SONO_PIXEL_RGB8:
+        return 3;
+    case SONO_PIXEL_RGBA8:
+        return 4;
+    }
+    return 0;
+}
+
+size_t sono_frame_max_bytes(int32_t max_width_px, int32_t max_height_px)
+{
+    return (size_t)max_width_px * (size_t)max_height_px * sono_pixel_bytes(SONO_PIXEL_RGBA8);
+}
+
+sono_status sono_frame_check(const sono_frame *frame, int32_t max_width_px, int32_t max_height_px,
+                             sono_error *error)
+{
+    if (!frame || !frame->pixels)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "the frame has no pixels");
+    const size_t pixel_bytes = sono_pixel_bytes(frame->format);
+    if (!pixel_bytes)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "pixel format %d does not exist", (int)frame->format);
+    if (frame->width_px < 1 || frame->height_px < 1)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "a frame of %d x %d pixels is empty", frame->width_px,
+                         frame->height_px);
+    if (frame->width_px > max_width_px || frame->height_px > max_height_px)
+        return SONO_FAIL(error, LIMIT, "a frame of %d x %d pixels is larger than the %d x %d given at open",
+                         frame->width_px, frame->height_px, max_width_px, max_height_px);
+    const size_t row_bytes = (size_t)frame->width_px * pixel_bytes;
+    if (frame->pitch_bytes && frame->pitch_bytes < row_bytes)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "a pitch of %zu bytes is shorter than a row of %zu",
+                         frame->pitch_bytes, row_bytes);
+    return SONO_STATUS_OK;
+}
+
+void sono_frame_store(const sono_frame *frame, float threshold, int32_t gray16_white,
+                      sono_frame_header *header, void *pixels)
+{
+    const size_t row_bytes = (size_t)frame->width_px * sono_pixel_bytes(frame->format);
+    const size_t pitch_bytes = frame->pitch_bytes ? frame->pitch_bytes : row_bytes;
+    *header = (sono_frame_header){.width_px = frame->width_px,
+                                  .height_px = frame->height_px,
+                                  .pitch_bytes = (int32_t)row_bytes,
+                                  .format = frame->format,
+                                  .gray16_scale = 255.0f / (float)gray16_white,
+                                  .threshold = threshold};
+    for (int32_t y = 0; y < frame->height_px; y++)
+        memcpy((uint8_t *)pixels + (size_t)y * row_bytes,
+               (const uint8_t *)frame->pixels + (size_t)y * pitch_bytes, row_bytes);
+}
+
+void sono_frame_record(sono_recorder *rec, int32_t max_width_px, int32_t max_height_px,
+                       sono_frame_tensors *out)
+{
+    const int32_t n_bytes = (int32_t)sono_frame_max_bytes(max_width_px, max_height_px);
+    out->header =
+        sono_record_input(rec, "frame_header", SONO_DTYPE_U8, 1, 1, 1, (int32_t)sizeof(sono_frame_header));
+    out->pixels = sono_record_input(rec, "frame_pixels", SONO_DTYPE_U8, 1, 1, 1, n_bytes);
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A pipeline's configuration: defaults, checks, and the choice of backend. */
+#ifndef SONO_PIPELINE_CONFIG_H
+#define SONO_PIPELINE_CONFIG_H
+
+#include "backend/executor.h"
+
+/* Copies the caller's configuration over the defaults (its struct_size may be an older, smaller one) and
+ * checks every field. Strings still belong to the caller. Errors: INVALID_ARGUMENT. */
+sono_status sono_config_resolve(const sono_pipeline_config *config, sono_pipeline_config *out,
+                                sono_error *error);
+
+typedef struct sono_backend_choice {
+    sono_backend backend;
+    const sono_executor_ops *ops;
+    sono_precision precision;
+    const char *fallback; /* why "auto" did not take CUDA, one word for an event; NULL = no fallback */
+} sono_backend_choice;
+
+/* Errors: INVALID_ARGUMENT (no such device name), NO_DEVICE, UNSUPPORTED (precision). */
+sono_status sono_config_choose_backend(const sono_pipeline_config *config, sono_backend_choice *out,
+                                       sono_error *error);
+
+#endif

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pipeline/flow.h"
+
+#include "detect/dfine.h"
+#include "segment/mobilesam.h"
+
+#include <string.h>
+
+static const char *network_name(sono_network network)
+{
+    return network == SONO_NETWORK_DFINE ? "D-FINE" : "MobileSAM";
+}
+
+/* A checkpoint while its network is being recorded. */
+typedef struct loading {
+    sono_checkpoint *checkpoint;
+    sono_binder *binder;
+} loading;
+
+static void loading_close(loading *l)
+{
+    sono_binder_close(l->binder);
+    sono_checkpoint_close(l->checkpoint);
+    memset(l, 0, sizeof *l);
+}
+
+static sono_status loading_open(loading *l, const char *path, sono_network wanted, sono_model_info *info,
+                                sono_error *error)
+{
+    SONO_TRY(sono_checkpoint_open(path, &l->checkpoint, error));
+    SONO_TRY(sono_binder_open(l->checkpoint, &l->binder, error));
+    *info = *sono_binder_info(l->binder);
+    if (info->network != wanted)
+        return SONO_FAIL(error, MODEL_MISMATCH, "%s: this is %s, but %s is needed here", path,
+                         info->architecture, network_name(wanted));
+    return SONO_STATUS_OK;
+}
+
+static sono_preprocess_args detector_input(int32_t max_width_px, int32_t max_height_px)
+{
+    return (sono_preprocess_args){.fit = SONO_FIT_STRETCH,
+                                  .size = SONO_DFINE_INPUT_PX,
+                                  .inv_std = {1.0f / 255.0f, 1.0f / 255.0f, 1.0f / 255.0f},
+                                  .max_width_px = max_width_px,
+                                  .max_height_px = max_height_px};
+}
+
+static sono_preprocess_args segmenter_input(int32_t max_width_px, int32_t max_height_px)
+{
+    sono_preprocess_args args = {.fit = SONO_FIT_LETTERBOX,
+                                 .size = SONO_MOBILESAM_INPUT_PX,
+                                 .max_width_px = max_width_px,
+                                 .max_height_px = max_height_px};
+    memcpy(args.mean, sono_mobilesam_mean, sizeof args.mean);
+    memcpy(args.inv_std, sono_mobilesam_inv_std, sizeof args.inv_std);
+    return args;
+}
+
+static sono_segment_args segment_args(const sono_pipeline_config *config)
+{
+    return (sono_segment_args){.image_size = SONO_MOBILESAM_INPUT_PX,
+                               .max_width_px = config->max_width_px,
+                               .max_height_px = config->max_height_px,
+                               .edge_width_px = config->edge_width_px,
+                               .outside_width_px = config->outside_width_px};
+}
+
+/* frame -> detections */
+static void record_detector(sono_recorder *rec, const sono_pipeline_config *config, sono_flow *flow)
+{
+    const sono_preprocess_args input = detector_input(config->max_width_px, config->max_height_px);
+    sono_dfine_outputs found;
+    rec->stage = SONO_STAGE_PREPROCESS;
+    const sono_tid image =
+        sono_record_preprocess(rec, "detector_input", flow->frame.pixels, flow->frame.header, &input);
+    rec->stage = SONO_STAGE_DETECT;
+    sono_dfine_record(rec, image, &found);
+    rec->stage = SONO_STAGE_SELECT;
+    flow->detections = sono_record_select(rec, "detections", found.logits, found.boxes, flow->frame.header,
+                                          config->max_objects);
+    sono_record_output(rec, flow->detections);
+}
+
+/* frame, detections -> mask, weight maps */
+static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *config, sono_flow *flow)
+{
+    const sono_preprocess_args input = segmenter_input(config->max_width_px, config->max_height_px);
+    const sono_segment_args args = segment_args(config);
+    sono_mobilesam_outputs outlined;
+    sono_tid outs[3];
+    flow->first_segment_op = (int32_t)rec->program->n_ops;
+    rec->stage = SONO_STAGE_PREPROCESS;
+    const sono_tid image =
+        sono_record_preprocess(rec, "segmenter_input", flow->frame.pixels, flow->frame.header, &input);
+    rec->stage = SONO_STAGE_ENCODE;
+    const sono_tid embedding = sono_tiny_vit_record(rec, image);
+    rec->stage = SONO_STAGE_DECODE;
+    sono_mobilesam_record_decoder(rec, embedding, flow->detections, flow->frame.header, &outlined);
+    flow->iou = outlined.iou;
+    sono_record_output(rec, flow->iou);
+    flow->first_mask_op = (int32_t)rec->program->n_ops;
+    rec->stage = SONO_STAGE_MASK;
+    sono_record_upsample_mask(rec, "mask", outlined.low_res, flow->detections, flow->frame.header, &args, 0,
+                              outs);
+    flow->mask = outs[0];
+    flow->area = outs[1];
+    sono_record_output(rec, flow->area);
+    sono_record_output(rec, flow->mask);
+    if (config->want_weight_maps)
+        sono_weights_record(rec, flow->mask, flow->frame.header, &args, &flow->weights);
+}
+
+static sono_status record_flow(const sono_pipeline_config *config, loading *detector, loading *segmenter,
+                               sono_flow *flow, sono_error *error)
+{
+    sono_recorder rec;
+    sono_record_start(&rec, flow->program, detector->binder, error);
+    sono_frame_record(&rec, config->max_width_px, config->max_height_px, &flow->frame);
+    record_detector(&rec, config, flow);
+    SONO_TRY(sono_record_finish(&rec));
+    SONO_TRY(sono_bind_finish(detector->binder, error));
+    rec.binder = segmenter->binder;
+    record_segmenter(&rec, config, flow);
+    SONO_TRY(sono_record_finish(&rec));
+    return sono_bind_finish(segmenter->binder, error);
+}
+
+sono_status sono_flow_open(const sono_pipeline_config *config, sono_flow *out, sono_error *error)
+{
+    sono_flow flow = {0};
+    loading detector = {0}, segmenter = {0};
+    sono_status status =
+        loading_open(&detector, config->detector_path, SONO_NETWORK_DFINE, &flow.detector, error);
+    if (status == SONO_STATUS_OK)
+        status =
+            loading_open(&segmenter, config->segmenter_path, SONO_NETWORK_MOBILESAM, &flow.segmenter, error);
+    if (status == SONO_STATUS_OK)
+        status = sono_program_open(&flow.program, error);
+    if (status == SONO_STATUS_OK)
+        status = record_flow(config, &detector, &segmenter, &flow, error);
+    loading_close(&segmenter);
+    loading_close(&detector);
+    if (status != SONO_STATUS_OK) {
+        sono_flow_close(&flow);
+        return status;
+    }
+    *out = flow;
+    return SONO_STATUS_OK;
+}
+
+void sono_flow_close(sono_flow *flow)
+{
+    sono_program_close(flow->program);
+    memset(flow, 0, sizeof *flow);
+}
+
+static void record_dfine_alone(sono_recorder *rec)
+{
+    sono_dfine_outputs found;
+    rec->stage = SONO_STAGE_DETECT;
+    const sono_tid image =
+        sono_record_input(rec, "image", SONO_DTYPE_F32, 1, SONO_DFINE_INPUT_PX, SONO_DFINE_INPUT_PX, 3);
+    sono_dfine_record(rec, image, &found);
+    sono_record_output(rec, found.logits);
+    sono_record_output(rec, found.boxes);
+}
+
+static void record_mobilesam_alone(sono_recorder *rec)
+{
+    sono_mobilesam_outputs outlined;
+    const sono_tid image = sono_record_input(rec, "image", SONO_DTYPE_F32, 1, SONO_MOBILESAM_INPUT_PX,
+                                             SONO_MOBILESAM_INPUT_PX, 3);
+    const sono_tid header =
+        sono_record_input(rec, "frame_header", SONO_DTYPE_U8, 1, 1, 1, (int32_t)sizeof(sono_frame_header));
+    const sono_tid detections = sono_record_input(rec, "detections", SONO_DTYPE_F32, 1, 1, 1, 8);
+    rec->stage = SONO_STAGE_ENCODE;
+    const sono_tid embedding = sono_tiny_vit_record(rec, image);
+    rec->stage = SONO_STAGE_DECODE;
+    sono_mobilesam_record_decoder(rec, embedding, detections, header, &outlined);
+    sono_record_output(rec, outlined.low_res);
+    sono_record_output(rec, outlined.iou);
+}
+
+static sono_status record_alone(sono_program *program, sono_binder *binder, sono_error *error)
+{
+    sono_recorder rec;
+    sono_record_start(&rec, program, binder, error);
+    if (sono_binder_info(binder)->network == SONO_NETWORK_DFINE)
+        record_dfine_alone(&rec);
+    else
+        record_mobilesam_alone(&rec);
+    SONO_TRY(sono_record_finish(&rec));
+    return sono_bind_finish(binder, error);
+}
+
+sono_status sono_flow_record_network(const sono_checkpoint *checkpoint, sono_program **out, sono_error *error)
+{
+    sono_binder *binder = NULL;
+    sono_program *program = NULL;
+    SONO_TRY(sono_binder_open(checkpoint, &binder, error));
+    sono_status status = sono_program_open(&program, error);
+    if (status == SONO_STATUS_OK)
+        status = record_alone(program, binder, error);
+    sono_binder_close(binder);
+    if (status != SONO_STATUS_OK) {
+        sono_program_close(program);
+        return status;
+    }
+    *out = program;
+    return SONO_STATUS_OK;
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The flow from frame to packet as one program. */
+#ifndef SONO_PIPELINE_FLOW_H
+#define SONO_PIPELINE_FLOW_H
+
+#include "frame/frame.h"
+#include "model/bind.h"
+#include "weights/weights.h"
+
+typedef struct sono_flow {
+    sono_program *program;
+    sono_model_info detector, segmenter;
+    sono_frame_tensors frame;     /* INPUT */
+    sono_tid detections;          /* OUTPUT F32 [1, 1, K, 8] */
+    sono_tid iou;                 /* OUTPUT F32 [K, 1, 1, 4] */
+    sono_tid area, mask;          /* OUTPUT I32 [K, 1, 1, 1], U8 [K, 1, 1, max pixels] */
+    sono_weights_tensors weights; /* OUTPUT, or all 0 */
+    int32_t
+        first_segment_op; /* ops [first_segment_op, first_mask_op) only matter when a box passed the gate */
+    int32_t first_mask_op;
+} sono_flow;
+
+/* Reads both checkpoints and records everything. The checkpoints are closed again when it returns.
+ * config: with its defaults filled in and checked. Errors: those of sono_pipeline_open(). */
+sono_status sono_flow_open(const sono_pipeline_config *config, sono_flow *out, sono_error *error);
+void sono_flow_close(sono_flow *flow); /* a zeroed flow is allowed */
+
+/* One network by itself, on made-up inputs, every tensor of its checkpoint bound: for inspection and for
+ * checking a checkpoint as a whole. The caller closes *out. */
+sono_status sono_flow_record_network(const sono_checkpoint *checkpoint, sono_program **out,
+                                     sono_error *error);
+
+#endif

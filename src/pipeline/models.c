@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The public calls about checkpoints that need the networks: printing a program, converting with a full
+ * check. */
+#include "backend/executor.h"
+#include "pipeline/flow.h"
+
+sono_status sono_model_print_program(const char *path, FILE *stream, sono_error *error)
+{
+    sono_checkpoint *checkpoint = NULL;
+    sono_program *program = NULL;
+    sono_plan plan = {0};
+    if (!path || !stream)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "path or stream is NULL");
+    SONO_TRY(sono_checkpoint_open(path, &checkpoint, error));
+    sono_status status = sono_flow_record_network(checkpoint, &program, error);
+    sono_checkpoint_close(checkpoint);
+    if (status == SONO_STATUS_OK)
+        status = sono_plan_make(program, SONO_PLAN_REUSE, 64, &plan, error);
+    if (status == SONO_STATUS_OK)
+        sono_program_print(program, &plan, stream);
+    sono_plan_free(&plan);
+    sono_program_close(program);
+    return status;
+}
