@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Length of the UTF-8 character at text, 0 when it is none (overlong forms, surrogates, cut short). */
@@ -40,35 +41,50 @@ void sono_jsonl_string(FILE *stream, const char *text)
     fputc('"', stream);
 }
 
-static void write_number(FILE *stream, double value, int n_digits)
+/* What snprintf wrote, with a point even where the locale has a comma. */
+static void write_decimal(FILE *stream, char *text)
 {
-    if (!isfinite(value)) {
-        fputs("null", stream);
-        return;
-    }
-    char text[40];
-    snprintf(text, sizeof text, "%.*g", n_digits, value);
     char *comma = strchr(text, ',');
     if (comma)
         *comma = '.';
     fputs(text, stream);
 }
 
-/* score, box, ...: the keys that each object has; nine digits give a float back exactly */
+static void write_number(FILE *stream, double value, int n_digits)
+{
+    char text[40] = "null";
+    if (isfinite(value))
+        snprintf(text, sizeof text, "%.*g", n_digits, value);
+    write_decimal(stream, text);
+}
+
+/* As few digits as give the float back exactly: at most nine. */
+static void write_float(FILE *stream, float value)
+{
+    char text[40] = "null";
+    for (int n_digits = 6; isfinite(value) && n_digits <= 9; n_digits++) {
+        snprintf(text, sizeof text, "%.*g", n_digits, (double)value);
+        if (strtof(text, NULL) == value)
+            break;
+    }
+    write_decimal(stream, text);
+}
+
+/* score, box, ...: the keys that each object has */
 static void write_object_keys(FILE *stream, const sono_object *object, sono_state state)
 {
     fputs("\"score\": ", stream);
-    write_number(stream, (double)object->score, 9);
+    write_float(stream, object->score);
     fputs(", \"bbox_xyxy_px\": ", stream);
     if (state == SONO_STATE_LOST)
         fputs("null", stream);
     for (int i = 0; i < 4 && state != SONO_STATE_LOST; i++) {
         fputs(i ? ", " : "[", stream);
-        write_number(stream, (double)object->bbox_xyxy_px[i], 9);
+        write_float(stream, object->bbox_xyxy_px[i]);
         fputs(i == 3 ? "]" : "", stream);
     }
     fputs(", \"iou_predicted\": ", stream);
-    write_number(stream, (double)object->iou_predicted, 9);
+    write_float(stream, object->iou_predicted);
     fprintf(stream, ", \"mask_area_px\": %" PRId64, object->mask_area_px);
 }
 

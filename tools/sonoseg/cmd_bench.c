@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "args.h"
+#include "commands.h"
+#include "json.h"
+#include "phantom_frame.h"
+#include "pipeline_args.h"
+#include "stats.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum { ID_FRAMES = ID_OWN, ID_WARMUP, ID_JSON };
+
+typedef struct bench {
+    pipeline_args args;
+    int32_t n_frames;
+    int32_t n_warmup;
+    const char *json_path;
+    sono_source *source; /* NULL = the built-in frame */
+    sono_pipeline *pipeline;
+    sono_pipeline_info info;
+    phantom_frame phantom;
+    samples stages_ms[SONO_STAGE_COUNT];
+    samples total_ms;
+    double open_s;
+    int32_t width_px; /* of the last frame */
+    int32_t height_px;
+    int32_t n_lost;
+} bench;
+
+static int take(void *user, int id, const char *value)
+{
+    bench *self = user;
+    switch (id) {
+    case ID_FRAMES:
+        return args_integer("frames", value, 1, 1000000, &self->n_frames);
+    case ID_WARMUP:
+        return args_integer("warmup", value, 0, 1000000, &self->n_warmup);
+    case ID_JSON:
+        self->json_path = value;
+        return 0;
+    default:
+        return pipeline_args_take(&self->args, id, value);
+    }
+}
+
+static const args_option options[] = {
+    {"input", ID_INPUT, "PATH...",
+     "image files or folders, taken round and round; default: a\nbuilt-in synthetic frame of 640 x 480"},
+    {"frames", ID_FRAMES, "N", "frames to time; default 20"},
+    {"warmup", ID_WARMUP, "N", "frames before the timed ones; default 2"},
+    {"json", ID_JSON, "FILE", "also write the figures as JSON"},
+    PIPELINE_OPTIONS,
+    {"weights", ID_WEIGHTS, NULL, "also compute the weight maps"},
+};
+
+static const args_spec spec = {
+    .command = "bench",
+    .usage = "bench [--input PATH...] [--frames N] [--warmup N] [options]",
+    .intro = "Times the pipeline one frame at a time, without reading and writing files, and prints the "
+             "median, the 90th\n"
+             "percentile and the arithmetic rate of each stage.",
+    .options = options,
+    .n_options = sizeof options / sizeof options[0],
+    .examples = "examples\n"
+                "  sonoseg bench --detector dfine_s.pth --segmenter mobile_sam.pt\n"
+                "  sonoseg bench --input sweep/ --frames 100 --threads 2 --json bench.json",
+    .take = take,
+};
+
+/* The next frame to time; a source is read round and round. Returns 0, or -1 after report_error(). */
+static int next_frame(bench *self, sono_frame *frame)
+{
+    if (!self->args.n_inputs) {
+        *frame = phantom_frame_view(&self->phantom);
+        return 0;
+    }
+    sono_error error;
+    const char *name = NULL;
+    for (int n_ends = 0; n_ends < 2;) {
+        if (!self->source && pipeline_args_open_source(&self->args, 1, &self->source))
+            return -1;
+        const sono_status status = sono_source_next(self->source, frame, &name, &error);
+        if (status == SONO_STATUS_OK)
+            return 0;
+        if (status != SONO_STATUS_END) {
+            report_error("%s", error.text);
+            return -1;
+        }
+        sono_source_close(self->source);
+        self->source = NULL;
+        n_ends++;
+    }
+    report_error("the inputs hold no frame");
+    return -1;
+}
+
+static void record(bench *self, const sono_packet *packet)
+{
+    for (int i = 0; i < SONO_STAGE_COUNT; i++)
+        samples_add(&self->stages_ms[i], packet->stage_ms[i]);
+    samples_add(&self->total_ms, packet->latency_ms);
+    self->width_px = packet->width_px;
+    self->height_px = packet->height_px;
+    self->n_lost += packet->state == SONO_STATE_LOST;
+}
+
+static int time_frames(bench *self)
+{
+    sono_error error;
+    for (int32_t i = 0; i < self->n_warmup + self->n_frames; i++) {
+        sono_frame frame;
+        const sono_packet *packet = NULL;
+        if (next_frame(self, &frame))
+            return STATUS_FAILED;
+        if (sono_pipeline_submit(self->pipeline, &frame, &error) ||
+            sono_pipeline_receive(self->pipeline, &packet, &error)) {
+            report_error("%s", error.text);
+            return STATUS_FAILED;
+        }
+        if (i >= self->n_warmup)
+            record(self, packet);
+        sono_packet_release(self->pipeline, packet);
+    }
+    return STATUS_DONE;
+}
+
+static double peak_rss_mb(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) ? 0 : (double)usage.ru_maxrss / 1024;
+}
+
+static void print_row(const char *name, samples *times_ms, double flops, double whole_ms)
+{
+    const double median_ms = samples_percentile(times_ms, 50);
+    printf("%-12s %9.2f %9.2f %6.1f", name, median_ms, samples_percentile(times_ms, 90),
+           whole_ms > 0 ? 100 * median_ms / whole_ms : 0.0);
+    if (flops > 0 && median_ms > 0)
+        printf(" %8.2f %9.1f\n", flops * 1e-9, flops * 1e-6 / median_ms);
+    else
+        printf(" %8s %9s\n", "-", "-");
+}
+
+static void print_table(bench *self)
+{
+    const double whole_ms = samples_percentile(&self->total_ms, 50);
+    double flops = 0;
+    printf("%s + %s, %s %s, %d thread%s\n", self->info.detector, self->info.segmenter,
+           sono_backend_name(self->info.backend), sono_precision_name(self->info.precision),
+           self->info.n_threads, self->info.n_threads == 1 ? "" : "s");
+    printf("%d frames of %d x %d (%d LOST) after %d to warm up\n\n", self->n_frames, self->width_px,
+           self->height_px, self->n_lost, self->n_warmup);
+    printf("%-12s %9s %9s %6s %8s %9s\n", "stage", "p50 ms", "p90 ms", "%", "GFLOP", "GFLOP/s");
+    for (int i = 0; i < SONO_STAGE_COUNT; i++) {
+        print_row(sono_stage_name((sono_stage)i), &self->stages_ms[i], self->info.stage_flops[i], whole_ms);
+        flops += self->info.stage_flops[i];
+    }
+    print_row("total", &self->total_ms, flops, whole_ms);
+    printf("\ntotal p99 %.2f ms, max %.2f ms\n", samples_percentile(&self->total_ms, 99),
+           samples_percentile(&self->total_ms, 100));
+    printf("open %.2f s, peak memory %.0f MB (params %.0f MB, activations %.0f MB, slots %.0f MB)\n",
+           self->open_s, peak_rss_mb(), (double)self->info.params_bytes / 1048576,
+           (double)self->info.planned_bytes / 1048576, (double)self->info.slot_bytes / 1048576);
+}
+
+static void write_json_stages(bench *self, FILE *stream)
+{
+    fputs("  \"stages\": {", stream);
+    for (int i = 0; i < SONO_STAGE_COUNT; i++) {
+        const double median_ms = samples_percentile(&self->stages_ms[i], 50);
+        fprintf(
+            stream,
+            "%s\n    \"%s\": {\"p50_ms\": %.4f, \"p90_ms\": %.4f, \"gflop\": %.4f, \"gflop_per_s\": %.2f}",
+            i ? "," : "", sono_stage_name((sono_stage)i), median_ms,
+            samples_percentile(&self->stages_ms[i], 90), self->info.stage_flops[i] * 1e-9,
+            median_ms > 0 ? self->info.stage_flops[i] * 1e-6 / median_ms : 0.0);
+    }
+    fputs("\n  }\n}\n", stream);
+}
+
+static int write_json(bench *self)
+{
+    FILE *stream = fopen(self->json_path, "we");
+    if (!stream) {
+        report_error("%s: cannot be created: %s", self->json_path, strerror(errno));
+        return STATUS_FAILED;
+    }
+    fprintf(stream, "{\n  \"version\": \"%s\",\n  \"detector\": ", sono_version());
+    json_string(stream, self->info.detector);
+    fputs(",\n  \"segmenter\": ", stream);
+    json_string(stream, self->info.segmenter);
+    fprintf(stream, ",\n  \"backend\": \"%s\",\n  \"precision\": \"%s\",\n  \"threads\": %d,\n",
+            sono_backend_name(self->info.backend), sono_precision_name(self->info.precision),
+            self->info.n_threads);
+    fprintf(stream, "  \"frames\": %d,\n  \"warmup\": %d,\n  \"width_px\": %d,\n  \"height_px\": %d,\n",
+            self->n_frames, self->n_warmup, self->width_px, self->height_px);
+    fprintf(stream, "  \"latency_ms\": {\"p50\": %.4f, \"p90\": %.4f, \"p99\": %.4f, \"max\": %.4f},\n",
+            samples_percentile(&self->total_ms, 50), samples_percentile(&self->total_ms, 90),
+            samples_percentile(&self->total_ms, 99), samples_percentile(&self->total_ms, 100));
+    fprintf(stream, "  \"open_s\": %.4f,\n  \"peak_rss_mb\": %.1f,\n", self->open_s, peak_rss_mb());
+    write_json_stages(self, stream);
+    const int has_failed = ferror(stream);
+    if (!fclose(stream) && !has_failed)
+        return STATUS_DONE;
+    report_error("%s: cannot be written: %s", self->json_path, strerror(errno));
+    return STATUS_FAILED;
+}
+
+static int open_and_time(bench *self)
+{
+    const double start_s = now_s();
+    int status = pipeline_args_open(&self->args, &self->pipeline);
+    self->open_s = now_s() - start_s;
+    if (!status)
+        status = time_frames(self);
+    if (status)
+        return status;
+    sono_pipeline_query(self->pipeline, &self->info);
+    print_table(self);
+    return self->json_path ? write_json(self) : STATUS_DONE;
+}
+
+int cmd_bench(int argc, char **argv)
+{
+    bench self = {.n_frames = 20, .n_warmup = 2};
+    pipeline_args_init(&self.args);
+    const args_result parsed = args_parse(&spec, argc, argv, &self);
+    int status = parsed == ARGS_WRONG ? STATUS_USAGE : STATUS_DONE;
+    if (parsed == ARGS_GO)
+        status = pipeline_args_has_checkpoints(&self.args) ? STATUS_DONE : STATUS_USAGE;
+    if (parsed == ARGS_GO && !status) {
+        phantom_frame_draw(&self.phantom);
+        status = open_and_time(&self);
+    }
+    sono_pipeline_close(self.pipeline);
+    sono_source_close(self.source);
+    for (int i = 0; i < SONO_STAGE_COUNT; i++)
+        samples_free(&self.stages_ms[i]);
+    samples_free(&self.total_ms);
+    const int closed = pipeline_args_close(&self.args);
+    return status ? status : closed;
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "args.h"
+#include "commands.h"
+
+#include "sonoseg/io.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { ID_PRECISION_OUT = 256 };
+
+typedef struct convert {
+    const char *paths[2]; /* in, out */
+    int n_paths;
+    sono_precision precision;
+} convert;
+
+static int take(void *user, int id, const char *value)
+{
+    convert *self = user;
+    if (id == ID_PRECISION_OUT) {
+        const int is_half = !strcmp(value, "fp16");
+        if (!is_half && strcmp(value, "fp32") != 0) {
+            report_error("--precision: '%s' is neither fp32 nor fp16", value);
+            return -1;
+        }
+        self->precision = is_half ? SONO_PRECISION_FP16 : SONO_PRECISION_FP32;
+        return 0;
+    }
+    if (self->n_paths == 2) {
+        report_error("two files are expected, IN and OUT: '%s' is too many", value);
+        return -1;
+    }
+    self->paths[self->n_paths++] = value;
+    return 0;
+}
+
+static const args_option options[] = {
+    {"precision", ID_PRECISION_OUT, "P",
+     "fp32 (default), or fp16: half the bytes; refused when a value does not fit"},
+};
+
+static const args_spec spec = {
+    .command = "convert",
+    .usage = "convert IN OUT.safetensors [--precision fp16]",
+    .intro = "Writes a checkpoint under its official tensor names as safetensors, with its architecture, "
+             "classes, input\n"
+             "size and the source's hash as metadata. An existing OUT is replaced whole or stays as it was.",
+    .options = options,
+    .n_options = sizeof options / sizeof options[0],
+    .examples = "examples\n"
+                "  sonoseg convert dfine_s.pth dfine_s.safetensors\n"
+                "  sonoseg convert mobile_sam.pt mobile_sam.safetensors --precision fp16",
+    .take = take,
+};
+
+static int write_file(const convert *self)
+{
+    sono_error error;
+    sono_model_info info;
+    sono_status status = sono_model_convert(self->paths[0], self->paths[1], self->precision, &error);
+    if (status == SONO_STATUS_OK)
+        status = sono_model_inspect(self->paths[1], &info, &error);
+    if (status != SONO_STATUS_OK) {
+        report_error("%s", error.text);
+        return STATUS_FAILED;
+    }
+    printf("%s: %s, %d tensors, %s, %lld bytes\n", self->paths[1], info.architecture, info.n_tensors,
+           info.dtype, (long long)info.file_bytes);
+    return STATUS_DONE;
+}
+
+int cmd_convert(int argc, char **argv)
+{
+    convert self = {.precision = SONO_PRECISION_FP32};
+    const args_result parsed = args_parse(&spec, argc, argv, &self);
+    if (parsed != ARGS_GO)
+        return parsed == ARGS_WRONG ? STATUS_USAGE : STATUS_DONE;
+    if (self.n_paths == 2)
+        return write_file(&self);
+    report_error("two files are expected: IN and OUT.safetensors");
+    report_see_help(spec.command);
+    return STATUS_USAGE;
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "args.h"
+#include "commands.h"
+
+#include "sonoseg/io.h"
+
+#include <stdio.h>
+
+enum { ID_TENSORS = 256, ID_PROGRAM };
+
+typedef struct inspect {
+    const char *path;
+    int wants_tensors;
+    int wants_program;
+} inspect;
+
+static int take(void *user, int id, const char *value)
+{
+    inspect *self = user;
+    if (id == ID_TENSORS) {
+        self->wants_tensors = 1;
+    } else if (id == ID_PROGRAM) {
+        self->wants_program = 1;
+    } else if (self->path) {
+        report_error("one file at a time: '%s' is too many", value);
+        return -1;
+    } else {
+        self->path = value;
+    }
+    return 0;
+}
+
+static const args_option options[] = {
+    {"tensors", ID_TENSORS, NULL, "list every tensor: name, type, shape"},
+    {"program", ID_PROGRAM, NULL, "list the network's ops: shapes, bytes, FLOPs, then totals"},
+};
+
+static const args_spec spec = {
+    .command = "inspect",
+    .usage = "inspect FILE [--tensors] [--program]",
+    .intro = "Says what a checkpoint is: network, size, classes, parameters, hash. Reads .pth and .pt files "
+             "of PyTorch\n"
+             "(nothing in them is executed) and .safetensors.",
+    .options = options,
+    .n_options = sizeof options / sizeof options[0],
+    .examples = "examples\n"
+                "  sonoseg inspect dfine_s.pth\n"
+                "  sonoseg inspect mobile_sam.pt --program",
+    .take = take,
+};
+
+static void print_info(const char *path, const sono_model_info *info)
+{
+    printf("file          %s\n", path);
+    printf("network       %s, %s\n", info->architecture,
+           info->network == SONO_NETWORK_DFINE ? "detector (D-FINE)" : "segmenter (MobileSAM)");
+    if (info->network == SONO_NETWORK_DFINE)
+        printf("classes       %d\n", info->n_classes);
+    printf("input         %d x %d pixels\n", info->input_px, info->input_px);
+    printf("parameters    %lld (%.2f million)\n", (long long)info->n_params, (double)info->n_params * 1e-6);
+    printf("tensors       %d, %s\n", info->n_tensors, info->dtype);
+    printf("container     %s, %s names\n", info->container, info->naming);
+    printf("bytes         %lld\n", (long long)info->file_bytes);
+    printf("sha256        %s\n", info->sha256);
+}
+
+static int show(const inspect *self)
+{
+    sono_error error;
+    sono_model_info info;
+    sono_status status = sono_model_inspect(self->path, &info, &error);
+    if (status == SONO_STATUS_OK)
+        print_info(self->path, &info);
+    if (status == SONO_STATUS_OK && self->wants_tensors)
+        status = sono_model_list_tensors(self->path, stdout, &error);
+    if (status == SONO_STATUS_OK && self->wants_program)
+        status = sono_model_print_program(self->path, stdout, &error);
+    if (status == SONO_STATUS_OK)
+        return STATUS_DONE;
+    report_error("%s", error.text);
+    return STATUS_FAILED;
+}
+
+int cmd_inspect(int argc, char **argv)
+{
+    inspect self = {0};
+    const args_result parsed = args_parse(&spec, argc, argv, &self);
+    if (parsed != ARGS_GO)
+        return parsed == ARGS_WRONG ? STATUS_USAGE : STATUS_DONE;
+    if (self.path)
+        return show(&self);
+    report_error("no file given");
+    report_see_help(spec.command);
+    return STATUS_USAGE;
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The subcommands. Each takes its own argument vector (argv[0] = its name) and returns the exit status. */
+#ifndef SONOSEG_TOOL_COMMANDS_H
+#define SONOSEG_TOOL_COMMANDS_H
+
+enum exit_status {
+    STATUS_DONE = 0,
+    STATUS_FAILED = 1, /* some input, checkpoint or output failed; each was named on stderr */
+    STATUS_USAGE = 2,
+    STATUS_INTERRUPTED = 130 /* SIGINT: what was done is written */
+};
+
+int cmd_run(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
+int cmd_convert(int argc, char **argv);
+int cmd_version(int argc, char **argv);
+
+#endif

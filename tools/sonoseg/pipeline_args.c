@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pipeline_args.h"
+
+#include "commands.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_SIDE_PX 16384
+
+static const char *from_environment(const char *name)
+{
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
+void pipeline_args_init(pipeline_args *args)
+{
+    *args = (pipeline_args){0};
+    sono_pipeline_config_init(&args->config);
+    args->config.detector_path = from_environment("SONO_DETECTOR");
+    args->config.segmenter_path = from_environment("SONO_SEGMENTER");
+}
+
+static int add_input(pipeline_args *args, const char *path)
+{
+    if (!*path) {
+        report_error("an input path is empty");
+        return -1;
+    }
+    const char **inputs = realloc(args->inputs, ((size_t)args->n_inputs + 1) * sizeof *inputs);
+    if (!inputs) {
+        report_error("out of memory");
+        return -1;
+    }
+    inputs[args->n_inputs++] = path;
+    args->inputs = inputs;
+    return 0;
+}
+
+static int take_device(pipeline_args *args, const char *value)
+{
+    const size_t n_digits = strncmp(value, "cuda:", 5) ? 0 : strlen(value + 5);
+    const int is_numbered = n_digits && n_digits <= 3 && strspn(value + 5, "0123456789") == n_digits;
+    if (strcmp(value, "auto") && strcmp(value, "cpu") && strcmp(value, "cuda") && !is_numbered) {
+        report_error("--device: '%s' is none of auto, cpu, cuda, cuda:N", value);
+        return -1;
+    }
+    args->config.device = value;
+    return 0;
+}
+
+static int take_precision(pipeline_args *args, const char *value)
+{
+    const int is_half = !strcmp(value, "fp16");
+    if (!is_half && strcmp(value, "fp32") != 0) {
+        report_error("--precision: '%s' is neither fp32 nor fp16", value);
+        return -1;
+    }
+    args->config.precision = is_half ? SONO_PRECISION_FP16 : SONO_PRECISION_FP32;
+    return 0;
+}
+
+static int take_size(pipeline_args *args, const char *value)
+{
+    char *end = NULL;
+    const long width = strtol(value, &end, 10);
+    const long height = *end == 'x' ? strtol(end + 1, &end, 10) : 0;
+    if (*end || width < 1 || height < 1 || width > MAX_SIDE_PX || height > MAX_SIDE_PX) {
+        report_error("--max-size: '%s' is not a size like 1920x1200, sides within 1..%d", value, MAX_SIDE_PX);
+        return -1;
+    }
+    args->config.max_width_px = (int32_t)width;
+    args->config.max_height_px = (int32_t)height;
+    return 0;
+}
+
+int pipeline_args_take(pipeline_args *args, int id, const char *value)
+{
+    sono_pipeline_config *config = &args->config;
+    switch (id) {
+    case ARGS_BARE:
+    case ID_INPUT:
+        return add_input(args, value);
+    case ID_DETECTOR:
+        config->detector_path = value;
+        return 0;
+    case ID_SEGMENTER:
+        config->segmenter_path = value;
+        return 0;
+    case ID_DEVICE:
+        return take_device(args, value);
+    case ID_PRECISION:
+        return take_precision(args, value);
+    case ID_THRESHOLD:
+        return args_fraction("threshold", value, 0, 1, &config->threshold);
+    case ID_THREADS:
+        return args_integer("threads", value, 0, 1024, &config->n_threads);
+    case ID_MAX_OBJECTS:
+        return args_integer("max-objects", value, 1, 16, &config->max_objects);
+    case ID_MAX_SIZE:
+        return take_size(args, value);
+    case ID_GRAY16_WHITE:
+        return args_integer("gray16-white", value, 1, 65535, &config->gray16_white);
+    case ID_COLOR:
+        args->keep_colour = 1;
+        return 0;
+    case ID_EVENTS:
+        args->events_path = value;
+        return 0;
+    case ID_EVENTS_JSON:
+        args->events_as_json = 1;
+        return 0;
+    case ID_WEIGHTS:
+        config->want_weight_maps = 1;
+        return 0;
+    default:
+        return -1;
+    }
+}
+
+int pipeline_args_has_checkpoints(const pipeline_args *args)
+{
+    const int has_detector = args->config.detector_path != NULL;
+    const int has_segmenter = args->config.segmenter_path != NULL;
+    if (has_detector && has_segmenter)
+        return 1;
+    report_error("no checkpoint for the %s: pass %s",
+                 has_detector    ? "segmenter"
+                 : has_segmenter ? "detector"
+                                 : "detector and the segmenter",
+                 has_detector ? "--segmenter FILE or set SONO_SEGMENTER"
+                 : has_segmenter
+                     ? "--detector FILE or set SONO_DETECTOR"
+                     : "--detector FILE --segmenter FILE or set SONO_DETECTOR and SONO_SEGMENTER");
+    fputs("Official checkpoints work as they are; no conversion is needed.\n"
+          "  detector   D-FINE n, s, m, l or x: dfine_*.pth, release dfinev1.0 at\n"
+          "             https://github.com/Peterande/storage/releases (named in the README of "
+          "Peterande/D-FINE)\n"
+          "  segmenter  MobileSAM: weights/mobile_sam.pt in https://github.com/ChaoningZhang/MobileSAM\n"
+          "The detector must have been trained on what you look for: D-FINE's own releases know everyday "
+          "objects.\n",
+          stderr);
+    return 0;
+}
+
+int pipeline_args_open_source(const pipeline_args *args, int32_t n_held, sono_source **out)
+{
+    sono_error error;
+    sono_source_options options;
+    sono_source_options_init(&options);
+    options.keep_colour = args->keep_colour;
+    options.n_held = n_held;
+    options.max_pixels = (int64_t)args->config.max_width_px * args->config.max_height_px;
+    if (!sono_source_open_images(args->inputs, args->n_inputs, &options, out, &error))
+        return STATUS_DONE;
+    report_error("%s", error.text);
+    return STATUS_FAILED;
+}
+
+int pipeline_args_open(pipeline_args *args, sono_pipeline **out)
+{
+    sono_error error;
+    if (args->events_path) {
+        if (events_open(&args->events, args->events_path, args->events_as_json))
+            return STATUS_FAILED;
+        args->config.on_event = events_write;
+        args->config.on_event_user = &args->events;
+    }
+    const sono_status status = sono_pipeline_open(&args->config, out, &error);
+    if (status == SONO_STATUS_OK)
+        return STATUS_DONE;
+    report_error("%s", error.text);
+    return status == SONO_STATUS_INVALID_ARGUMENT ? STATUS_USAGE : STATUS_FAILED;
+}
+
+int pipeline_args_close(pipeline_args *args)
+{
+    free(args->inputs);
+    args->inputs = NULL;
+    return events_close(&args->events) ? STATUS_FAILED : STATUS_DONE;
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The options that `run` and `bench` share: the checkpoints, the device, what to look for, the inputs. */
+#ifndef SONOSEG_TOOL_PIPELINE_ARGS_H
+#define SONOSEG_TOOL_PIPELINE_ARGS_H
+
+#include "args.h"
+#include "events.h"
+
+#include "sonoseg/io.h"
+#include "sonoseg/sonoseg.h"
+
+enum {
+    ID_INPUT = 'i',
+    ID_DETECTOR = 256,
+    ID_SEGMENTER,
+    ID_DEVICE,
+    ID_PRECISION,
+    ID_THRESHOLD,
+    ID_THREADS,
+    ID_MAX_OBJECTS,
+    ID_MAX_SIZE,
+    ID_GRAY16_WHITE,
+    ID_COLOR,
+    ID_EVENTS,
+    ID_EVENTS_JSON,
+    ID_WEIGHTS,
+    ID_OWN /* first id of a command's own options */
+};
+
+/* Rows for a command's option table. */
+#define PIPELINE_OPTIONS                                                                                     \
+    {"detector", ID_DETECTOR, "FILE",                                                                        \
+     "D-FINE checkpoint (.pth, .pt, .safetensors); default $SONO_DETECTOR"},                                 \
+        {"segmenter", ID_SEGMENTER, "FILE", "MobileSAM checkpoint; default $SONO_SEGMENTER"},                \
+        {"device", ID_DEVICE, "NAME", "auto (default), cpu, cuda or cuda:N"},                                \
+        {"precision", ID_PRECISION, "P", "fp32 (default) or fp16 (not on the CPU)"},                         \
+        {"threshold", ID_THRESHOLD, "T", "a best score below T is LOST; 0..1, default 0.30"},                \
+        {"threads", ID_THREADS, "N", "CPU threads; default 0 = every core"},                                 \
+        {"max-objects", ID_MAX_OBJECTS, "K", "segment up to K boxes a frame, 1..16; default 1"},             \
+        {"max-size", ID_MAX_SIZE, "WxH", "largest frame, default 1920x1200; larger ones are refused"},       \
+        {"gray16-white", ID_GRAY16_WHITE, "V", "16-bit value that means white; default 65535"},              \
+        {"color", ID_COLOR, NULL, "keep colour; by default colour images become luma"},                      \
+        {"events", ID_EVENTS, "FILE", "write KPI events to FILE; '-' = standard error"},                     \
+    {                                                                                                        \
+        "events-json", ID_EVENTS_JSON, NULL, "KPI events as JSON lines"                                      \
+    }
+
+typedef struct pipeline_args {
+    sono_pipeline_config config;
+    int32_t keep_colour;
+    const char **inputs; /* array owned, texts borrowed from argv */
+    int32_t n_inputs;
+    const char *events_path; /* NULL = none */
+    int events_as_json;
+    events events;
+} pipeline_args;
+
+/* Defaults, and the checkpoints that the environment names. */
+void pipeline_args_init(pipeline_args *args);
+
+/* Takes one of the options above or a bare input path. 0, -1 after report_error(). */
+int pipeline_args_take(pipeline_args *args, int id, const char *value);
+
+/* Whether both checkpoints are named; otherwise says on stderr where official ones come from. */
+int pipeline_args_has_checkpoints(const pipeline_args *args);
+
+/* Opens the image source over the inputs with n_held frames kept. Returns an exit status (0 = opened). */
+int pipeline_args_open_source(const pipeline_args *args, int32_t n_held, sono_source **out);
+
+/* Opens the events and the pipeline. Returns an exit status (0 = opened) after reporting. */
+int pipeline_args_open(pipeline_args *args, sono_pipeline **out);
+
+/* Closes the events, frees the list of inputs. Returns an exit status. */
+int pipeline_args_close(pipeline_args *args);
+
+#endif

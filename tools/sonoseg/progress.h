@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A progress line on a terminal; nothing anywhere else. */
+#ifndef SONOSEG_TOOL_PROGRESS_H
+#define SONOSEG_TOOL_PROGRESS_H
+
+#include <stdint.h>
+
+typedef struct progress {
+    int is_on;
+    int is_drawn;  /* a line stands on the terminal */
+    int64_t total; /* inputs; -1 = unknown */
+    double started_s;
+    double drawn_at_s;
+} progress;
+
+/* Shows on stderr when that is a terminal and is_wanted. */
+void progress_start(progress *bar, int64_t total, int is_wanted);
+
+/* done: inputs finished, failed ones included. state: of the last frame ("VISIBLE 0.93"). Redraws ten times a
+ * second at most. */
+void progress_update(progress *bar, int64_t done, const char *state);
+
+/* Takes the line away, so that another can be printed; the next update draws it again. */
+void progress_clear(progress *bar);
+
+#endif

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "stats.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+int samples_add(samples *list, double value)
+{
+    if (list->count == list->capacity) {
+        const size_t capacity = list->capacity ? 2 * list->capacity : 256;
+        double *values = realloc(list->values, capacity * sizeof *values);
+        if (!values)
+            return -1;
+        list->values = values;
+        list->capacity = capacity;
+    }
+    list->values[list->count++] = value;
+    return 0;
+}
+
+static int compare(const void *left, const void *right)
+{
+    const double a = *(const double *)left, b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+double samples_percentile(samples *list, double percent)
+{
+    if (!list->count)
+        return 0;
+    qsort(list->values, list->count, sizeof *list->values, compare);
+    const double place = percent / 100 * (double)(list->count - 1);
+    const size_t below = (size_t)place;
+    const size_t above = below + 1 < list->count ? below + 1 : below;
+    const double share = place - (double)below;
+    return list->values[below] * (1 - share) + list->values[above] * share;
+}
+
+void samples_free(samples *list)
+{
+    free(list->values);
+    *list = (samples){0};
+}
+
+double now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
