@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 static const size_t max_tensors = 1u << 16, max_name_bytes = 512;
+static const int64_t max_dim = (int64_t)1 << 40;
 /* A state dict may list a storage more than once (tied weights), but not without end. */
 static const uint64_t max_elements_per_byte = 8;
 
@@ -24,7 +25,7 @@ int sono_checkpoint_count_elements(int32_t n_dims, const int64_t *dims, int64_t 
     int64_t count = 1;
     int overflow = 0, empty = 0;
     for (int32_t i = 0; i < n_dims; i++) {
-        if (dims[i] < 0)
+        if (dims[i] < 0 || dims[i] > max_dim)
             return -1;
         empty |= dims[i] == 0;
         overflow |= __builtin_mul_overflow(count, dims[i], &count);

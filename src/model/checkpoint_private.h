@@ -34,7 +34,8 @@ sono_status sono_checkpoint_add(sono_checkpoint *checkpoint, sono_text name,
 sono_status sono_checkpoint_read_torch(sono_checkpoint *checkpoint, sono_error *error);
 sono_status sono_checkpoint_read_safetensors(sono_checkpoint *checkpoint, sono_error *error);
 
-/* Product of dims[n_dims] in *out. Returns 0, or -1 when a dim is negative or the product overflows. */
+/* Product of dims[n_dims] in *out. Returns 0, or -1 when a dim is outside [0, 2^40] or the product overflows.
+ */
 int sono_checkpoint_count_elements(int32_t n_dims, const int64_t *dims, int64_t *out);
 
 /* "[32, 3, 3, 3]"; "[]" for a scalar. Returns text. */

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * D-FINE's sizes after configs/dfine/dfine_hgnetv2_{n,s,m,l,x}_coco.yml and
+ * src/nn/backbone/hgnetv2.py:345-425
+ * @ 4a1f73a (Peterande/D-FINE); MobileSAM after mobile_sam/build_sam.py:48-95 @ 34bbbfd
+ * (ChaoningZhang/MobileSAM).
+ */
+#include "model/recognise.h"
+
+#include "model/checkpoint_private.h"
+#include "model/number.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What tells D-FINE's sizes apart. */
+typedef struct dfine_facts {
+    int64_t stem_channels;    /* backbone.stem.stem4 */
+    int64_t encoder_channels; /* encoder.lateral_convs.0 */
+    int64_t n_layers;         /* of the decoder */
+} dfine_facts;
+
+static const struct {
+    const char *architecture;
+    dfine_facts facts;
+    int64_t n_anchors; /* at 640 x 640: levels of stride 8, 16, 32 (n: 16, 32) */
+} dfine_sizes[] = {
+    {"dfine-n", {16, 128, 3}, 2000}, {"dfine-s", {16, 256, 3}, 8400}, {"dfine-m", {32, 256, 4}, 8400},
+    {"dfine-l", {48, 256, 6}, 8400}, {"dfine-x", {64, 384, 6}, 8400},
+};
+
+/* Dimension of a tensor, 0 when there is no such tensor or dimension. */
+static int64_t dim_of(const sono_name_table *table, const char *name, int32_t dim)
+{
+    const sono_name_entry *entry = sono_name_table_find(table, name);
+    return entry && dim < entry->n_dims ? entry->dims[dim] : 0;
+}
+
+static sono_status recognise_dfine(const sono_name_table *table, sono_model_info *info, sono_error *error)
+{
+    dfine_facts seen = {dim_of(table, "backbone.stem.stem4.conv.weight", 0),
+                        dim_of(table, "encoder.lateral_convs.0.conv.weight", 0), 0};
+    char name[64];
+    do
+        snprintf(name, sizeof name, "decoder.decoder.layers.%" PRId64 ".norm1.weight", seen.n_layers);
+    while (dim_of(table, name, 0) && ++seen.n_layers < 100);
+    size_t i = 0;
+    const size_t n = sizeof dfine_sizes / sizeof *dfine_sizes;
+    while (i < n && memcmp(&dfine_sizes[i].facts, &seen, sizeof seen) != 0)
+        i++;
+    if (i == n)
+        return SONO_FAIL(error, UNSUPPORTED,
+                         "looks like D-FINE, but is not of size n, s, m, l or x: stem of %" PRId64
+                         " channels, encoder of %" PRId64 ", %" PRId64 " decoder layers",
+                         seen.stem_channels, seen.encoder_channels, seen.n_layers);
+    const int64_t n_anchors = dim_of(table, "decoder.anchors", 1);
+    if (n_anchors && n_anchors != dfine_sizes[i].n_anchors)
+        return SONO_FAIL(error, UNSUPPORTED,
+                         "%s for another input size: %" PRId64 " anchors, 640 x 640 has %" PRId64,
+                         dfine_sizes[i].architecture, n_anchors, dfine_sizes[i].n_anchors);
+    const int64_t n_classes = dim_of(table, "decoder.enc_score_head.weight", 0);
+    if (n_classes < 1 || n_classes > 65535)
+        return SONO_FAIL(error, UNSUPPORTED, "%s with %" PRId64 " classes in decoder.enc_score_head.weight",
+                         dfine_sizes[i].architecture, n_classes);
+    info->network = SONO_NETWORK_DFINE;
+    info->n_classes = (int32_t)n_classes;
+    info->input_px = 640;
+    snprintf(info->architecture, sizeof info->architecture, "%s", dfine_sizes[i].architecture);
+    return SONO_STATUS_OK;
+}
+
+static sono_status recognise_mobilesam(const sono_name_table *table, sono_model_info *info, sono_error *error)
+{
+    const int64_t stem = dim_of(table, "image_encoder.patch_embed.seq.0.c.weight", 0);
+    const int64_t top = dim_of(table, "image_encoder.layers.3.blocks.1.attn.qkv.weight", 0);
+    const int64_t masks = dim_of(table, "mask_decoder.mask_tokens.weight", 0);
+    if (stem != 32 || top != 960 || masks != 4)
+        return SONO_FAIL(error, UNSUPPORTED,
+                         "looks like MobileSAM, but is not vit_t: stem of %" PRId64
+                         " channels, last stage's qkv of %" PRId64 ", %" PRId64 " mask tokens",
+                         stem, top, masks);
+    info->network = SONO_NETWORK_MOBILESAM;
+    info->n_classes = 0;
+    info->input_px = 1024;
+    snprintf(info->architecture, sizeof info->architecture, "mobilesam-vit_t");
+    return SONO_STATUS_OK;
+}
+
+static void describe_tensors(const sono_name_table *table, sono_model_info *info)
+{
+    int seen[SONO_DTYPE_COUNT] = {0};
+    info->n_params = 0;
+    for (size_t i = 0; i < table->n_entries; i++) {
+        const sono_name_entry *entry = &table->entries[i];
+        if (!sono_dtype_is_float(entry->dtype))
+            continue;
+        info->n_params += sono_name_entry_count(entry);
+        seen[entry->dtype] = 1;
+    }
+    size_t n = 0;
+    for (int type = 0; type < SONO_DTYPE_COUNT; type++)
+        if (seen[type])
+            n += (size_t)snprintf(info->dtype + n, sizeof info->dtype - n, "%s%s", n ? "+" : "",
+                                  sono_dtype_name((sono_dtype)type));
+    snprintf(info->naming, sizeof info->naming, "%s", table->is_transformers ? "transformers" : "official");
+}
+
+static sono_status refuse(const sono_name_table *table, sono_error *error)
+{
+    if (sono_name_table_find(table, "image_encoder.pos_embed"))
+        return SONO_FAIL(error, UNSUPPORTED,
+                         "SAM with a ViT image encoder: only MobileSAM (vit_t) is supported");
+    if (!table->n_entries)
+        return SONO_FAIL(error, UNSUPPORTED, "no tensors");
+    char shape[SONO_CHECKPOINT_SHAPE_BYTES];
+    const sono_name_entry *first = &table->entries[0];
+    return SONO_FAIL(error, UNSUPPORTED,
+                     "neither D-FINE (no backbone.stem.stem1.conv.weight) nor MobileSAM (no "
+                     "image_encoder.patch_embed.seq.0.c.weight): %zu tensors such as '%.100s' %s",
+                     table->n_entries, first->name,
+                     sono_checkpoint_shape_text(first->n_dims, first->dims, shape));
+}
+
+sono_status sono_recognise(const sono_name_table *table, sono_model_info *info, sono_error *error)
+{
+    if (sono_name_table_find(table, "backbone.stem.stem1.conv.weight"))
+        SONO_TRY(recognise_dfine(table, info, error));
+    else if (sono_name_table_find(table, "image_encoder.patch_embed.seq.0.c.weight"))
+        SONO_TRY(recognise_mobilesam(table, info, error));
+    else
+        return refuse(table, error);
+    describe_tensors(table, info);
+    return SONO_STATUS_OK;
+}
