@@ -15,7 +15,8 @@ typedef struct canvas {
     uint8_t *rgb;
     int32_t width_px;
     int32_t height_px;
-    int32_t line_px; /* thickness of lines, size of a font's dot */
+    int32_t line_px; /* thickness of lines */
+    int32_t dot_px;  /* size of a letter's dot */
 } canvas;
 
 /* Bright, far from grey and from each other. */
@@ -97,18 +98,18 @@ static void draw_mask(const canvas *out, const uint8_t *mask, colour ink)
 
 static int32_t text_width(const canvas *out, const char *text)
 {
-    return ((int32_t)strlen(text) * (SONO_FONT_WIDTH_PX + 1) + 1) * out->line_px;
+    return ((int32_t)strlen(text) * (SONO_FONT_WIDTH_PX + 1) + 1) * out->dot_px;
 }
 
 static int32_t text_height(const canvas *out)
 {
-    return (SONO_FONT_HEIGHT_PX + 2) * out->line_px;
+    return (SONO_FONT_HEIGHT_PX + 2) * out->dot_px;
 }
 
 /* Text on a dark plate with its top left corner at x, y. */
 static void draw_text(const canvas *out, int32_t x, int32_t y, const char *text, colour ink)
 {
-    const int32_t dot = out->line_px;
+    const int32_t dot = out->dot_px;
     fill_rectangle(out, x, y, x + text_width(out, text), y + text_height(out), (colour){0, 0, 0}, 192);
     for (int32_t left = x + dot; *text; text++, left += (SONO_FONT_WIDTH_PX + 1) * dot) {
         const uint8_t *rows = sono_font_rows(*text);
@@ -154,7 +155,8 @@ static void draw_box(const canvas *out, const sono_object *object, const char *t
 void sono_overlay_draw(const sono_packet *packet, const sono_frame *frame, int32_t gray16_white, uint8_t *rgb)
 {
     const int32_t longer_px = packet->width_px > packet->height_px ? packet->width_px : packet->height_px;
-    const canvas out = {rgb, packet->width_px, packet->height_px, clamp((longer_px + 250) / 500, 1, 8)};
+    const canvas out = {rgb, packet->width_px, packet->height_px, clamp((longer_px + 250) / 500, 1, 8),
+                        clamp((longer_px + 250) / 400, 1, 10)};
     char text[32];
     draw_grey(&out, frame, gray16_white);
     if (packet->state == SONO_STATE_LOST) {
