@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sonoseg/io.h"
+
+#include "model/bind.h"
+#include "model/checkpoint_private.h"
+#include "model/sha256.h"
+
+#include <errno.h>
+#include <string.h>
+
+sono_status sono_model_inspect(const char *path, sono_model_info *out, sono_error *error)
+{
+    if (!path || !out)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "path and out must not be NULL");
+    sono_checkpoint *checkpoint = NULL;
+    sono_binder *binder = NULL;
+    SONO_TRY(sono_checkpoint_open(path, &checkpoint, error));
+    const sono_status status = sono_binder_open(checkpoint, &binder, error);
+    if (status == SONO_STATUS_OK) {
+        *out = *sono_binder_info(binder);
+        sono_sha256_hex(checkpoint->bytes, checkpoint->n_bytes, out->sha256);
+    }
+    sono_binder_close(binder);
+    sono_checkpoint_close(checkpoint);
+    return status;
+}
+
+sono_status sono_model_list_tensors(const char *path, FILE *stream, sono_error *error)
+{
+    if (!path || !stream)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "path and stream must not be NULL");
+    sono_checkpoint *checkpoint = NULL;
+    SONO_TRY(sono_checkpoint_open(path, &checkpoint, error));
+    int failed = 0;
+    for (size_t i = 0; i < checkpoint->n_tensors && !failed; i++) {
+        char shape[SONO_CHECKPOINT_SHAPE_BYTES];
+        const sono_checkpoint_tensor *tensor = &checkpoint->tensors[i];
+        failed = fprintf(stream, "%s  %s %s\n", tensor->name, sono_dtype_name(tensor->dtype),
+                         sono_checkpoint_shape_text(tensor->n_dims, tensor->dims, shape)) < 0;
+    }
+    sono_checkpoint_close(checkpoint);
+    if (failed || fflush(stream))
+        return SONO_FAIL_NATIVE(error, IO, errno, "cannot write the list of tensors: %s", strerror(errno));
+    return SONO_STATUS_OK;
+}

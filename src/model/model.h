@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Whole checkpoints: what io.h's sono_model_*() are made of. */
+#ifndef SONO_MODEL_MODEL_H
+#define SONO_MODEL_MODEL_H
+
+#include "model/checkpoint.h"
+
+/* Whether inference can take the checkpoint: a known network whose floating-point tensors are all finite.
+ * Errors: UNSUPPORTED, MODEL_MISMATCH, FORMAT (NaN or infinity), OUT_OF_MEMORY. */
+sono_status sono_model_check(const sono_checkpoint *checkpoint, sono_error *error);
+
+#endif
