@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: Apache-2.0
+// labels: threads timeout=300
+/* The public calls: what they refuse, in which order packets come, who owns what. */
+#include "support/pipeline_fixture.h"
+#include "test.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One pipeline for the tests that do not need their own. */
+static sono_pipeline *shared_pipeline(void)
+{
+    static sono_pipeline *pipeline;
+    if (!pipeline) {
+        sono_pipeline_config config;
+        pipeline_fixture_synthetic(&config);
+        config.want_weight_maps = 1;
+        pipeline = pipeline_fixture_open(&config);
+    }
+    return pipeline;
+}
+
+static int close_shared(void **state)
+{
+    (void)state;
+    if (getenv("SONO_TEST_DETECTOR"))
+        sono_pipeline_close(shared_pipeline());
+    return 0;
+}
+
+/* Opens with one field wrong. */
+static void refuse(sono_pipeline_config config, sono_status wanted, const char *part_of_text)
+{
+    sono_pipeline *pipeline = NULL;
+    sono_error error = {0};
+    assert_status(wanted, sono_pipeline_open(&config, &pipeline, &error), &error);
+    assert_null(pipeline);
+    assert_int_equal(error.status, wanted);
+    if (!strstr(error.text, part_of_text))
+        fail_msg("\"%s\" does not say \"%s\"", error.text, part_of_text);
+}
+
+#define REFUSE(field, value, status, text)                                                                   \
+    do {                                                                                                     \
+        sono_pipeline_config c = config;                                                                     \
+        c.field = (value);                                                                                   \
+        refuse(c, SONO_STATUS_##status, text);                                                               \
+    } while (0)
+
+static void test_open_refuses(void **state)
+{
+    (void)state;
+    sono_pipeline_config config;
+    pipeline_fixture_synthetic(&config);
+    REFUSE(struct_size, 0, INVALID_ARGUMENT, "sono_pipeline_config_init");
+    REFUSE(struct_size, sizeof config + 8, INVALID_ARGUMENT, "sono_pipeline_config_init");
+    REFUSE(detector_path, NULL, INVALID_ARGUMENT, "checkpoint");
+    REFUSE(threshold, NAN, INVALID_ARGUMENT, "threshold");
+    REFUSE(threshold, 1.5f, INVALID_ARGUMENT, "threshold");
+    REFUSE(n_threads, -1, INVALID_ARGUMENT, "n_threads");
+    REFUSE(max_objects, 0, INVALID_ARGUMENT, "max_objects");
+    REFUSE(max_objects, 17, INVALID_ARGUMENT, "max_objects");
+    REFUSE(max_width_px, 0, INVALID_ARGUMENT, "max_width_px");
+    REFUSE(max_height_px, 1 << 20, INVALID_ARGUMENT, "max_height_px");
+    REFUSE(n_slots, 0, INVALID_ARGUMENT, "n_slots");
+    REFUSE(gray16_white, 0, INVALID_ARGUMENT, "gray16_white");
+    REFUSE(edge_width_px, 2, INVALID_ARGUMENT, "odd");
+    REFUSE(outside_width_px, -1, INVALID_ARGUMENT, "odd");
+    REFUSE(device, "gpu", INVALID_ARGUMENT, "gpu");
+    REFUSE(device, "cuda:x", INVALID_ARGUMENT, "cuda:x");
+    REFUSE(precision, SONO_PRECISION_FP16, UNSUPPORTED, "fp32");
+    REFUSE(detector_path, "no/such/file.pth", IO, "no/such/file.pth");
+    REFUSE(detector_path, config.segmenter_path, MODEL_MISMATCH, "mobilesam");
+    REFUSE(segmenter_path, config.detector_path, MODEL_MISMATCH, "dfine");
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_open(NULL, NULL, NULL), NULL);
+}
+
+static void test_null_handles(void **state)
+{
+    (void)state;
+    const sono_packet *packet = NULL;
+    sono_pipeline_info info;
+    const sono_frame frame = pipeline_fixture_frame();
+    sono_pipeline_close(NULL);
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_submit(NULL, &frame, NULL), NULL);
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_receive(NULL, &packet, NULL), NULL);
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_packet_release(NULL, NULL), NULL);
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_query(NULL, &info), NULL);
+}
+
+static void test_submit_refuses(void **state)
+{
+    (void)state;
+    sono_pipeline *pipeline = shared_pipeline();
+    const sono_frame good = pipeline_fixture_frame();
+    sono_frame bad = good;
+    bad.pixels = NULL;
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_submit(pipeline, &bad, NULL), NULL);
+    bad = good;
+    bad.width_px = 0;
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_submit(pipeline, &bad, NULL), NULL);
+    bad = good;
+    bad.pitch_bytes = 10;
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_submit(pipeline, &bad, NULL), NULL);
+    bad = good;
+    bad.format = (sono_pixel_format)99;
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_submit(pipeline, &bad, NULL), NULL);
+    bad = good;
+    bad.width_px = 641;
+    assert_status(SONO_STATUS_LIMIT, sono_pipeline_submit(pipeline, &bad, NULL), NULL);
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_submit(pipeline, NULL, NULL), NULL);
+    const sono_packet *packet = NULL;
+    assert_status(SONO_STATUS_END, sono_pipeline_receive(pipeline, &packet, NULL), NULL);
+}
+
+static void test_packet(void **state)
+{
+    (void)state;
+    sono_pipeline *pipeline = shared_pipeline();
+    sono_frame frame = pipeline_fixture_frame();
+    frame.spacing_mm[0] = 0.25;
+    frame.image_to_reference[11] = 1.0f;
+    const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
+    assert_int_equal(packet->frame_id, 7);
+    assert_true(packet->timestamp_s == 12.5 && packet->spacing_mm[0] == 0.25);
+    assert_true(packet->image_to_reference[11] == 1.0f);
+    assert_int_equal(packet->width_px, frame.width_px);
+    assert_int_equal(packet->height_px, frame.height_px);
+    assert_int_equal(packet->state, SONO_STATE_VISIBLE);
+    assert_int_equal(packet->backend, SONO_BACKEND_CPU);
+    assert_int_equal(packet->n_objects, 1);
+    const sono_object *o = packet->objects;
+    assert_true(o->score >= 0.0f && o->score <= 1.0f);
+    assert_true(o->bbox_xyxy_px[0] >= 0 && o->bbox_xyxy_px[2] <= (float)(frame.width_px - 1));
+    assert_true(o->bbox_xyxy_px[1] >= 0 && o->bbox_xyxy_px[3] <= (float)(frame.height_px - 1));
+    assert_non_null(o->edge);
+    double stages_ms = 0;
+    for (int i = 0; i < SONO_STAGE_COUNT; i++)
+        stages_ms += packet->stage_ms[i];
+    assert_true(stages_ms > 0 && stages_ms <= packet->latency_ms);
+    for (int i = 0; i < frame.width_px * frame.height_px; i++) {
+        assert_true(o->mask[i] == 0 || o->mask[i] == 255);
+        assert_true(o->inside[i] == 0.0f || o->mask[i] == 255);
+        assert_true(o->outside[i] == 0.0f || o->mask[i] == 0);
+    }
+    assert_ok(sono_packet_release(pipeline, packet), NULL);
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_packet_release(pipeline, packet), NULL);
+    const sono_packet stranger = {0};
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_packet_release(pipeline, &stranger), NULL);
+}
+
+static void test_query(void **state)
+{
+    (void)state;
+    sono_pipeline_info info;
+    assert_ok(sono_pipeline_query(shared_pipeline(), &info), NULL);
+    assert_string_equal(info.detector, "dfine-n, 3 classes");
+    assert_string_equal(info.segmenter, "mobilesam-vit_t");
+    assert_true(info.n_threads >= 1);
+    assert_true(info.params_bytes > 40 * 1000 * 1000);
+    assert_true(info.stage_flops[SONO_STAGE_ENCODE] > 70e9 && info.stage_flops[SONO_STAGE_ENCODE] < 85e9);
+}
+
+static void test_back_pressure_and_order(void **state)
+{
+    (void)state;
+    sono_pipeline *pipeline = shared_pipeline();
+    sono_frame frame = pipeline_fixture_frame();
+    sono_error error = {0};
+    for (frame.frame_id = 100; frame.frame_id < 102; frame.frame_id++)
+        assert_ok(sono_pipeline_submit(pipeline, &frame, &error), &error);
+    assert_status(SONO_STATUS_AGAIN, sono_pipeline_submit(pipeline, &frame, &error), NULL);
+    const sono_packet *first = NULL, *second = NULL;
+    assert_ok(sono_pipeline_receive(pipeline, &first, &error), &error);
+    assert_status(SONO_STATUS_AGAIN, sono_pipeline_submit(pipeline, &frame, &error), NULL);
+    assert_ok(sono_pipeline_receive(pipeline, &second, &error), &error);
+    assert_int_equal(first->frame_id, 100);
+    assert_int_equal(second->frame_id, 101);
+    assert_true(first->objects[0].mask != second->objects[0].mask);
+    assert_memory_equal(first->objects[0].mask, second->objects[0].mask, 320 * 240);
+    assert_ok(sono_packet_release(pipeline, first), NULL);
+    assert_ok(sono_packet_release(pipeline, second), NULL);
+}
+
+/* Never a stale result: a frame below the threshold, after one above it, comes back empty. */
+static void test_gate(void **state)
+{
+    (void)state;
+    sono_pipeline_config config;
+    pipeline_fixture_synthetic(&config);
+    config.threshold = 1.0f;
+    config.n_slots = 1;
+    config.want_weight_maps = 1;
+    sono_pipeline *pipeline = pipeline_fixture_open(&config);
+    const sono_frame frame = pipeline_fixture_frame();
+    const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
+    const sono_object *o = packet->objects;
+    assert_int_equal(packet->state, SONO_STATE_LOST);
+    assert_int_equal(packet->n_objects, 1);
+    assert_true(o->score > 0.0f && o->score < 1.0f);
+    assert_true(o->iou_predicted == 0.0f);
+    assert_int_equal(o->mask_area_px, 0);
+    for (int i = 0; i < 4; i++)
+        assert_true(o->bbox_xyxy_px[i] == 0.0f);
+    for (int i = 0; i < frame.width_px * frame.height_px; i++)
+        assert_true(o->mask[i] == 0 && o->edge[i] == 0.0f && o->inside[i] == 0.0f && o->outside[i] == 0.0f);
+    assert_ok(sono_packet_release(pipeline, packet), NULL);
+    sono_pipeline_close(pipeline);
+}
+
+static void test_several_objects(void **state)
+{
+    (void)state;
+    sono_pipeline_config config;
+    pipeline_fixture_synthetic(&config);
+    config.max_objects = 3;
+    sono_pipeline *pipeline = pipeline_fixture_open(&config);
+    const sono_frame frame = pipeline_fixture_frame();
+    const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
+    assert_int_equal(packet->n_objects, 3);
+    assert_true(packet->objects[0].score >= packet->objects[1].score);
+    assert_true(packet->objects[1].score >= packet->objects[2].score);
+    const sono_packet *alone = pipeline_fixture_run(shared_pipeline(), &frame);
+    assert_true(fabsf(alone->objects[0].score - packet->objects[0].score) < 1e-5f);
+    int64_t differing = 0;
+    for (int i = 0; i < frame.width_px * frame.height_px; i++)
+        differing += alone->objects[0].mask[i] != packet->objects[0].mask[i];
+    assert_true(differing <= frame.width_px * frame.height_px / 1000);
+    assert_ok(sono_packet_release(shared_pipeline(), alone), NULL);
+    sono_pipeline_close(pipeline);
+}
+
+/* The same picture in every format, tight and with a pitch, gives the same answer. */
+static void test_formats(void **state)
+{
+    (void)state;
+    enum { W = 320, H = 240, PITCH = 4 * W + 24 };
+    static uint8_t pixels[H * PITCH];
+    static uint8_t first_mask[W * H];
+    sono_pipeline *pipeline = shared_pipeline();
+    const sono_frame grey = pipeline_fixture_frame();
+    const uint8_t *from = grey.pixels;
+    for (int format = SONO_PIXEL_GRAY8; format <= SONO_PIXEL_RGBA8; format++) {
+        sono_frame frame = grey;
+        frame.format = (sono_pixel_format)format;
+        frame.pixels = pixels;
+        frame.pitch_bytes = PITCH;
+        memset(pixels, 0x5a, sizeof pixels);
+        for (int y = 0; y < H; y++) {
+            for (int x = 0; x < W; x++) {
+                uint8_t *to = pixels + y * PITCH +
+                              x * (format == SONO_PIXEL_GRAY16  ? 2
+                                   : format == SONO_PIXEL_RGB8  ? 3
+                                   : format == SONO_PIXEL_RGBA8 ? 4
+                                                                : 1);
+                const uint16_t wide = (uint16_t)(from[y * W + x] * 257);
+                if (format == SONO_PIXEL_GRAY16)
+                    memcpy(to, &wide, sizeof wide);
+                else
+                    memset(to, from[y * W + x], format == SONO_PIXEL_GRAY8 ? 1 : 3);
+            }
+        }
+        const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
+        int64_t differing = 0;
+        for (int i = 0; i < W * H; i++)
+            differing += packet->objects[0].mask[i] != first_mask[i];
+        if (format == SONO_PIXEL_GRAY8)
+            memcpy(first_mask, packet->objects[0].mask, sizeof first_mask);
+        else
+            assert_true(differing <= W * H / 1000);
+        assert_ok(sono_packet_release(pipeline, packet), NULL);
+    }
+}
+
+typedef struct feeder {
+    sono_pipeline *pipeline;
+    int n_frames;
+    int failed;
+} feeder;
+
+static void *feed(void *argument)
+{
+    feeder *f = argument;
+    sono_frame frame = pipeline_fixture_frame();
+    for (int i = 0; i < f->n_frames;) {
+        frame.frame_id = (uint64_t)i;
+        const sono_status status = sono_pipeline_submit(f->pipeline, &frame, NULL);
+        if (status == SONO_STATUS_OK)
+            i++;
+        else if (status != SONO_STATUS_AGAIN)
+            f->failed = 1;
+    }
+    return NULL;
+}
+
+/* One thread submits while another receives, as the header allows. */
+static void test_two_threads(void **state)
+{
+    (void)state;
+    feeder f = {.pipeline = shared_pipeline(), .n_frames = 4};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, feed, &f), 0);
+    for (int i = 0; i < f.n_frames;) {
+        const sono_packet *packet = NULL;
+        const sono_status status = sono_pipeline_receive(f.pipeline, &packet, NULL);
+        if (status == SONO_STATUS_END)
+            continue;
+        assert_ok(status, NULL);
+        assert_int_equal(packet->frame_id, i);
+        assert_ok(sono_packet_release(f.pipeline, packet), NULL);
+        i++;
+    }
+    pthread_join(thread, NULL);
+    assert_int_equal(f.failed, 0);
+}
+
+typedef struct heard {
+    pthread_mutex_t mutex;
+    char text[16384];
+} heard;
+
+static void listen_to(void *user, const char *line)
+{
+    heard *h = user;
+    pthread_mutex_lock(&h->mutex);
+    snprintf(h->text + strlen(h->text), sizeof h->text - strlen(h->text), "%s\n", line);
+    pthread_mutex_unlock(&h->mutex);
+}
+
+static void test_events(void **state)
+{
+    (void)state;
+    static const char *const wanted[] = {
+        "event=backend_fallback", "event=init_models",  "event=warmup",      "event=frame_in",
+        "event=sam_call_start",   "event=sam_call_end", "event=infer_frame", "event=drop"};
+    static heard h = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+    sono_pipeline_config config;
+    pipeline_fixture_synthetic(&config);
+    config.device = "auto";
+    config.n_slots = 1;
+    config.on_event = listen_to;
+    config.on_event_user = &h;
+    sono_pipeline *pipeline = pipeline_fixture_open(&config);
+    const sono_frame frame = pipeline_fixture_frame();
+    const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
+    assert_status(SONO_STATUS_AGAIN, sono_pipeline_submit(pipeline, &frame, NULL), NULL);
+    assert_ok(sono_packet_release(pipeline, packet), NULL);
+    sono_pipeline_close(pipeline);
+    const char *from = h.text;
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        from = strstr(from, wanted[i]);
+        if (!from)
+            fail_msg("no %s, or out of order, in:\n%s", wanted[i], h.text);
+    }
+    for (const char *line = strtok(h.text, "\n"); line; line = strtok(NULL, "\n"))
+        assert_memory_equal(line, "ts=", 3);
+}
+
+/* Closing with frames in flight and packets lent frees everything (the leak checker sees to that). */
+static void test_close_in_flight(void **state)
+{
+    (void)state;
+    sono_pipeline_config config;
+    pipeline_fixture_synthetic(&config);
+    config.n_slots = 3;
+    sono_pipeline *pipeline = pipeline_fixture_open(&config);
+    const sono_frame frame = pipeline_fixture_frame();
+    const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
+    assert_non_null(packet);
+    assert_ok(sono_pipeline_submit(pipeline, &frame, NULL), NULL);
+    assert_ok(sono_pipeline_submit(pipeline, &frame, NULL), NULL);
+    sono_pipeline_close(pipeline);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_open_refuses),   cmocka_unit_test(test_null_handles),
+        cmocka_unit_test(test_submit_refuses), cmocka_unit_test(test_packet),
+        cmocka_unit_test(test_query),          cmocka_unit_test(test_back_pressure_and_order),
+        cmocka_unit_test(test_gate),           cmocka_unit_test(test_several_objects),
+        cmocka_unit_test(test_formats),        cmocka_unit_test(test_two_threads),
+        cmocka_unit_test(test_events),         cmocka_unit_test(test_close_in_flight),
+    };
+    return sono_test_run_with("pipeline/api", tests, sizeof tests / sizeof tests[0], NULL, close_shared);
+}

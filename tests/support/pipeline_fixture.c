@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pipeline_fixture.h"
+
+#include "support/synthetic.h"
+#include "test.h"
+
+#include <stdlib.h>
+
+#define FRAME_WIDTH_PX  320
+#define FRAME_HEIGHT_PX 240
+
+void pipeline_fixture_synthetic(sono_pipeline_config *config)
+{
+    const char *detector = getenv("SONO_TEST_DETECTOR"), *segmenter = getenv("SONO_TEST_SEGMENTER");
+    if (!detector || !segmenter)
+        sono_test_skip("SONO_TEST_DETECTOR and SONO_TEST_SEGMENTER are not set");
+    sono_pipeline_config_init(config);
+    config->detector_path = detector;
+    config->segmenter_path = segmenter;
+    config->device = "cpu";
+    config->threshold = 0.0f;
+    config->max_width_px = config->max_height_px = 640;
+}
+
+void pipeline_fixture_real(sono_pipeline_config *config)
+{
+    static char detector[SONO_TEST_PATH_BYTES], segmenter[SONO_TEST_PATH_BYTES];
+    sono_test_need_shared(detector, sizeof detector, "checkpoints/dfine_s_bone.pth");
+    sono_test_need_shared(segmenter, sizeof segmenter, "checkpoints/mobile_sam_bone.pt");
+    sono_pipeline_config_init(config);
+    config->detector_path = detector;
+    config->segmenter_path = segmenter;
+    config->device = "cpu";
+    config->max_width_px = config->max_height_px = 640;
+}
+
+sono_pipeline *pipeline_fixture_open(const sono_pipeline_config *config)
+{
+    sono_pipeline *pipeline = NULL;
+    sono_error error = {0};
+    assert_ok(sono_pipeline_open(config, &pipeline, &error), &error);
+    return pipeline;
+}
+
+const sono_packet *pipeline_fixture_run(sono_pipeline *pipeline, const sono_frame *frame)
+{
+    const sono_packet *packet = NULL;
+    sono_error error = {0};
+    assert_ok(sono_pipeline_submit(pipeline, frame, &error), &error);
+    assert_ok(sono_pipeline_receive(pipeline, &packet, &error), &error);
+    return packet;
+}
+
+sono_frame pipeline_fixture_frame(void)
+{
+    static uint8_t pixels[FRAME_WIDTH_PX * FRAME_HEIGHT_PX];
+    synthetic_image(FRAME_WIDTH_PX, FRAME_HEIGHT_PX, pixels);
+    return (sono_frame){.pixels = pixels,
+                        .width_px = FRAME_WIDTH_PX,
+                        .height_px = FRAME_HEIGHT_PX,
+                        .format = SONO_PIXEL_GRAY8,
+                        .frame_id = 7,
+                        .timestamp_s = 12.5};
+}

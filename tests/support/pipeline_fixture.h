@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Pipelines for tests, on the synthetic checkpoints that ctest makes, and on the real ones where they are. */
+#ifndef SONO_TESTS_PIPELINE_FIXTURE_H
+#define SONO_TESTS_PIPELINE_FIXTURE_H
+
+#include "sonoseg/sonoseg.h"
+
+/* Defaults, the checkpoints of SONO_TEST_DETECTOR and SONO_TEST_SEGMENTER, device cpu, frames up to 640 x 640
+ * and threshold 0 (random networks find something in every frame). Skips the test when the checkpoints are
+ * not there. */
+void pipeline_fixture_synthetic(sono_pipeline_config *config);
+
+/* The same on checkpoints/ of the reference material, threshold 0.30. Skips the test when it is not there. */
+void pipeline_fixture_real(sono_pipeline_config *config);
+
+/* Opens, and fails the test when that fails. */
+sono_pipeline *pipeline_fixture_open(const sono_pipeline_config *config);
+
+/* Submits one frame and receives its packet; fails the test when either fails. The caller releases it. */
+const sono_packet *pipeline_fixture_run(sono_pipeline *pipeline, const sono_frame *frame);
+
+/* A 320 x 240 grey picture of hashed blobs, and the frame that shows it; valid until the process ends. */
+sono_frame pipeline_fixture_frame(void);
+
+#endif
