@@ -10,16 +10,19 @@
 #include "detect/dfine_parts.h"
 #include "model/layers.h"
 
+#include "base/alloc.h"
+
 #include <math.h>
 
-#define REG_MAX     32 /* bins 0 .. 32 a side */
-#define N_BINS      (REG_MAX + 1)
-#define LQE_TOP_K   4
-#define LQE_HIDDEN  64
-#define POS_CLAMP   10.0f
-#define NORM_CLAMP  65504.0f
-#define ANCHOR_EPS  0.01f /* closer to the border than this a token's anchor is not valid */
-#define ANCHOR_SIDE 0.05f /* of the finest level's anchors, doubled with every level */
+#define REG_MAX      32 /* bins 0 .. 32 a side */
+#define N_BINS       (REG_MAX + 1)
+#define N_MAX_POINTS 12 /* of a head, all levels */
+#define LQE_TOP_K    4
+#define LQE_HIDDEN   64
+#define POS_CLAMP    10.0f
+#define NORM_CLAMP   65504.0f
+#define ANCHOR_EPS   0.01f /* closer to the border than this a token's anchor is not valid */
+#define ANCHOR_SIDE  0.05f /* of the finest level's anchors, doubled with every level */
 
 /* What every layer needs. */
 typedef struct decoder {
@@ -33,6 +36,28 @@ typedef struct decoder {
 
 /* ---- constants ---- */
 
+/* Puts the checkpoint's own anchors in the place of the computed ones where it has them and they are valid:
+ * the official code uses them, and a file may hold them rounded, or NaN for infinity. */
+static void take_anchors(sono_recorder *rec, int32_t n_tokens, const float *valid, float *anchors)
+{
+    if (rec->status != SONO_STATUS_OK || !sono_bind_has(rec->binder, "decoder.anchors"))
+        return;
+    const size_t count = 4 * (size_t)n_tokens;
+    float *file = sono_alloc_array(count, sizeof *file);
+    if (!file) {
+        sono_record_latch(rec, SONO_FAIL(rec->error, OUT_OF_MEMORY, "no memory for decoder.anchors"));
+        return;
+    }
+    const sono_status status = sono_bind_any_f32(rec->binder, "decoder.anchors", 3,
+                                                 (const int64_t[]){1, n_tokens, 4}, file, rec->error);
+    if (status != SONO_STATUS_OK)
+        sono_record_latch(rec, status);
+    for (size_t i = 0; status == SONO_STATUS_OK && i < count; i++)
+        if (valid[i / 4] != 0 && isfinite(file[i]))
+            anchors[i] = file[i];
+    sono_free(file);
+}
+
 /* anchors [1,1,T,4]: log-odds of cx cy w h, +inf where not valid; valid [1,1,T,1]: 1 or 0. */
 static void record_anchors(sono_recorder *rec, const sono_dfine_size *size, int32_t n_tokens,
                            const sono_tensor *shapes, sono_tid *anchors, sono_tid *valid)
@@ -42,20 +67,21 @@ static void record_anchors(sono_recorder *rec, const sono_dfine_size *size, int3
     *valid = sono_record_param(rec, "decoder.valid_mask", 1, 1, n_tokens, 1, &valid_values);
     if (!anchor_values || !valid_values)
         return;
-    float side = ANCHOR_SIDE;
+    float side = ANCHOR_SIDE, *anchor = anchor_values, *is_valid = valid_values;
     for (int32_t level = 0; level < size->n_levels; level++, side *= 2.0f) {
         const int32_t h = shapes[level].h, w = shapes[level].w;
-        for (int32_t t = 0; t < h * w; t++, anchor_values += 4, valid_values++) {
+        for (int32_t t = 0; t < h * w; t++, anchor += 4, is_valid++) {
             const float box[4] = {((float)(t % w) + 0.5f) / (float)w, ((float)(t / w) + 0.5f) / (float)h,
                                   side, side};
-            int is_valid = 1;
+            *is_valid = 1.0f;
             for (int i = 0; i < 4; i++)
-                is_valid &= box[i] > ANCHOR_EPS && box[i] < 1.0f - ANCHOR_EPS;
-            *valid_values = (float)is_valid;
+                if (box[i] <= ANCHOR_EPS || box[i] >= 1.0f - ANCHOR_EPS)
+                    *is_valid = 0.0f;
             for (int i = 0; i < 4; i++)
-                anchor_values[i] = is_valid ? logf(box[i] / (1.0f - box[i])) : INFINITY;
+                anchor[i] = *is_valid != 0 ? logf(box[i] / (1.0f - box[i])) : INFINITY;
         }
     }
+    take_anchors(rec, n_tokens, valid_values, anchor_values);
 }
 
 /* A constant of the checkpoint where it has one. */
@@ -111,20 +137,46 @@ static void record_queries(decoder *d, int32_t n_classes, const sono_tensor *sha
 
 /* ---- layers ---- */
 
+/* The op divides offsets by a level's number of points; the checkpoint's own num_points_scale takes the place
+ * of that: scale [heads][points][2] is what is between the two (1 unless the file is rounded). Returns 0
+ * where it has none. */
+static int offset_scale(const decoder *d, const char *name, int32_t n_points, float *scale)
+{
+    char path[96];
+    float points[N_MAX_POINTS];
+    sono_layer_path(d->rec, path, "%s.num_points_scale", name);
+    if (d->rec->status != SONO_STATUS_OK || !sono_bind_has(d->rec->binder, path))
+        return 0;
+    const sono_status status =
+        sono_bind_f32(d->rec->binder, path, 1, (const int64_t[]){n_points}, points, d->rec->error);
+    if (status != SONO_STATUS_OK)
+        return sono_record_latch(d->rec, status);
+    int32_t p = 0;
+    for (int32_t level = 0; level < d->deform.n_levels; level++)
+        for (int32_t i = 0; i < d->deform.level_points[level]; i++, p++)
+            points[p] *= (float)d->deform.level_points[level];
+    for (int32_t i = 0; i < d->deform.n_heads * n_points * 2; i++)
+        scale[i] = points[i / 2 % n_points];
+    return 1;
+}
+
 /* cross_attn: query (with its position) samples the memory around its box -> out [1,1,Q,c]. */
 static sono_tid record_cross_attention(const decoder *d, const char *name, sono_tid query, sono_tid boxes,
                                        sono_tid out)
 {
     char offsets[96], weights[96];
+    float scale[SONO_DFINE_N_HEADS * N_MAX_POINTS * 2];
     int32_t n_points = 0;
     for (int32_t i = 0; i < d->deform.n_levels; i++)
-        n_points += d->deform.n_heads * d->deform.level_points[i];
+        n_points += d->deform.level_points[i];
+    const int has_scale = offset_scale(d, name, n_points, scale);
+    const int32_t c_weights = d->deform.n_heads * n_points, c_offsets = 2 * c_weights;
     sono_layer_path(d->rec, offsets, "%s.sampling_offsets", name);
     sono_layer_path(d->rec, weights, "%s.attention_weights", name);
-    const sono_tid both = sono_layer_linear_pair(d->rec, offsets, weights, query, 2 * n_points, n_points);
-    return sono_record_deform(d->rec, name, d->memory, sono_view_channels(d->rec, both, 0, 2 * n_points),
-                              sono_view_channels(d->rec, both, 2 * n_points, n_points), boxes, &d->deform,
-                              out);
+    const sono_tid both = sono_layer_linear_pair(d->rec, offsets, weights, query, c_offsets, c_weights,
+                                                 has_scale ? scale : NULL);
+    return sono_record_deform(d->rec, name, d->memory, sono_view_channels(d->rec, both, 0, c_offsets),
+                              sono_view_channels(d->rec, both, c_offsets, c_weights), boxes, &d->deform, out);
 }
 
 /* TransformerDecoderLayer: contents, position [1,1,Q,c], boxes [1,1,Q,4] -> contents. The gate's input is the

@@ -34,13 +34,9 @@ static const sono_dfine_size *find_size(sono_recorder *rec, const sono_model_inf
 /* What training needs, what is made anew here, and heads of layers before the last. */
 static void ignore_unused(struct sono_binder *binder, const sono_dfine_size *size)
 {
-    static const char *const patterns[] = {"*.num_batches_tracked",
-                                           "decoder.denoising_class_embed.weight",
-                                           "decoder.anchors",
-                                           "decoder.valid_mask",
-                                           "decoder.decoder.up",
-                                           "decoder.decoder.reg_scale",
-                                           "decoder.decoder.layers.*.cross_attn.num_points_scale"};
+    static const char *const patterns[] = {"*.num_batches_tracked", "decoder.denoising_class_embed.weight",
+                                           "decoder.valid_mask", "decoder.decoder.up",
+                                           "decoder.decoder.reg_scale"};
     for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++)
         sono_bind_ignore(binder, patterns[i]);
     for (int32_t i = 0; i + 1 < size->n_decoder_layers; i++) {

@@ -67,7 +67,7 @@ int sono_bind_has(const sono_binder *binder, const char *name)
 }
 
 static sono_status read_exactly(sono_binder *binder, const char *name, int32_t n_dims, const int64_t *dims,
-                                float *out, sono_error *error)
+                                int must_be_finite, float *out, sono_error *error)
 {
     char wanted[SONO_CHECKPOINT_SHAPE_BYTES], found[SONO_CHECKPOINT_SHAPE_BYTES];
     sono_name_entry *entry = sono_name_table_find(&binder->names, name);
@@ -78,7 +78,8 @@ static sono_status read_exactly(sono_binder *binder, const char *name, int32_t n
         return SONO_FAIL(error, MODEL_MISMATCH, "tensor '%s' is %s, %s needs %s", name,
                          sono_checkpoint_shape_text(entry->n_dims, entry->dims, found),
                          binder->info.architecture, sono_checkpoint_shape_text(n_dims, dims, wanted));
-    SONO_TRY(sono_name_entry_read_f32(entry, out, error));
+    SONO_TRY(must_be_finite ? sono_name_entry_read_f32(entry, out, error)
+                            : sono_checkpoint_read_any_f32(entry->parts[0], out, error));
     entry->used = 1;
     return SONO_STATUS_OK;
 }
@@ -86,7 +87,16 @@ static sono_status read_exactly(sono_binder *binder, const char *name, int32_t n
 sono_status sono_bind_f32(sono_binder *binder, const char *name, int32_t n_dims, const int64_t *dims,
                           float *out, sono_error *error)
 {
-    const sono_status status = read_exactly(binder, name, n_dims, dims, out, error);
+    const sono_status status = read_exactly(binder, name, n_dims, dims, 1, out, error);
+    if (status != SONO_STATUS_OK)
+        sono_error_prefix(error, binder->checkpoint->path);
+    return status;
+}
+
+sono_status sono_bind_any_f32(sono_binder *binder, const char *name, int32_t n_dims, const int64_t *dims,
+                              float *out, sono_error *error)
+{
+    const sono_status status = read_exactly(binder, name, n_dims, dims, 0, out, error);
     if (status != SONO_STATUS_OK)
         sono_error_prefix(error, binder->checkpoint->path);
     return status;

@@ -32,6 +32,11 @@ int sono_bind_has(const sono_binder *binder, const char *name);
 sono_status sono_bind_f32(sono_binder *binder, const char *name, int32_t n_dims, const int64_t *dims,
                           float *out, sono_error *error);
 
+/* The same for a buffer of one tensor that may hold NaN and infinities (D-FINE's anchors). Errors:
+ * MODEL_MISMATCH. */
+sono_status sono_bind_any_f32(sono_binder *binder, const char *name, int32_t n_dims, const int64_t *dims,
+                              float *out, sono_error *error);
+
 /* Marks as known-and-unused every tensor whose official name matches the glob pattern ('*' = any run of
  * characters). Matching none is no error. */
 void sono_bind_ignore(sono_binder *binder, const char *pattern);

@@ -262,15 +262,21 @@ int64_t sono_checkpoint_tensor_count(const sono_checkpoint_tensor *tensor)
 
 /* ---- elements ------------------------------------------------------------------------------------------ */
 
-sono_status sono_checkpoint_read_f32(const sono_checkpoint_tensor *tensor, float *out, sono_error *error)
+sono_status sono_checkpoint_read_any_f32(const sono_checkpoint_tensor *tensor, float *out, sono_error *error)
 {
     if (tensor->dtype == SONO_DTYPE_BOOL)
         return SONO_FAIL(error, UNSUPPORTED, "tensor '%s' is %s, not a number", tensor->name,
                          sono_dtype_name(tensor->dtype));
-    const int64_t count = sono_checkpoint_tensor_count(tensor);
     sono_tensor_rows rows;
     for (sono_tensor_rows_start(&rows, tensor); !rows.done; sono_tensor_rows_next(&rows))
         sono_number_to_f32(tensor->dtype, rows.data, rows.n, rows.stride, out + rows.first);
+    return SONO_STATUS_OK;
+}
+
+sono_status sono_checkpoint_read_f32(const sono_checkpoint_tensor *tensor, float *out, sono_error *error)
+{
+    const int64_t count = sono_checkpoint_tensor_count(tensor);
+    SONO_TRY(sono_checkpoint_read_any_f32(tensor, out, error));
     for (int64_t i = 0; i < count; i++)
         if (!isfinite(out[i]))
             return SONO_FAIL(error, FORMAT, "tensor '%s' holds %s at index %" PRId64, tensor->name,

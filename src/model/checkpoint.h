@@ -51,4 +51,7 @@ int64_t sono_checkpoint_tensor_count(const sono_checkpoint_tensor *tensor);
  * index), UNSUPPORTED for a dtype that is no number. */
 sono_status sono_checkpoint_read_f32(const sono_checkpoint_tensor *tensor, float *out, sono_error *error);
 
+/* The same, but NaN and infinities are taken as they are. Errors: UNSUPPORTED. */
+sono_status sono_checkpoint_read_any_f32(const sono_checkpoint_tensor *tensor, float *out, sono_error *error);
+
 #endif

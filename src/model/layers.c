@@ -287,8 +287,15 @@ sono_tid sono_layer_linear(sono_recorder *rec, const char *name, sono_tid x, int
     return sono_record_linear(rec, name, x, weight, bias, residual, epilogue, out);
 }
 
+static void scale_columns(float *values, int64_t n_rows, int32_t pitch, const float *scale, int32_t n_columns)
+{
+    for (int64_t i = 0; i < n_rows; i++)
+        for (int32_t o = 0; o < n_columns; o++)
+            values[i * pitch + o] *= scale[o];
+}
+
 sono_tid sono_layer_linear_pair(sono_recorder *rec, const char *first, const char *second, sono_tid x,
-                                int32_t c_first, int32_t c_second)
+                                int32_t c_first, int32_t c_second, const float *first_scale)
 {
     const char *names[2] = {first, second};
     const int32_t c_in = sono_record_shape(rec, x).c, c_outs[2] = {c_first, c_second},
@@ -304,6 +311,10 @@ sono_tid sono_layer_linear_pair(sono_recorder *rec, const char *first, const cha
         sono_free(file);
         if (biases)
             take_into(rec, names[i], "bias", 1, (const int64_t[]){c_outs[i]}, biases + column);
+    }
+    if (first_scale && weights && biases) {
+        scale_columns(weights, c_in, pitch, first_scale, c_first);
+        scale_columns(biases, 1, pitch, first_scale, c_first);
     }
     const sono_epilogue epilogue = sono_epilogue_none();
     return sono_record_linear(rec, first, x, weight, bias, 0, &epilogue, 0);

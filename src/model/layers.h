@@ -33,9 +33,10 @@ sono_tid sono_layer_conv(sono_recorder *rec, const char *name, sono_tid x, int32
 sono_tid sono_layer_linear(sono_recorder *rec, const char *name, sono_tid x, int32_t c_out,
                            const sono_epilogue *epilogue, sono_tid residual, sono_tid out);
 
-/* Two linear layers on one x as one product: channels [0, c_first) are the first's, the rest the second's. */
+/* Two linear layers on one x as one product: channels [0, c_first) are the first's, the rest the second's.
+ * first_scale [c_first] multiplies the first's; NULL = 1. */
 sono_tid sono_layer_linear_pair(sono_recorder *rec, const char *first, const char *second, sono_tid x,
-                                int32_t c_first, int32_t c_second);
+                                int32_t c_first, int32_t c_second, const float *first_scale);
 
 /* name.weight, name.bias over the channels of x; residual is added before the norm (0 = none). */
 sono_tid sono_layer_norm(sono_recorder *rec, const char *name, sono_tid x, sono_tid residual,
