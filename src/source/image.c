@@ -20,8 +20,7 @@ static int bytes_per_pixel(sono_pixel_format format)
     }
 }
 
-sono_status sono_image_shape(const sono_image_job *job, int64_t width_px, int64_t height_px,
-                             sono_pixel_format format)
+sono_status sono_image_check_size(const sono_image_job *job, int64_t width_px, int64_t height_px)
 {
     if (width_px < 1 || height_px < 1)
         return SONO_FAIL(job->error, FORMAT, "%s: the image is %lld x %lld pixels: empty", job->name,
@@ -30,6 +29,13 @@ sono_status sono_image_shape(const sono_image_job *job, int64_t width_px, int64_
         return SONO_FAIL(job->error, LIMIT, "%s: the image is %lld x %lld pixels, the limit is %lld pixels",
                          job->name, (long long)width_px, (long long)height_px,
                          (long long)job->options->max_pixels);
+    return SONO_STATUS_OK;
+}
+
+sono_status sono_image_shape(const sono_image_job *job, int64_t width_px, int64_t height_px,
+                             sono_pixel_format format)
+{
+    SONO_TRY(sono_image_check_size(job, width_px, height_px));
     sono_image *image = job->image;
     const size_t pitch_bytes = (size_t)width_px * (size_t)bytes_per_pixel(format);
     if ((size_t)height_px > SIZE_MAX / pitch_bytes)

@@ -52,6 +52,9 @@ sono_status sono_image_decode_jpeg(const sono_image_job *job);
 sono_status sono_image_decode_tiff(const sono_image_job *job);
 sono_status sono_image_decode_pnm(const sono_image_job *job);
 
+/* Errors: FORMAT (zero or negative), LIMIT. */
+sono_status sono_image_check_size(const sono_image_job *job, int64_t width_px, int64_t height_px);
+
 /* Checks the size named in the header and makes the buffer hold it, rows contiguous.
  * Errors: FORMAT (zero or negative), LIMIT, OUT_OF_MEMORY. */
 sono_status sono_image_shape(const sono_image_job *job, int64_t width_px, int64_t height_px,

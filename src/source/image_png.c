@@ -119,8 +119,22 @@ static sono_status read_guarded(reader *state)
     return read_image(state);
 }
 
+static uint32_t u32_at(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* The size of IHDR, looked at before libpng reads on to the pixels. */
+static sono_status check_header(const sono_image_job *job)
+{
+    if (job->n_bytes < 24 || memcmp(job->bytes + 12, "IHDR", 4) != 0)
+        return SONO_STATUS_OK;
+    return sono_image_check_size(job, u32_at(job->bytes + 16), u32_at(job->bytes + 20));
+}
+
 sono_status sono_image_decode_png(const sono_image_job *job)
 {
+    SONO_TRY(check_header(job));
     reader state = {.job = job};
     state.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &state, on_error, on_warning, &state,
                                          on_alloc, on_free);

@@ -6,7 +6,7 @@
 
 #define MAX_NUMBER 100000000
 
-/* Reads the next decimal number behind blanks and "# ..." comments; -1 when there is none. */
+/* Reads the next decimal number behind blanks and "# ..." comments; -1 when there is none or it is absurd. */
 static int64_t next_number(const sono_image_job *job, size_t *at)
 {
     const uint8_t *bytes = job->bytes;
@@ -19,7 +19,7 @@ static int64_t next_number(const sono_image_job *job, size_t *at)
     for (; i < job->n_bytes && isdigit(bytes[i]) && value < MAX_NUMBER; i++)
         value = (value < 0 ? 0 : value * 10) + (bytes[i] - '0');
     *at = i;
-    return value;
+    return i < job->n_bytes && isdigit(bytes[i]) ? -1 : value;
 }
 
 typedef struct layout {
