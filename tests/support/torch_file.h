@@ -29,9 +29,8 @@ typedef struct torch_file_tensor {
 typedef enum torch_file_wrapping {
     TORCH_FILE_BARE = 0, /* {name: tensor} */
     TORCH_FILE_MODEL,    /* {"model": state, "last_epoch": 0} */
-    TORCH_FILE_EMA,      /* {"model": state with other bytes' names, "ema": {"module": state, "updates": 7},
-                            "date": ...} */
-    TORCH_FILE_TRAINING  /* TORCH_FILE_EMA with optimizer and scheduler states beside it */
+    TORCH_FILE_EMA, /* {"model": {"decoy": the first tensor}, "ema": {"module": state, "updates": 7}, ...} */
+    TORCH_FILE_TRAINING /* the same with optimizer, scheduler and scaler states beside it */
 } torch_file_wrapping;
 
 /* One structure to break. Offsets and sizes are those of the entry or tensor options->victim. */
