@@ -269,7 +269,7 @@ static void put_tensor(pickler *p, int index)
     put_new_dict(p, "OrderedDict");
     put_bytes(&p->out, "tR", 2);
     if (p->options.parameters) {
-        op(p, 0x88);
+        op(p, 0x89); /* requires_grad: integers cannot */
         put_new_dict(p, "OrderedDict");
         put_bytes(&p->out, "tR", 2);
     }
