@@ -81,7 +81,7 @@ static sono_tid record_keys_pe(sono_recorder *rec, const two_way *t, const char 
 static void record_pair(sono_recorder *rec, const char *first, const char *second, sono_tid x, int32_t c,
                         sono_tid parts[2])
 {
-    const sono_tid both = sono_layer_linear_pair(rec, first, second, x, c, c);
+    const sono_tid both = sono_layer_linear_pair(rec, first, second, x, c, c, NULL);
     parts[0] = sono_view_channels(rec, both, 0, c);
     parts[1] = sono_view_channels(rec, both, c, c);
 }
