@@ -14,7 +14,8 @@
 
 #include <string.h>
 
-#define BAND_ROWS 32
+#define BAND_ROWS   32
+#define BLOCK_BYTES 64
 
 typedef struct job {
     const sono_cpu_call *call;
@@ -33,17 +34,22 @@ size_t SONO_KERNEL(sono_cpu_weight_maps_scratch)(const sono_cpu_call *call)
     return 2 * window_bytes(args, args->edge_width_px) + window_bytes(args, args->outside_width_px);
 }
 
-/* to[i] = from[i] op from[i + step], from the left; op is "and" to erode, "or" to dilate. In place. */
+/* bytes[i] = bytes[i] op bytes[i + step] for i < n, ascending; op is "and" to erode, "or" to dilate. A block
+ * is read in full before it is written, so that compilers need not know how step and block compare. */
 static void combine(uint8_t *bytes, int64_t n, int64_t step, int erode)
 {
-    const uint8_t *ahead = bytes + step;
-    if (erode) {
-        for (int64_t i = 0; i < n; i++)
-            bytes[i] &= ahead[i];
-    } else {
-        for (int64_t i = 0; i < n; i++)
-            bytes[i] |= ahead[i];
+    const uint8_t invert = erode ? 255 : 0; /* a and b = not (not a or not b) */
+    int64_t i = 0;
+    for (; i + BLOCK_BYTES <= n; i += BLOCK_BYTES) {
+        uint8_t here[BLOCK_BYTES], ahead[BLOCK_BYTES];
+        memcpy(here, bytes + i, sizeof here);
+        memcpy(ahead, bytes + i + step, sizeof ahead);
+        for (int b = 0; b < BLOCK_BYTES; b++)
+            here[b] = (uint8_t)(((here[b] ^ invert) | (ahead[b] ^ invert)) ^ invert);
+        memcpy(bytes + i, here, sizeof here);
     }
+    for (; i < n; i++)
+        bytes[i] = (uint8_t)(((bytes[i] ^ invert) | (bytes[i + step] ^ invert)) ^ invert);
 }
 
 /* Each of the first n items becomes the combination of `window` items from it on; items are `unit` bytes
