@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define N_SLOTS 2 /* one frame is computed while its neighbours are read and written */
+#define N_SLOTS 2 /* one frame is computed while the one before is written and the one behind is read */
 
 enum { ID_OUTPUT = 'o', ID_QUIET = 'q', ID_NO_MASKS = ID_OWN, ID_NO_OVERLAYS };
 
@@ -21,13 +21,12 @@ typedef struct flight {
 typedef struct run {
     pipeline_args args;
     const char *output;
-    int is_quiet;
     sono_sink_options sink_options;
     sono_source *source;
     sono_sink *sink;
     sono_pipeline *pipeline;
-    flight flights[N_SLOTS]; /* oldest first */
-    int32_t n_flights;
+    int at_end;      /* nothing more is read: the inputs are done, or the user wants to stop */
+    int has_stopped; /* the pipeline or the output is of no more use */
     int64_t n_frames;
     int64_t n_lost;
     int64_t n_failed;
@@ -52,7 +51,7 @@ static int take(void *user, int id, const char *value)
         self->output = value;
         return 0;
     case ID_QUIET:
-        self->is_quiet = 1;
+        self->args.is_quiet = 1;
         return 0;
     case ID_NO_MASKS:
         self->sink_options.write_masks = 0;
@@ -115,29 +114,34 @@ static void fail_input(run *self, const char *name, const sono_error *error)
     progress_update(&self->bar, self->n_frames + self->n_failed, "");
 }
 
-/* Reads and submits until every slot is busy. Returns 0 at the end of the inputs, 1 when there may be more,
- * -1 when the pipeline is of no more use. */
-static int fill_slots(run *self)
+/* Reads the next frame that can be read, naming those that cannot. Returns whether there is one. */
+static int read_next(run *self, flight *next)
 {
     sono_error error;
-    while (self->n_flights < N_SLOTS) {
-        flight *next = &self->flights[self->n_flights];
-        if (is_interrupted)
-            return 0;
-        sono_status status = sono_source_next(self->source, &next->frame, &next->name, &error);
-        if (status == SONO_STATUS_END)
-            return 0;
+    while (!self->at_end && !is_interrupted) {
+        const sono_status status = sono_source_next(self->source, &next->frame, &next->name, &error);
         if (status == SONO_STATUS_OK)
-            status = sono_pipeline_submit(self->pipeline, &next->frame, &error);
-        if (status == SONO_STATUS_OK) {
-            self->n_flights++;
-            continue;
-        }
+            return 1;
+        if (status == SONO_STATUS_END)
+            break;
         fail_input(self, next->name, &error);
-        if (status == SONO_STATUS_DEVICE)
-            return -1;
     }
-    return 1;
+    self->at_end = 1;
+    return 0;
+}
+
+/* Returns whether the frame is in flight now. */
+static int submit(run *self, const flight *next)
+{
+    sono_error error;
+    if (is_interrupted || self->has_stopped)
+        return 0;
+    const sono_status status = sono_pipeline_submit(self->pipeline, &next->frame, &error);
+    if (status == SONO_STATUS_OK)
+        return 1;
+    fail_input(self, next->name, &error);
+    self->has_stopped = status == SONO_STATUS_DEVICE;
+    return 0;
 }
 
 static void count_packet(run *self, const sono_packet *packet)
@@ -145,55 +149,60 @@ static void count_packet(run *self, const sono_packet *packet)
     char state[48];
     self->n_frames++;
     self->n_lost += packet->state == SONO_STATE_LOST;
-    double busy_ms = 0;
-    for (int i = 0; i < SONO_STAGE_COUNT; i++)
-        busy_ms += packet->stage_ms[i];
-    samples_add(&self->latencies_ms, busy_ms);
+    samples_add(&self->latencies_ms, packet->latency_ms);
     snprintf(state, sizeof state, "%s %.2f", sono_state_name(packet->state),
              (double)packet->objects[0].score);
     progress_update(&self->bar, self->n_frames + self->n_failed, state);
 }
 
-/* Waits for the oldest frame and writes it. Returns 0, or -1 when going on makes no sense. */
-static int finish_oldest(run *self)
+/* Waits for the frame in flight; NULL when there is no packet. */
+static const sono_packet *receive(run *self, const flight *current)
 {
     sono_error error;
     const sono_packet *packet = NULL;
-    const flight oldest = self->flights[0];
-    if (sono_pipeline_receive(self->pipeline, &packet, &error)) {
-        fail_input(self, oldest.name, &error);
-        return -1;
-    }
-    memmove(self->flights, self->flights + 1, (size_t)(--self->n_flights) * sizeof self->flights[0]);
-    const sono_status status = sono_sink_write(self->sink, packet, &oldest.frame, oldest.name, &error);
-    if (status == SONO_STATUS_OK)
-        count_packet(self, packet);
-    else
-        fail_input(self, oldest.name, &error);
-    sono_packet_release(self->pipeline, packet);
-    return status == SONO_STATUS_OK ? 0 : -1;
+    if (sono_pipeline_receive(self->pipeline, &packet, &error) == SONO_STATUS_OK)
+        return packet;
+    fail_input(self, current->name, &error);
+    self->has_stopped = 1;
+    return NULL;
 }
 
+static void write_result(run *self, const flight *current, const sono_packet *packet)
+{
+    sono_error error;
+    if (sono_sink_write(self->sink, packet, &current->frame, current->name, &error) == SONO_STATUS_OK) {
+        count_packet(self, packet);
+    } else {
+        fail_input(self, current->name, &error);
+        self->has_stopped = 1;
+    }
+    sono_packet_release(self->pipeline, packet);
+}
+
+/* A frame's latency holds no waiting for another: it is submitted when the one before it has been received.
+ */
 static int process(run *self)
 {
+    flight current = {0}, next = {0};
+    int is_flying = 0;
     self->started_s = now_s();
     progress_start(&self->bar, sono_source_count(self->source),
-                   !self->is_quiet && self->args.events.stream != stderr);
+                   !self->args.is_quiet && self->args.events.stream != stderr);
     progress_update(&self->bar, 0, "");
-    int result = 0;
-    while (!result) {
-        const int more = fill_slots(self);
-        if (more < 0)
-            result = -1;
-        else if (self->n_flights)
-            result = finish_oldest(self);
-        else if (!more)
+    while (!self->has_stopped) {
+        const int has_next = read_next(self, &next);
+        if (!is_flying && !has_next)
             break;
+        const sono_packet *packet = is_flying ? receive(self, &current) : NULL;
+        is_flying = has_next && submit(self, &next);
+        if (packet)
+            write_result(self, &current, packet);
+        current = next;
     }
     progress_clear(&self->bar);
-    if (result)
+    if (self->has_stopped)
         report_error("stopped: what was done before is in %s", self->output);
-    return self->n_failed || result ? STATUS_FAILED : STATUS_DONE;
+    return self->n_failed ? STATUS_FAILED : STATUS_DONE;
 }
 
 static void print_summary(run *self)
@@ -226,7 +235,7 @@ static int open_and_process(run *self)
         report_error("%s", error.text);
         status = STATUS_FAILED;
     }
-    if (!self->is_quiet)
+    if (!self->args.is_quiet)
         print_summary(self);
     return is_interrupted ? STATUS_INTERRUPTED : status;
 }

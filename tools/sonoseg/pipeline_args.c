@@ -159,6 +159,18 @@ int pipeline_args_open_source(const pipeline_args *args, int32_t n_held, sono_so
     return STATUS_FAILED;
 }
 
+static void warn_of_cpu(const pipeline_args *args, const sono_pipeline *pipeline)
+{
+    sono_pipeline_info info;
+    const char *device = args->config.device;
+    if (args->is_quiet || (device && strcmp(device, "auto") != 0))
+        return;
+    if (sono_pipeline_query(pipeline, &info) == SONO_STATUS_OK && info.backend == SONO_BACKEND_CPU)
+        fputs(
+            "sonoseg: warning: no usable GPU: running on the CPU (--device cpu takes it without this line)\n",
+            stderr);
+}
+
 int pipeline_args_open(pipeline_args *args, sono_pipeline **out)
 {
     sono_error error;
@@ -169,8 +181,10 @@ int pipeline_args_open(pipeline_args *args, sono_pipeline **out)
         args->config.on_event_user = &args->events;
     }
     const sono_status status = sono_pipeline_open(&args->config, out, &error);
-    if (status == SONO_STATUS_OK)
+    if (status == SONO_STATUS_OK) {
+        warn_of_cpu(args, *out);
         return STATUS_DONE;
+    }
     report_error("%s", error.text);
     return status == SONO_STATUS_INVALID_ARGUMENT ? STATUS_USAGE : STATUS_FAILED;
 }

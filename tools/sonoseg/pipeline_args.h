@@ -52,6 +52,7 @@ typedef struct pipeline_args {
     int32_t n_inputs;
     const char *events_path; /* NULL = none */
     int events_as_json;
+    int is_quiet; /* no warnings */
     events events;
 } pipeline_args;
 
@@ -67,7 +68,8 @@ int pipeline_args_has_checkpoints(const pipeline_args *args);
 /* Opens the image source over the inputs with n_held frames kept. Returns an exit status (0 = opened). */
 int pipeline_args_open_source(const pipeline_args *args, int32_t n_held, sono_source **out);
 
-/* Opens the events and the pipeline. Returns an exit status (0 = opened) after reporting. */
+/* Opens the events and the pipeline; warns when `auto` ended on the CPU. Returns an exit status (0 = opened)
+ * after reporting. */
 int pipeline_args_open(pipeline_args *args, sono_pipeline **out);
 
 /* Closes the events, frees the list of inputs. Returns an exit status. */
