@@ -3,7 +3,7 @@
 set(test_environment
     SONO_SOURCE_DIR=${PROJECT_SOURCE_DIR}
     SONO_BUILD_DIR=${PROJECT_BINARY_DIR}
-    "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1"
+    "ASAN_OPTIONS=strict_string_checks=1:handle_segv=2:handle_sigbus=2"
     "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/lsan.supp:print_suppressions=0"
     "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=${PROJECT_SOURCE_DIR}/tests/support/tsan.supp"
     "UBSAN_OPTIONS=print_stacktrace=1")

@@ -33,7 +33,8 @@ UNBOUNDED = "sprintf vsprintf strcpy strcat stpcpy gets atoi atol atoll atof str
 
 MAX_LINES = 80
 MAX_LINES_RECORDER = 120
-HOSTS = {"github.com", "www.apache.org", "arxiv.org", "www.w3.org", "openigtlink.org", "pytorch.org"}
+HOSTS = {"github.com", "git-lfs.github.com", "www.apache.org", "arxiv.org", "www.w3.org", "openigtlink.org",
+         "pytorch.org"}
 URL = re.compile(r"\bhttps?://([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)")
 MACHINE_PATH = re.compile(r"""(?:^|[\s"'=(:,`])(/(?:home|root|Users|mnt|media|work|workspace|scratch|srv)/\S*)""")
 
