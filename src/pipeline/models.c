@@ -9,13 +9,14 @@ sono_status sono_model_print_program(const char *path, FILE *stream, sono_error 
     sono_checkpoint *checkpoint = NULL;
     sono_program *program = NULL;
     sono_plan plan = {0};
+    const sono_plan_options options = {.mode = SONO_PLAN_REUSE, .align_bytes = 64};
     if (!path || !stream)
         return SONO_FAIL(error, INVALID_ARGUMENT, "path or stream is NULL");
     SONO_TRY(sono_checkpoint_open(path, &checkpoint, error));
     sono_status status = sono_flow_record_network(checkpoint, &program, error);
     sono_checkpoint_close(checkpoint);
     if (status == SONO_STATUS_OK)
-        status = sono_plan_make(program, SONO_PLAN_REUSE, 64, &plan, error);
+        status = sono_plan_make(program, &options, &plan, error);
     if (status == SONO_STATUS_OK)
         sono_program_print(program, &plan, stream);
     sono_plan_free(&plan);

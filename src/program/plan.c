@@ -6,9 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-size_t sono_tensor_storage_bytes(const sono_tensor *root)
+size_t sono_tensor_storage_bytes(const sono_program *program, sono_tid root, sono_precision precision)
 {
-    return (size_t)sono_tensor_count(root) * sono_dtype_bytes(root->dtype);
+    return (size_t)sono_tensor_count(&program->tensors[root]) *
+           sono_dtype_bytes(sono_tensor_stored_dtype(program, root, precision));
 }
 
 sono_block sono_tensor_block(const sono_tensor *root)
@@ -51,7 +52,29 @@ typedef struct interval {
     sono_tid id;
     size_t n_bytes;
     int32_t first_op, last_op;
+    int32_t in_lane_1;     /* touched by an op of lane 1 */
+    int32_t beside_lane_1; /* touched by an op of lane 0 that may run at the same time */
 } interval;
+
+/* Fills in which tensors are touched by lane 1, and which by the lane 0 ops before lane 1's first. */
+static void find_lanes(const sono_program *program, interval *items, size_t n_items, sono_tid *item_of)
+{
+    int before_lane_1 = 1;
+    for (size_t i = 0; i < n_items; i++)
+        item_of[items[i].id] = (sono_tid)i + 1;
+    for (size_t i = 0; i < program->n_ops; i++) {
+        const sono_op *op = &program->ops[i];
+        before_lane_1 = before_lane_1 && op->lane == 0;
+        for (int k = 0; k < SONO_OP_MAX_IN + SONO_OP_MAX_OUT; k++) {
+            const sono_tid id = k < SONO_OP_MAX_IN ? op->in[k] : op->out[k - SONO_OP_MAX_IN];
+            const sono_tid item = item_of[program->tensors[id].root];
+            if (!item)
+                continue;
+            items[item - 1].in_lane_1 |= op->lane == 1;
+            items[item - 1].beside_lane_1 |= before_lane_1;
+        }
+    }
+}
 
 static int larger_first(const void *a, const void *b)
 {
@@ -63,7 +86,8 @@ static int larger_first(const void *a, const void *b)
 
 static int overlap(const interval *a, const interval *b)
 {
-    return a->first_op <= b->last_op && b->first_op <= a->last_op;
+    return (a->first_op <= b->last_op && b->first_op <= a->last_op) || (a->in_lane_1 && b->beside_lane_1) ||
+           (b->in_lane_1 && a->beside_lane_1);
 }
 
 /* Places items[at] at the lowest offset that is free of every placed tensor alive at the same time. `placed`
@@ -119,8 +143,8 @@ static size_t peak_live(const interval *items, size_t n_items, size_t n_ops)
     return peak;
 }
 
-sono_status sono_plan_make(const sono_program *program, sono_plan_mode mode, size_t align_bytes,
-                           sono_plan *out, sono_error *error)
+sono_status sono_plan_make(const sono_program *program, const sono_plan_options *options, sono_plan *out,
+                           sono_error *error)
 {
     const size_t n = program->n_tensors;
     sono_plan plan = {.n_tensors = n};
@@ -130,10 +154,13 @@ sono_status sono_plan_make(const sono_program *program, sono_plan_mode mode, siz
     plan.last_op = sono_alloc_array(n, sizeof *plan.last_op);
     interval *items = sono_alloc_array(n, sizeof *items);
     size_t *placed = sono_alloc_array(n, sizeof *placed);
-    if (!plan.offset_bytes || !plan.n_bytes || !plan.first_op || !plan.last_op || !items || !placed) {
+    sono_tid *item_of = sono_alloc_array(n, sizeof *item_of);
+    if (!item_of || !plan.offset_bytes || !plan.n_bytes || !plan.first_op || !plan.last_op || !items ||
+        !placed) {
         sono_plan_free(&plan);
         sono_free(items);
         sono_free(placed);
+        sono_free(item_of);
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory while planning %zu tensors", n);
     }
     find_lifetimes(program, &plan);
@@ -142,19 +169,25 @@ sono_status sono_plan_make(const sono_program *program, sono_plan_mode mode, siz
         plan.offset_bytes[i] = SIZE_MAX;
         if (i == 0 || !is_planned(program, i))
             continue;
-        const size_t bytes = sono_tensor_storage_bytes(&program->tensors[i]);
-        plan.n_bytes[i] = (bytes + align_bytes - 1) / align_bytes * align_bytes;
+        const size_t bytes = sono_tensor_storage_bytes(program, (sono_tid)i, options->precision);
+        plan.n_bytes[i] = (bytes + options->align_bytes - 1) / options->align_bytes * options->align_bytes;
         const sono_block block = sono_tensor_block(&program->tensors[i]);
         if (block != SONO_BLOCK_ACTIVATIONS) {
             plan.offset_bytes[i] = plan.block_bytes[block];
             plan.block_bytes[block] += plan.n_bytes[i];
         } else if (plan.first_op[i] >= 0)
-            items[n_items++] = (interval){(sono_tid)i, plan.n_bytes[i], plan.first_op[i], plan.last_op[i]};
+            items[n_items++] = (interval){.id = (sono_tid)i,
+                                          .n_bytes = plan.n_bytes[i],
+                                          .first_op = plan.first_op[i],
+                                          .last_op = plan.last_op[i]};
     }
-    place_all(&plan, mode, items, n_items, placed);
+    if (options->lanes)
+        find_lanes(program, items, n_items, item_of);
+    place_all(&plan, options->mode, items, n_items, placed);
     plan.peak_live_bytes = peak_live(items, n_items, program->n_ops);
     sono_free(items);
     sono_free(placed);
+    sono_free(item_of);
     *out = plan;
     return SONO_STATUS_OK;
 }

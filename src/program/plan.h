@@ -32,15 +32,22 @@ typedef struct sono_plan {
     size_t peak_live_bytes; /* lower bound of the activations' block: the most that lives at once */
 } sono_plan;
 
-/* align_bytes: power of two, of every tensor. Errors: OUT_OF_MEMORY. */
-sono_status sono_plan_make(const sono_program *program, sono_plan_mode mode, size_t align_bytes,
-                           sono_plan *out, sono_error *error);
+typedef struct sono_plan_options {
+    sono_plan_mode mode;
+    size_t align_bytes;       /* power of two, of every tensor */
+    sono_precision precision; /* decides how many bytes an activation's element takes */
+    int32_t lanes; /* 1: lane 1 runs side by side with the lane 0 ops before it, so they share no bytes */
+} sono_plan_options;
+
+/* Errors: OUT_OF_MEMORY. */
+sono_status sono_plan_make(const sono_program *program, const sono_plan_options *options, sono_plan *out,
+                           sono_error *error);
 void sono_plan_free(sono_plan *plan); /* leaves it zeroed; a zeroed plan is allowed */
 
 /* The block a root that is not PARAM belongs to. */
 sono_block sono_tensor_block(const sono_tensor *root);
 
-/* Bytes the root's storage takes, for dtype as recorded. */
-size_t sono_tensor_storage_bytes(const sono_tensor *root);
+/* Bytes the root's storage takes under a precision. */
+size_t sono_tensor_storage_bytes(const sono_program *program, sono_tid root, sono_precision precision);
 
 #endif

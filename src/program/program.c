@@ -43,6 +43,15 @@ void sono_program_close(sono_program *program)
     sono_free(program);
 }
 
+sono_dtype sono_tensor_stored_dtype(const sono_program *program, sono_tid id, sono_precision precision)
+{
+    const sono_tensor *root = &program->tensors[program->tensors[id].root];
+    if (precision == SONO_PRECISION_FP16 && root->kind == SONO_TENSOR_ACTIVATION && !root->precise &&
+        root->dtype == SONO_DTYPE_F32)
+        return SONO_DTYPE_F16;
+    return root->dtype;
+}
+
 int64_t sono_tensor_count(const sono_tensor *tensor)
 {
     return (int64_t)tensor->n * tensor->h * tensor->w * tensor->c;

@@ -38,6 +38,7 @@ typedef struct sono_tensor {
     sono_tid root;        /* itself, or the tensor whose storage this one shares */
     int64_t offset;       /* elements from the root's first */
     float *param;         /* PARAM roots: the values, owned by the program */
+    int32_t precise;      /* ACTIVATION roots: float32 even where a backend stores the others as float16 */
 } sono_tensor;
 
 typedef enum sono_act {
@@ -201,6 +202,7 @@ typedef struct sono_op {
     sono_tid in[SONO_OP_MAX_IN]; /* in the order of SONO_OP_MAP; 0 = not given */
     sono_tid out[SONO_OP_MAX_OUT];
     double flops; /* multiplications and additions counted apart */
+    int32_t lane; /* 0, or 1: may run side by side with the lane 0 ops recorded before lane 1's first */
     union {
         sono_conv_args conv;
         sono_pool_args pool;
@@ -231,6 +233,10 @@ static inline const sono_tensor *sono_program_tensor(const sono_program *program
 {
     return &program->tensors[id];
 }
+
+/* Element type in memory under a precision: the recorded one, but F16 for F32 activations that are not
+ * precise. */
+sono_dtype sono_tensor_stored_dtype(const sono_program *program, sono_tid id, sono_precision precision);
 
 /* Elements of the tensor itself (n * h * w * c), whatever its strides. */
 int64_t sono_tensor_count(const sono_tensor *tensor);

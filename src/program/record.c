@@ -66,9 +66,10 @@ static sono_tid add_root(sono_recorder *rec, const char *name, sono_tensor_kind 
     if (rec->status != SONO_STATUS_OK)
         return 0;
     if (n < 1 || h < 1 || w < 1 || c < 1 || (int64_t)h * w > INT32_MAX ||
-        (int64_t)h * w * c > INT64_C(1) << 40)
+        (int64_t)h * w * c > (INT64_C(1) << 40) / n)
         return RECORD_FAIL(rec, "%s: shape [%d, %d, %d, %d] is not possible", name, n, h, w, c);
-    sono_tensor tensor = {.kind = kind, .dtype = dtype, .n = n, .h = h, .w = w, .c = c};
+    sono_tensor tensor = {
+        .kind = kind, .dtype = dtype, .n = n, .h = h, .w = w, .c = c, .precise = rec->precise};
     tensor.pitch = c;
     tensor.batch_stride = (int64_t)h * w * c;
     snprintf(tensor.name, sizeof tensor.name, "%s", name);
@@ -226,6 +227,7 @@ static sono_tid add_op(sono_recorder *rec, const sono_op *op)
         return sono_record_latch(rec, SONO_FAIL(rec->error, OUT_OF_MEMORY, "out of memory for the op list"));
     program->ops[program->n_ops] = *op;
     program->ops[program->n_ops].stage = rec->stage;
+    program->ops[program->n_ops].lane = rec->lane;
     program->n_ops++;
     return op->out[0];
 }

@@ -38,7 +38,9 @@ static void make_plan(fixture *f, sono_plan_mode mode)
 {
     assert_ok(sono_record_finish(&f->rec), &f->error);
     sono_plan_free(&f->plan);
-    assert_ok(sono_plan_make(f->program, mode, ALIGN, &f->plan, &f->error), &f->error);
+    assert_ok(sono_plan_make(f->program, &(sono_plan_options){.mode = mode, .align_bytes = ALIGN}, &f->plan,
+                             &f->error),
+              &f->error);
     assert_int_equal(f->plan.n_tensors, f->program->n_tensors);
 }
 
@@ -235,7 +237,9 @@ static void test_every_allocation_may_fail(void **state)
         memset(&plan, 0x5a, sizeof plan);
         untouched = plan;
         sono_alloc_fail_from(n);
-        const sono_status status = sono_plan_make(f->program, SONO_PLAN_REUSE, ALIGN, &plan, &f->error);
+        const sono_status status =
+            sono_plan_make(f->program, &(sono_plan_options){.mode = SONO_PLAN_REUSE, .align_bytes = ALIGN},
+                           &plan, &f->error);
         sono_alloc_fail_from(0);
         if (status == SONO_STATUS_OK) {
             sono_plan_free(&plan);

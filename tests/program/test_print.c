@@ -69,7 +69,9 @@ static void test_one_line_an_op_then_totals(void **state)
     sono_record_start(&rec, program, NULL, &error);
     record_network(&rec);
     assert_ok(sono_record_finish(&rec), &error);
-    assert_ok(sono_plan_make(program, SONO_PLAN_REUSE, 64, &plan, &error), &error);
+    assert_ok(sono_plan_make(program, &(sono_plan_options){.mode = SONO_PLAN_REUSE, .align_bytes = 64}, &plan,
+                             &error),
+              &error);
     char *text = printed(program, &plan);
     assert_line_has(text, "net.conv", "conv");
     assert_line_has(text, "net.conv", "3x3/2");

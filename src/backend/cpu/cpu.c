@@ -142,7 +142,8 @@ static sono_status allocate(sono_executor *cpu, const sono_executor_options *opt
 {
     const sono_program *program = cpu->program;
     SONO_TRY(sono_pool_open(options->n_threads, &cpu->pool, error));
-    SONO_TRY(sono_plan_make(program, options->plan_mode, SONO_ALIGN_BYTES, &cpu->plan, error));
+    const sono_plan_options plan_options = {.mode = options->plan_mode, .align_bytes = SONO_ALIGN_BYTES};
+    SONO_TRY(sono_plan_make(program, &plan_options, &cpu->plan, error));
     for (size_t i = 0; i < program->n_ops; i++) {
         const size_t n_bytes = scratch_of(cpu, &program->ops[i]);
         if (n_bytes > cpu->scratch_bytes)
