@@ -71,7 +71,7 @@ static void check_plan(const fixture *f, sono_plan_mode mode)
         const sono_block block = sono_tensor_block(t);
         assert_int_equal(t->root, a);
         assert_int_equal(p->offset_bytes[a] % ALIGN, 0);
-        assert_true(p->n_bytes[a] >= sono_tensor_storage_bytes(t));
+        assert_true(p->n_bytes[a] >= sono_tensor_storage_bytes(f->program, (sono_tid)a, SONO_PRECISION_FP32));
         assert_true(p->offset_bytes[a] + p->n_bytes[a] <= p->block_bytes[block]);
         for (size_t b = 1; b < a; b++) {
             if (p->offset_bytes[b] == SIZE_MAX || sono_tensor_block(&f->program->tensors[b]) != block)
@@ -161,10 +161,49 @@ static void test_sizes_by_type(void **state)
     const sono_tid bytes = sono_record_input(&f->rec, "bytes", SONO_DTYPE_U8, 1, 1, 1, 65);
     const sono_tid halves = sono_record_input(&f->rec, "halves", SONO_DTYPE_F16, 2, 3, 5, 7);
     make_plan(f, SONO_PLAN_REUSE);
-    assert_int_equal(sono_tensor_storage_bytes(sono_program_tensor(f->program, bytes)), 65);
-    assert_int_equal(sono_tensor_storage_bytes(sono_program_tensor(f->program, halves)), 420);
+    assert_int_equal(sono_tensor_storage_bytes(f->program, bytes, SONO_PRECISION_FP32), 65);
+    assert_int_equal(sono_tensor_storage_bytes(f->program, halves, SONO_PRECISION_FP32), 420);
     assert_int_equal(f->plan.n_bytes[bytes], 128);
     assert_int_equal(f->plan.n_bytes[halves], 448);
+}
+
+/* x -> a -> b in lane 0, x -> c -> d in lane 1, b + d: a is dead before c is born in program order, but the
+ * lanes run side by side, so a and c must not share bytes. */
+static void test_lanes_share_nothing(void **state)
+{
+    fixture *f = *state;
+    const sono_tid x = sono_record_input(&f->rec, "x", SONO_DTYPE_F32, 1, 1, 1, 64);
+    const sono_tid a = gelu(f, x), b = gelu(f, a);
+    f->rec.lane = 1;
+    const sono_tid c = gelu(f, x), d = gelu(f, c);
+    f->rec.lane = 0;
+    sono_record_output(&f->rec, sono_record_add(&f->rec, "sum", b, d, 0));
+    make_plan(f, SONO_PLAN_REUSE);
+    assert_true(share_bytes(&f->plan, (size_t)a, (size_t)c) || share_bytes(&f->plan, (size_t)a, (size_t)d));
+    sono_plan_free(&f->plan);
+    const sono_plan_options options = {.align_bytes = ALIGN, .lanes = 1};
+    assert_ok(sono_plan_make(f->program, &options, &f->plan, &f->error), &f->error);
+    const size_t first[] = {(size_t)a, (size_t)b}, second[] = {(size_t)c, (size_t)d};
+    for (int i = 0; i < 4; i++)
+        assert_false(share_bytes(&f->plan, first[i / 2], second[i % 2]));
+}
+
+/* Under fp16 activations take half the bytes, precise ones and outputs do not. */
+static void test_bytes_by_precision(void **state)
+{
+    fixture *f = *state;
+    const sono_tid x = sono_record_input(&f->rec, "x", SONO_DTYPE_F32, 1, 1, 1, 64);
+    const sono_tid rough = gelu(f, x);
+    f->rec.precise = 1;
+    const sono_tid precise = gelu(f, rough);
+    const sono_tid out = gelu(f, precise);
+    sono_record_output(&f->rec, out);
+    make_plan(f, SONO_PLAN_REUSE);
+    assert_int_equal(sono_tensor_storage_bytes(f->program, rough, SONO_PRECISION_FP16), 128);
+    assert_int_equal(sono_tensor_storage_bytes(f->program, precise, SONO_PRECISION_FP16), 256);
+    assert_int_equal(sono_tensor_storage_bytes(f->program, out, SONO_PRECISION_FP16), 256);
+    assert_int_equal(sono_tensor_stored_dtype(f->program, rough, SONO_PRECISION_FP16), SONO_DTYPE_F16);
+    assert_int_equal(sono_tensor_stored_dtype(f->program, rough, SONO_PRECISION_FP32), SONO_DTYPE_F32);
 }
 
 static void test_an_empty_program(void **state)
@@ -261,6 +300,8 @@ int main(void)
         TEST(test_what_has_no_place),
         TEST(test_a_view_keeps_its_root_alive),
         TEST(test_sizes_by_type),
+        TEST(test_lanes_share_nothing),
+        TEST(test_bytes_by_precision),
         TEST(test_an_empty_program),
         cmocka_unit_test(test_random_programs),
         TEST(test_every_allocation_may_fail),
