@@ -106,14 +106,18 @@ double sono_op_test_at(const sono_op_test *t, sono_tid tensor, int32_t n, int32_
 /* Values this tensor must have after run: dense, zeroed, for the caller to fill. NaN matches NaN. */
 double *sono_op_test_want(sono_op_test *t, sono_tid tensor, double tolerance);
 
+/* In double precision: the activation, and a product's whole epilogue (v: the sum with its bias). */
+double sono_op_test_act(sono_act act, double x);
+double sono_op_test_epilogue(const sono_epilogue *epilogue, double v, double residual);
+
 /* Runs the program on each instruction set, with 1 and with 3 threads, and compares every wanted tensor. */
 void sono_op_test_run(sono_op_test *t);
 
 /* 1 when the command line asks for the benchmark: `test_conv --bench`. */
 int sono_op_test_wants_bench(int argc, char **argv);
 
-/* Runs the finished program on 1 thread and on all cores; prints the median of each in ms, GFLOP/s and output
- * elements a second (in units of 1e9). */
+/* Runs the finished program on 1 thread and on all cores; prints median and best in ms, and from the medians
+ * GFLOP/s and output elements a second (in units of 1e9). */
 void sono_op_test_bench(sono_op_test *t, const char *label);
 
 #endif

@@ -13,8 +13,9 @@
 #include <string.h>
 
 #define BLOCK_BYTES    (1 << 20) /* of A and y in one task: half of a usual second-level cache */
-#define BLOCK_ROWS_MIN 128       /* fewer, and packing the weight costs more than it saves */
+#define BLOCK_ROWS_MIN 256       /* with fewer, packing the weight of a deep product costs 10 % and more */
 #define BLOCK_ROWS_MAX 1024
+#define SHARE_ROWS_MIN 128       /* how small blocks become to give every thread some */
 #define SMALL_FLOPS    (1 << 20) /* a task below this is not worth a thread's wake-up */
 
 typedef struct conv {
@@ -36,18 +37,27 @@ static void merge_maps(sono_cpu_tensor *t)
     t->h = t->n = 1;
 }
 
+static int64_t clamped(int64_t value, int64_t least, int64_t most)
+{
+    return value < least ? least : value > most ? most : value;
+}
+
+static int64_t divided_up(int64_t value, int64_t unit)
+{
+    return (value + unit - 1) / unit;
+}
+
+/* Blocks that fit the cache; when those are few, smaller ones, as many as give each thread its share. */
 static int64_t rows_per_task(const conv *p, int64_t n_rows, int32_t n_threads)
 {
     const int64_t row_bytes = (int64_t)sizeof(float) * (p->depth + p->y.c);
-    int64_t rows = BLOCK_BYTES / row_bytes;
-    rows = rows < BLOCK_ROWS_MIN ? BLOCK_ROWS_MIN : rows > BLOCK_ROWS_MAX ? BLOCK_ROWS_MAX : rows;
-    const int64_t shared = (n_rows * p->y.n + 4 * n_threads - 1) / (4 * n_threads);
-    const int64_t least = SMALL_FLOPS / (2 * (int64_t)p->depth * p->y.c) + 1;
-    if (shared < rows)
-        rows = shared > BLOCK_ROWS_MIN ? shared : BLOCK_ROWS_MIN < rows ? BLOCK_ROWS_MIN : rows;
-    if (rows < least)
-        rows = least < BLOCK_ROWS_MAX ? least : BLOCK_ROWS_MAX;
-    return (rows + 15) / 16 * 16;
+    const int64_t row_flops = 2 * (int64_t)p->depth * p->y.c, n_all = n_rows * p->y.n;
+    int64_t n_tasks = divided_up(n_all, clamped(BLOCK_BYTES / row_bytes, BLOCK_ROWS_MIN, BLOCK_ROWS_MAX));
+    if (n_tasks < 4 * n_threads)
+        n_tasks = clamped(divided_up(n_all, SHARE_ROWS_MIN), n_tasks, 4 * n_threads);
+    n_tasks = divided_up(n_tasks, n_threads) * n_threads;
+    const int64_t least = clamped(SMALL_FLOPS / row_flops, 1, BLOCK_ROWS_MAX);
+    return divided_up(clamped(divided_up(n_all, n_tasks), least, BLOCK_ROWS_MAX), 16) * 16;
 }
 
 static conv make_conv(const sono_cpu_call *call)

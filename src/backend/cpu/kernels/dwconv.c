@@ -37,13 +37,14 @@ SONO_ALWAYS_INLINE void inside(const float *restrict x, int64_t pitch, int64_t l
     for (int32_t c = 0; c < n_channels; c++) {
         float sum[4] = {0, 0, 0, 0};
         UNROLL
-        for (int ky = 0; ky < k; ky++)
+        for (int ky = 0; ky < k; ky++) {
             UNROLL
-        for (int kx = 0; kx < k; kx++) {
-            const float w = weight[(ky * k + kx) * weight_pitch + c];
-            UNROLL
-            for (int o = 0; o < n_out; o++)
-                sum[o] += w * x[ky * line + (kx + o * stride) * pitch + c];
+            for (int kx = 0; kx < k; kx++) {
+                const float w = weight[(ky * k + kx) * weight_pitch + c];
+                UNROLL
+                for (int o = 0; o < n_out; o++)
+                    sum[o] += w * x[ky * line + (kx + o * stride) * pitch + c];
+            }
         }
         UNROLL
         for (int o = 0; o < n_out; o++)
