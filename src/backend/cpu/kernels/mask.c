@@ -13,7 +13,7 @@
  * logits 0.
  */
 #include "backend/cpu/kernels/kernels.h"
-#include "backend/cpu/kernels/letterbox.h"
+#include "backend/letterbox.h"
 
 #include <string.h>
 

@@ -8,7 +8,7 @@
  * rows, then vertically. Each thread makes bands of output rows and has its own ring.
  */
 #include "backend/cpu/kernels/kernels.h"
-#include "backend/cpu/kernels/letterbox.h"
+#include "backend/letterbox.h"
 
 #include <math.h>
 #include <string.h>

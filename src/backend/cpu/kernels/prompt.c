@@ -8,7 +8,7 @@
  * official code: MobileSAM mobile_sam/modeling/prompt_encoder.py:96-103, 187-218 @ 34bbbfd.
  */
 #include "backend/cpu/kernels/kernels.h"
-#include "backend/cpu/kernels/letterbox.h"
+#include "backend/letterbox.h"
 
 #include <math.h>
 #include <string.h>
