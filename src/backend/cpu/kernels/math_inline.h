@@ -61,7 +61,7 @@ SONO_ALWAYS_INLINE float sono_math_phi_centred(float x)
     return x * q;
 }
 
-/* x Phi(x); absolute error <= 1.1e-6. */
+/* x Phi(x); absolute error <= 1.1e-6 up to 5.2, relative error <= 2e-7 above. */
 SONO_ALWAYS_INLINE float sono_math_gelu(float x)
 {
     const float low = x < -SONO_PHI_END ? -SONO_PHI_END : x;
