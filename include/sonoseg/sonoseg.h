@@ -201,6 +201,7 @@ typedef struct sono_pipeline_config {
     int32_t outside_width_px;   /* odd, default 5: structuring element of outside */
     int32_t want_weight_maps;   /* 0 (default) = edge, inside and outside stay NULL */
     int32_t gray16_white;       /* the 16-bit value that means white; default 65535 */
+    int32_t time_stages;        /* 1 (default): packets carry stage_ms; 0 spares CUDA the timing events */
     sono_event_fn on_event;     /* optional: if NULL, no events */
     void *on_event_user;
 } sono_pipeline_config;

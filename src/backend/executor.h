@@ -13,29 +13,57 @@ typedef struct sono_executor sono_executor;
 
 typedef struct sono_executor_options {
     sono_plan_mode plan_mode;
-    int32_t n_threads;   /* CPU; 0 = all cores */
-    int32_t external_io; /* 1: the caller places the blocks of inputs and outputs before every run */
-    int32_t poison;      /* tests: fill a tensor's bytes with NaN before its first op and after its last */
+    int32_t n_slots;          /* frames that may be in flight, each with its own inputs and outputs; 0 = 1 */
+    int32_t n_threads;        /* CPU; 0 = all cores */
+    int32_t device;           /* CUDA: ordinal */
+    sono_precision precision; /* CUDA: how activations are stored; the CPU is FP32 */
+    int32_t time_stages;      /* CUDA: put timing events into the graph */
+    int32_t poison; /* tests, CPU: fill a tensor's bytes with NaN before its first op and after its last */
 } sono_executor_options;
+
+/* What one frame cost, as wait() reports it. */
+typedef struct sono_frame_cost {
+    int64_t stage_ns[SONO_STAGE_COUNT]; /* all 0 unless stages are timed */
+    int64_t device_ns;                  /* from the first op to the last; 0 unless stages are timed */
+    sono_ledger_totals ledger;
+} sono_frame_cost;
 
 /* A backend. Every function is thread-safe between executors. */
 typedef struct sono_executor_ops {
-    const char *name; /* "cpu" */
+    const char *name; /* "cpu", "cuda" */
     sono_status (*open)(const sono_program *program, const sono_executor_options *options,
                         sono_executor **out, sono_error *error);
     void (*close)(sono_executor *executor); /* NULL is allowed */
-    /* Runs ops [first, last) in order; last < 0 = to the end. Adds each stage's nanoseconds to stage_ns
-     * unless NULL. */
+
+    /* Host memory of a slot's INPUT or OUTPUT block, as the plan lays it out: the caller fills the one before
+     * a run and reads the other after it. */
+    uint8_t *(*slot_memory)(sono_executor *executor, int32_t slot, sono_block block);
+
+    /* Runs ops [first, last) of the selected slot in order and waits; last < 0 = to the end. Adds each
+     * stage's nanoseconds to stage_ns unless NULL (CPU only). */
     sono_status (*run)(sono_executor *executor, int32_t first_op, int32_t last_op,
                        int64_t stage_ns[SONO_STAGE_COUNT], sono_error *error);
-    /* Copies a whole tensor (dense, in the program's dtype, n * h * w * c elements) into or out of the
-     * executor. */
+    /* Which slot's inputs and outputs run(), write() and read() mean; 0 after open. */
+    void (*select_slot)(sono_executor *executor, int32_t slot);
+
+    /* Whole frames without the host in between; NULL on a backend that only has run().
+     * prepare: captures everything once and runs it, so that nothing is set up later.
+     * submit: starts a slot's frame and returns; only the first bytes of each block cross.
+     * wait: returns when its outputs are in slot memory. One thread may submit while another waits. */
+    sono_status (*prepare)(sono_executor *executor, sono_error *error);
+    sono_status (*submit)(sono_executor *executor, int32_t slot, size_t input_bytes, size_t output_bytes,
+                          sono_error *error);
+    sono_status (*wait)(sono_executor *executor, int32_t slot, sono_frame_cost *cost, sono_error *error);
+
+    /* Tests: copies a whole tensor (dense, in the program's dtype, n * h * w * c elements) into or out of the
+     * executor. May allocate. */
     sono_status (*write)(sono_executor *executor, sono_tid tensor, const void *values, sono_error *error);
     sono_status (*read)(sono_executor *executor, sono_tid tensor, void *values, sono_error *error);
-    /* Bytes of the activations' block, and of scratch for all threads. */
+
+    /* Bytes of parameters as stored, and of activations with scratch. */
+    int64_t (*params_bytes)(const sono_executor *executor);
     int64_t (*planned_bytes)(const sono_executor *executor);
-    /* Threads that compute. */
-    int32_t (*n_threads)(const sono_executor *executor);
+    int32_t (*n_threads)(const sono_executor *executor); /* CPU threads that compute */
     /* The plan in force; owned by the executor. */
     const sono_plan *(*plan)(const sono_executor *executor);
 } sono_executor_ops;
@@ -47,8 +75,11 @@ extern const sono_executor_ops sono_cpu_executor;
  * view. */
 void *sono_cpu_executor_data(sono_executor *executor, sono_tid tensor);
 
-/* CPU only: the blocks of INPUT and of OUTPUT tensors for the runs to come, in memory of the caller (64-byte
- * aligned, plan->block_bytes large). An executor opened with external_io has none until this is called. */
-void sono_cpu_executor_place_io(sono_executor *executor, void *inputs, void *outputs);
+#ifdef SONO_HAVE_CUDA
+/* The same program on one CUDA device. */
+extern const sono_executor_ops sono_cuda_executor;
+/* Number of usable CUDA devices; 0 with the reason in error. */
+int32_t sono_cuda_executor_count(sono_error *error);
+#endif
 
 #endif

@@ -59,18 +59,31 @@ void sono_slots_queue(sono_slots *slots, int32_t slot)
     pthread_mutex_unlock(&slots->mutex);
 }
 
-int32_t sono_slots_take(sono_slots *slots)
+/* Under the mutex: the oldest queued slot starts running. */
+static int32_t start_oldest(sono_slots *slots)
 {
-    pthread_mutex_lock(&slots->mutex);
-    int32_t slot = -1;
-    while (!slots->stop && (slot = find(slots, SONO_SLOT_QUEUED, slots->n_taken)) < 0)
-        pthread_cond_wait(&slots->queued, &slots->mutex);
-    if (slots->stop)
-        slot = -1;
+    const int32_t slot = find(slots, SONO_SLOT_QUEUED, slots->n_taken);
     if (slot >= 0) {
         slots->state[slot] = SONO_SLOT_RUNNING;
         slots->n_taken++;
     }
+    return slot;
+}
+
+int32_t sono_slots_take(sono_slots *slots)
+{
+    pthread_mutex_lock(&slots->mutex);
+    int32_t slot = -1;
+    while (!slots->stop && (slot = start_oldest(slots)) < 0)
+        pthread_cond_wait(&slots->queued, &slots->mutex);
+    pthread_mutex_unlock(&slots->mutex);
+    return slot;
+}
+
+int32_t sono_slots_take_now(sono_slots *slots)
+{
+    pthread_mutex_lock(&slots->mutex);
+    const int32_t slot = start_oldest(slots);
     pthread_mutex_unlock(&slots->mutex);
     return slot;
 }

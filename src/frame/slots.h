@@ -42,6 +42,7 @@ int32_t sono_slots_acquire(sono_slots *slots);           /* FREE -> FILLING; -1 
 void sono_slots_cancel(sono_slots *slots, int32_t slot); /* FILLING -> FREE */
 void sono_slots_queue(sono_slots *slots, int32_t slot);  /* FILLING -> QUEUED */
 int32_t sono_slots_take(sono_slots *slots);              /* waits; QUEUED -> RUNNING; -1 = stop */
+int32_t sono_slots_take_now(sono_slots *slots);          /* the same without waiting; -1 = none is queued */
 void sono_slots_finish(sono_slots *slots, int32_t slot); /* RUNNING -> DONE */
 int32_t sono_slots_receive(sono_slots *slots);           /* waits; DONE -> LENT; -1 = nothing is in flight */
 int sono_slots_release(sono_slots *slots, int32_t slot); /* LENT -> FREE; 0 = was not lent */

@@ -5,6 +5,8 @@
 #include "packet/packet.h"
 #include "weights/weights.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_FRAME_PX 16384
@@ -23,6 +25,7 @@ void sono_pipeline_config_init(sono_pipeline_config *config)
         .edge_width_px = 3,
         .outside_width_px = 5,
         .gray16_white = 65535,
+        .time_stages = 1,
     };
 }
 
@@ -58,30 +61,84 @@ sono_status sono_config_resolve(const sono_pipeline_config *config, sono_pipelin
     return SONO_STATUS_OK;
 }
 
-/* "cuda" or "cuda:N" with a plain number. */
-static int names_cuda(const char *device)
+/* "cuda" or "cuda:N" with a plain number; writes N. */
+static int names_cuda(const char *device, int32_t *ordinal)
 {
+    char *end = NULL;
+    *ordinal = 0;
     if (strncmp(device, "cuda", 4) != 0)
         return 0;
     if (device[4] == '\0')
         return 1;
-    return device[4] == ':' && device[5] != '\0' && strspn(device + 5, "0123456789") == strlen(device + 5);
+    if (device[4] != ':' || device[5] < '0' || device[5] > '9')
+        return 0;
+    const long n = strtol(device + 5, &end, 10);
+    *ordinal = n > 1023 ? 1023 : (int32_t)n;
+    return *end == '\0';
 }
+
+static void choose_cpu(const char *fallback, sono_backend_choice *out)
+{
+    *out = (sono_backend_choice){.backend = SONO_BACKEND_CPU,
+                                 .ops = &sono_cpu_executor,
+                                 .precision = SONO_PRECISION_FP32,
+                                 .device_name = "cpu",
+                                 .fallback = fallback};
+}
+
+#ifdef SONO_HAVE_CUDA
+static int32_t count_cuda(sono_error *error)
+{
+    return sono_cuda_executor_count(error);
+}
+
+static void choose_cuda(const sono_pipeline_config *config, int32_t device, sono_backend_choice *out)
+{
+    *out = (sono_backend_choice){.backend = SONO_BACKEND_CUDA,
+                                 .ops = &sono_cuda_executor,
+                                 .precision = config->precision == SONO_PRECISION_AUTO ? SONO_PRECISION_FP16
+                                                                                       : config->precision,
+                                 .device = device};
+    snprintf(out->device_name, sizeof out->device_name, "cuda:%d", device);
+}
+#define NO_CUDA_WORD "no_usable_device"
+#else
+static int32_t count_cuda(sono_error *error)
+{
+    sono_error_set(error, SONO_STATUS_NO_DEVICE, 0, -1, __func__,
+                   "this build of sonoseg has no CUDA backend");
+    return 0;
+}
+
+static void choose_cuda(const sono_pipeline_config *config, int32_t device, sono_backend_choice *out)
+{
+    (void)config;
+    (void)device;
+    choose_cpu(NULL, out);
+}
+#define NO_CUDA_WORD "built_without_cuda"
+#endif
 
 sono_status sono_config_choose_backend(const sono_pipeline_config *config, sono_backend_choice *out,
                                        sono_error *error)
 {
     const char *device = config->device ? config->device : "auto";
     const int automatic = strcmp(device, "auto") == 0;
-    if (names_cuda(device))
-        return SONO_FAIL(error, NO_DEVICE, "device %s: this build of sonoseg has no CUDA backend", device);
-    if (!automatic && strcmp(device, "cpu") != 0)
+    int32_t ordinal = 0;
+    const int wants_cuda = names_cuda(device, &ordinal);
+    if (!wants_cuda && !automatic && strcmp(device, "cpu") != 0)
         return SONO_FAIL(error, INVALID_ARGUMENT, "device %s: give auto, cpu, cuda or cuda:N", device);
+    if (wants_cuda || automatic) {
+        sono_error why = {0};
+        if (count_cuda(&why) > 0) {
+            choose_cuda(config, ordinal, out);
+            return SONO_STATUS_OK;
+        }
+        if (wants_cuda)
+            return SONO_FAIL(error, NO_DEVICE, "device %s: %s", device, why.text);
+    }
     if (config->precision != SONO_PRECISION_AUTO && config->precision != SONO_PRECISION_FP32)
         return SONO_FAIL(error, UNSUPPORTED, "the CPU computes in fp32 only");
-    *out = (sono_backend_choice){.backend = SONO_BACKEND_CPU,
-                                 .ops = &sono_cpu_executor,
-                                 .precision = SONO_PRECISION_FP32,
-                                 .fallback = automatic ? "built_without_cuda" : NULL};
+    choose_cpu(automatic ? NO_CUDA_WORD : NULL, out);
     return SONO_STATUS_OK;
 }

@@ -14,6 +14,8 @@ typedef struct sono_backend_choice {
     sono_backend backend;
     const sono_executor_ops *ops;
     sono_precision precision;
+    int32_t device;       /* CUDA: ordinal */
+    char device_name[16]; /* "cpu", "cuda:0": as events name it */
     const char *fallback; /* why "auto" did not take CUDA, one word for an event; NULL = no fallback */
 } sono_backend_choice;
 

@@ -16,10 +16,12 @@ struct sono_executor {
     const sono_cpu_table *table;
     sono_plan plan;
     sono_pool *pool;
-    uint8_t *blocks[SONO_BLOCK_COUNT];
+    uint8_t *activations;
+    uint8_t **io; /* by slot: inputs, outputs */
+    int32_t n_slots;
+    int32_t slot; /* selected */
     uint8_t *scratch;
     size_t scratch_bytes; /* of one thread, the most any op wants */
-    int32_t external_io;  /* inputs and outputs are the caller's */
     int32_t poison;
 };
 
@@ -65,15 +67,22 @@ static const sono_cpu_table *choose_table(void)
     return &sono_cpu_table_baseline;
 }
 
-static uint8_t *root_memory(const sono_executor *cpu, sono_tid root)
+static uint8_t *cpu_slot_memory(sono_executor *cpu, int32_t slot, sono_block block)
+{
+    return cpu->io[2 * slot + (block == SONO_BLOCK_OUTPUTS)];
+}
+
+static uint8_t *root_memory(sono_executor *cpu, sono_tid root)
 {
     const sono_tensor *tensor = &cpu->program->tensors[root];
     if (tensor->kind == SONO_TENSOR_PARAM)
         return (uint8_t *)tensor->param;
-    uint8_t *block = cpu->blocks[sono_tensor_block(tensor)];
-    if (!block || cpu->plan.offset_bytes[root] == SIZE_MAX)
+    if (!cpu->io || cpu->plan.offset_bytes[root] == SIZE_MAX)
         return NULL;
-    return block + cpu->plan.offset_bytes[root];
+    const sono_block block = sono_tensor_block(tensor);
+    uint8_t *memory =
+        block == SONO_BLOCK_ACTIVATIONS ? cpu->activations : cpu_slot_memory(cpu, cpu->slot, block);
+    return memory ? memory + cpu->plan.offset_bytes[root] : NULL;
 }
 
 void *sono_cpu_executor_data(sono_executor *cpu, sono_tid id)
@@ -83,10 +92,9 @@ void *sono_cpu_executor_data(sono_executor *cpu, sono_tid id)
     return memory ? memory + (size_t)tensor->offset * sono_dtype_bytes(tensor->dtype) : NULL;
 }
 
-void sono_cpu_executor_place_io(sono_executor *cpu, void *inputs, void *outputs)
+static void cpu_select_slot(sono_executor *cpu, int32_t slot)
 {
-    cpu->blocks[SONO_BLOCK_INPUTS] = inputs;
-    cpu->blocks[SONO_BLOCK_OUTPUTS] = outputs;
+    cpu->slot = slot;
 }
 
 static sono_cpu_tensor resolve(sono_executor *cpu, sono_tid id)
@@ -129,13 +137,29 @@ static void cpu_close(sono_executor *cpu)
         return;
     sono_pool_close(cpu->pool);
     sono_plan_free(&cpu->plan);
-    sono_free(cpu->blocks[SONO_BLOCK_ACTIVATIONS]);
-    if (!cpu->external_io) {
-        sono_free(cpu->blocks[SONO_BLOCK_INPUTS]);
-        sono_free(cpu->blocks[SONO_BLOCK_OUTPUTS]);
-    }
+    sono_free(cpu->activations);
+    for (int32_t i = 0; cpu->io && i < 2 * cpu->n_slots; i++)
+        sono_free(cpu->io[i]);
+    sono_free(cpu->io);
     sono_free(cpu->scratch);
     sono_free(cpu);
+}
+
+static sono_status allocate_slots(sono_executor *cpu, int32_t n_slots, sono_error *error)
+{
+    cpu->n_slots = n_slots ? n_slots : 1;
+    cpu->io = sono_alloc_array(2 * (size_t)cpu->n_slots, sizeof *cpu->io);
+    int complete = cpu->io != NULL;
+    for (int32_t i = 0; complete && i < cpu->n_slots; i++) {
+        cpu->io[2 * i] = sono_alloc(cpu->plan.block_bytes[SONO_BLOCK_INPUTS]);
+        cpu->io[2 * i + 1] = sono_alloc(cpu->plan.block_bytes[SONO_BLOCK_OUTPUTS]);
+        complete = cpu->io[2 * i] && cpu->io[2 * i + 1];
+    }
+    if (!complete)
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory: %d slots need %.1f MB each", cpu->n_slots,
+                         1e-6 * (double)(cpu->plan.block_bytes[SONO_BLOCK_INPUTS] +
+                                         cpu->plan.block_bytes[SONO_BLOCK_OUTPUTS]));
+    return SONO_STATUS_OK;
 }
 
 static sono_status allocate(sono_executor *cpu, const sono_executor_options *options, sono_error *error)
@@ -150,20 +174,14 @@ static sono_status allocate(sono_executor *cpu, const sono_executor_options *opt
             cpu->scratch_bytes = n_bytes;
     }
     const size_t n_threads = (size_t)sono_pool_n_threads(cpu->pool);
-    int complete = 1;
-    for (int i = 0; i < SONO_BLOCK_COUNT; i++) {
-        if (i != SONO_BLOCK_ACTIVATIONS && cpu->external_io)
-            continue;
-        cpu->blocks[i] = sono_alloc(cpu->plan.block_bytes[i]);
-        complete = complete && cpu->blocks[i];
-    }
+    cpu->activations = sono_alloc(cpu->plan.block_bytes[SONO_BLOCK_ACTIVATIONS]);
     cpu->scratch = sono_alloc_array(n_threads, cpu->scratch_bytes);
-    if (!complete || !cpu->scratch)
+    if (!cpu->activations || !cpu->scratch)
         return SONO_FAIL(error, OUT_OF_MEMORY,
                          "out of memory: the plan needs %.1f MB and %zu threads %.1f MB of scratch",
                          1e-6 * (double)cpu->plan.block_bytes[SONO_BLOCK_ACTIVATIONS], n_threads,
                          1e-6 * (double)n_threads * (double)cpu->scratch_bytes);
-    return SONO_STATUS_OK;
+    return allocate_slots(cpu, options->n_slots, error);
 }
 
 static sono_status cpu_open(const sono_program *program, const sono_executor_options *options,
@@ -175,7 +193,6 @@ static sono_status cpu_open(const sono_program *program, const sono_executor_opt
     cpu->program = program;
     cpu->table = choose_table();
     cpu->poison = options->poison;
-    cpu->external_io = options->external_io;
     for (size_t i = 0; i < program->n_ops; i++) {
         if (!cpu->table->kernels[program->ops[i].kind].run) {
             cpu_close(cpu);
@@ -202,8 +219,7 @@ static void poison_dead(sono_executor *cpu, int32_t op)
         if (cpu->plan.offset_bytes[i] == SIZE_MAX || cpu->program->tensors[i].kind != SONO_TENSOR_ACTIVATION)
             continue;
         if (cpu->plan.first_op[i] == op || cpu->plan.last_op[i] == op - 1)
-            memset(cpu->blocks[SONO_BLOCK_ACTIVATIONS] + cpu->plan.offset_bytes[i], 0xff,
-                   cpu->plan.n_bytes[i]);
+            memset(cpu->activations + cpu->plan.offset_bytes[i], 0xff, cpu->plan.n_bytes[i]);
     }
 }
 
@@ -265,6 +281,11 @@ static sono_status cpu_read(sono_executor *cpu, sono_tid tensor, void *values, s
     return copy_tensor(cpu, tensor, values, NULL, error);
 }
 
+static int64_t cpu_params_bytes(const sono_executor *cpu)
+{
+    return cpu->program->params_bytes;
+}
+
 static int64_t cpu_planned_bytes(const sono_executor *cpu)
 {
     return (int64_t)cpu->plan.block_bytes[SONO_BLOCK_ACTIVATIONS] +
@@ -285,9 +306,12 @@ const sono_executor_ops sono_cpu_executor = {
     .name = "cpu",
     .open = cpu_open,
     .close = cpu_close,
+    .slot_memory = cpu_slot_memory,
     .run = cpu_run,
+    .select_slot = cpu_select_slot,
     .write = cpu_write,
     .read = cpu_read,
+    .params_bytes = cpu_params_bytes,
     .planned_bytes = cpu_planned_bytes,
     .n_threads = cpu_n_threads,
     .plan = cpu_plan,
