@@ -2,12 +2,19 @@
 /*
  * ATTENTION: out = softmax(scale * q k^T + bias) v for each head; q, k, v [n, positions, heads * head_dim].
  * Three ways, all with OpenBLAS's products on the task's own thread and the row's maximum taken off before
- * exp: wide    a block of queries of one head against all keys; scores [queries, keys], keys rounded up to a
- * vector; narrow  few keys (prompt tokens): scores transposed to [keys, queries], so that the vector runs
- * over queries; window  one window of one head, its q, k, v gathered. Positions past the border are keys (all
- * alike: pad_k, pad_v) but no queries. bias[head][|dy| * window + |dx|] is spread out once to [heads, keys,
- * keys]. Numbers: sums in float32, the division by the sum comes after the product with v. Test:
- * tests/ops/test_attention.c.
+ * exp:
+ *
+ * wide: a block of queries of one head against all keys; scores [queries, keys], keys rounded up to a vector.
+ *
+ * narrow: few keys (prompt tokens); scores transposed to [keys, queries], so that the vector runs over
+ * queries.
+ *
+ * window: one window of a group of heads, their q, k, v gathered together. Positions past the border are keys
+ * (all alike: pad_k, pad_v) but no queries. bias[head][|dy| * window + |dx|] is spread out once to
+ * [heads, keys, keys].
+ *
+ * Numbers: sums in float32, the division by the sum comes after the product with v.
+ * Test: tests/ops/test_attention.c.
  */
 #include "backend/cpu/kernels/math_inline.h"
 #include "backend/cpu/kernels/rows.h"
@@ -19,7 +26,8 @@
 #define NARROW_KEYS       16
 #define SCORES_BYTES      (256 << 10) /* of one block of scores */
 #define QUERIES_MAX       512
-#define MASKED            (-1e30f) /* score of what is no key: exp of it is 0 */
+#define GROUP_BIAS_BYTES  (512 << 10) /* of the heads that a window's task works on */
+#define MASKED            (-1e30f)    /* score of what is no key: exp of it is 0 */
 #define ROUND_UP(x, unit) (((x) + (unit)-1) / (unit) * (unit))
 
 typedef struct attention {
@@ -30,12 +38,14 @@ typedef struct attention {
     int64_t n_queries;         /* of one task, at most */
     int64_t tasks_per_head;
     int32_t windows_across;
-    float *bias; /* window: [heads, n_keys, key_pitch] in the first thread's scratch */
+    int32_t group, n_groups; /* window: heads of a task */
+    float *bias;             /* window: [heads, n_keys, key_pitch] in the first thread's scratch */
 } attention;
 
 /* Scratch of one thread, in floats. The spread bias comes first; only the first thread's is used. */
 typedef struct areas {
-    float *scores, *sums, *largest, *q, *k, *v, *out;
+    float *scores, *sums, *largest, *keys;
+    float *q, *k, *v, *out; /* window: [positions, group * head_dim]; keys: one head's k transposed */
 } areas;
 
 static int64_t bias_floats(const attention *p)
@@ -45,7 +55,24 @@ static int64_t bias_floats(const attention *p)
 
 static int64_t window_floats(const attention *p)
 {
-    return p->args->window ? ROUND_UP(p->key_pitch * p->args->head_dim, LANES) : 0;
+    return p->args->window ? ROUND_UP(p->n_keys * p->group * p->args->head_dim, LANES) : 0;
+}
+
+/* As many heads a task as leave enough tasks and keep their bias in the cache. */
+static void make_windows(attention *p)
+{
+    const int32_t window = p->args->window, n_heads = p->args->n_heads;
+    const int64_t bias_bytes = (int64_t)sizeof(float) * p->n_keys * p->key_pitch;
+    p->windows_across = (p->q->w + window - 1) / window;
+    p->n_queries = p->n_keys;
+    p->tasks_per_head = (int64_t)p->windows_across * ((p->q->h + window - 1) / window);
+    const int64_t n_tasks = 8 * sono_pool_n_threads(p->call->pool), n_windows = p->q->n * p->tasks_per_head;
+    p->n_groups = 1;
+    while (p->n_groups < n_heads && (n_windows * p->n_groups < n_tasks ||
+                                     bias_bytes * n_heads > (int64_t)GROUP_BIAS_BYTES * p->n_groups))
+        p->n_groups++;
+    p->group = (n_heads + p->n_groups - 1) / p->n_groups;
+    p->n_groups = (n_heads + p->group - 1) / p->group;
 }
 
 static attention make_attention(const sono_cpu_call *call)
@@ -62,9 +89,7 @@ static attention make_attention(const sono_cpu_call *call)
     p.key_pitch = ROUND_UP(p.n_keys, LANES);
     p.bias = (float *)(void *)call->scratch;
     if (window) {
-        p.windows_across = (p.q->w + window - 1) / window;
-        p.n_queries = p.n_keys;
-        p.tasks_per_head = (int64_t)p.windows_across * ((p.q->h + window - 1) / window);
+        make_windows(&p);
         return p;
     }
     p.n_queries = SCORES_BYTES / ((int64_t)sizeof(float) * p.key_pitch);
@@ -87,7 +112,8 @@ size_t SONO_KERNEL(sono_cpu_attention_scratch)(const sono_cpu_call *call)
 {
     const attention p = make_attention(call);
     const int64_t scores = query_pitch(&p) * p.key_pitch, sums = query_pitch(&p);
-    return (size_t)(bias_floats(&p) + scores + 2 * sums + 4 * window_floats(&p)) * sizeof(float);
+    const int64_t keys = p.args->window ? p.key_pitch * p.args->head_dim : 0;
+    return (size_t)(bias_floats(&p) + scores + 2 * sums + keys + 4 * window_floats(&p)) * sizeof(float);
 }
 
 static areas areas_of(const attention *p, int32_t thread)
@@ -97,7 +123,8 @@ static areas areas_of(const attention *p, int32_t thread)
     areas a = {.scores = at};
     a.sums = a.scores + query_pitch(p) * p->key_pitch;
     a.largest = a.sums + query_pitch(p);
-    a.q = a.largest + query_pitch(p);
+    a.keys = a.largest + query_pitch(p);
+    a.q = a.keys + (p->args->window ? p->key_pitch * p->args->head_dim : 0);
     a.k = a.q + window_floats(p);
     a.v = a.k + window_floats(p);
     a.out = a.v + window_floats(p);
@@ -239,52 +266,89 @@ static void narrow_task(void *context, int64_t task, int32_t thread)
         scale_row(out + i * p->out->pitch, out + i * p->out->pitch, 1.0f / a.sums[i], d);
 }
 
-/* The part of a window inside of the map. */
+/* The part of a window inside of the map, and the heads of the task. */
 typedef struct window_rect {
-    int64_t map, head;
+    int64_t map;
     int32_t y, x, height, width;
+    int32_t first_head, n_heads;
 } window_rect;
 
 static window_rect window_of(const attention *p, int64_t task)
 {
     const int32_t window = p->args->window;
     const int64_t index = task % p->tasks_per_head;
-    window_rect r = {.head = task / p->tasks_per_head % p->args->n_heads,
-                     .map = task / p->tasks_per_head / p->args->n_heads,
+    window_rect r = {.map = task / p->tasks_per_head / p->n_groups,
                      .y = (int32_t)(index / p->windows_across) * window,
-                     .x = (int32_t)(index % p->windows_across) * window};
+                     .x = (int32_t)(index % p->windows_across) * window,
+                     .first_head = (int32_t)(task / p->tasks_per_head % p->n_groups) * p->group};
     r.height = p->q->h - r.y < window ? p->q->h - r.y : window;
     r.width = p->q->w - r.x < window ? p->q->w - r.x : window;
+    r.n_heads = p->args->n_heads - r.first_head < p->group ? p->args->n_heads - r.first_head : p->group;
     return r;
 }
 
-/* Position (y, x) of the window, this head's channels. */
+/* Position (y, x) of the window, the group's channels. */
 static float *window_row(const attention *p, const sono_cpu_tensor *t, const window_rect *r, int32_t y,
                          int32_t x)
 {
-    return sono_row_at(t, r->map, (int64_t)(r->y + y) * t->w + r->x + x) + r->head * p->args->head_dim;
+    return sono_row_at(t, r->map, (int64_t)(r->y + y) * t->w + r->x + x) + r->first_head * p->args->head_dim;
 }
 
 static void gather_queries(const attention *p, const window_rect *r, float *to)
 {
-    const int32_t d = p->args->head_dim;
+    const int64_t c = (int64_t)r->n_heads * p->args->head_dim;
     for (int32_t y = 0; y < r->height; y++)
-        for (int32_t x = 0; x < r->width; x++, to += d)
-            memcpy(to, window_row(p, p->q, r, y, x), (size_t)d * sizeof(float));
+        for (int32_t x = 0; x < r->width; x++, to += c)
+            memcpy(to, window_row(p, p->q, r, y, x), (size_t)c * sizeof(float));
 }
 
 /* Keys or values of every position of the window, `padding` past the border. */
 static void gather_keys(const attention *p, const window_rect *r, const sono_cpu_tensor *t,
                         const sono_cpu_tensor *padding, float *to)
 {
-    const int32_t d = p->args->head_dim, window = p->args->window;
+    const int32_t window = p->args->window;
+    const int64_t c = (int64_t)r->n_heads * p->args->head_dim;
     for (int32_t y = 0; y < window; y++)
-        for (int32_t x = 0; x < window; x++, to += d) {
+        for (int32_t x = 0; x < window; x++, to += c) {
             const int inside = y < r->height && x < r->width;
             const float *from = inside ? window_row(p, t, r, y, x)
-                                       : (const float *)padding->data + r->head * p->args->head_dim;
-            memcpy(to, from, (size_t)d * sizeof(float));
+                                       : (const float *)padding->data + r->first_head * p->args->head_dim;
+            memcpy(to, from, (size_t)c * sizeof(float));
         }
+}
+
+/* k [n_keys, head_dim] with this pitch -> to [head_dim, key_pitch], 0 behind the last key. Small products of
+ * plain matrices need no packing in OpenBLAS, those with a transposed one do. */
+static void transpose_keys(const attention *p, const float *restrict k, int64_t pitch, float *restrict to)
+{
+    for (int32_t i = 0; i < p->args->head_dim; i++, to += p->key_pitch) {
+        for (int64_t j = 0; j < p->n_keys; j++)
+            to[j] = k[j * pitch + i];
+        for (int64_t j = p->n_keys; j < p->key_pitch; j++)
+            to[j] = 0;
+    }
+}
+
+/* Head `head` of the window, from the gathered q, k, v into a.out, which has the same layout. */
+static void attend_window(const attention *p, const areas *a, const window_rect *r, int32_t head)
+{
+    const int32_t d = p->args->head_dim, pitch = r->n_heads * d, n_queries = r->height * r->width;
+    const blasint key_pitch = (blasint)p->key_pitch;
+    const float *bias = p->bias + (r->first_head + head) * p->n_keys * p->key_pitch;
+    float *out = a->out + head * d;
+    transpose_keys(p, a->k + head * d, pitch, a->keys);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n_queries, key_pitch, d, p->args->scale,
+                a->q + head * d, pitch, a->keys, key_pitch, 0.0f, a->scores, key_pitch);
+    for (int32_t i = 0; i < n_queries; i++) {
+        const int64_t at = i / r->width * p->args->window + i % r->width;
+        float *row = a->scores + i * p->key_pitch;
+        add_row(row, bias + at * p->key_pitch, p->key_pitch);
+        a->sums[i] = soften(row, p->key_pitch);
+    }
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n_queries, d, (blasint)p->n_keys, 1.0f, a->scores,
+                key_pitch, a->v + head * d, pitch, 0.0f, out, pitch);
+    for (int32_t i = 0; i < n_queries; i++)
+        scale_row(out + (int64_t)i * pitch, out + (int64_t)i * pitch, 1.0f / a->sums[i], d);
 }
 
 static void window_task(void *context, int64_t task, int32_t thread)
@@ -292,55 +356,44 @@ static void window_task(void *context, int64_t task, int32_t thread)
     const attention *p = context;
     const areas a = areas_of(p, thread);
     const window_rect r = window_of(p, task);
-    const int32_t d = p->args->head_dim, window = p->args->window, n_queries = r.height * r.width;
-    const blasint key_pitch = (blasint)p->key_pitch;
+    const int64_t c = (int64_t)r.n_heads * p->args->head_dim;
     gather_queries(p, &r, a.q);
     gather_keys(p, &r, p->k, &p->call->in[4], a.k);
     gather_keys(p, &r, p->v, &p->call->in[5], a.v);
-    memset(a.k + p->n_keys * d, 0, (size_t)((p->key_pitch - p->n_keys) * d) * sizeof(float));
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n_queries, key_pitch, d, p->args->scale, a.q, d, a.k,
-                d, 0.0f, a.scores, key_pitch);
-    const float *bias = p->bias + r.head * p->n_keys * p->key_pitch;
-    for (int32_t i = 0; i < n_queries; i++) {
-        const int64_t at = i / r.width * window + i % r.width;
-        float *row = a.scores + i * p->key_pitch;
-        add_row(row, bias + at * p->key_pitch, p->key_pitch);
-        a.sums[i] = soften(row, p->key_pitch);
-    }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n_queries, d, (blasint)p->n_keys, 1.0f, a.scores,
-                key_pitch, a.v, d, 0.0f, a.out, d);
-    for (int32_t i = 0; i < n_queries; i++)
-        scale_row(window_row(p, p->out, &r, i / r.width, i % r.width), a.out + (int64_t)i * d,
-                  1.0f / a.sums[i], d);
+    for (int32_t head = 0; head < r.n_heads; head++)
+        attend_window(p, &a, &r, head);
+    for (int32_t i = 0; i < r.height * r.width; i++)
+        memcpy(window_row(p, p->out, &r, i / r.width, i % r.width), a.out + i * c, (size_t)c * sizeof(float));
 }
 
-/* Task = head * n_keys + position: the bias of one query's position, MASKED behind the last key. */
+/* Task = head * window + y: the bias of the queries in line y of a window, MASKED behind the last key. */
 static void spread_bias_task(void *context, int64_t task, int32_t thread)
 {
     const attention *p = context;
     const sono_cpu_tensor *table = &p->call->in[3];
-    const int32_t window = p->args->window;
-    const int32_t qy = (int32_t)(task % p->n_keys) / window, qx = (int32_t)(task % p->n_keys) % window;
-    const float *from = sono_row_at(table, 0, task / p->n_keys);
-    float *to = p->bias + task * p->key_pitch;
+    const int32_t window = p->args->window, qy = (int32_t)(task % window);
+    const float *from = sono_row_at(table, 0, task / window);
+    float *to = p->bias + task * window * p->key_pitch;
     (void)thread;
-    for (int32_t y = 0; y < window; y++)
-        for (int32_t x = 0; x < window; x++) {
-            const int32_t dy = y < qy ? qy - y : y - qy, dx = x < qx ? qx - x : x - qx;
-            *to++ = from ? from[dy * window + dx] : 0.0f;
-        }
-    for (int64_t i = p->n_keys; i < p->key_pitch; i++)
-        *to++ = MASKED;
+    for (int32_t qx = 0; qx < window; qx++) {
+        for (int32_t y = 0; y < window; y++)
+            for (int32_t x = 0; x < window; x++) {
+                const int32_t dy = y < qy ? qy - y : y - qy, dx = x < qx ? qx - x : x - qx;
+                *to++ = from ? from[dy * window + dx] : 0.0f;
+            }
+        for (int64_t i = p->n_keys; i < p->key_pitch; i++)
+            *to++ = MASKED;
+    }
 }
 
 void SONO_KERNEL(sono_cpu_attention)(const sono_cpu_call *call)
 {
     attention p = make_attention(call);
-    const int64_t n_tasks = p.q->n * p.args->n_heads * p.tasks_per_head;
     if (p.args->window) {
-        sono_pool_run(call->pool, spread_bias_task, &p, p.args->n_heads * p.n_keys);
-        sono_pool_run(call->pool, window_task, &p, n_tasks);
+        sono_pool_run(call->pool, spread_bias_task, &p, (int64_t)p.args->n_heads * p.args->window);
+        sono_pool_run(call->pool, window_task, &p, p.q->n * p.n_groups * p.tasks_per_head);
     } else {
-        sono_pool_run(call->pool, p.n_keys <= NARROW_KEYS ? narrow_task : wide_task, &p, n_tasks);
+        sono_pool_run(call->pool, p.n_keys <= NARROW_KEYS ? narrow_task : wide_task, &p,
+                      p.q->n * p.args->n_heads * p.tasks_per_head);
     }
 }

@@ -60,12 +60,16 @@ SONO_ALWAYS_INLINE void scale_row(float *restrict y, float mean, float inv_std, 
 static void normalise(const norm *p, float *restrict y, float sum, int32_t n_channels)
 {
     const sono_norm_args *args = &p->call->op->args.norm;
-    const float mean = sum / (float)n_channels;
-    float squares = 0;
-#pragma omp simd reduction(+ : squares)
-    for (int32_t c = 0; c < n_channels; c++)
-        squares += (y[c] - mean) * (y[c] - mean);
-    const float inv_std = 1.0f / sqrtf(squares / (float)n_channels + args->eps);
+    const float rough = sum / (float)n_channels;
+    float squares = 0, deviations = 0;
+#pragma omp simd reduction(+ : squares, deviations)
+    for (int32_t c = 0; c < n_channels; c++) {
+        const float deviation = y[c] - rough;
+        deviations += deviation;
+        squares += deviation * deviation;
+    }
+    const float correction = deviations / (float)n_channels, mean = rough + correction;
+    const float inv_std = 1.0f / sqrtf(squares / (float)n_channels - correction * correction + args->eps);
     switch (args->act) {
 #define LOOP(act)                                                                                            \
     case act:                                                                                                \
