@@ -11,6 +11,7 @@
 #include "model/number.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,10 +25,12 @@ typedef struct dfine_facts {
 static const struct {
     const char *architecture;
     dfine_facts facts;
-    int64_t n_anchors; /* at 640 x 640: levels of stride 8, 16, 32 (n: 16, 32) */
+    int64_t n_anchors;   /* at 640 x 640: levels of stride 8, 16, 32 (n: 16, 32) */
+    int32_t n_points[3]; /* sampled on each level */
 } dfine_sizes[] = {
-    {"dfine-n", {16, 128, 3}, 2000}, {"dfine-s", {16, 256, 3}, 8400}, {"dfine-m", {32, 256, 4}, 8400},
-    {"dfine-l", {48, 256, 6}, 8400}, {"dfine-x", {64, 384, 6}, 8400},
+    {"dfine-n", {16, 128, 3}, 2000, {6, 6, 0}}, {"dfine-s", {16, 256, 3}, 8400, {3, 6, 3}},
+    {"dfine-m", {32, 256, 4}, 8400, {3, 6, 3}}, {"dfine-l", {48, 256, 6}, 8400, {3, 6, 3}},
+    {"dfine-x", {64, 384, 6}, 8400, {3, 6, 3}},
 };
 
 /* Dimension of a tensor, 0 when there is no such tensor or dimension. */
@@ -35,6 +38,30 @@ static int64_t dim_of(const sono_name_table *table, const char *name, int32_t di
 {
     const sono_name_entry *entry = sono_name_table_find(table, name);
     return entry && dim < entry->n_dims ? entry->dims[dim] : 0;
+}
+
+/* The decoder's num_points_scale repeats 1/n for each of a level's n points: no other tensor's shape tells 3,
+ * 6, 3 from 4, 4, 4. A file may lack it. */
+static sono_status check_points(const sono_name_table *table, const char *architecture,
+                                const int32_t n_points[3], sono_error *error)
+{
+    const sono_name_entry *entry =
+        sono_name_table_find(table, "decoder.decoder.layers.0.cross_attn.num_points_scale");
+    if (!entry)
+        return SONO_STATUS_OK;
+    enum { N_POINTS = 12 };
+    float scale[N_POINTS];
+    if (entry->n_dims != 1 || entry->dims[0] != N_POINTS)
+        return SONO_FAIL(error, UNSUPPORTED, "%s that samples other than 12 points", architecture);
+    SONO_TRY(sono_name_entry_read_f32(entry, scale, error));
+    int32_t point = 0;
+    for (int32_t level = 0; level < 3; level++)
+        for (int32_t i = 0; i < n_points[level]; i++, point++)
+            if (fabsf(scale[point] * (float)n_points[level] - 1) > 0.01f) /* bfloat16 has 1/3 to 0.002 */
+                return SONO_FAIL(error, UNSUPPORTED,
+                                 "%s with other numbers of points than %d, %d, %d on its levels",
+                                 architecture, (int)n_points[0], (int)n_points[1], (int)n_points[2]);
+    return SONO_STATUS_OK;
 }
 
 static sono_status recognise_dfine(const sono_name_table *table, sono_model_info *info, sono_error *error)
@@ -63,6 +90,7 @@ static sono_status recognise_dfine(const sono_name_table *table, sono_model_info
     if (n_classes < 1 || n_classes > 65535)
         return SONO_FAIL(error, UNSUPPORTED, "%s with %" PRId64 " classes in decoder.enc_score_head.weight",
                          dfine_sizes[i].architecture, n_classes);
+    SONO_TRY(check_points(table, dfine_sizes[i].architecture, dfine_sizes[i].n_points, error));
     info->network = SONO_NETWORK_DFINE;
     info->n_classes = (int32_t)n_classes;
     info->input_px = 640;
