@@ -1,0 +1,621 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The CUDA executor. One device block holds, in this order: parameters as the kernels want them, activations,
+ * a scratch area a lane, and each slot's inputs and outputs; one pinned block mirrors the slots. prepare()
+ * captures one graph a slot: upload, both lanes, download.
+ */
+#include "backend/cuda/kernels.h"
+#include "backend/cuda/pack.h"
+#include "backend/executor.h"
+#include "base/alloc.h"
+#include "gpu/gpu.h"
+
+#include <string.h>
+
+#define N_LANES          2
+#define MAX_STAGE_EVENTS 32
+
+/* Where a root parameter lies in the device block; SIZE_MAX = not in that form. */
+typedef struct param_place {
+    size_t plain;  /* float32, as recorded */
+    size_t packed; /* see kernels.h */
+} param_place;
+
+/* Timing events of one slot's graph: event i ends the ops of stages[i] that started at event starts[i]. */
+typedef struct stage_events {
+    cudaEvent_t events[MAX_STAGE_EVENTS];
+    sono_stage stages[MAX_STAGE_EVENTS];
+    int32_t starts[MAX_STAGE_EVENTS]; /* -1: this event only starts a span */
+    int32_t n;
+} stage_events;
+
+typedef struct cuda_slot {
+    size_t inputs_at, outputs_at; /* in the device block */
+    uint8_t *host_inputs, *host_outputs;
+    sono_gpu_graph graph;
+    cudaEvent_t done;
+    sono_ledger_account account; /* of the frame in flight */
+    stage_events times;
+} cuda_slot;
+
+struct sono_executor {
+    const sono_program *program;
+    sono_executor_options options;
+    sono_plan plan;
+    sono_gpu gpu;
+    param_place *params; /* by tensor id */
+    size_t params_bytes;
+    size_t activations_at;
+    size_t scratch_at[N_LANES], scratch_bytes[N_LANES];
+    cuda_slot *slots;
+    int32_t n_slots;
+    int32_t slot; /* selected */
+};
+
+static size_t round_up(size_t value)
+{
+    return (value + SONO_GPU_ALIGN_BYTES - 1) / SONO_GPU_ALIGN_BYTES * SONO_GPU_ALIGN_BYTES;
+}
+
+/* Takes n_bytes from the end of a block that is being laid out. */
+static size_t reserve(size_t *total, size_t n_bytes)
+{
+    const size_t at = *total;
+    *total = round_up(at + n_bytes);
+    return at;
+}
+
+/* ---- where things are ---- */
+
+/* Whether input k of op is a weight that the kernel takes in packed form. */
+static int takes_packed(const sono_executor *cuda, const sono_op *op, int k)
+{
+    if (k != 1 || (op->kind != SONO_OP_CONV && op->kind != SONO_OP_LINEAR))
+        return 0;
+    return sono_tensor_stored_dtype(cuda->program, op->in[0], cuda->options.precision) == SONO_DTYPE_F16;
+}
+
+static uint8_t *root_memory(const sono_executor *cuda, sono_tid root)
+{
+    const size_t at = cuda->plan.offset_bytes[root];
+    if (at == SIZE_MAX)
+        return NULL;
+    const cuda_slot *slot = &cuda->slots[cuda->slot];
+    switch (sono_tensor_block(&cuda->program->tensors[root])) {
+    case SONO_BLOCK_INPUTS:
+        return cuda->gpu.device_block + slot->inputs_at + at;
+    case SONO_BLOCK_OUTPUTS:
+        return cuda->gpu.device_block + slot->outputs_at + at;
+    default:
+        return cuda->gpu.device_block + cuda->activations_at + at;
+    }
+}
+
+static sono_cuda_tensor resolve_packed(const sono_executor *cuda, sono_tid id)
+{
+    const sono_tensor *t = &cuda->program->tensors[id];
+    const int64_t k = (int64_t)t->n * t->h * t->w;
+    const int64_t k_padded = (k + SONO_CUDA_PACK_K - 1) / SONO_CUDA_PACK_K * SONO_CUDA_PACK_K;
+    return (sono_cuda_tensor){.data = cuda->gpu.device_block + cuda->params[id].packed,
+                              .dtype = SONO_DTYPE_F16,
+                              .n = 1,
+                              .h = 1,
+                              .w = (int32_t)k,
+                              .c = t->c,
+                              .pitch = k_padded};
+}
+
+static sono_cuda_tensor resolve(const sono_executor *cuda, sono_tid id)
+{
+    if (!id)
+        return (sono_cuda_tensor){0};
+    const sono_tensor *t = &cuda->program->tensors[id];
+    const sono_dtype dtype = sono_tensor_stored_dtype(cuda->program, id, cuda->options.precision);
+    const int is_param = cuda->program->tensors[t->root].kind == SONO_TENSOR_PARAM;
+    uint8_t *base = NULL;
+    if (cuda->gpu.device_block)
+        base = is_param ? cuda->gpu.device_block + cuda->params[t->root].plain : root_memory(cuda, t->root);
+    return (sono_cuda_tensor){.data = base ? base + (size_t)t->offset * sono_dtype_bytes(dtype) : NULL,
+                              .dtype = dtype,
+                              .n = t->n,
+                              .h = t->h,
+                              .w = t->w,
+                              .c = t->c,
+                              .pitch = t->pitch,
+                              .batch_stride = t->batch_stride};
+}
+
+static sono_cuda_call make_call(const sono_executor *cuda, const sono_op *op)
+{
+    sono_cuda_call call = {.op = op,
+                           .stream = op->lane ? cuda->gpu.side_stream : cuda->gpu.stream,
+                           .n_multiprocessors = cuda->gpu.n_multiprocessors,
+                           .compute_capability = cuda->gpu.compute_capability};
+    if (cuda->gpu.device_block) {
+        call.scratch = cuda->gpu.device_block + cuda->scratch_at[op->lane];
+        call.scratch_bytes = cuda->scratch_bytes[op->lane];
+    }
+    for (int i = 0; i < SONO_OP_MAX_IN; i++)
+        call.in[i] = takes_packed(cuda, op, i) ? resolve_packed(cuda, op->in[i]) : resolve(cuda, op->in[i]);
+    for (int i = 0; i < SONO_OP_MAX_OUT; i++)
+        call.out[i] = resolve(cuda, op->out[i]);
+    return call;
+}
+
+/* ---- open ---- */
+
+/* Gives every parameter its place in the forms its readers want. */
+static sono_status place_params(sono_executor *cuda, size_t *total, sono_error *error)
+{
+    const sono_program *program = cuda->program;
+    for (size_t i = 0; i < program->n_tensors; i++)
+        cuda->params[i] = (param_place){SIZE_MAX, SIZE_MAX};
+    for (size_t i = 0; i < program->n_ops; i++) {
+        const sono_op *op = &program->ops[i];
+        for (int k = 0; k < SONO_OP_MAX_IN; k++) {
+            const sono_tid root = program->tensors[op->in[k]].root;
+            const sono_tensor *t = &program->tensors[root];
+            if (!op->in[k] || t->kind != SONO_TENSOR_PARAM)
+                continue;
+            param_place *place = &cuda->params[root];
+            const int packed = takes_packed(cuda, op, k);
+            if (packed && root != op->in[k])
+                return SONO_FAIL(error, UNSUPPORTED, "%s: a weight cannot be a view", t->name);
+            if (packed && place->packed == SIZE_MAX)
+                place->packed = reserve(total, sono_cuda_packed_bytes((int64_t)t->n * t->h * t->w, t->c));
+            if (!packed && place->plain == SIZE_MAX)
+                place->plain = reserve(total, (size_t)sono_tensor_count(t) * sizeof(float));
+        }
+    }
+    cuda->params_bytes = *total;
+    return SONO_STATUS_OK;
+}
+
+static void place_scratch(sono_executor *cuda, size_t *total)
+{
+    for (size_t i = 0; i < cuda->program->n_ops; i++) {
+        const sono_op *op = &cuda->program->ops[i];
+        const sono_cuda_call call = make_call(cuda, op);
+        const sono_cuda_kernel *kernel = &sono_cuda_kernels[op->kind];
+        const size_t n_bytes = kernel->scratch ? kernel->scratch(&call) : 0;
+        if (n_bytes > cuda->scratch_bytes[op->lane])
+            cuda->scratch_bytes[op->lane] = n_bytes;
+    }
+    /* run() puts every op on lane 0, so both areas take the larger size. */
+    const size_t largest =
+        cuda->scratch_bytes[0] > cuda->scratch_bytes[1] ? cuda->scratch_bytes[0] : cuda->scratch_bytes[1];
+    cuda->scratch_bytes[0] = cuda->scratch_bytes[1] = largest;
+    for (int lane = 0; lane < N_LANES; lane++)
+        cuda->scratch_at[lane] = reserve(total, cuda->scratch_bytes[lane]);
+}
+
+static sono_status allocate(sono_executor *cuda, sono_error *error)
+{
+    const size_t input_bytes = round_up(cuda->plan.block_bytes[SONO_BLOCK_INPUTS]);
+    const size_t output_bytes = round_up(cuda->plan.block_bytes[SONO_BLOCK_OUTPUTS]);
+    size_t total = 0;
+    SONO_TRY(place_params(cuda, &total, error));
+    cuda->activations_at = reserve(&total, cuda->plan.block_bytes[SONO_BLOCK_ACTIVATIONS]);
+    place_scratch(cuda, &total);
+    for (int32_t i = 0; i < cuda->n_slots; i++) {
+        cuda->slots[i].inputs_at = reserve(&total, input_bytes);
+        cuda->slots[i].outputs_at = reserve(&total, output_bytes);
+    }
+    const size_t pinned_bytes = (size_t)cuda->n_slots * (input_bytes + output_bytes);
+    SONO_TRY(sono_gpu_allocate(&cuda->gpu, total + SONO_GPU_ALIGN_BYTES, pinned_bytes + SONO_GPU_ALIGN_BYTES,
+                               error));
+    uint8_t *pinned = cuda->gpu.pinned_block;
+    for (int32_t i = 0; i < cuda->n_slots; i++, pinned += input_bytes + output_bytes) {
+        cuda->slots[i].host_inputs = pinned;
+        cuda->slots[i].host_outputs = pinned + input_bytes;
+    }
+    return SONO_STATUS_OK;
+}
+
+/* Uploads one parameter; a packed one goes through its plain form, or through staging when nobody reads that.
+ */
+static sono_status upload_param(sono_executor *cuda, sono_tid id, uint8_t *staging, sono_error *error)
+{
+    const sono_tensor *t = &cuda->program->tensors[id];
+    const param_place *place = &cuda->params[id];
+    uint8_t *plain = place->plain == SIZE_MAX ? staging : cuda->gpu.device_block + place->plain;
+    SONO_TRY(sono_gpu_upload(&cuda->gpu, NULL, plain, t->param, (size_t)sono_tensor_count(t) * sizeof(float),
+                             "open", error));
+    if (place->packed != SIZE_MAX)
+        SONO_GPU_TRY(&cuda->gpu, "open", error,
+                     sono_cuda_pack_weight((const float *)plain, (int64_t)t->n * t->h * t->w, t->c,
+                                           cuda->gpu.device_block + place->packed, cuda->gpu.stream));
+    return SONO_STATUS_OK;
+}
+
+static sono_status upload_params(sono_executor *cuda, sono_error *error)
+{
+    size_t staging_bytes = 0;
+    for (size_t i = 1; i < cuda->program->n_tensors; i++) {
+        const size_t n_bytes = (size_t)sono_tensor_count(&cuda->program->tensors[i]) * sizeof(float);
+        if (cuda->params[i].packed != SIZE_MAX && cuda->params[i].plain == SIZE_MAX &&
+            n_bytes > staging_bytes)
+            staging_bytes = n_bytes;
+    }
+    uint8_t *staging = NULL;
+    if (staging_bytes) {
+        SONO_GPU_TRY(&cuda->gpu, "open", error, cudaMalloc((void **)&staging, staging_bytes));
+        sono_ledger_book(&cuda->gpu.ledger, NULL, SONO_CROSSING_ALLOCATION, (int64_t)staging_bytes);
+    }
+    sono_status status = SONO_STATUS_OK;
+    for (size_t i = 1; i < cuda->program->n_tensors && status == SONO_STATUS_OK; i++)
+        if (cuda->params[i].packed != SIZE_MAX || cuda->params[i].plain != SIZE_MAX)
+            status = upload_param(cuda, (sono_tid)i, staging, error);
+    const sono_status drained = sono_gpu_drain(&cuda->gpu, NULL, "open", error);
+    cudaFree(staging);
+    return status != SONO_STATUS_OK ? status : drained;
+}
+
+static void free_slot(cuda_slot *slot)
+{
+    sono_gpu_graph_free(&slot->graph);
+    for (int32_t i = 0; i < slot->times.n; i++)
+        cudaEventDestroy(slot->times.events[i]);
+    if (slot->done)
+        cudaEventDestroy(slot->done);
+}
+
+static void cuda_close(sono_executor *cuda)
+{
+    if (!cuda)
+        return;
+    if (cuda->gpu.stream)
+        cudaStreamSynchronize(cuda->gpu.stream);
+    for (int32_t i = 0; cuda->slots && i < cuda->n_slots; i++)
+        free_slot(&cuda->slots[i]);
+    sono_gpu_close(&cuda->gpu);
+    sono_plan_free(&cuda->plan);
+    sono_free(cuda->slots);
+    sono_free(cuda->params);
+    sono_free(cuda);
+}
+
+static sono_status open_parts(sono_executor *cuda, sono_error *error)
+{
+    const sono_program *program = cuda->program;
+    const sono_plan_options plan_options = {.mode = cuda->options.plan_mode,
+                                            .align_bytes = SONO_GPU_ALIGN_BYTES,
+                                            .precision = cuda->options.precision,
+                                            .lanes = 1};
+    for (size_t i = 0; i < program->n_ops; i++)
+        if (!sono_cuda_kernels[program->ops[i].kind].run)
+            return SONO_FAIL(error, UNSUPPORTED, "op %s has no CUDA kernel",
+                             sono_op_name(program->ops[i].kind));
+    cuda->n_slots = cuda->options.n_slots ? cuda->options.n_slots : 1;
+    cuda->slots = sono_alloc_array((size_t)cuda->n_slots, sizeof *cuda->slots);
+    cuda->params = sono_alloc_array(program->n_tensors, sizeof *cuda->params);
+    if (!cuda->slots || !cuda->params)
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the CUDA executor");
+    SONO_TRY(sono_plan_make(program, &plan_options, &cuda->plan, error));
+    SONO_TRY(sono_gpu_open(&cuda->gpu, cuda->options.device, error));
+    SONO_TRY(allocate(cuda, error));
+    for (int32_t i = 0; i < cuda->n_slots; i++)
+        SONO_GPU_TRY(&cuda->gpu, "open", error,
+                     cudaEventCreateWithFlags(&cuda->slots[i].done, cudaEventDisableTiming));
+    return upload_params(cuda, error);
+}
+
+static sono_status cuda_open(const sono_program *program, const sono_executor_options *options,
+                             sono_executor **out, sono_error *error)
+{
+    sono_executor *cuda = sono_alloc(sizeof *cuda);
+    if (!cuda)
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the CUDA executor");
+    cuda->program = program;
+    cuda->options = *options;
+    const sono_status status = open_parts(cuda, error);
+    if (status != SONO_STATUS_OK) {
+        cuda_close(cuda);
+        return status;
+    }
+    *out = cuda;
+    return SONO_STATUS_OK;
+}
+
+/* ---- running ---- */
+
+static sono_status launch(sono_executor *cuda, const sono_op *op, sono_error *error)
+{
+    const sono_cuda_call call = make_call(cuda, op);
+    const cudaError_t code = SONO_CUDA(sono_cuda_kernels[op->kind].run(&call));
+    if (code != cudaSuccess)
+        return sono_gpu_fail(&cuda->gpu, code, sono_op_name(op->kind), sono_stage_name(op->stage), error);
+    return SONO_STATUS_OK;
+}
+
+/* Marks the end of a span that started at event `start`, or with -1 only the start of one. Returns the
+ * event's index, -1 when stages are not timed. */
+static int32_t mark_time(sono_executor *cuda, int32_t lane, int32_t start, sono_stage stage,
+                         sono_status *status, sono_error *error)
+{
+    stage_events *times = &cuda->slots[cuda->slot].times;
+    if (!cuda->options.time_stages || times->n == MAX_STAGE_EVENTS || *status != SONO_STATUS_OK)
+        return -1;
+    cudaEvent_t *event = &times->events[times->n];
+    cudaError_t code = SONO_CUDA(cudaEventCreate(event));
+    if (code == cudaSuccess)
+        code = SONO_CUDA(cudaEventRecordWithFlags(*event, lane ? cuda->gpu.side_stream : cuda->gpu.stream,
+                                                  cudaEventRecordExternal));
+    if (code != cudaSuccess) {
+        *status = sono_gpu_fail(&cuda->gpu, code, "cudaEventRecordWithFlags", "capture", error);
+        return -1;
+    }
+    times->starts[times->n] = start;
+    times->stages[times->n] = stage;
+    return times->n++;
+}
+
+/* Launches the ops of one lane in [first, last), timing each run of ops of one stage. */
+static sono_status launch_lane(sono_executor *cuda, int32_t lane, size_t first, size_t last,
+                               sono_error *error)
+{
+    const sono_op *ops = cuda->program->ops;
+    sono_status status = SONO_STATUS_OK;
+    int32_t start = mark_time(cuda, lane, -1, SONO_STAGE_PREPROCESS, &status, error);
+    const sono_op *previous = NULL;
+    for (size_t i = first; i < last && status == SONO_STATUS_OK; i++) {
+        if (ops[i].lane != lane)
+            continue;
+        if (previous && previous->stage != ops[i].stage)
+            start = mark_time(cuda, lane, start, previous->stage, &status, error);
+        if (status == SONO_STATUS_OK)
+            status = launch(cuda, &ops[i], error);
+        previous = &ops[i];
+    }
+    if (previous)
+        mark_time(cuda, lane, start, previous->stage, &status, error);
+    return status;
+}
+
+/* Both lanes: [0, join) has lane 1's ops and the lane 0 ops that run beside them. */
+static sono_status launch_all(sono_executor *cuda, sono_error *error)
+{
+    const sono_program *program = cuda->program;
+    size_t first_side = program->n_ops, join = 0;
+    for (size_t i = 0; i < program->n_ops; i++) {
+        if (program->ops[i].lane == 0)
+            continue;
+        first_side = i < first_side ? i : first_side;
+        join = i + 1;
+    }
+    if (join) {
+        SONO_TRY(sono_gpu_fork(&cuda->gpu, error));
+        SONO_TRY(launch_lane(cuda, 1, first_side, join, error));
+        SONO_TRY(launch_lane(cuda, 0, 0, join, error));
+        SONO_TRY(sono_gpu_join(&cuda->gpu, error));
+    }
+    return launch_lane(cuda, 0, join, program->n_ops, error);
+}
+
+static sono_status copy_in(sono_executor *cuda, size_t n_bytes, sono_error *error)
+{
+    const cuda_slot *slot = &cuda->slots[cuda->slot];
+    return sono_gpu_upload(&cuda->gpu, NULL, cuda->gpu.device_block + slot->inputs_at, slot->host_inputs,
+                           n_bytes, "upload", error);
+}
+
+static sono_status copy_out(sono_executor *cuda, size_t n_bytes, sono_error *error)
+{
+    const cuda_slot *slot = &cuda->slots[cuda->slot];
+    return sono_gpu_download(&cuda->gpu, NULL, slot->host_outputs, cuda->gpu.device_block + slot->outputs_at,
+                             n_bytes, "download", error);
+}
+
+static sono_status capture_slot(sono_executor *cuda, sono_error *error)
+{
+    sono_gpu_graph *graph = &cuda->slots[cuda->slot].graph;
+    SONO_TRY(sono_gpu_graph_begin(&cuda->gpu, graph, error));
+    sono_status status = copy_in(cuda, cuda->plan.block_bytes[SONO_BLOCK_INPUTS], error);
+    if (status == SONO_STATUS_OK)
+        status = launch_all(cuda, error);
+    if (status == SONO_STATUS_OK)
+        status = copy_out(cuda, cuda->plan.block_bytes[SONO_BLOCK_OUTPUTS], error);
+    const sono_status ended = sono_gpu_graph_end(&cuda->gpu, graph, status == SONO_STATUS_OK ? error : NULL);
+    return status != SONO_STATUS_OK ? status : ended;
+}
+
+static sono_status cuda_submit(sono_executor *cuda, int32_t slot, size_t input_bytes, size_t output_bytes,
+                               sono_error *error)
+{
+    cuda_slot *s = &cuda->slots[slot];
+    SONO_TRY(sono_gpu_check(&cuda->gpu, error));
+    SONO_GPU_TRY(&cuda->gpu, "launch", error, cudaSetDevice(cuda->gpu.device));
+    memset(&s->account, 0, sizeof s->account);
+    SONO_TRY(sono_gpu_graph_resize(&cuda->gpu, &s->graph, input_bytes, output_bytes, error));
+    return sono_gpu_graph_launch(&cuda->gpu, &s->graph, s->done, &s->account, error);
+}
+
+static sono_status read_times(sono_executor *cuda, const stage_events *times, sono_frame_cost *cost,
+                              sono_error *error)
+{
+    float ms = 0.0f;
+    for (int32_t i = 0; i < times->n; i++) {
+        if (times->starts[i] < 0)
+            continue;
+        SONO_GPU_TRY(&cuda->gpu, "download", error,
+                     cudaEventElapsedTime(&ms, times->events[times->starts[i]], times->events[i]));
+        cost->stage_ns[times->stages[i]] += (int64_t)(1e6 * (double)ms);
+    }
+    if (times->n) {
+        SONO_GPU_TRY(&cuda->gpu, "download", error,
+                     cudaEventElapsedTime(&ms, times->events[0], times->events[times->n - 1]));
+        cost->device_ns = (int64_t)(1e6 * (double)ms);
+    }
+    return SONO_STATUS_OK;
+}
+
+static sono_status cuda_wait(sono_executor *cuda, int32_t slot, sono_frame_cost *cost, sono_error *error)
+{
+    cuda_slot *s = &cuda->slots[slot];
+    SONO_GPU_TRY(&cuda->gpu, "download", error, cudaSetDevice(cuda->gpu.device));
+    SONO_TRY(sono_gpu_wait(&cuda->gpu, &s->account, s->done, "download", error));
+    SONO_TRY(sono_gpu_check(&cuda->gpu, error));
+    sono_ledger_totals_of(&s->account, &cost->ledger);
+    return read_times(cuda, &s->times, cost, error);
+}
+
+/* Captures every slot's graph and launches each once, as a frame of no pixels at all would. */
+static sono_status cuda_prepare(sono_executor *cuda, sono_error *error)
+{
+    for (cuda->slot = 0; cuda->slot < cuda->n_slots; cuda->slot++) {
+        sono_frame_cost cost = {0};
+        const sono_status status = capture_slot(cuda, error);
+        if (status != SONO_STATUS_OK) {
+            cuda->slot = 0;
+            return status;
+        }
+        SONO_TRY(cuda_submit(cuda, cuda->slot, cuda->plan.block_bytes[SONO_BLOCK_INPUTS],
+                             cuda->plan.block_bytes[SONO_BLOCK_OUTPUTS], error));
+        SONO_TRY(cuda_wait(cuda, cuda->slot, &cost, error));
+    }
+    cuda->slot = 0;
+    cuda->gpu.ledger.phase = SONO_PHASE_LOOP;
+    return SONO_STATUS_OK;
+}
+
+static sono_status cuda_run(sono_executor *cuda, int32_t first_op, int32_t last_op,
+                            int64_t stage_ns[SONO_STAGE_COUNT], sono_error *error)
+{
+    const int32_t n_ops = (int32_t)cuda->program->n_ops;
+    (void)stage_ns;
+    if (last_op < 0)
+        last_op = n_ops;
+    if (first_op < 0 || first_op > last_op || last_op > n_ops)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "ops [%d, %d) of %d", first_op, last_op, n_ops);
+    SONO_TRY(copy_in(cuda, cuda->plan.block_bytes[SONO_BLOCK_INPUTS], error));
+    for (int32_t i = first_op; i < last_op; i++) {
+        sono_op op = cuda->program->ops[i];
+        op.lane = 0; /* in order: one stream */
+        SONO_TRY(launch(cuda, &op, error));
+    }
+    SONO_TRY(copy_out(cuda, cuda->plan.block_bytes[SONO_BLOCK_OUTPUTS], error));
+    return sono_gpu_drain(&cuda->gpu, NULL, "run", error);
+}
+
+static void cuda_select_slot(sono_executor *cuda, int32_t slot)
+{
+    cuda->slot = slot;
+}
+
+static uint8_t *cuda_slot_memory(sono_executor *cuda, int32_t slot, sono_block block)
+{
+    return block == SONO_BLOCK_INPUTS ? cuda->slots[slot].host_inputs : cuda->slots[slot].host_outputs;
+}
+
+/* ---- tests: whole roots in and out ---- */
+
+/* Pinned mirror of an INPUT or OUTPUT root. */
+static uint8_t *host_mirror(sono_executor *cuda, sono_tid root)
+{
+    const sono_block block = sono_tensor_block(&cuda->program->tensors[root]);
+    return cuda_slot_memory(cuda, cuda->slot, block) + cuda->plan.offset_bytes[root];
+}
+
+/* Moves a root activation between float32 on the host and its stored form, through a buffer of its own. */
+static sono_status move_activation(sono_executor *cuda, sono_tid root, void *host, int to_device,
+                                   sono_error *error)
+{
+    const sono_tensor *t = &cuda->program->tensors[root];
+    const int64_t count = sono_tensor_count(t);
+    const size_t n_bytes = (size_t)count * sono_dtype_bytes(t->dtype);
+    const sono_dtype stored = sono_tensor_stored_dtype(cuda->program, root, cuda->options.precision);
+    uint8_t *place = root_memory(cuda, root), *buffer = NULL;
+    if (stored == t->dtype) {
+        SONO_TRY(to_device ? sono_gpu_upload(&cuda->gpu, NULL, place, host, n_bytes, "write", error)
+                           : sono_gpu_download(&cuda->gpu, NULL, host, place, n_bytes, "read", error));
+        return sono_gpu_drain(&cuda->gpu, NULL, "read", error);
+    }
+    SONO_GPU_TRY(&cuda->gpu, "read", error, cudaMalloc((void **)&buffer, n_bytes));
+    sono_status status =
+        to_device ? sono_gpu_upload(&cuda->gpu, NULL, buffer, host, n_bytes, "write", error) : SONO_STATUS_OK;
+    const cudaError_t code =
+        to_device ? sono_cuda_convert(buffer, t->dtype, place, stored, count, cuda->gpu.stream)
+                  : sono_cuda_convert(place, stored, buffer, t->dtype, count, cuda->gpu.stream);
+    if (code != cudaSuccess)
+        status = sono_gpu_fail(&cuda->gpu, code, "sono_cuda_convert", "read", error);
+    if (status == SONO_STATUS_OK && !to_device)
+        status = sono_gpu_download(&cuda->gpu, NULL, host, buffer, n_bytes, "read", error);
+    const sono_status drained = sono_gpu_drain(&cuda->gpu, NULL, "read", error);
+    cudaFree(buffer);
+    return status != SONO_STATUS_OK ? status : drained;
+}
+
+static sono_status move_root(sono_executor *cuda, sono_tid id, void *host, int to_device, sono_error *error)
+{
+    const sono_tensor *t = &cuda->program->tensors[id];
+    const size_t n_bytes = (size_t)sono_tensor_count(t) * sono_dtype_bytes(t->dtype);
+    if (t->root != id || t->kind == SONO_TENSOR_PARAM || cuda->plan.offset_bytes[id] == SIZE_MAX)
+        return SONO_FAIL(error, UNSUPPORTED, "tensor %s: only whole tensors that an op touches can be moved",
+                         t->name);
+    if (t->kind == SONO_TENSOR_ACTIVATION)
+        return move_activation(cuda, id, host, to_device, error);
+    uint8_t *mirror = host_mirror(cuda, id);
+    memcpy(to_device ? mirror : host, to_device ? host : mirror, n_bytes);
+    if (to_device && t->kind == SONO_TENSOR_OUTPUT) {
+        SONO_TRY(sono_gpu_upload(&cuda->gpu, NULL, root_memory(cuda, id), mirror, n_bytes, "write", error));
+        return sono_gpu_drain(&cuda->gpu, NULL, "write", error);
+    }
+    return SONO_STATUS_OK;
+}
+
+static sono_status cuda_write(sono_executor *cuda, sono_tid tensor, const void *values, sono_error *error)
+{
+    return move_root(cuda, tensor, (void *)(uintptr_t)values, 1, error);
+}
+
+static sono_status cuda_read(sono_executor *cuda, sono_tid tensor, void *values, sono_error *error)
+{
+    return move_root(cuda, tensor, values, 0, error);
+}
+
+/* ---- facts ---- */
+
+static int64_t cuda_params_bytes(const sono_executor *cuda)
+{
+    return (int64_t)cuda->params_bytes;
+}
+
+static int64_t cuda_planned_bytes(const sono_executor *cuda)
+{
+    return (int64_t)(cuda->plan.block_bytes[SONO_BLOCK_ACTIVATIONS] + cuda->scratch_bytes[0] +
+                     cuda->scratch_bytes[1]);
+}
+
+static int32_t cuda_n_threads(const sono_executor *cuda)
+{
+    (void)cuda;
+    return 1;
+}
+
+static const sono_plan *cuda_plan(const sono_executor *cuda)
+{
+    return &cuda->plan;
+}
+
+int32_t sono_cuda_executor_count(sono_error *error)
+{
+    return sono_gpu_count(error);
+}
+
+const sono_executor_ops sono_cuda_executor = {
+    .name = "cuda",
+    .open = cuda_open,
+    .close = cuda_close,
+    .slot_memory = cuda_slot_memory,
+    .run = cuda_run,
+    .select_slot = cuda_select_slot,
+    .prepare = cuda_prepare,
+    .submit = cuda_submit,
+    .wait = cuda_wait,
+    .write = cuda_write,
+    .read = cuda_read,
+    .params_bytes = cuda_params_bytes,
+    .planned_bytes = cuda_planned_bytes,
+    .n_threads = cuda_n_threads,
+    .plan = cuda_plan,
+};

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gpu/gpu.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- failures ---- */
+
+static atomic_int_fast64_t n_calls;
+static atomic_int_fast64_t fail_at; /* absolute call number, 0 = off */
+
+void sono_gpu_fail_call(int64_t n)
+{
+    atomic_store(&fail_at, n ? atomic_load(&n_calls) + n : 0);
+}
+
+int64_t sono_gpu_call_count(void)
+{
+    return atomic_load(&n_calls);
+}
+
+cudaError_t sono_gpu_injected(void)
+{
+    const int64_t number = atomic_fetch_add(&n_calls, 1) + 1;
+    return number == atomic_load(&fail_at) ? cudaErrorUnknown : cudaSuccess;
+}
+
+sono_status sono_gpu_fail(sono_gpu *gpu, cudaError_t code, const char *what, const char *stage,
+                          sono_error *error)
+{
+    sono_error found = {0};
+    const sono_status status =
+        code == cudaErrorMemoryAllocation ? SONO_STATUS_OUT_OF_MEMORY : SONO_STATUS_DEVICE;
+    sono_error_set(&found, status, (int32_t)code, -1, stage, "%s: %s (%s) in %.120s", stage,
+                   cudaGetErrorString(code), cudaGetErrorName(code), what);
+    int none = SONO_STATUS_OK;
+    if (atomic_compare_exchange_strong(&gpu->latched, &none, (int)status))
+        gpu->error = found;
+    if (error)
+        *error = found;
+    return status;
+}
+
+sono_status sono_gpu_check(sono_gpu *gpu, sono_error *error)
+{
+    const sono_status status = (sono_status)atomic_load(&gpu->latched);
+    if (status != SONO_STATUS_OK && error)
+        *error = gpu->error;
+    return status;
+}
+
+/* ---- open and close ---- */
+
+int32_t sono_gpu_count(sono_error *error)
+{
+    int count = 0;
+    const cudaError_t code = SONO_CUDA(cudaGetDeviceCount(&count));
+    if (code != cudaSuccess) {
+        sono_error_set(error, SONO_STATUS_NO_DEVICE, (int32_t)code, -1, __func__, "no usable CUDA device: %s",
+                       cudaGetErrorString(code));
+        return 0;
+    }
+    if (count == 0)
+        sono_error_set(error, SONO_STATUS_NO_DEVICE, 0, -1, __func__, "no CUDA device is visible");
+    return count;
+}
+
+static sono_status describe(sono_gpu *gpu, sono_error *error)
+{
+    struct cudaDeviceProp properties;
+    SONO_GPU_TRY(gpu, "open", error, cudaGetDeviceProperties(&properties, gpu->device));
+    gpu->n_multiprocessors = properties.multiProcessorCount;
+    gpu->compute_capability = 10 * properties.major + properties.minor;
+    snprintf(gpu->name, sizeof gpu->name, "%.63s", properties.name);
+    if (gpu->compute_capability < 75)
+        return SONO_FAIL(error, NO_DEVICE, "%s has compute capability %d.%d: 7.5 is needed", gpu->name,
+                         properties.major, properties.minor);
+    return SONO_STATUS_OK;
+}
+
+static sono_status open_streams(sono_gpu *gpu, sono_error *error)
+{
+    SONO_GPU_TRY(gpu, "open", error, cudaStreamCreateWithFlags(&gpu->stream, cudaStreamNonBlocking));
+    SONO_GPU_TRY(gpu, "open", error, cudaStreamCreateWithFlags(&gpu->side_stream, cudaStreamNonBlocking));
+    SONO_GPU_TRY(gpu, "open", error, cudaEventCreateWithFlags(&gpu->fork, cudaEventDisableTiming));
+    SONO_GPU_TRY(gpu, "open", error, cudaEventCreateWithFlags(&gpu->join, cudaEventDisableTiming));
+    return SONO_STATUS_OK;
+}
+
+sono_status sono_gpu_open(sono_gpu *gpu, int32_t device, sono_error *error)
+{
+    memset(gpu, 0, sizeof *gpu);
+    const int32_t count = sono_gpu_count(error);
+    if (count == 0)
+        return SONO_STATUS_NO_DEVICE;
+    if (device < 0 || device >= count)
+        return SONO_FAIL(error, NO_DEVICE, "there is no CUDA device %d: %d are visible, counted from 0",
+                         device, count);
+    gpu->device = device;
+    SONO_GPU_TRY(gpu, "open", error, cudaSetDevice(device));
+    SONO_TRY(describe(gpu, error));
+    return open_streams(gpu, error);
+}
+
+void sono_gpu_close(sono_gpu *gpu)
+{
+    gpu->ledger.phase = SONO_PHASE_CLOSE;
+    /* Nothing can be done about a failure here: the device may be gone, which is why it is closed. */
+    if (gpu->stream) {
+        cudaStreamSynchronize(gpu->stream);
+        sono_ledger_book(&gpu->ledger, NULL, SONO_CROSSING_WAIT, 0);
+    }
+    if (gpu->join)
+        cudaEventDestroy(gpu->join);
+    if (gpu->fork)
+        cudaEventDestroy(gpu->fork);
+    if (gpu->side_stream)
+        cudaStreamDestroy(gpu->side_stream);
+    if (gpu->stream)
+        cudaStreamDestroy(gpu->stream);
+    cudaFree(gpu->device_block);
+    cudaFreeHost(gpu->pinned_block);
+    memset(gpu, 0, sizeof *gpu);
+}
+
+sono_status sono_gpu_allocate(sono_gpu *gpu, size_t device_bytes, size_t pinned_bytes, sono_error *error)
+{
+    size_t free_bytes = 0, all_bytes = 0;
+    SONO_GPU_TRY(gpu, "open", error, cudaMemGetInfo(&free_bytes, &all_bytes));
+    if (device_bytes > free_bytes)
+        return SONO_FAIL(error, OUT_OF_MEMORY,
+                         "%s: %.1f MB of device memory are needed, %.1f MB of %.1f MB are free", gpu->name,
+                         1e-6 * (double)device_bytes, 1e-6 * (double)free_bytes, 1e-6 * (double)all_bytes);
+    SONO_GPU_TRY(gpu, "open", error, cudaMalloc((void **)&gpu->device_block, device_bytes));
+    sono_ledger_book(&gpu->ledger, NULL, SONO_CROSSING_ALLOCATION, (int64_t)device_bytes);
+    gpu->device_bytes = device_bytes;
+    SONO_GPU_TRY(gpu, "open", error,
+                 cudaHostAlloc((void **)&gpu->pinned_block, pinned_bytes, cudaHostAllocDefault));
+    sono_ledger_book(&gpu->ledger, NULL, SONO_CROSSING_ALLOCATION, (int64_t)pinned_bytes);
+    gpu->pinned_bytes = pinned_bytes;
+    memset(gpu->pinned_block, 0, pinned_bytes);
+    return SONO_STATUS_OK;
+}
+
+/* ---- waits ---- */
+
+sono_status sono_gpu_wait(sono_gpu *gpu, sono_ledger_account *frame, cudaEvent_t event, const char *stage,
+                          sono_error *error)
+{
+    SONO_GPU_TRY(gpu, stage, error, cudaEventSynchronize(event));
+    sono_ledger_book(&gpu->ledger, frame, SONO_CROSSING_WAIT, 0);
+    return SONO_STATUS_OK;
+}
+
+sono_status sono_gpu_drain(sono_gpu *gpu, sono_ledger_account *frame, const char *stage, sono_error *error)
+{
+    SONO_GPU_TRY(gpu, stage, error, cudaStreamSynchronize(gpu->stream));
+    sono_ledger_book(&gpu->ledger, frame, SONO_CROSSING_WAIT, 0);
+    return SONO_STATUS_OK;
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * One CUDA device as a pipeline uses it: its streams, its memory (one device block, one pinned block), its
+ * graphs, its ledger, and the first error, which latches. Every CUDA call of the host goes through this room;
+ * only transfer.c copies. Thread-safety: one thread at a time, but sono_gpu_wait() may run beside
+ * sono_gpu_graph_launch().
+ */
+#ifndef SONO_GPU_GPU_H
+#define SONO_GPU_GPU_H
+
+#include "gpu/ledger.h"
+
+#include <cuda_runtime_api.h>
+
+#define SONO_GPU_ALIGN_BYTES 256
+
+typedef struct sono_gpu {
+    int32_t device;
+    int32_t n_multiprocessors;
+    int32_t compute_capability; /* 90 = 9.0 */
+    char name[64];
+    cudaStream_t stream;      /* lane 0: uploads, launches, downloads */
+    cudaStream_t side_stream; /* lane 1, used while capturing */
+    cudaEvent_t fork, join;
+    uint8_t *device_block;
+    size_t device_bytes;
+    uint8_t *pinned_block;
+    size_t pinned_bytes;
+    sono_ledger ledger;
+    atomic_int latched; /* sono_status of the first failure */
+    sono_error error;   /* its text */
+} sono_gpu;
+
+/* Number of devices a process can use; 0 with the reason in error when there is no driver or no device. */
+int32_t sono_gpu_count(sono_error *error);
+
+/* device: ordinal. Errors: NO_DEVICE (why is in the text), DEVICE. */
+sono_status sono_gpu_open(sono_gpu *gpu, int32_t device, sono_error *error);
+void sono_gpu_close(sono_gpu *gpu); /* a zeroed one is allowed */
+
+/* Takes both blocks at once. Errors: OUT_OF_MEMORY (says how much is needed and how much is free). */
+sono_status sono_gpu_allocate(sono_gpu *gpu, size_t device_bytes, size_t pinned_bytes, sono_error *error);
+
+/* Records a failed CUDA call: latches it and fills error. `what` is the call, `stage` the room it happened
+ * in. */
+sono_status sono_gpu_fail(sono_gpu *gpu, cudaError_t code, const char *what, const char *stage,
+                          sono_error *error);
+
+/* The latched failure again, or OK. */
+sono_status sono_gpu_check(sono_gpu *gpu, sono_error *error);
+
+/* Test hook: the n-th CUDA call from now (1 = the next) made through SONO_CUDA fails without being made; 0 =
+ * off. */
+void sono_gpu_fail_call(int64_t n);
+cudaError_t sono_gpu_injected(void);
+/* CUDA calls made through SONO_CUDA so far in this process. */
+int64_t sono_gpu_call_count(void);
+
+/* A CUDA call that can be made to fail. */
+#define SONO_CUDA(call) (sono_gpu_injected() != cudaSuccess ? cudaErrorUnknown : (call))
+
+/* Makes a CUDA call and returns from the calling function when it fails. */
+#define SONO_GPU_TRY(gpu, stage, error, call)                                                                \
+    do {                                                                                                     \
+        const cudaError_t sono_gpu_code = SONO_CUDA(call);                                                   \
+        if (sono_gpu_code != cudaSuccess)                                                                    \
+            return sono_gpu_fail((gpu), sono_gpu_code, #call, (stage), (error));                             \
+    } while (0)
+
+/* ---- transfers: the only copies between host and device, each booked ---- */
+
+/* Asynchronous on gpu->stream; host memory is pinned unless the call is followed by a wait. May be captured.
+ */
+sono_status sono_gpu_upload(sono_gpu *gpu, sono_ledger_account *frame, void *device, const void *host,
+                            size_t n_bytes, const char *stage, sono_error *error);
+sono_status sono_gpu_download(sono_gpu *gpu, sono_ledger_account *frame, void *host, const void *device,
+                              size_t n_bytes, const char *stage, sono_error *error);
+
+/* ---- waits ---- */
+
+/* The host waits for an event; booked. */
+sono_status sono_gpu_wait(sono_gpu *gpu, sono_ledger_account *frame, cudaEvent_t event, const char *stage,
+                          sono_error *error);
+/* The host waits for gpu->stream; booked. */
+sono_status sono_gpu_drain(sono_gpu *gpu, sono_ledger_account *frame, const char *stage, sono_error *error);
+
+/* ---- graphs ---- */
+
+/* A frame's work, captured once: an upload, kernels, a download. */
+typedef struct sono_gpu_graph {
+    cudaGraph_t graph;
+    cudaGraphExec_t exec;
+    cudaGraphNode_t upload, download; /* NULL = the graph has none */
+    void *upload_device, *download_host;
+    const void *upload_host, *download_device;
+    sono_ledger_account account; /* of one launch */
+} sono_gpu_graph;
+
+/* Everything put on gpu->stream, and on gpu->side_stream between fork and join, until end becomes the graph.
+ */
+sono_status sono_gpu_graph_begin(sono_gpu *gpu, sono_gpu_graph *graph, sono_error *error);
+sono_status sono_gpu_graph_end(sono_gpu *gpu, sono_gpu_graph *graph, sono_error *error);
+/* Lane 1 starts after what is on lane 0 now; lane 0 goes on after what is on lane 1 now. */
+sono_status sono_gpu_fork(sono_gpu *gpu, sono_error *error);
+sono_status sono_gpu_join(sono_gpu *gpu, sono_error *error);
+/* Changes how much the next launches copy: a frame of another size. Not in the path of a frame of the same
+ * size. */
+sono_status sono_gpu_graph_resize(sono_gpu *gpu, sono_gpu_graph *graph, size_t upload_bytes,
+                                  size_t download_bytes, sono_error *error);
+/* Launches it on gpu->stream and records `done` behind it. */
+sono_status sono_gpu_graph_launch(sono_gpu *gpu, sono_gpu_graph *graph, cudaEvent_t done,
+                                  sono_ledger_account *frame, sono_error *error);
+void sono_gpu_graph_free(sono_gpu_graph *graph);
+
+#endif
