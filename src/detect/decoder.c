@@ -126,7 +126,9 @@ static void record_queries(decoder *d, int32_t n_classes, const sono_tensor *sha
     const sono_tid masked = sono_record_scale_rows(rec, "decoder.enc_output.input", d->memory, valid, 0);
     const sono_tid projected = sono_layer_linear(rec, "decoder.enc_output.proj", masked, c, &none, 0, 0);
     const sono_tid output = sono_layer_norm(rec, "decoder.enc_output.norm", projected, 0, &norm, 0);
+    rec->precise = 1; /* ranks, boxes and scores: from here on everything is made from these */
     const sono_tid logits = sono_layer_linear(rec, "decoder.enc_score_head", output, n_classes, &none, 0, 0);
+    rec->precise = 0;
     sono_record_topk_rows(rec, "decoder.topk", logits, output, anchors, SONO_DFINE_N_QUERIES, best);
 
     sono_epilogue sigmoid = sono_epilogue_act(SONO_ACT_SIGMOID);

@@ -89,11 +89,13 @@ static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *con
     sono_mobilesam_outputs outlined;
     sono_tid outs[3];
     flow->first_segment_op = (int32_t)rec->program->n_ops;
+    rec->lane = 1; /* nothing here depends on the detector until the prompt */
     rec->stage = SONO_STAGE_PREPROCESS;
     const sono_tid image =
         sono_record_preprocess(rec, "segmenter_input", flow->frame.pixels, flow->frame.header, &input);
     rec->stage = SONO_STAGE_ENCODE;
     const sono_tid embedding = sono_tiny_vit_record(rec, image);
+    rec->lane = 0;
     rec->stage = SONO_STAGE_DECODE;
     sono_mobilesam_record_decoder(rec, embedding, flow->detections, flow->frame.header, &outlined);
     flow->iou = outlined.iou;

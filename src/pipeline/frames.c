@@ -110,24 +110,29 @@ void *sono_pipeline_main(void *pipeline)
     }
 }
 
-static sono_status run_black_frame(sono_pipeline *p, sono_error *error)
+static void store_black_frames(sono_pipeline *p)
 {
     static const uint8_t black[16];
     const sono_frame frame = {.pixels = black, .width_px = 1, .height_px = 1, .format = SONO_PIXEL_GRAY8};
+    for (int32_t i = 0; i < p->config.n_slots; i++)
+        sono_pipeline_store(p, &p->slots[i], &frame);
+}
+
+static sono_status run_black_frame(sono_pipeline *p, sono_error *error)
+{
     const sono_events listener = p->events;
-    sono_pipeline_slot *s = &p->slots[0];
-    sono_pipeline_store(p, s, &frame);
     p->events.fn = NULL;
     run_flow(p, 0, 0, NULL);
     p->events = listener;
-    if (s->status != SONO_STATUS_OK && error)
-        *error = s->error;
-    return s->status;
+    if (p->slots[0].status != SONO_STATUS_OK && error)
+        *error = p->slots[0].error;
+    return p->slots[0].status;
 }
 
 sono_status sono_pipeline_warm_up(sono_pipeline *p, sono_error *error)
 {
     const int64_t start_ns = sono_clock_ns();
+    store_black_frames(p);
     if (p->choice.ops->prepare)
         SONO_TRY(p->choice.ops->prepare(p->executor, error));
     else

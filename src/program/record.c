@@ -216,6 +216,16 @@ static sono_tid output_of(sono_recorder *rec, const char *name, sono_tid out, so
     return out;
 }
 
+/* What is made from a precise tensor is precise too. */
+static void inherit_precision(sono_program *program, const sono_op *op)
+{
+    if (!program->tensors[program->tensors[op->in[0]].root].precise)
+        return;
+    for (int i = 0; i < SONO_OP_MAX_OUT; i++)
+        if (op->out[i])
+            program->tensors[program->tensors[op->out[i]].root].precise = 1;
+}
+
 /* Appends an op whose inputs and outputs are filled in. */
 static sono_tid add_op(sono_recorder *rec, const sono_op *op)
 {
@@ -229,6 +239,7 @@ static sono_tid add_op(sono_recorder *rec, const sono_op *op)
     program->ops[program->n_ops].stage = rec->stage;
     program->ops[program->n_ops].lane = rec->lane;
     program->n_ops++;
+    inherit_precision(program, op);
     return op->out[0];
 }
 

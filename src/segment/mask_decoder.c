@@ -204,5 +204,7 @@ void sono_mask_decoder_record(sono_recorder *rec, sono_tid src, sono_tid dense_p
     sono_tid up = record_upscale(rec, "mask_decoder.output_upscaling.0", t.keys, DIM / 4, &none);
     up = sono_layer_norm(rec, "mask_decoder.output_upscaling.1", up, 0, &norm_gelu, 0); // [K, 1, 16384, 64]
     up = record_upscale(rec, "mask_decoder.output_upscaling.3", up, DIM / 8, &gelu);    // [K, 1, 65536, 32]
-    out->low_res = sono_record_hyper_mask(rec, "mask_decoder.0", up, hyper);            // [K, 256, 256, 1]
+    rec->precise = 1;
+    out->low_res = sono_record_hyper_mask(rec, "mask_decoder.0", up, hyper); // [K, 256, 256, 1]
+    rec->precise = 0;
 }

@@ -40,7 +40,11 @@ sono_tid sono_prompt_encoder_record(sono_recorder *rec, sono_tid detections, son
     fill_rows(rec, "mask_decoder.iou_token.weight", 1, values, 0);
     fill_rows(rec, "mask_decoder.mask_tokens.weight", 4, values, 1);
     const sono_segment_args args = {.image_size = SONO_MOBILESAM_INPUT_PX};
-    return sono_record_prompt(rec, "prompt_encoder.0", detections, header, gaussian, corners, tokens, &args);
+    rec->precise = 1; /* seven tokens cost nothing; the image side stays as it is */
+    const sono_tid out =
+        sono_record_prompt(rec, "prompt_encoder.0", detections, header, gaussian, corners, tokens, &args);
+    rec->precise = 0;
+    return out;
 }
 
 /* One position (x, y in [0, 1]) in the official order of float32 operations: sines, then cosines. */
