@@ -217,26 +217,30 @@ static sono_status convert(converter *c, const char *path_out)
     return status;
 }
 
+sono_status sono_model_write(const sono_checkpoint *checkpoint, const char *path_out,
+                             sono_precision precision, sono_error *error)
+{
+    sono_binder *binder = NULL;
+    SONO_TRY(sono_model_check(checkpoint, error));
+    SONO_TRY(sono_binder_open(checkpoint, &binder, error));
+    converter c = {.checkpoint = checkpoint,
+                   .names = sono_binder_names(binder),
+                   .info = sono_binder_info(binder),
+                   .precision = precision,
+                   .error = error};
+    const sono_status status = convert(&c, path_out);
+    sono_binder_close(binder);
+    return status;
+}
+
 sono_status sono_model_convert(const char *path_in, const char *path_out, sono_precision precision,
                                sono_error *error)
 {
     if (!path_in || !path_out || (precision != SONO_PRECISION_FP32 && precision != SONO_PRECISION_FP16))
         return SONO_FAIL(error, INVALID_ARGUMENT, "paths must not be NULL, precision must be FP32 or FP16");
     sono_checkpoint *checkpoint = NULL;
-    sono_binder *binder = NULL;
     SONO_TRY(sono_checkpoint_open(path_in, &checkpoint, error));
-    sono_status status = sono_model_check(checkpoint, error);
-    if (status == SONO_STATUS_OK)
-        status = sono_binder_open(checkpoint, &binder, error);
-    if (status == SONO_STATUS_OK) {
-        converter c = {.checkpoint = checkpoint,
-                       .names = sono_binder_names(binder),
-                       .info = sono_binder_info(binder),
-                       .precision = precision,
-                       .error = error};
-        status = convert(&c, path_out);
-    }
-    sono_binder_close(binder);
+    const sono_status status = sono_model_write(checkpoint, path_out, precision, error);
     sono_checkpoint_close(checkpoint);
     return status;
 }

@@ -9,4 +9,9 @@
  * Errors: UNSUPPORTED, MODEL_MISMATCH, FORMAT (NaN or infinity), OUT_OF_MEMORY. */
 sono_status sono_model_check(const sono_checkpoint *checkpoint, sono_error *error);
 
+/* sono_model_convert() without the check of every shape, which needs the networks' recorders.
+ * Errors: those of sono_model_check(), UNSUPPORTED (a value does not fit FP16), IO. */
+sono_status sono_model_write(const sono_checkpoint *checkpoint, const char *path_out,
+                             sono_precision precision, sono_error *error);
+
 #endif

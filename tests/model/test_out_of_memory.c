@@ -3,6 +3,7 @@
  * crash. */
 #include "base/alloc.h"
 #include "model/bind.h"
+#include "model/model.h"
 #include "small_model.h"
 #include "support/safetensors_file.h"
 #include "test.h"
@@ -33,7 +34,12 @@ static sono_status open_and_bind(sono_error *error)
 
 static sono_status convert(sono_error *error)
 {
-    return sono_model_convert(in, out, SONO_PRECISION_FP16, error);
+    sono_checkpoint *checkpoint = NULL;
+    sono_status status = sono_checkpoint_open(in, &checkpoint, error);
+    if (status == SONO_STATUS_OK)
+        status = sono_model_write(checkpoint, out, SONO_PRECISION_FP16, error);
+    sono_checkpoint_close(checkpoint);
+    return status;
 }
 
 static void fail_each(sono_status (*work)(sono_error *))
