@@ -110,6 +110,19 @@ typedef struct tensors {
     sono_tid low, outs[3];
 } tensors;
 
+/* Of full precision, so that hardly any sum of them lies near 0. */
+static sono_tid random_logits(sono_op_test *t, const sizes *s)
+{
+    const int32_t count = s->k * s->n_low * s->n_low;
+    float *values = sono_alloc_array((size_t)count, sizeof *values);
+    assert_non_null(values);
+    for (int32_t i = 0; i < count; i++)
+        values[i] = (float)sono_op_test_uniform(t, -2, 2);
+    const sono_tid low = sono_op_test_input_values(t, SONO_DTYPE_F32, s->k, s->n_low, s->n_low, 1, values);
+    sono_free(values);
+    return low;
+}
+
 static tensors record(sono_op_test *t, const sizes *s)
 {
     const sono_segment_args args = {.image_size = s->size,
@@ -117,7 +130,7 @@ static tensors record(sono_op_test *t, const sizes *s)
                                     .max_height_px = s->height + s->room_px,
                                     .edge_width_px = 3,
                                     .outside_width_px = 5};
-    tensors x = {.low = sono_op_test_input(t, s->k, s->n_low, s->n_low, 1, NULL)};
+    tensors x = {.low = random_logits(t, s)};
     const sono_tid detections = sono_op_test_input(t, 1, 1, s->k, 8, NULL);
     for (int32_t i = 0; i < s->k; i++)
         sono_op_test_set(t, detections, 0, 0, i, 7, i == s->invalid ? 0.0f : 1.0f);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SENTINEL   12345.0f
+#define SENTINEL   -3072.0f /* exact in float16 */
 #define MAX_ROUNDS 201
 #define BENCH_NS   400000000
 
@@ -23,10 +23,27 @@ double sono_op_test_tolerance(sono_op_kind kind)
     return tolerances[kind];
 }
 
+/* Skips the test when it is asked for a GPU that is not there. */
+static const sono_executor_ops *backend_to_test(void)
+{
+    const char *wish = getenv("SONO_TEST_BACKEND");
+    if (!wish || strcmp(wish, "cuda") != 0)
+        return &sono_cpu_executor;
+#ifdef SONO_HAVE_CUDA
+    sono_error why = {0};
+    if (sono_cuda_executor_count(&why) > 0)
+        return &sono_cuda_executor;
+    sono_test_skip(why.text);
+#else
+    sono_test_skip("built without CUDA");
+#endif
+    return NULL;
+}
+
 void sono_op_test_open(sono_op_test *t, uint64_t seed)
 {
     memset(t, 0, sizeof *t);
-    t->backend = &sono_cpu_executor;
+    t->backend = backend_to_test();
     t->random = seed;
     assert_ok(sono_program_open(&t->program, &t->error), &t->error);
     sono_record_start(&t->rec, t->program, NULL, &t->error);
@@ -54,6 +71,15 @@ static uint64_t next_random(sono_op_test *t)
 double sono_op_test_uniform(sono_op_test *t, double low, double high)
 {
     return low + (high - low) * (double)(next_random(t) >> 11) * 0x1p-53;
+}
+
+/* Uniform in about [-magnitude, magnitude], on a grid of 2^10 steps a side that float16 represents. */
+static float exact_uniform(sono_op_test *t, double magnitude)
+{
+    int exponent;
+    frexp(magnitude, &exponent);
+    const double step = ldexp(1.0, exponent - 10);
+    return (float)(rint(sono_op_test_uniform(t, -magnitude, magnitude) / step) * step);
 }
 
 int32_t sono_op_test_int(sono_op_test *t, int32_t low, int32_t high)
@@ -119,7 +145,7 @@ sono_tid sono_op_test_input(sono_op_test *t, int32_t n, int32_t h, int32_t w, in
     root_shape(layout, &root_h, &root_w, &root_c);
     const int64_t count = (int64_t)n * root_h * root_w * root_c;
     const sono_tid root =
-        checked(t, sono_record_input(&t->rec, "input", SONO_DTYPE_F32, n, root_h, root_w, root_c));
+        checked(t, sono_record_tensor(&t->rec, "input", SONO_DTYPE_F32, n, root_h, root_w, root_c));
     float *values = sono_alloc_array((size_t)count, sizeof *values);
     assert_non_null(values);
     for (int64_t i = 0; i < count; i++)
@@ -129,7 +155,7 @@ sono_tid sono_op_test_input(sono_op_test *t, int32_t n, int32_t h, int32_t w, in
     for (int32_t i = 0; i < n; i++)
         for (int32_t p = 0; p < h * w; p++)
             for (int32_t k = 0; k < c; k++)
-                *element(t, view, i, 0, p, k) = (float)sono_op_test_uniform(t, -2, 2);
+                *element(t, view, i, 0, p, k) = exact_uniform(t, 2);
     return view;
 }
 
@@ -149,7 +175,7 @@ sono_tid sono_op_test_param(sono_op_test *t, int32_t n, int32_t h, int32_t w, in
     float *values = NULL;
     const sono_tid param = checked(t, sono_record_param(&t->rec, "param", n, h, w, c, &values));
     for (int64_t i = 0; i < (int64_t)n * h * w * c; i++)
-        values[i] = (float)sono_op_test_uniform(t, -magnitude, magnitude);
+        values[i] = exact_uniform(t, magnitude);
     return param;
 }
 
@@ -237,13 +263,19 @@ double sono_op_test_epilogue(const sono_epilogue *epilogue, double v, double res
     return v;
 }
 
+static int executor_has(const sono_op_test *t, sono_executor *executor, sono_tid tensor)
+{
+    return t->backend->plan(executor)->offset_bytes[tensor] != SIZE_MAX;
+}
+
 static sono_executor *open_executor(sono_op_test *t, int32_t n_threads)
 {
-    const sono_executor_options options = {.plan_mode = SONO_PLAN_KEEP, .n_threads = n_threads};
+    const sono_executor_options options = {
+        .plan_mode = SONO_PLAN_KEEP, .n_threads = n_threads, .precision = t->precision, .time_stages = 1};
     sono_executor *executor = NULL;
     assert_ok(t->backend->open(t->program, &options, &executor, &t->error), &t->error);
     for (sono_tid i = 1; (size_t)i < t->program->n_tensors; i++) {
-        if (sono_program_tensor(t->program, i)->kind == SONO_TENSOR_INPUT && t->host[i])
+        if (t->host[i] && executor_has(t, executor, i))
             assert_ok(t->backend->write(executor, i, t->host[i], &t->error), &t->error);
     }
     return executor;
@@ -274,11 +306,20 @@ static int same(double got, double want, double limit)
     return got == want || fabs(got - want) <= limit;
 }
 
+/* What this tensor may be off by, as a part of its largest value. */
+static double tolerance_of(const sono_op_test *t, const sono_op_test_expectation *want)
+{
+    const int is_exact = want->tolerance == 0 && tensor_of(t, want->tensor)->dtype != SONO_DTYPE_F32;
+    return t->precision == SONO_PRECISION_FP16 && !is_exact ? want->tolerance + SONO_OP_FP16_TOLERANCE
+                                                            : want->tolerance;
+}
+
 static void compare(const sono_op_test *t, const sono_op_test_expectation *want, const char *isa,
                     int32_t n_threads)
 {
     const sono_tensor *v = tensor_of(t, want->tensor);
     const int64_t count = sono_tensor_count(v), map = (int64_t)v->h * v->w * v->c;
+    const double tolerance = tolerance_of(t, want);
     double largest = 1;
     for (int64_t i = 0; i < count; i++)
         if (isfinite(want->values[i]))
@@ -286,10 +327,9 @@ static void compare(const sono_op_test *t, const sono_op_test_expectation *want,
     for (int64_t i = 0; i < count; i++) {
         const int32_t n = (int32_t)(i / map), p = (int32_t)(i % map / v->c), c = (int32_t)(i % v->c);
         const double got = sono_op_test_at(t, want->tensor, n, 0, p, c);
-        if (!same(got, want->values[i], want->tolerance * largest))
+        if (!same(got, want->values[i], tolerance * largest))
             fail_msg("%s (%s, %d threads) n %d y %d x %d c %d: got %.9g, want %.9g, allowed %.3g", v->name,
-                     isa, n_threads, n, p / v->w, p % v->w, c, got, want->values[i],
-                     want->tolerance * largest);
+                     isa, n_threads, n, p / v->w, p % v->w, c, got, want->values[i], tolerance * largest);
     }
 }
 
@@ -346,7 +386,9 @@ void sono_op_test_run(sono_op_test *t)
 {
     static const char *const isas[] = {"baseline", "v3", "v4"};
     if (t->backend != &sono_cpu_executor) {
-        run_once(t, t->backend->name, 1);
+        for (t->precision = SONO_PRECISION_FP32; t->precision <= SONO_PRECISION_FP16; t->precision++)
+            run_once(t, t->precision == SONO_PRECISION_FP16 ? "cuda fp16" : "cuda fp32", 1);
+        t->precision = SONO_PRECISION_FP32;
         return;
     }
     for (size_t i = 0; i < sizeof isas / sizeof isas[0]; i++) {
@@ -391,6 +433,34 @@ static timing time_runs(sono_op_test *t, int32_t n_threads)
     return (timing){(double)rounds_ns[n / 2] * 1e-6, (double)rounds_ns[0] * 1e-6};
 }
 
+/* Median device time of the captured program, ms. */
+static double time_graph(sono_op_test *t, sono_precision precision)
+{
+    static int64_t rounds_ns[MAX_ROUNDS];
+    t->precision = precision;
+    sono_executor *executor = open_executor(t, 1);
+    const sono_plan *plan = t->backend->plan(executor);
+    assert_ok(t->backend->prepare(executor, &t->error), &t->error);
+    for (size_t i = 0; i < MAX_ROUNDS; i++) {
+        sono_frame_cost cost = {0};
+        assert_ok(t->backend->submit(executor, 0, plan->block_bytes[SONO_BLOCK_INPUTS],
+                                     plan->block_bytes[SONO_BLOCK_OUTPUTS], &t->error),
+                  &t->error);
+        assert_ok(t->backend->wait(executor, 0, &cost, &t->error), &t->error);
+        rounds_ns[i] = cost.device_ns;
+    }
+    t->backend->close(executor);
+    qsort(rounds_ns, MAX_ROUNDS, sizeof rounds_ns[0], compare_ns);
+    return (double)rounds_ns[MAX_ROUNDS / 2] * 1e-6;
+}
+
+static void bench_graph(sono_op_test *t, const char *label, double flops)
+{
+    const double fp32_ms = time_graph(t, SONO_PRECISION_FP32), fp16_ms = time_graph(t, SONO_PRECISION_FP16);
+    printf("%-46s fp32 %8.4f ms %8.0f GFLOP/s | fp16 %8.4f ms %8.0f GFLOP/s\n", label, fp32_ms,
+           flops / fp32_ms * 1e-6, fp16_ms, flops / fp16_ms * 1e-6);
+}
+
 void sono_op_test_bench(sono_op_test *t, const char *label)
 {
     double flops = 0, elements = 0;
@@ -398,6 +468,10 @@ void sono_op_test_bench(sono_op_test *t, const char *label)
         const sono_op *op = &t->program->ops[i];
         flops += op->flops;
         elements += (double)sono_tensor_count(sono_program_tensor(t->program, op->out[0]));
+    }
+    if (t->backend != &sono_cpu_executor) {
+        bench_graph(t, label, flops);
+        return;
     }
     const timing one = time_runs(t, 1), all = time_runs(t, 0);
     printf("%-46s 1 thread %8.3f ms (best %8.3f) %6.1f GFLOP/s %6.3f Ge/s | all %8.3f ms (best %8.3f) %6.1f "

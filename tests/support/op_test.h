@@ -63,12 +63,17 @@ typedef struct sono_op_test {
     sono_program *program;
     sono_recorder rec;
     sono_error error;
-    const sono_executor_ops *backend; /* sono_cpu_executor; may be replaced before run */
+    const sono_executor_ops *backend; /* the CPU, or CUDA where SONO_TEST_BACKEND=cuda asks for it */
+    sono_precision precision;         /* of the run in progress */
     uint64_t random;
     void *host[SONO_OP_TEST_MAX_TENSORS]; /* by root id: values of inputs, of outputs after a run */
     sono_op_test_expectation wants[SONO_OP_TEST_MAX_WANTS];
     size_t n_wants;
 } sono_op_test;
+
+/* What float16 storage of inputs, weights and results may add to a tolerance that is not 0: eight roundings
+ * of 2^-12. */
+#define SONO_OP_FP16_TOLERANCE 2e-3
 
 /* Where a tensor lies in a larger one: NULL = dense. */
 typedef struct sono_op_test_layout {
@@ -82,7 +87,8 @@ void sono_op_test_close(sono_op_test *t);
 double sono_op_test_uniform(sono_op_test *t, double low, double high);
 int32_t sono_op_test_int(sono_op_test *t, int32_t low, int32_t high); /* both included */
 
-/* A float32 INPUT with values uniform in [-2, 2], or its view. */
+/* A float32 tensor, or its view, with values uniform in [-2, 2] that float16 holds exactly. It is an
+ * activation nobody writes, so a backend stores it as it would store any other. */
 sono_tid sono_op_test_input(sono_op_test *t, int32_t n, int32_t h, int32_t w, int32_t c,
                             const sono_op_test_layout *layout);
 /* An INPUT of any type with these values (dense, copied). */
@@ -91,7 +97,7 @@ sono_tid sono_op_test_input_values(sono_op_test *t, sono_dtype dtype, int32_t n,
 /* Sets one element of a float32 input. */
 void sono_op_test_set(sono_op_test *t, sono_tid tensor, int32_t n, int32_t y, int32_t x, int32_t c,
                       float value);
-/* A parameter with values uniform in [-magnitude, magnitude]. */
+/* A parameter with values uniform in about [-magnitude, magnitude] that float16 holds exactly. */
 sono_tid sono_op_test_param(sono_op_test *t, int32_t n, int32_t h, int32_t w, int32_t c, double magnitude);
 /* A float32 tensor to write into. */
 sono_tid sono_op_test_output(sono_op_test *t, int32_t n, int32_t h, int32_t w, int32_t c,
@@ -110,7 +116,8 @@ double *sono_op_test_want(sono_op_test *t, sono_tid tensor, double tolerance);
 double sono_op_test_act(sono_act act, double x);
 double sono_op_test_epilogue(const sono_epilogue *epilogue, double v, double residual);
 
-/* Runs the program on each instruction set, with 1 and with 3 threads, and compares every wanted tensor. */
+/* Runs the program and compares every wanted tensor: on the CPU on each instruction set with 1 and with 3
+ * threads, on CUDA in fp32 and in fp16. */
 void sono_op_test_run(sono_op_test *t);
 
 /* 1 when the command line asks for the benchmark: `test_conv --bench`. */

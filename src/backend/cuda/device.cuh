@@ -24,10 +24,11 @@ static __device__ __forceinline__ void sono_store(float *p, float v)
     *p = v;
 }
 
-/* Saturates at the largest finite half: an infinity would turn into NaN in the next norm. */
+/* Saturates at the largest finite half: an infinity would turn into NaN in the next norm. NaN stays NaN. */
 static __device__ __forceinline__ void sono_store(__half *p, float v)
 {
-    *p = __float2half_rn(fminf(fmaxf(v, -65504.0f), 65504.0f));
+    const float finite = fminf(fmaxf(v, -65504.0f), 65504.0f);
+    *p = __float2half_rn(v == v ? finite : v);
 }
 
 /* 8 halves in one 16-byte access; p must be 16-byte aligned. */
