@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Rows (the channels of one position) of tensors of either element type, for the kernels that memory bounds:
+ * the type is a value, not a template argument, so that one kernel serves every mixture of F16 and F32. A
+ * fetch only loads; unpacking waits for the data: fetch everything first, then unpack. Where `is_half` is a
+ * constant nothing is left of the choice.
+ */
+#ifndef SONO_BACKEND_CUDA_ROWS_CUH
+#define SONO_BACKEND_CUDA_ROWS_CUH
+
+#include "backend/cuda/device.cuh"
+
+#define SONO_MAX_GRID_Y 65535 /* maps of a tensor: blockIdx.y is n */
+
+/* Element (n, i, c), i the position, is element n * batch_stride + i * pitch + c of data. */
+typedef struct sono_rows {
+    char *data; /* NULL = not given */
+    int64_t pitch, batch_stride;
+    int32_t is_half;
+} sono_rows;
+
+static inline sono_rows sono_rows_make(const sono_cuda_tensor *tensor)
+{
+    sono_rows rows;
+    rows.data = (char *)tensor->data;
+    rows.pitch = tensor->pitch;
+    rows.batch_stride = tensor->n == 1 ? 0 : tensor->batch_stride;
+    rows.is_half = tensor->dtype == SONO_DTYPE_F16;
+    return rows;
+}
+
+/* 1 when every row's channels can be read and written `wide` at a time; a tensor that is not given always
+ * can. */
+static inline int sono_rows_fit(const sono_rows *rows, int32_t n_channels, int32_t wide)
+{
+    const int64_t element = rows->is_half ? 2 : 4, vector = wide * element < 16 ? wide * element : 16;
+    if (!rows->data)
+        return 1;
+    return n_channels % wide == 0 && (int64_t)((uintptr_t)rows->data % (uintptr_t)vector) == 0 &&
+           rows->pitch * element % vector == 0 && rows->batch_stride * element % vector == 0;
+}
+
+static __device__ __forceinline__ int64_t sono_rows_at(const sono_rows &rows, int64_t n, int64_t i)
+{
+    return n * rows.batch_stride + i * rows.pitch;
+}
+
+/* V elements as they lie in memory, V = 1, 4 or 8. */
+template <int V> struct sono_raw {
+    uint32_t word[V];
+};
+
+template <int V>
+static __device__ __forceinline__ void sono_fetch(const char *data, int is_half, int64_t at, sono_raw<V> *raw)
+{
+    const char *p = data + (at << (is_half ? 1 : 2));
+    if (V == 1) {
+        raw->word[0] = is_half ? *(const uint16_t *)p : *(const uint32_t *)p;
+    } else if (V == 4 && is_half) {
+        *(uint2 *)raw->word = *(const uint2 *)p;
+    } else {
+        *(uint4 *)raw->word = *(const uint4 *)p;
+        if (V == 8 && !is_half)
+            *(uint4 *)(raw->word + V / 2) = *(const uint4 *)(p + 16);
+    }
+}
+
+template <int V>
+static __device__ __forceinline__ void sono_unpack(const sono_raw<V> &raw, int is_half, float v[V])
+{
+    if (!is_half) {
+#pragma unroll
+        for (int i = 0; i < V; i++)
+            v[i] = __uint_as_float(raw.word[i]);
+    } else if (V == 1) {
+        v[0] = __half2float(__ushort_as_half((unsigned short)raw.word[0]));
+    } else {
+#pragma unroll
+        for (int i = 0; i < V / 2; i++) {
+            const float2 pair = __half22float2(*(const __half2 *)(raw.word + i));
+            v[2 * i] = pair.x;
+            v[2 * i + 1] = pair.y;
+        }
+    }
+}
+
+/* at: of the first of the V elements. */
+template <int V>
+static __device__ __forceinline__ void sono_rows_load(const sono_rows &rows, int64_t at, float v[V])
+{
+    sono_raw<V> raw;
+    sono_fetch<V>(rows.data, rows.is_half, at, &raw);
+    sono_unpack<V>(raw, rows.is_half, v);
+}
+
+static __device__ __forceinline__ float sono_rows_value(const sono_rows &rows, int64_t at)
+{
+    float v[1];
+    sono_rows_load<1>(rows, at, v);
+    return v[0];
+}
+
+template <int V>
+static __device__ __forceinline__ void sono_rows_store(const sono_rows &rows, int64_t at, const float v[V])
+{
+    char *p = rows.data + (at << (rows.is_half ? 1 : 2));
+    if (rows.is_half) {
+        union {
+            __half half[V < 2 ? 2 : V];
+            uint32_t word[V < 2 ? 1 : V / 2];
+        } packed;
+#pragma unroll
+        for (int i = 0; i < V; i++)
+            sono_store(&packed.half[i], v[i]);
+        if (V == 1)
+            *(__half *)p = packed.half[0];
+        else if (V == 4)
+            *(uint2 *)p = *(const uint2 *)packed.word;
+        else
+            *(uint4 *)p = *(const uint4 *)packed.word;
+    } else if (V == 1) {
+        *(float *)p = v[0];
+    } else {
+#pragma unroll
+        for (int i = 0; i < V / 4; i++)
+            ((float4 *)p)[i] = make_float4(v[4 * i], v[4 * i + 1], v[4 * i + 2], v[4 * i + 3]);
+    }
+}
+
+#endif
