@@ -75,11 +75,8 @@ extern const sono_executor_ops sono_cpu_executor;
  * view. */
 void *sono_cpu_executor_data(sono_executor *executor, sono_tid tensor);
 
-#ifdef SONO_HAVE_CUDA
-/* The same program on one CUDA device. */
+/* The same program on one CUDA device; only in builds with CUDA. */
 extern const sono_executor_ops sono_cuda_executor;
 /* Number of usable CUDA devices; 0 with the reason in error. */
 int32_t sono_cuda_executor_count(sono_error *error);
-#endif
-
 #endif

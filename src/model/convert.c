@@ -77,7 +77,9 @@ static sono_dtype stored_dtype(const converter *c, const sono_name_entry *entry)
 {
     if (!sono_dtype_is_float(entry->dtype))
         return entry->dtype;
-    return c->precision == SONO_PRECISION_FP16 ? SONO_DTYPE_F16 : SONO_DTYPE_F32;
+    /* Derived tensors place boxes: half precision would move them by up to 0.1 px of the source. */
+    const int halved = c->precision == SONO_PRECISION_FP16 && !sono_name_is_derived(entry->name);
+    return halved ? SONO_DTYPE_F16 : SONO_DTYPE_F32;
 }
 
 static int compare_entries(const void *context, uint32_t a, uint32_t b)
@@ -146,12 +148,11 @@ static sono_status write_header(converter *c)
 
 static sono_status write_floats(converter *c, const sono_name_entry *entry, int64_t n)
 {
-    if (c->precision != SONO_PRECISION_FP16)
+    if (stored_dtype(c, entry) != SONO_DTYPE_F16)
         return sono_file_writer_write(&c->writer, c->values, (size_t)n * sizeof *c->values, c->error);
     uint16_t halves[CHUNK];
-    const int derived = sono_name_is_derived(entry->name);
     for (int64_t i = 0; i < n; i++) {
-        if (fabsf(c->values[i]) > half_largest && !derived)
+        if (fabsf(c->values[i]) > half_largest)
             return SONO_FAIL(c->error, UNSUPPORTED,
                              "%.250s: tensor '%s' holds %g, which does not fit F16 (65504)",
                              c->checkpoint->path, entry->name, (double)c->values[i]);
@@ -230,17 +231,5 @@ sono_status sono_model_write(const sono_checkpoint *checkpoint, const char *path
                    .error = error};
     const sono_status status = convert(&c, path_out);
     sono_binder_close(binder);
-    return status;
-}
-
-sono_status sono_model_convert(const char *path_in, const char *path_out, sono_precision precision,
-                               sono_error *error)
-{
-    if (!path_in || !path_out || (precision != SONO_PRECISION_FP32 && precision != SONO_PRECISION_FP16))
-        return SONO_FAIL(error, INVALID_ARGUMENT, "paths must not be NULL, precision must be FP32 or FP16");
-    sono_checkpoint *checkpoint = NULL;
-    SONO_TRY(sono_checkpoint_open(path_in, &checkpoint, error));
-    const sono_status status = sono_model_write(checkpoint, path_out, precision, error);
-    sono_checkpoint_close(checkpoint);
     return status;
 }

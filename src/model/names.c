@@ -27,7 +27,9 @@ static const char *const parts_text[] = {"q_proj", "k_proj", "v_proj"};
 
 int sono_name_is_derived(const char *name)
 {
-    return strcmp(name, "decoder.anchors") == 0 || strcmp(name, "decoder.valid_mask") == 0;
+    const char *last = strrchr(name, '.');
+    return strcmp(name, "decoder.anchors") == 0 || strcmp(name, "decoder.valid_mask") == 0 ||
+           (last && strcmp(last, ".num_points_scale") == 0);
 }
 
 static int looks_like_transformers(const sono_checkpoint *checkpoint)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The public calls about checkpoints that need the networks: printing a program, converting with a full
  * check. */
-#include "backend/executor.h"
+#include "model/model.h"
 #include "pipeline/flow.h"
+#include "program/plan.h"
 
 sono_status sono_model_print_program(const char *path, FILE *stream, sono_error *error)
 {
@@ -21,5 +22,21 @@ sono_status sono_model_print_program(const char *path, FILE *stream, sono_error 
         sono_program_print(program, &plan, stream);
     sono_plan_free(&plan);
     sono_program_close(program);
+    return status;
+}
+
+sono_status sono_model_convert(const char *path_in, const char *path_out, sono_precision precision,
+                               sono_error *error)
+{
+    sono_checkpoint *checkpoint = NULL;
+    sono_program *program = NULL;
+    if (!path_in || !path_out || (precision != SONO_PRECISION_FP32 && precision != SONO_PRECISION_FP16))
+        return SONO_FAIL(error, INVALID_ARGUMENT, "paths must not be NULL, precision must be FP32 or FP16");
+    SONO_TRY(sono_checkpoint_open(path_in, &checkpoint, error));
+    sono_status status = sono_flow_record_network(checkpoint, &program, error);
+    sono_program_close(program);
+    if (status == SONO_STATUS_OK)
+        status = sono_model_write(checkpoint, path_out, precision, error);
+    sono_checkpoint_close(checkpoint);
     return status;
 }
