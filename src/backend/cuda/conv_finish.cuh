@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * From W sums of one row to y: the epilogue of program.h and the store, W columns in one access where
+ * p.vector allows. EXACT (products of float32): the activations of device.cuh. Otherwise, where x has been
+ * rounded to float16 already, GELU by a polynomial and SiLU by approximate division, both far below a half's
+ * rounding: erff alone would cost as much as the products of the segmenter's encoder.
+ */
+#ifndef SONO_BACKEND_CUDA_CONV_FINISH_CUH
+#define SONO_BACKEND_CUDA_CONV_FINISH_CUH
+
+#include "backend/cuda/conv_args.cuh"
+
+/* x * Phi(x). Phi - 1/2 is fitted by an odd polynomial on |x| <= 4.3 that reaches 1/2 there: |error| <= 5e-5
+ * anywhere, none beyond. */
+static __device__ __forceinline__ float conv_gelu(float x)
+{
+    const float u = fminf(fmaxf(x, -4.3f), 4.3f), t = u * u;
+    float q = 5.39211002e-11f;
+    q = fmaf(q, t, -5.2593534e-09f);
+    q = fmaf(q, t, 2.25912061e-07f);
+    q = fmaf(q, t, -5.68785163e-06f);
+    q = fmaf(q, t, 9.47303051e-05f);
+    q = fmaf(q, t, -0.00112147792f);
+    q = fmaf(q, t, 0.00988050643f);
+    q = fmaf(q, t, -0.0664960444f);
+    q = fmaf(q, t, 0.399025917f);
+    return x * __saturatef(fmaf(u, q, 0.5f));
+}
+
+static __device__ __forceinline__ float conv_sigmoid(float x)
+{
+    return __fdividef(1.0f, 1.0f + __expf(-x));
+}
+
+template <bool EXACT, int W> static __device__ __forceinline__ void conv_activate(sono_act act, float v[W])
+{
+    switch (act) {
+    case SONO_ACT_NONE:
+        break;
+    case SONO_ACT_RELU:
+#pragma unroll
+        for (int i = 0; i < W; i++)
+            v[i] = fmaxf(v[i], 0.0f);
+        break;
+    case SONO_ACT_GELU:
+#pragma unroll
+        for (int i = 0; i < W; i++)
+            v[i] = EXACT ? sono_activate(SONO_ACT_GELU, v[i]) : conv_gelu(v[i]);
+        break;
+    case SONO_ACT_SILU:
+#pragma unroll
+        for (int i = 0; i < W; i++)
+            v[i] = EXACT ? sono_activate(SONO_ACT_SILU, v[i]) : v[i] * conv_sigmoid(v[i]);
+        break;
+    case SONO_ACT_SIGMOID:
+#pragma unroll
+        for (int i = 0; i < W; i++)
+            v[i] = EXACT ? sono_activate(SONO_ACT_SIGMOID, v[i]) : conv_sigmoid(v[i]);
+        break;
+    }
+}
+
+/* W = 4 or 8 elements; p is aligned to 8 bytes for 4 halves, else to 16. */
+template <int W> static __device__ __forceinline__ void conv_load(const float *p, float v[W])
+{
+#pragma unroll
+    for (int i = 0; i < W; i += 4) {
+        const float4 f = *reinterpret_cast<const float4 *>(p + i);
+        v[i] = f.x;
+        v[i + 1] = f.y;
+        v[i + 2] = f.z;
+        v[i + 3] = f.w;
+    }
+}
+
+template <int W> static __device__ __forceinline__ void conv_load(const __half *p, float v[W])
+{
+    if (W == 8) {
+        sono_load8(p, v);
+        return;
+    }
+    const uint2 raw = *reinterpret_cast<const uint2 *>(p);
+    const __half2 *pair = reinterpret_cast<const __half2 *>(&raw);
+#pragma unroll
+    for (int i = 0; i < W / 2 && i < 2; i++) {
+        const float2 f = __half22float2(pair[i]);
+        v[2 * i] = f.x;
+        v[2 * i + 1] = f.y;
+    }
+}
+
+template <int W> static __device__ __forceinline__ void conv_save(float *p, const float v[W])
+{
+#pragma unroll
+    for (int i = 0; i < W; i += 4)
+        *reinterpret_cast<float4 *>(p + i) = make_float4(v[i], v[i + 1], v[i + 2], v[i + 3]);
+}
+
+template <int W> static __device__ __forceinline__ void conv_save(__half *p, const float v[W])
+{
+    if (W == 8) {
+        sono_store8(p, v);
+        return;
+    }
+    uint2 raw;
+    __half *h = reinterpret_cast<__half *>(&raw);
+#pragma unroll
+    for (int i = 0; i < W && i < 4; i++)
+        sono_store(h + i, v[i]);
+    *reinterpret_cast<uint2 *>(p) = raw;
+}
+
+/* Columns [col, col + W) of a row; 0 past the last. */
+template <int W, class E>
+static __device__ __forceinline__ void conv_take(const conv_args &p, const E *row, int32_t col, float v[W])
+{
+    if (p.vector && col + W <= p.n) {
+        conv_load<W>(row + col, v);
+        return;
+    }
+#pragma unroll
+    for (int i = 0; i < W; i++)
+        v[i] = col + i < p.n ? sono_load(row + col + i) : 0.0f;
+}
+
+template <int W, class E>
+static __device__ __forceinline__ void conv_give(const conv_args &p, E *row, int32_t col, const float v[W])
+{
+    if (p.vector && col + W <= p.n) {
+        conv_save<W>(row + col, v);
+        return;
+    }
+#pragma unroll
+    for (int i = 0; i < W; i++)
+        if (col + i < p.n)
+            sono_store(row + col + i, v[i]);
+}
+
+template <int W>
+static __device__ __forceinline__ void conv_bias(const conv_args &p, int32_t col, float bias[W])
+{
+    if (p.bias) {
+        conv_take<W>(p, p.bias, col, bias);
+        return;
+    }
+#pragma unroll
+    for (int i = 0; i < W; i++)
+        bias[i] = 0.0f;
+}
+
+template <int W>
+static __device__ __forceinline__ void conv_add_residual(const conv_args &p, int32_t m, int32_t col,
+                                                         float v[W])
+{
+    float r[W];
+    const int64_t at = conv_row_offset(p.residual_rows, m);
+    if (p.residual_is_half)
+        conv_take<W>(p, static_cast<const __half *>(p.residual) + at, col, r);
+    else
+        conv_take<W>(p, static_cast<const float *>(p.residual) + at, col, r);
+#pragma unroll
+    for (int i = 0; i < W; i++)
+        v[i] += r[i];
+}
+
+/* v: the sums of row m, columns [col, col + W). */
+template <bool EXACT, int W>
+static __device__ __forceinline__ void conv_finish(const conv_args &p, int32_t m, int32_t col, float v[W],
+                                                   const float bias[W])
+{
+    const sono_epilogue &e = p.epilogue;
+#pragma unroll
+    for (int i = 0; i < W; i++)
+        v[i] += bias[i];
+    if (e.add_before_act && p.residual)
+        conv_add_residual<W>(p, m, col, v);
+    conv_activate<EXACT, W>(e.act, v);
+#pragma unroll
+    for (int i = 0; i < W; i++)
+        v[i] = v[i] * e.post_scale + e.post_bias;
+    if (e.add_after_act && p.residual)
+        conv_add_residual<W>(p, m, col, v);
+    if (e.clamp > 0.0f) {
+#pragma unroll
+        for (int i = 0; i < W; i++)
+            v[i] = fminf(fmaxf(v[i], -e.clamp), e.clamp);
+    }
+    const int64_t at = conv_row_offset(p.y_rows, m);
+    if (p.y_is_half)
+        conv_give<W>(p, static_cast<__half *>(p.y) + at, col, v);
+    else
+        conv_give<W>(p, static_cast<float *>(p.y) + at, col, v);
+}
+
+/* The end of a tile: into y, or into this split's part of p.partial. */
+template <bool EXACT, int W>
+static __device__ __forceinline__ void conv_deliver(const conv_args &p, int32_t m, int32_t col, float v[W],
+                                                    const float bias[W])
+{
+    if (m >= p.m || col >= p.n)
+        return;
+    if (p.n_splits == 1)
+        conv_finish<EXACT, W>(p, m, col, v, bias);
+    else
+        conv_save<W>(p.partial + ((int64_t)blockIdx.y * p.m + m) * p.partial_pitch + col, v);
+}
+
+#endif
