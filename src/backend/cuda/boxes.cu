@@ -16,8 +16,8 @@
 #define ALL   0xffffffffu
 
 typedef struct boxes_args {
-    sono_rows corners, boxes, out; /* boxes: FDR_BOX only */
-    const float *project;          /* FDR_BOX */
+    sono_rows corners, out;
+    sono_rows boxes, project; /* FDR_BOX */
     uint32_t n_queries;
     int32_t n_bins, top_k;
     float reg_scale;
@@ -62,7 +62,7 @@ static __global__ void __launch_bounds__(BLOCK) fdr_box_kernel(const boxes_args 
     for (int32_t i = lane; i < args.n_bins; i += SIDE) {
         const float weight = expf(sono_rows_value(args.corners, at + i) - largest);
         sum += weight;
-        moment += weight * args.project[i];
+        moment += weight * sono_rows_value(args.project, i);
     }
     const float distance = side_sum(moment) / side_sum(sum);
     const float reach = (0.5f * args.reg_scale + distance) * (size / args.reg_scale);
@@ -149,7 +149,7 @@ extern "C" cudaError_t sono_cuda_fdr_box(const sono_cuda_call *call)
 {
     boxes_args args = args_of(call);
     args.boxes = sono_rows_make(&call->in[1]);
-    args.project = (const float *)call->in[2].data;
+    args.project = sono_rows_make(&call->in[2]);
     fdr_box_kernel<<<grid_of(&args, call->out[0].n), BLOCK, 0, call->stream>>>(args);
     return cudaGetLastError();
 }

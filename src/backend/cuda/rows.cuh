@@ -46,7 +46,8 @@ static __device__ __forceinline__ int64_t sono_rows_at(const sono_rows &rows, in
 }
 
 /* V elements as they lie in memory, V = 1, 4 or 8. */
-template <int V> struct sono_raw {
+template <int V> struct __align__(V == 1 ? 4 : 16) sono_raw
+{
     uint32_t word[V];
 };
 
@@ -105,19 +106,17 @@ static __device__ __forceinline__ void sono_rows_store(const sono_rows &rows, in
 {
     char *p = rows.data + (at << (rows.is_half ? 1 : 2));
     if (rows.is_half) {
-        union {
-            __half half[V < 2 ? 2 : V];
-            uint32_t word[V < 2 ? 1 : V / 2];
-        } packed;
+        sono_raw<V> raw;
+        __half *half = (__half *)raw.word;
 #pragma unroll
         for (int i = 0; i < V; i++)
-            sono_store(&packed.half[i], v[i]);
+            sono_store(half + i, v[i]);
         if (V == 1)
-            *(__half *)p = packed.half[0];
+            *(__half *)p = half[0];
         else if (V == 4)
-            *(uint2 *)p = *(const uint2 *)packed.word;
+            *(uint2 *)p = *(const uint2 *)raw.word;
         else
-            *(uint4 *)p = *(const uint4 *)packed.word;
+            *(uint4 *)p = *(const uint4 *)raw.word;
     } else if (V == 1) {
         *(float *)p = v[0];
     } else {
