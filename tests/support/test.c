@@ -54,10 +54,19 @@ static void join(char *path, size_t path_bytes, const char *parent, const char *
         fail_msg("path too long: %s/%s", parent, relative);
 }
 
+/* The source tree: where it was built, unless the binaries have moved. */
+static const char *source_folder(void)
+{
+    const char *moved = getenv("SONO_SOURCE_DIR");
+    return moved && *moved ? moved : SONO_SOURCE_DIR;
+}
+
 int sono_test_shared(char *path, size_t path_bytes, const char *relative)
 {
     const char *shared = getenv("SONO_SHARED");
-    join(path, path_bytes, shared && *shared ? shared : SONO_SOURCE_DIR "/../shared", relative);
+    char beside[SONO_TEST_PATH_BYTES];
+    join(beside, sizeof beside, source_folder(), "../shared");
+    join(path, path_bytes, shared && *shared ? shared : beside, relative);
     if (access(path, R_OK) == 0)
         return 1;
     path[0] = '\0';
@@ -72,7 +81,7 @@ void sono_test_need_shared(char *path, size_t path_bytes, const char *relative)
 
 void sono_test_source(char *path, size_t path_bytes, const char *relative)
 {
-    join(path, path_bytes, SONO_SOURCE_DIR, relative);
+    join(path, path_bytes, source_folder(), relative);
     if (access(path, R_OK) != 0)
         fail_msg("%s: %s", path, strerror(errno));
 }

@@ -53,7 +53,8 @@ int sono_test_shared(char *path, size_t path_bytes, const char *relative);
 /* The same, and skips the test when it is not there. */
 void sono_test_need_shared(char *path, size_t path_bytes, const char *relative);
 
-/* Path of a file of the source tree, e.g. "tests/golden/dfine_n.txt". Fails the test when it is not there. */
+/* Path of a file of the source tree ($SONO_SOURCE_DIR, else where the test was built), e.g.
+ * "tests/golden/dfine_n.txt". Fails the test when it is not there. */
 void sono_test_source(char *path, size_t path_bytes, const char *relative);
 
 /* An empty folder of this process, made on the first call and removed with everything in it at exit. Not
