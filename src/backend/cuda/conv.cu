@@ -27,7 +27,8 @@ template <bool EXACT> static __global__ void __launch_bounds__(SUM_THREADS) conv
     const int32_t m = (int32_t)(i / groups), col = (int32_t)(i % groups) * 4;
     if (m >= p.m || col >= p.n)
         return;
-    float v[4], bias[4];
+    float v[4], bias[4], residual[4];
+    conv_residual<4>(p, m, col, residual);
     conv_load<4>(p.partial + (int64_t)m * p.partial_pitch + col, v);
     for (int32_t s = 1; s < p.n_splits; s++) {
         float part[4];
@@ -37,7 +38,7 @@ template <bool EXACT> static __global__ void __launch_bounds__(SUM_THREADS) conv
             v[j] += part[j];
     }
     conv_bias<4>(p, col, bias);
-    conv_finish<EXACT, 4>(p, m, col, v, bias);
+    conv_finish<EXACT, 4>(p, m, col, v, bias, residual);
 }
 
 typedef void (*conv_kernel)(conv_args);
@@ -105,7 +106,7 @@ typedef struct plan {
     float clocks;
 } plan;
 
-/* Shared memory of one multiprocessor; a block may have 1 KB less, of compute capability 7.5 all of it. */
+/* Shared memory of one multiprocessor. */
 static int32_t shared_bytes(int32_t compute_capability)
 {
     switch (compute_capability) {
@@ -129,23 +130,27 @@ static int32_t block_bytes(const tile *t, int32_t steps, int32_t compute_capabil
     return stages > t->sum_bytes ? stages : t->sum_bytes;
 }
 
+/* Blocks that are on a multiprocessor together; 0: not even one. From compute capability 8.0 each costs 1 KB
+ * more. */
+static int32_t resident_blocks(const sono_cuda_call *call, const tile *t, int32_t steps)
+{
+    const int32_t cc = call->compute_capability;
+    const int32_t fit = shared_bytes(cc) / (block_bytes(t, steps, cc) + (cc < 80 ? 0 : 1024));
+    return fit < t->blocks ? fit : t->blocks;
+}
+
 /* Clocks from launch to end, roughly: the fuller multiprocessors' work, or their blocks' latency one after
  * another. */
 static float estimate(const sono_cuda_call *call, const product *g, const tile *t, int32_t steps,
-                      int32_t n_splits)
+                      int32_t n_splits, int32_t together)
 {
     const int64_t tiles = sono_ceil_div(g->m, t->bm) * sono_ceil_div(g->n, t->bn) * n_splits;
-    const int32_t fit =
-        shared_bytes(call->compute_capability) / (block_bytes(t, steps, call->compute_capability) + 1024);
-    const int32_t together = fit < 1 ? 1 : fit < t->blocks ? fit : t->blocks;
-    const float blocks = (float)sono_ceil_div(tiles, call->n_multiprocessors);
-    const float rounds = (float)sono_ceil_div((int64_t)blocks, together);
-    const float area = (float)(t->bm * t->bn);
-    const float work = blocks * area * ((float)(steps * t->bk) / t->rate + 0.12f);
+    const int64_t blocks = sono_ceil_div(tiles, call->n_multiprocessors);
+    const float rounds = (float)sono_ceil_div(blocks, together), area = (float)(t->bm * t->bn);
+    const float work = (float)blocks * area * ((float)(steps * t->bk) / t->rate + 0.12f);
     const float latency = rounds * (float)steps * t->latency;
-    const float sums = n_splits == 1 ? 0.0f
-                                     : SUM_CLOCKS + (float)(g->m * g->n) * 4.0f * (float)(n_splits + 1) /
-                                                        (20.0f * (float)call->n_multiprocessors);
+    const float traffic = (float)(g->m * g->n) * 4.0f * (float)(n_splits + 1);
+    const float sums = n_splits == 1 ? 0.0f : SUM_CLOCKS + traffic / (20.0f * (float)call->n_multiprocessors);
     return (work > latency ? work : latency) + rounds * BLOCK_CLOCKS + sums;
 }
 
@@ -163,7 +168,10 @@ static plan choose(const sono_cuda_call *call, const product *g, int is_vector, 
         for (int32_t wanted = 1; wanted <= max_splits && wanted <= steps; wanted *= 2) {
             const int32_t each = (int32_t)sono_ceil_div(steps, wanted);
             const int32_t n_splits = (int32_t)sono_ceil_div(steps, each);
-            const float clocks = estimate(call, g, t, each, n_splits);
+            const int32_t together = resident_blocks(call, t, each);
+            if (together < 1)
+                continue;
+            const float clocks = estimate(call, g, t, each, n_splits, together);
             if (!best.shape || clocks < best.clocks)
                 best = {t, each, n_splits, clocks};
         }

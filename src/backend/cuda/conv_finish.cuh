@@ -148,38 +148,36 @@ static __device__ __forceinline__ void conv_bias(const conv_args &p, int32_t col
         bias[i] = 0.0f;
 }
 
+/* 0 where there is none, or where row or columns do not exist. */
 template <int W>
-static __device__ __forceinline__ void conv_add_residual(const conv_args &p, int32_t m, int32_t col,
-                                                         float v[W])
+static __device__ __forceinline__ void conv_residual(const conv_args &p, int32_t m, int32_t col, float r[W])
 {
-    float r[W];
+#pragma unroll
+    for (int i = 0; i < W; i++)
+        r[i] = 0.0f;
+    if (!p.residual || m >= p.m || col >= p.n)
+        return;
     const int64_t at = conv_row_offset(p.residual_rows, m);
     if (p.residual_is_half)
         conv_take<W>(p, static_cast<const __half *>(p.residual) + at, col, r);
     else
         conv_take<W>(p, static_cast<const float *>(p.residual) + at, col, r);
-#pragma unroll
-    for (int i = 0; i < W; i++)
-        v[i] += r[i];
 }
 
 /* v: the sums of row m, columns [col, col + W). */
 template <bool EXACT, int W>
 static __device__ __forceinline__ void conv_finish(const conv_args &p, int32_t m, int32_t col, float v[W],
-                                                   const float bias[W])
+                                                   const float bias[W], const float residual[W])
 {
     const sono_epilogue &e = p.epilogue;
+    const float before = e.add_before_act ? 1.0f : 0.0f, after = e.add_after_act ? 1.0f : 0.0f;
 #pragma unroll
     for (int i = 0; i < W; i++)
-        v[i] += bias[i];
-    if (e.add_before_act && p.residual)
-        conv_add_residual<W>(p, m, col, v);
+        v[i] = fmaf(before, residual[i], v[i] + bias[i]);
     conv_activate<EXACT, W>(e.act, v);
 #pragma unroll
     for (int i = 0; i < W; i++)
-        v[i] = v[i] * e.post_scale + e.post_bias;
-    if (e.add_after_act && p.residual)
-        conv_add_residual<W>(p, m, col, v);
+        v[i] = fmaf(after, residual[i], fmaf(v[i], e.post_scale, e.post_bias));
     if (e.clamp > 0.0f) {
 #pragma unroll
         for (int i = 0; i < W; i++)
@@ -192,17 +190,46 @@ static __device__ __forceinline__ void conv_finish(const conv_args &p, int32_t m
         conv_give<W>(p, static_cast<float *>(p.y) + at, col, v);
 }
 
-/* The end of a tile: into y, or into this split's part of p.partial. */
-template <bool EXACT, int W>
-static __device__ __forceinline__ void conv_deliver(const conv_args &p, int32_t m, int32_t col, float v[W],
-                                                    const float bias[W])
+/*
+ * The end of a tile, a thread's share of it: rows m, m + row_step, ... (PASSES of them), columns [col, col +
+ * W), into y or into this split's part of p.partial. The sums of the first row are PARTS values at `from` in
+ * shared memory, part_step apart, those of the next row from_step further. Rolled, to stay small: a tile runs
+ * through it once. The residual of a row is on its way while the row before is worked out.
+ */
+template <bool EXACT, int W, int PARTS, int PASSES>
+static __device__ __forceinline__ void conv_deliver(const conv_args &p, int32_t m, int32_t row_step,
+                                                    int32_t col, const float *from, int32_t from_step,
+                                                    int32_t part_step)
 {
-    if (m >= p.m || col >= p.n)
-        return;
-    if (p.n_splits == 1)
-        conv_finish<EXACT, W>(p, m, col, v, bias);
-    else
-        conv_save<W>(p.partial + ((int64_t)blockIdx.y * p.m + m) * p.partial_pitch + col, v);
+    float bias[W], next[W];
+    conv_bias<W>(p, col, bias);
+    conv_residual<W>(p, m, col, next);
+#pragma unroll 1
+    for (int pass = 0; pass < PASSES; pass++) {
+        float v[W], residual[W];
+#pragma unroll
+        for (int i = 0; i < W; i++)
+            residual[i] = next[i];
+        if (pass + 1 < PASSES)
+            conv_residual<W>(p, m + row_step, col, next);
+        conv_load<W>(from, v);
+#pragma unroll
+        for (int k = 1; k < PARTS; k++) {
+            float part[W];
+            conv_load<W>(from + k * part_step, part);
+#pragma unroll
+            for (int i = 0; i < W; i++)
+                v[i] += part[i];
+        }
+        if (m < p.m && col < p.n) {
+            if (p.n_splits == 1)
+                conv_finish<EXACT, W>(p, m, col, v, bias, residual);
+            else
+                conv_save<W>(p.partial + ((int64_t)blockIdx.y * p.m + m) * p.partial_pitch + col, v);
+        }
+        m += row_step;
+        from += from_step;
+    }
 }
 
 #endif

@@ -4,7 +4,7 @@
  *
  * conv_float: a block makes a BM x BN tile, a thread TM x TN of it, from the same ring of stages as
  * conv_half.cuh. Small tiles (300 queries) have SLICES groups of threads, each with its own part of a step's
- * depth, so that a tile of 32 x 32 keeps 8 warps busy; their sums are added in order through shared memory.
+ * depth, so that a tile of 32 x 32 keeps 8 warps busy; shared memory adds their sums in order at the end.
  * Shared memory of a stage: A [BM][BK + 4], read 4 or 2 columns at once, and weight [BK][BN]; a thread's rows
  * are TY apart and its groups of 4 columns 4 * TX, so that lanes side by side read side by side.
  *
@@ -26,7 +26,7 @@ struct conv_float_tile {
     static constexpr int A_PITCH = BK + 4;               /* floats */
     static constexpr int A_WIDTH = TM * TN < 64 ? 4 : 2; /* columns of A in one read: registers bound it */
     static constexpr int A_BYTES = BM * A_PITCH * 4, STAGE_BYTES = A_BYTES + BK * BN * 4;
-    static constexpr int SUM_BYTES = SLICES > 1 ? SLICES *BM *BN * 4 : 0;
+    static constexpr int SUM_BYTES = SLICES * BM * BN * 4;
     static constexpr int MAX_STAGES = STAGES_;
 #if CONV_HAS_ASYNC
     static constexpr int STAGES = STAGES_;
@@ -107,12 +107,14 @@ static __device__ __forceinline__ void conv_float_multiply(const float *a, const
     }
 }
 
-/* The sums of all slices, added and delivered by all threads: 4 columns each. */
+/* The sums of all slices through shared memory, where they are added in order; 4 columns a thread. */
 template <class T>
-static __device__ __forceinline__ void conv_float_join(const conv_args &p, int32_t m0, int32_t n0,
-                                                       const float sum[T::TM][T::TN], float *shared)
+static __device__ __forceinline__ void conv_float_deliver(const conv_args &p, int32_t m0, int32_t n0,
+                                                          const float sum[T::TM][T::TN], float *shared)
 {
-    constexpr int GROUPS = T::BM * T::BN / 4;
+    constexpr int LANES_A_ROW = T::BN / 4, ROWS_A_PASS = T::THREADS / LANES_A_ROW;
+    constexpr int PASSES = (T::BM + ROWS_A_PASS - 1) / ROWS_A_PASS;
+    static_assert(PASSES == 1 || T::BM % ROWS_A_PASS == 0, "whole passes");
     const int t = (int)threadIdx.x % (T::TY * T::TX), slice = (int)threadIdx.x / (T::TY * T::TX);
     float *mine = shared + slice * T::BM * T::BN + t / T::TX * T::BN + t % T::TX * 4;
 #pragma unroll
@@ -121,41 +123,11 @@ static __device__ __forceinline__ void conv_float_join(const conv_args &p, int32
         for (int j = 0; j < T::TN; j += 4)
             conv_save<4>(mine + i * T::TY * T::BN + j * T::TX, sum[i] + j);
     __syncthreads(); /* every slice's sums are there */
-#pragma unroll
-    for (int i = 0; i < GROUPS; i += T::THREADS) {
-        const int group = i + (int)threadIdx.x;
-        if (group >= GROUPS)
-            break;
-        float v[4], bias[4];
-        conv_load<4>(shared + group * 4, v);
-#pragma unroll
-        for (int s = 1; s < T::SLICES; s++) {
-            float part[4];
-            conv_load<4>(shared + s * T::BM * T::BN + group * 4, part);
-#pragma unroll
-            for (int j = 0; j < 4; j++)
-                v[j] += part[j];
-        }
-        const int32_t col = n0 + group % (T::BN / 4) * 4;
-        conv_bias<4>(p, col, bias);
-        conv_deliver<true, 4>(p, m0 + group / (T::BN / 4), col, v, bias);
-    }
-}
-
-template <class T>
-static __device__ __forceinline__ void conv_float_deliver(const conv_args &p, int32_t m0, int32_t n0,
-                                                          float sum[T::TM][T::TN])
-{
-    const int ty = (int)threadIdx.x / T::TX, tx = (int)threadIdx.x % T::TX;
-#pragma unroll
-    for (int j = 0; j < T::TN; j += 4) {
-        const int32_t col = n0 + tx * 4 + j * T::TX;
-        float bias[4];
-        conv_bias<4>(p, col, bias);
-#pragma unroll
-        for (int i = 0; i < T::TM; i++)
-            conv_deliver<true, 4>(p, m0 + ty + i * T::TY, col, sum[i] + j, bias);
-    }
+    const int row = (int)threadIdx.x / LANES_A_ROW, col = (int)threadIdx.x % LANES_A_ROW * 4;
+    if (row < T::BM)
+        conv_deliver<true, 4, T::SLICES, PASSES>(p, m0 + row, ROWS_A_PASS, n0 + col,
+                                                 shared + row * T::BN + col, ROWS_A_PASS * T::BN,
+                                                 T::BM * T::BN);
 }
 
 template <class T, bool VECTOR>
@@ -199,13 +171,9 @@ static __global__ void __launch_bounds__(T::THREADS, T::BLOCKS) conv_float(conv_
                                reinterpret_cast<const float *>(stage + T::A_BYTES) + b_at, sum);
         slot = slot + 1 == T::STAGES ? 0 : slot + 1;
     }
-    if (T::SLICES == 1) {
-        conv_float_deliver<T>(p, m0, n0, sum);
-        return;
-    }
     __syncthreads(); /* the stages have been read: the sums take their place (no copy is under way any more)
                       */
-    conv_float_join<T>(p, m0, n0, sum, reinterpret_cast<float *>(conv_shared));
+    conv_float_deliver<T>(p, m0, n0, sum, reinterpret_cast<float *>(conv_shared));
 }
 
 #define CONV_THIN_ROWS    8
@@ -265,16 +233,8 @@ static __global__ void __launch_bounds__(CONV_THIN_THREADS, 2) conv_thin(conv_ar
     __syncthreads(); /* every warp's sums are there */
     if (threadIdx.x >= CONV_THIN_ROWS * 2)
         return;
-    const int row = (int)threadIdx.x / 2;
-    const int32_t col = n0 + half * 4;
-    float total[4] = {}, bias[4];
-#pragma unroll
-    for (int i = 0; i < CONV_THIN_THREADS / SONO_WARP; i++)
-#pragma unroll
-        for (int j = 0; j < 4; j++)
-            total[j] += sums[i][half][row * 4 + j];
-    conv_bias<4>(p, col, bias);
-    conv_deliver<true, 4>(p, m0 + row, col, total, bias);
+    conv_deliver<true, 4, CONV_THIN_THREADS / SONO_WARP, 1>(
+        p, m0 + (int32_t)threadIdx.x / 2, 0, n0 + half * 4, &sums[0][half][threadIdx.x / 2 * 4], 0, 2 * 32);
 }
 
 #endif

@@ -80,7 +80,7 @@ template <class E, class LAYOUT, int ROWS, int DEPTH, int THREADS, bool VECTOR> 
                 const bool inside = conv_is_inside(p, rows[i], tap);
                 if (is_mine(i))
                     conv_copy4(tile + LAYOUT::at(row(i), chunk()) + 4 * e,
-                               inside ? x + rows[i].offset + tap.offset : x, inside);
+                               x + (inside ? rows[i].offset + tap.offset : 0), inside);
             }
         }
     }

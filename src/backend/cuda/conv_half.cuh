@@ -28,8 +28,9 @@ struct conv_half_tile {
     static constexpr int THREADS = WARPS_M * WARPS_N * WK * SONO_WARP;
     static constexpr int MI = WM / 16, NI = WN / 8; /* products of 16 x 8 that make a warp's part */
     static constexpr int A_BYTES = BM * BK * 2, STAGE_BYTES = (BM + BN) * BK * 2;
-    static constexpr int SUM_PITCH = WN + 8; /* floats: the 4 rows of a half warp in different banks */
-    static constexpr int SUM_BYTES = WARPS_M * WARPS_N * WK * 16 * SUM_PITCH * 4;
+    static constexpr int SUM_PITCH = WN + 8;    /* floats: the 4 rows of a half warp in different banks */
+    static constexpr int PART = WM * SUM_PITCH; /* floats: the sums of one warp */
+    static constexpr int SUM_BYTES = WARPS_M * WARPS_N * WK * PART * 4;
     static constexpr int MAX_STAGES = STAGES_;
 #if CONV_HAS_ASYNC
     static constexpr int STAGES = STAGES_;
@@ -102,66 +103,41 @@ static __device__ __forceinline__ void conv_half_multiply(const conv_half_place<
     }
 }
 
-/* A warp's sums of 16 rows into its part of shared memory. */
+/* A warp's sums into its part of shared memory. */
 template <class T>
 static __device__ __forceinline__ void conv_half_spread(const conv_half_place<T> &w,
-                                                        const float sum[T::NI][4], float *part)
+                                                        const float sum[T::MI][T::NI][4], float *part)
 {
     const int g = w.lane / 4, t = w.lane % 4;
 #pragma unroll
-    for (int ni = 0; ni < T::NI; ni++) {
-        float *to = part + g * T::SUM_PITCH + ni * 8 + 2 * t;
-        *reinterpret_cast<float2 *>(to) = make_float2(sum[ni][0], sum[ni][1]);
-        *reinterpret_cast<float2 *>(to + 8 * T::SUM_PITCH) = make_float2(sum[ni][2], sum[ni][3]);
-    }
+    for (int mi = 0; mi < T::MI; mi++)
+#pragma unroll
+        for (int ni = 0; ni < T::NI; ni++) {
+            float *to = part + (mi * 16 + g) * T::SUM_PITCH + ni * 8 + 2 * t;
+            *reinterpret_cast<float2 *>(to) = make_float2(sum[mi][ni][0], sum[mi][ni][1]);
+            *reinterpret_cast<float2 *>(to + 8 * T::SUM_PITCH) = make_float2(sum[mi][ni][2], sum[mi][ni][3]);
+        }
 }
 
-/* What conv_half_spread has written, until others may read or overwrite it: the warp's own, or the WK warps'.
- */
-template <class T> static __device__ __forceinline__ void conv_half_meet(void)
-{
-    if (T::WK == 1)
-        __syncwarp();
-    else
-        __syncthreads();
-}
-
+/* The WK warps of one part of the tile share its rows out among them. */
 template <class T>
 static __device__ __forceinline__ void conv_half_deliver(const conv_args &p, const conv_half_place<T> &w,
                                                          int32_t m0, int32_t n0,
                                                          const float sum[T::MI][T::NI][4], float *shared)
 {
-    constexpr int PART = 16 * T::SUM_PITCH, LANES_A_ROW = T::WN / 8, ROWS = 16 / T::WK;
-    float *parts =
-        shared + (w.wm * T::WARPS_N + w.wn) * PART; /* those of the other wk: WARPS_M * WARPS_N further */
-    const int32_t col = n0 + w.wn * T::WN + w.lane % LANES_A_ROW * 8;
-    float bias[8];
-    conv_bias<8>(p, col, bias);
-#pragma unroll
-    for (int mi = 0; mi < T::MI; mi++) {
-        if (mi > 0)
-            conv_half_meet<T>(); /* the rows before have been read */
-        conv_half_spread<T>(w, sum[mi], parts + w.wk * T::WARPS_M * T::WARPS_N * PART);
-        conv_half_meet<T>();
-#pragma unroll
-        for (int i = 0; i < ROWS; i += SONO_WARP / LANES_A_ROW) {
-            const int row = i + w.lane / LANES_A_ROW;
-            if (row >= ROWS)
-                break;
-            const float *from = parts + (w.wk * ROWS + row) * T::SUM_PITCH + w.lane % LANES_A_ROW * 8;
-            float v[8];
-            conv_load<8>(from, v);
-#pragma unroll
-            for (int k = 1; k < T::WK; k++) {
-                float part[8];
-                conv_load<8>(from + k * T::WARPS_M * T::WARPS_N * PART, part);
-#pragma unroll
-                for (int j = 0; j < 8; j++)
-                    v[j] += part[j];
-            }
-            conv_deliver<false, 8>(p, m0 + w.wm * T::WM + mi * 16 + w.wk * ROWS + row, col, v, bias);
-        }
-    }
+    constexpr int LANES_A_ROW = T::WN / 8, ROWS_A_PASS = SONO_WARP / LANES_A_ROW, ROWS = T::WM / T::WK;
+    constexpr int PART_STEP = T::WARPS_M * T::WARPS_N * T::PART;
+    static_assert(ROWS % ROWS_A_PASS == 0, "whole passes");
+    float *parts = shared + (w.wm * T::WARPS_N + w.wn) * T::PART;
+    conv_half_spread<T>(w, sum, parts + w.wk * PART_STEP);
+    if (T::WK == 1)
+        __syncwarp(); /* the warp's own sums are there */
+    else
+        __syncthreads(); /* those of the other WK warps too */
+    const int row = w.wk * ROWS + w.lane / LANES_A_ROW, col = w.lane % LANES_A_ROW * 8;
+    conv_deliver<false, 8, T::WK, ROWS / ROWS_A_PASS>(
+        p, m0 + w.wm * T::WM + row, ROWS_A_PASS, n0 + w.wn * T::WN + col, parts + row * T::SUM_PITCH + col,
+        ROWS_A_PASS * T::SUM_PITCH, PART_STEP);
 }
 
 template <class T, bool VECTOR>

@@ -15,9 +15,12 @@
 #define CONV_HAS_ASYNC 1
 #endif
 
+/* By asm, so that the compiler keeps it in a register instead of working it out again every step. */
 static __device__ __forceinline__ uint32_t conv_shared_address(const void *p)
 {
-    return (uint32_t)__cvta_generic_to_shared(p);
+    uint32_t address;
+    asm volatile("{ .reg .u64 a; cvta.to.shared.u64 a, %1; cvt.u32.u64 %0, a; }" : "=r"(address) : "l"(p));
+    return address;
 }
 
 /* 16 bytes, or 16 zero bytes; from: 16-byte aligned, readable either way. */
