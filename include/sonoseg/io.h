@@ -113,6 +113,119 @@ SONO_API sono_status sono_sink_write(sono_sink *sink, const sono_packet *packet,
 /* Flushes and closes; what could not be written is reported here at the latest. NULL is allowed. */
 SONO_API sono_status sono_sink_close(sono_sink *sink, sono_error *error);
 
+/* ---- audit --------------------------------------------------------------------------------------------- */
+
+/* What is booked: every crossing between host and device, and launches beside them. */
+typedef enum sono_crossing {
+    SONO_CROSSING_ALLOCATION, /* of device or pinned memory */
+    SONO_CROSSING_H2D,        /* copy from host to device */
+    SONO_CROSSING_LAUNCH,     /* of a graph, or of a kernel outside of one */
+    SONO_CROSSING_D2H,        /* copy from device to host */
+    SONO_CROSSING_WAIT,       /* the host waits for the device */
+    SONO_CROSSING_COUNT
+} sono_crossing;
+
+/* When it happened. FRAME: between the start of a frame's upload and the end of its packet's download. */
+typedef enum sono_phase {
+    SONO_PHASE_OPEN,
+    SONO_PHASE_LOOP, /* in the frame loop, outside of any frame */
+    SONO_PHASE_FRAME,
+    SONO_PHASE_CLOSE,
+    SONO_PHASE_COUNT
+} sono_phase;
+
+SONO_API const char *sono_crossing_name(sono_crossing crossing); /* "allocation", "h2d", ... */
+SONO_API const char *sono_phase_name(sono_phase phase);          /* "open", "loop", "frame", "close" */
+
+/* Everything a pipeline booked since it was opened. All zero on the CPU. */
+typedef struct sono_audit_counts {
+    int64_t n[SONO_PHASE_COUNT][SONO_CROSSING_COUNT];
+    int64_t bytes[SONO_PHASE_COUNT][SONO_CROSSING_COUNT];
+    int64_t n_chains;                     /* uploads behind a download within one frame */
+    int32_t n_ops[SONO_STAGE_COUNT];      /* ops of each stage, ... */
+    int32_t n_resident[SONO_STAGE_COUNT]; /* ... and those whose every input and output is device memory */
+} sono_audit_counts;
+
+/* Not in the frame path: it asks the driver where every tensor lies. Call it when no frame is in flight.
+ * Errors: INVALID_ARGUMENT. */
+SONO_API sono_status sono_pipeline_audit(sono_pipeline *pipeline, sono_audit_counts *out);
+
+/* The judgement of a run of frames. */
+typedef struct sono_audit {
+    sono_audit_counts before;
+    int64_t n_frames;
+    int64_t n_critical;             /* crossings within a frame beyond 1 h2d, 1 d2h and 1 wait */
+    int64_t n_medium;               /* crossings between frames, launches beyond 1 a frame */
+    int64_t n_minor;                /* crossings at open */
+    int64_t n_chains;               /* data downloaded and uploaded again within one frame */
+    sono_ledger_totals most;        /* of each figure the most that a frame had */
+    int64_t n[SONO_CROSSING_COUNT]; /* sums over the frames' ledgers */
+    int64_t bytes[SONO_CROSSING_COUNT];
+    double residency[SONO_STAGE_COUNT]; /* share of resident ops; 1 for a stage without ops */
+    double residency_all;
+} sono_audit;
+
+/* Arithmetic only. start: what was booked before the frames; frame: one packet's ledger; finish: what is
+ * booked after them. finish returns whether it is within the budget: critical 0, medium 0, chains 0,
+ * residency 1, and no frame above 0 allocations, 1 h2d, 1 launch, 1 d2h, 1 wait. */
+SONO_API void sono_audit_start(sono_audit *audit, const sono_audit_counts *before);
+SONO_API void sono_audit_frame(sono_audit *audit, const sono_ledger_totals *frame);
+SONO_API int32_t sono_audit_finish(sono_audit *audit, const sono_audit_counts *after);
+
+/* ---- trace --------------------------------------------------------------------------------------------- */
+
+/* An independent witness of the ledger: what CUPTI, the driver's own tracing, saw. One a process. */
+typedef struct sono_trace sono_trace;
+
+typedef enum sono_trace_kind {
+    SONO_TRACE_KERNEL,
+    SONO_TRACE_H2D,
+    SONO_TRACE_D2H,
+    SONO_TRACE_COPY,       /* any other copy, and memory sets */
+    SONO_TRACE_WAIT,       /* host: a synchronising call */
+    SONO_TRACE_LAUNCH,     /* host: a launching call */
+    SONO_TRACE_ALLOCATION, /* host: an allocating call */
+    SONO_TRACE_KIND_COUNT
+} sono_trace_kind;
+
+typedef struct sono_trace_record {
+    sono_trace_kind kind;
+    int32_t stream;           /* CUPTI's number of it; 0 for the host */
+    int64_t start_ns, end_ns; /* CUPTI's clock */
+    int64_t bytes;            /* of copies */
+    uint64_t graph_node;      /* CUPTI's number of the graph's node; 0 = outside of a graph */
+    char name[64];            /* of the kernel or the call */
+} sono_trace_record;
+
+/* What was seen between start and stop. */
+typedef struct sono_trace_totals {
+    int64_t n[SONO_CROSSING_COUNT];
+    int64_t bytes[SONO_CROSSING_COUNT];
+    int64_t n_kernels;
+    int64_t n_wait_calls, n_wait_records; /* two accounts of the waits; n has the larger */
+    int64_t n_dropped;                    /* records lost: nothing can be concluded */
+    int32_t version;                      /* of CUPTI, as it gives it */
+} sono_trace_totals;
+
+/* Loads CUPTI. To be called before the pipeline is opened, so that its graphs are known. Errors: UNSUPPORTED
+ * (built without CUPTI, no library found: the text says where it was looked for), DEVICE (CUPTI refuses: no
+ * driver, no permission), STATE (there is one already), OUT_OF_MEMORY. */
+SONO_API sono_status sono_trace_open(sono_trace **out, sono_error *error);
+
+/* Records count from here, to there; no frame may be in flight at either. Errors: DEVICE. */
+SONO_API sono_status sono_trace_start(sono_trace *trace, sono_error *error);
+SONO_API sono_status sono_trace_stop(sono_trace *trace, sono_trace_totals *out, sono_error *error);
+
+/* What the last stop found, ordered by start; the trace's, until the next start or close. */
+SONO_API const sono_trace_record *sono_trace_records(const sono_trace *trace, int64_t *n_records);
+
+SONO_API void sono_trace_close(sono_trace *trace); /* NULL is allowed */
+
+/* Compares with what was booked between two audits; names every difference in text, one line each, and
+ * returns how many there are. Arithmetic only. */
+SONO_API int32_t sono_trace_compare(const sono_trace_totals *seen, const sono_audit_counts *before,
+                                    const sono_audit_counts *after, char *text, size_t n_bytes);
+
 #ifdef __cplusplus
 }
 #endif

@@ -8,6 +8,7 @@
 
 #include "program/plan.h"
 #include "program/program.h"
+#include "sonoseg/io.h"
 
 typedef struct sono_executor sono_executor;
 
@@ -64,6 +65,8 @@ typedef struct sono_executor_ops {
     int64_t (*params_bytes)(const sono_executor *executor);
     int64_t (*planned_bytes)(const sono_executor *executor);
     int32_t (*n_threads)(const sono_executor *executor); /* CPU threads that compute */
+    /* Adds what was booked so far and where the tensors lie; NULL on a backend where nothing crosses. */
+    void (*audit)(sono_executor *executor, sono_audit_counts *out);
     /* The plan in force; owned by the executor. */
     const sono_plan *(*plan)(const sono_executor *executor);
 } sono_executor_ops;

@@ -102,10 +102,23 @@ sono_status sono_gpu_open(sono_gpu *gpu, int32_t device, sono_error *error)
     return open_streams(gpu, error);
 }
 
+/* A capture that failed half-way would make freeing fail too. */
+static void end_capture(sono_gpu *gpu)
+{
+    enum cudaStreamCaptureStatus state = cudaStreamCaptureStatusNone;
+    cudaGraph_t graph = NULL;
+    if (!gpu->stream || cudaStreamIsCapturing(gpu->stream, &state) != cudaSuccess ||
+        state == cudaStreamCaptureStatusNone)
+        return;
+    if (cudaStreamEndCapture(gpu->stream, &graph) == cudaSuccess && graph)
+        cudaGraphDestroy(graph);
+}
+
 void sono_gpu_close(sono_gpu *gpu)
 {
     gpu->ledger.phase = SONO_PHASE_CLOSE;
     /* Nothing can be done about a failure here: the device may be gone, which is why it is closed. */
+    end_capture(gpu);
     if (gpu->stream) {
         cudaStreamSynchronize(gpu->stream);
         sono_ledger_book(&gpu->ledger, NULL, SONO_CROSSING_WAIT, 0);

@@ -8,6 +8,7 @@
 #ifndef SONO_GPU_GPU_H
 #define SONO_GPU_GPU_H
 
+#include "gpu/hooks.h"
 #include "gpu/ledger.h"
 
 #include <cuda_runtime_api.h>
@@ -49,12 +50,11 @@ sono_status sono_gpu_fail(sono_gpu *gpu, cudaError_t code, const char *what, con
 /* The latched failure again, or OK. */
 sono_status sono_gpu_check(sono_gpu *gpu, sono_error *error);
 
-/* Test hook: the n-th CUDA call from now (1 = the next) made through SONO_CUDA fails without being made; 0 =
- * off. */
-void sono_gpu_fail_call(int64_t n);
+/* Counts a call; cudaErrorUnknown when sono_gpu_fail_call() chose it. */
 cudaError_t sono_gpu_injected(void);
-/* CUDA calls made through SONO_CUDA so far in this process. */
-int64_t sono_gpu_call_count(void);
+
+/* Does what sono_gpu_offend() asked for. */
+sono_status sono_gpu_commit_offence(sono_gpu *gpu, sono_ledger_account *frame, sono_error *error);
 
 /* A CUDA call that can be made to fail. */
 #define SONO_CUDA(call) (sono_gpu_injected() != cudaSuccess ? cudaErrorUnknown : (call))

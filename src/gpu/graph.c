@@ -70,6 +70,7 @@ sono_status sono_gpu_graph_launch(sono_gpu *gpu, sono_gpu_graph *graph, cudaEven
 {
     SONO_GPU_TRY(gpu, "launch", error, cudaGraphLaunch(graph->exec, gpu->stream));
     sono_ledger_book_graph(&gpu->ledger, frame, &graph->account);
+    SONO_TRY(sono_gpu_commit_offence(gpu, frame, error));
     SONO_GPU_TRY(gpu, "launch", error, cudaEventRecord(done, gpu->stream));
     return SONO_STATUS_OK;
 }

@@ -9,41 +9,25 @@
 #define SONO_GPU_LEDGER_H
 
 #include "base/status.h"
+#include "sonoseg/io.h"
 
 #include <stdatomic.h>
-
-typedef enum sono_crossing {
-    SONO_CROSSING_ALLOCATION, /* device or pinned memory */
-    SONO_CROSSING_H2D,
-    SONO_CROSSING_LAUNCH, /* of a graph, or of a kernel outside of one */
-    SONO_CROSSING_D2H,
-    SONO_CROSSING_WAIT,
-    SONO_CROSSING_COUNT
-} sono_crossing;
-
-/* When it happened. FRAME: between the start of a frame's upload and the end of its packet's download. */
-typedef enum sono_phase {
-    SONO_PHASE_OPEN,
-    SONO_PHASE_LOOP, /* in the frame loop, outside of any frame */
-    SONO_PHASE_FRAME,
-    SONO_PHASE_CLOSE,
-    SONO_PHASE_COUNT
-} sono_phase;
 
 /* One frame's crossings, or one graph's. */
 typedef struct sono_ledger_account {
     int64_t n[SONO_CROSSING_COUNT];
     int64_t bytes[SONO_CROSSING_COUNT];
+    int64_t n_chains; /* uploads behind a download */
 } sono_ledger_account;
 
 typedef struct sono_ledger {
-    sono_phase phase; /* of what is booked on no frame's account: OPEN, LOOP or CLOSE */
+    sono_phase
+        phase; /* OPEN: whatever is booked, trial frames too; LOOP, CLOSE: what is on no frame's account */
     atomic_int_fast64_t n[SONO_PHASE_COUNT][SONO_CROSSING_COUNT];
     atomic_int_fast64_t bytes[SONO_PHASE_COUNT][SONO_CROSSING_COUNT];
+    atomic_int_fast64_t n_chains; /* of frames after open */
     sono_ledger_account *capture; /* where a capture in progress is booked; NULL = none */
 } sono_ledger;
-
-const char *sono_crossing_name(sono_crossing crossing);
 
 /* frame: the account of the frame it happened in; NULL = outside of any, booked on the phase in force. */
 void sono_ledger_book(sono_ledger *ledger, sono_ledger_account *frame, sono_crossing crossing, int64_t bytes);
@@ -53,5 +37,8 @@ void sono_ledger_book_graph(sono_ledger *ledger, sono_ledger_account *frame,
                             const sono_ledger_account *graph);
 
 void sono_ledger_totals_of(const sono_ledger_account *frame, sono_ledger_totals *out);
+
+/* Everything booked so far; leaves the ops of the stages alone. */
+void sono_ledger_counts(sono_ledger *ledger, sono_audit_counts *out);
 
 #endif

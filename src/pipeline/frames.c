@@ -121,7 +121,7 @@ static void store_black_frames(sono_pipeline *p)
 static sono_status run_black_frame(sono_pipeline *p, sono_error *error)
 {
     const sono_events listener = p->events;
-    p->events.fn = NULL;
+    p->events.ring = NULL;
     run_flow(p, 0, 0, NULL);
     p->events = listener;
     if (p->slots[0].status != SONO_STATUS_OK && error)

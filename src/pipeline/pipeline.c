@@ -42,6 +42,7 @@ static sono_status open_parts(sono_pipeline *p, const sono_pipeline_config *conf
                                            .device = p->choice.device,
                                            .precision = p->choice.precision,
                                            .time_stages = config->time_stages};
+    SONO_TRY(sono_events_open(&p->events, config->on_event, config->on_event_user, error));
     SONO_TRY(sono_flow_open(config, &p->flow, error));
     SONO_TRY(ops->open(p->flow.program, &options, &p->executor, error));
     for (int32_t i = 0; i < config->n_slots; i++) {
@@ -52,6 +53,7 @@ static sono_status open_parts(sono_pipeline *p, const sono_pipeline_config *conf
     p->ring_ready = 1;
     announce_models(p, config, 1e-6 * (double)(sono_clock_ns() - start_ns));
     SONO_TRY(sono_pipeline_warm_up(p, error));
+    sono_pipeline_warn(p);
     return ops->submit ? SONO_STATUS_OK : start_thread(p, error);
 }
 
@@ -69,7 +71,6 @@ sono_status sono_pipeline_open(const sono_pipeline_config *config, sono_pipeline
     p->config = resolved;
     p->config.detector_path = p->config.segmenter_path = p->config.device = NULL;
     p->choice = choice;
-    p->events = (sono_events){resolved.on_event, resolved.on_event_user};
     const sono_status status = open_parts(p, &resolved, error);
     if (status != SONO_STATUS_OK) {
         sono_pipeline_close(p);
@@ -91,6 +92,7 @@ void sono_pipeline_close(sono_pipeline *p)
         sono_slots_destroy(&p->ring);
     if (p->executor)
         p->choice.ops->close(p->executor);
+    sono_events_close(&p->events);
     sono_flow_close(&p->flow);
     sono_free(p);
 }

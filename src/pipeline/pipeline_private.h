@@ -40,6 +40,10 @@ struct sono_pipeline {
 /* Copies a checked frame into the slot's inputs and starts its packet. */
 void sono_pipeline_store(sono_pipeline *p, sono_pipeline_slot *s, const sono_frame *frame);
 
+/* Emits what is odd about an open pipeline: tensors off the expected device, maps that cross in every frame.
+ */
+void sono_pipeline_warn(sono_pipeline *p);
+
 /* Runs every op once on a black frame, so that what is set up on first use is set up now. */
 sono_status sono_pipeline_warm_up(sono_pipeline *p, sono_error *error);
 

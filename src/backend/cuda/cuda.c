@@ -597,6 +597,30 @@ static const sono_plan *cuda_plan(const sono_executor *cuda)
     return &cuda->plan;
 }
 
+/* Whether the driver says that the tensor's first byte is memory of this executor's device. */
+static int is_resident(const sono_executor *cuda, const sono_cuda_tensor *tensor)
+{
+    struct cudaPointerAttributes found = {0};
+    return SONO_CUDA(cudaPointerGetAttributes(&found, tensor->data)) == cudaSuccess &&
+           found.type == cudaMemoryTypeDevice && found.device == cuda->gpu.device;
+}
+
+static void cuda_audit(sono_executor *cuda, sono_audit_counts *out)
+{
+    sono_ledger_counts(&cuda->gpu.ledger, out);
+    for (size_t i = 0; i < cuda->program->n_ops; i++) {
+        const sono_op *op = &cuda->program->ops[i];
+        const sono_cuda_call call = make_call(cuda, op);
+        int resident = 1;
+        for (int k = 0; k < SONO_OP_MAX_IN; k++)
+            resident = resident && (!op->in[k] || is_resident(cuda, &call.in[k]));
+        for (int k = 0; k < SONO_OP_MAX_OUT; k++)
+            resident = resident && (!op->out[k] || is_resident(cuda, &call.out[k]));
+        out->n_ops[op->stage]++;
+        out->n_resident[op->stage] += resident;
+    }
+}
+
 int32_t sono_cuda_executor_count(sono_error *error)
 {
     return sono_gpu_count(error);
@@ -617,5 +641,6 @@ const sono_executor_ops sono_cuda_executor = {
     .params_bytes = cuda_params_bytes,
     .planned_bytes = cuda_planned_bytes,
     .n_threads = cuda_n_threads,
+    .audit = cuda_audit,
     .plan = cuda_plan,
 };
