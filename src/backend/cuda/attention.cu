@@ -16,15 +16,16 @@
 #define SHARED_DEFAULT (48 << 10)
 #define SPLIT_KEYS     256 /* keys of a block when they are split over blocks */
 #define TENSOR_WINDOW  14
-#define GLOBAL_TILES   2 /* tiles of 16 queries of a block without windows; 400 queries x 8 heads: 104 blocks \
-                          */
+#define GLOBAL_TILES                                                                                         \
+    2 /* tiles of 16 queries of a block without windows; 400 queries x 8 heads: 104 blocks                   \
+       */
 #define GLOBAL_SPLITS 4
 #define MERGE_THREADS 128
 #define MAX_GRID_YZ   65535
 
 static attention_tensor tensor_of(const sono_cuda_tensor *t, int32_t head_dim)
 {
-    const attention_tensor to = {t->data, t->pitch, t->batch_stride, sono_is_half(t),
+    const attention_tensor to = {t->data, t->batch_stride, (int32_t)t->pitch, sono_is_half(t),
                                  head_dim % 8 == 0 && sono_is_aligned16(t)};
     return to;
 }
@@ -89,15 +90,16 @@ static tensor_args make_tensor_args(const attention_args *a)
     tensor_args p = {*a};
     p.n_tiles = a->window ? (int32_t)sono_ceil_div(a->n_queries, 16) : GLOBAL_TILES;
     p.splits = a->window ? 1 : GLOBAL_SPLITS;
+    p.windows_down = a->groups_per_map / a->windows_across;
     p.key_rows = (int32_t)sono_ceil_div(a->n_keys, 16) * 16;
     if (a->window) {
-        const int32_t last = p.key_rows - 1, centre = 2 * a->window * (a->window - 1);
+        const int32_t side = 2 * a->window - 1, centre = 2 * a->window * (a->window - 1);
         p.reciprocal = (int32_t)sono_ceil_div(1 << 16, a->window);
-        p.n_bias =
-            last + last / a->window * (a->window - 1) + centre + 1; /* largest index that is read, + 1 */
+        p.side_reciprocal = (int32_t)sono_ceil_div(1 << 16, side);
+        p.n_places = p.key_rows;
+        p.n_bias = side * side + centre + 1; /* any query may be behind the last key by up to `centre` */
     }
-    const int32_t pair_bytes = a->out.is_half ? 4 : 8;
-    p.out_pairs = (uintptr_t)a->out.data % (uintptr_t)pair_bytes == 0 && a->out.pitch % 2 == 0 &&
+    p.out_pairs = a->out.is_half && (uintptr_t)a->out.data % 4 == 0 && a->out.pitch % 2 == 0 &&
                   a->out.batch_stride % 2 == 0;
     return p;
 }
@@ -106,14 +108,27 @@ static size_t tensor_bytes(const tensor_args *p)
 {
     const size_t rows = 2 * sizeof(__half) * (size_t)p->key_rows * TENSOR_PITCH((size_t)p->a.head_dim);
     const size_t merged = sizeof(float) * 16 * (size_t)(p->n_tiles * p->splits) * ((size_t)p->a.head_dim + 2);
-    const size_t used = rows + sizeof(float) * (size_t)p->n_bias;
+    const size_t used = rows + sizeof(float) * (size_t)(p->n_places + p->n_bias);
     return p->splits > 1 && merged > used ? merged : used;
+}
+
+/* Heads first: neighbours read the same lines. Then windows along x, or blocks of queries; then all that is
+ * left. */
+static dim3 tensor_grid(const tensor_args *p)
+{
+    const attention_args *a = &p->a;
+    const dim3 windows((unsigned)a->n_heads, (unsigned)a->windows_across,
+                       (unsigned)(a->n_groups / a->windows_across));
+    const dim3 queries((unsigned)a->n_heads, (unsigned)sono_ceil_div(a->n_queries, 16 * p->n_tiles),
+                       (unsigned)a->n_maps);
+    return a->window ? windows : queries;
 }
 
 static int is_for_tensor_cores(const attention_args *a, int32_t compute_capability)
 {
     const tensor_args p = make_tensor_args(a);
-    const int fits = a->window <= TENSOR_WINDOW && a->n_maps <= MAX_GRID_YZ &&
+    const dim3 grid = tensor_grid(&p);
+    const int fits = a->window <= TENSOR_WINDOW && grid.y <= MAX_GRID_YZ && grid.z <= MAX_GRID_YZ &&
                      tensor_bytes(&p) <= (size_t)shared_limit(compute_capability);
     return fits && a->head_dim % 16 == 0 && a->q.is_half && a->k.is_half && a->v.is_half && a->q.aligned &&
            a->k.aligned && a->v.aligned;
@@ -128,8 +143,7 @@ template <int DIM, bool WINDOWED> static cudaError_t launch_tensor(const tensor_
         if (error != cudaSuccess)
             return error;
     }
-    const int64_t blocks = WINDOWED ? p->a.n_groups : sono_ceil_div(p->a.n_queries, 16 * p->n_tiles);
-    const dim3 grid((unsigned)(blocks * p->a.n_heads), WINDOWED ? 1u : (unsigned)p->a.n_maps);
+    const dim3 grid = tensor_grid(p);
     attention_tensor_kernel<DIM, WINDOWED><<<grid, p->n_tiles * p->splits * SONO_WARP, bytes, stream>>>(*p);
     return cudaGetLastError();
 }

@@ -9,7 +9,8 @@
 
 typedef struct attention_tensor {
     void *data;
-    int64_t pitch, batch_stride; /* elements */
+    int64_t batch_stride; /* elements */
+    int32_t pitch;
     int32_t is_half;
     int32_t aligned; /* 16-byte accesses to any head's row are allowed */
 } attention_tensor;
@@ -60,7 +61,7 @@ static __device__ __forceinline__ int32_t attention_position(const attention_arg
 static __device__ __forceinline__ int64_t attention_row(const attention_args &a, const attention_tensor &t,
                                                         int32_t map, int32_t position, int32_t head)
 {
-    return map * t.batch_stride + position * t.pitch + head * a.head_dim;
+    return map * t.batch_stride + (int64_t)position * t.pitch + head * a.head_dim;
 }
 
 /* The first n of DIM channels, zeroes behind; wide: n = DIM and 16-byte loads are allowed. */

@@ -3,15 +3,17 @@
  * ATTENTION in float32 arithmetic, for any element types, alignment, window and head_dim up to 64 (DIM:
  * head_dim rounded up to 16, the rest zeroes).
  *
- * One block per (group, 20 queries, head, chunk of at most 512 keys): 20 because 300 queries of 8 heads are
- * then 120 blocks, one a multiprocessor. Three steps, the scores [20][keys] in shared memory between them:
- *   scores  a thread holds one key in registers and meets all queries, which it reads from shared memory;
- *   softmax a warp per query: maximum, exp, sum;
- *   values  DIM threads own 4 channels x 5 queries each and walk over every n-th four keys; their sums are
- * added up in the order of the keys, in the place of the scores. With more than one chunk the block leaves
- * maximum, sum and unscaled result in scratch, and attention_merge_kernel puts the chunks together, one warp
- * per query and head, in the order of the keys. Numbers: as the CPU's; expf, division last. Test:
- * tests/ops/test_attention.c.
+ * One block per (group, 20 queries, head, chunk of at most 512 keys), at least one thread a key: 20 because
+ * 300 queries of 8 heads are then 120 blocks, one a multiprocessor. Three steps, the scores [20][keys] in
+ * shared memory between:
+ * - scores: a thread holds its key in registers and meets all queries, which it reads from shared memory;
+ * - softmax: a warp per query finds maximum, exp and sum;
+ * - values: DIM threads own 4 channels x 5 queries each and walk over every n-th four keys; their sums are
+ * added up in a fixed order, in the place of the scores.
+ *
+ * With more than one chunk the block leaves maximum, sum and unscaled result in scratch, and
+ * attention_merge_kernel puts the chunks together, one warp per query and head, in the order of the keys.
+ * Numbers: as the CPU's; expf, division last. Test: tests/ops/test_attention.c.
  */
 #ifndef SONO_BACKEND_CUDA_ATTENTION_PLAIN_CUH
 #define SONO_BACKEND_CUDA_ATTENTION_PLAIN_CUH
@@ -92,34 +94,42 @@ static __device__ __forceinline__ float plain_bias(const attention_args &a, int3
     return a.bias[head * a.bias_pitch + dy * a.window + dx];
 }
 
+/* This thread's key: key threadIdx.x of the chunk; zeroes when there is none. */
 template <int DIM, typename T>
-static __device__ __forceinline__ void plain_score(const plain_args &p, const plain_place &b,
-                                                   const plain_areas &s)
+static __device__ __forceinline__ void plain_load_key(const plain_args &p, const plain_place &b,
+                                                      float (&k)[DIM])
 {
     const attention_args &a = p.a;
-    for (int32_t i = threadIdx.x; i < b.n_keys; i += blockDim.x) {
-        const int32_t key = b.first_key + i, position = attention_position(a, b.g, key);
-        const int32_t place = plain_window_place(a, key);
-        float k[DIM];
-        if (position >= 0)
-            attention_load_row<DIM>((const T *)a.k.data + attention_row(a, a.k, b.g.map, position, b.head),
-                                    a.head_dim, a.k.aligned && a.head_dim == DIM, k);
-        else
-            attention_load_row<DIM>(a.pad_k + b.head * a.head_dim, a.head_dim, 0, k);
-        for (int32_t row = 0; row < b.n_queries; row += 4) {
-            float sums[4] = {};
+    const bool given = (int32_t)threadIdx.x < b.n_keys;
+    const int32_t position = given ? attention_position(a, b.g, b.first_key + threadIdx.x) : -1;
+    if (position >= 0)
+        attention_load_row<DIM>((const T *)a.k.data + attention_row(a, a.k, b.g.map, position, b.head),
+                                a.head_dim, a.k.aligned && a.head_dim == DIM, k);
+    else
+        attention_load_row<DIM>(a.pad_k + b.head * a.head_dim, given ? a.head_dim : 0, 0, k);
+}
+
+/* Scores of this thread's key, kept in registers. */
+template <int DIM>
+static __device__ __forceinline__ void plain_score(const plain_args &p, const plain_place &b,
+                                                   const plain_areas &s, const float (&k)[DIM])
+{
+    const int32_t place = plain_window_place(p.a, b.first_key + threadIdx.x);
+    if ((int32_t)threadIdx.x >= b.n_keys)
+        return;
+    for (int32_t row = 0; row < b.n_queries; row += 4) {
+        float sums[4] = {};
 #pragma unroll
-            for (int c = 0; c < DIM; c += 4)
+        for (int c = 0; c < DIM; c += 4)
 #pragma unroll
-                for (int r = 0; r < 4; r++) {
-                    const float4 q = *(const float4 *)(s.queries + (row + r) * DIM + c);
-                    sums[r] += q.x * k[c] + q.y * k[c + 1] + q.z * k[c + 2] + q.w * k[c + 3];
-                }
+            for (int r = 0; r < 4; r++) {
+                const float4 q = *(const float4 *)(s.queries + (row + r) * DIM + c);
+                sums[r] += q.x * k[c] + q.y * k[c + 1] + q.z * k[c + 2] + q.w * k[c + 3];
+            }
 #pragma unroll
-            for (int r = 0; r < 4; r++)
-                s.scores[(row + r) * p.score_pitch + i] =
-                    sums[r] * a.scale + plain_bias(a, b.head, s.places[row + r], place);
-        }
+        for (int r = 0; r < 4; r++)
+            s.scores[(row + r) * p.score_pitch + threadIdx.x] =
+                sums[r] * p.a.scale + plain_bias(p.a, b.head, s.places[row + r], place);
     }
 }
 
@@ -242,7 +252,7 @@ static __device__ __forceinline__ void plain_store(const plain_args &p, const pl
 }
 
 template <int DIM, typename T>
-__global__ void __launch_bounds__(PLAIN_MAX_BLOCK) attention_plain_kernel(plain_args p)
+__global__ void __launch_bounds__(PLAIN_MAX_BLOCK, 1) attention_plain_kernel(plain_args p)
 {
     extern __shared__ uint4 shared[];
     const plain_place b = plain_place_of(p);
@@ -252,12 +262,14 @@ __global__ void __launch_bounds__(PLAIN_MAX_BLOCK) attention_plain_kernel(plain_
     s.largest = s.queries + PLAIN_QUERIES * DIM;
     s.sums = s.largest + PLAIN_QUERIES;
     s.places = (int32_t *)(s.sums + PLAIN_QUERIES);
+    float k[DIM];
+    plain_load_key<DIM, T>(p, b, k); /* before the barrier: both loads are under way at once */
     if (threadIdx.x < PLAIN_QUERIES)
         s.places[threadIdx.x] =
             plain_window_place(p.a, min(b.first_query + (int32_t)threadIdx.x, p.a.n_queries - 1));
     plain_load_queries<DIM>(p, b, s.queries);
     __syncthreads(); /* the queries and their places are there */
-    plain_score<DIM, T>(p, b, s);
+    plain_score<DIM>(p, b, s, k);
     __syncthreads(); /* softmax goes over scores of all threads */
     plain_soften(p, b, s);
     __syncthreads(); /* every thread reads the weights of all rows */

@@ -5,12 +5,17 @@
  *
  * One block per (group, head), or per (head, two tiles of 16 queries) without windows. Keys and values of the
  * head lie in shared memory as [keys][DIM + 8]: rows 16 bytes longer than their data, so that ldmatrix meets
- * every bank once. A warp takes a tile of 16 queries and walks over its keys 64 at a time, 16 a step: S = q
- * k^T by m16n8k16 into registers, scale and bias, running maximum and sum in float32, P rounded to half, O +=
- * P v. The layout of S in registers is that of the left operand of the next product. Without windows `splits`
- * warps share a tile's keys; their results are put together at the end in the order of the keys. The bias
- * table is spread out to signed offsets in shared memory, so that an element's index is a difference. Before
- * compute capability 8.0 a m16n8k16 is two m16n8k8, and copies to shared memory go through registers.
+ * every bank once. A warp takes a tile of 16 queries and walks over its keys 64 at a time, the rest 16 at a
+ * time: S = q k^T by m16n8k16 into registers, scale and bias, running maximum and sum in float32, P rounded
+ * to half, out += P v. The layout of S in registers is that of the left operand of the next product. Without
+ * windows `splits` warps share a tile's keys; their results are put together at the end in the order of the
+ * keys.
+ *
+ * The bias table is spread out to signed offsets in shared memory, so that the place of an element is a
+ * difference of the key's and the query's; keys behind the last have places where the table is -infinity. The
+ * products are a small part of the instructions: what counts is the number of others an element of S.
+ *
+ * Before compute capability 8.0 a m16n8k16 is two m16n8k8, and copies to shared memory go through registers.
  * Numbers: exp2 of scores times log2(e), good to 2 ulp; P has 11 bits. Test: tests/ops/test_attention.c.
  */
 #ifndef SONO_BACKEND_CUDA_ATTENTION_TENSOR_CUH
@@ -19,19 +24,22 @@
 #include "backend/cuda/attention.cuh"
 
 #define TENSOR_THREADS    416 /* 13 tiles of 16 queries hold a window of 14 x 14 */
-#define TENSOR_STEPS      4   /* steps of 16 keys between two looks at the maximum */
+#define TENSOR_STEPS      4   /* of 16 keys between two looks at the maximum, as long as there are so many */
 #define TENSOR_PITCH(dim) ((dim) + 8)
 #define LOG2_E            1.44269504f
 #define MINUS_INFINITY    (-__int_as_float(0x7f800000))
 
 typedef struct tensor_args {
     attention_args a;
-    int32_t n_tiles;    /* of 16 queries in one block */
-    int32_t splits;     /* warps that share the keys of one tile */
-    int32_t key_rows;   /* n_keys rounded up to 16 */
-    int32_t reciprocal; /* i / window = i * reciprocal >> 16 for i < 256 */
-    int32_t n_bias;     /* floats of the spread bias table; 0 without windows */
-    int32_t out_pairs;  /* two elements of out may be stored at once */
+    int32_t n_tiles; /* of 16 queries in one block */
+    int32_t splits;  /* warps that share the keys of one tile */
+    int32_t windows_down;
+    int32_t key_rows;        /* n_keys rounded up to 16 */
+    int32_t reciprocal;      /* i / window = i * reciprocal >> 16 for i < 256 */
+    int32_t side_reciprocal; /* the same for 2 window - 1 and i < n_bias */
+    int32_t n_places;        /* key_rows; 0 without windows */
+    int32_t n_bias;    /* floats of the spread bias and of the -infinities behind it; 0 without windows */
+    int32_t out_pairs; /* out is F16 and two elements of it may be stored at once */
 } tensor_args;
 
 /* What one warp carries from keys to keys: rows g and g + 8 of its tile, g = lane / 4. */
@@ -44,7 +52,8 @@ template <int DIM> struct tensor_state {
 /* Where a block's parts lie in shared memory. */
 struct tensor_areas {
     __half *keys, *values; /* [key_rows][TENSOR_PITCH] */
-    float *bias;           /* [2 window - 1][2 window - 1], then zeroes */
+    int32_t *places;       /* [key_rows] bytes from the middle of the bias to a key's */
+    float *bias;           /* [2 window - 1][2 window - 1], then -infinity */
 };
 
 static __device__ __forceinline__ float tensor_exp2(float x)
@@ -118,6 +127,18 @@ static __device__ __forceinline__ uint32_t tensor_pair(float low, float high)
     return *reinterpret_cast<const uint32_t *>(&pair);
 }
 
+/* The block's map and window: see tensor_grid(). */
+template <bool WINDOWED> static __device__ __forceinline__ attention_group tensor_group(const tensor_args &p)
+{
+    attention_group g = {(int32_t)blockIdx.z, 0, 0};
+    if (WINDOWED) {
+        g.map = blockIdx.z / p.windows_down;
+        g.y = (blockIdx.z - g.map * p.windows_down) * p.a.window;
+        g.x = blockIdx.y * p.a.window;
+    }
+    return g;
+}
+
 /* Position in the map of query or key i, -1 past the border or the last one. */
 template <bool WINDOWED>
 static __device__ __forceinline__ int32_t tensor_position(const tensor_args &p, const attention_group &g,
@@ -131,7 +152,7 @@ static __device__ __forceinline__ int32_t tensor_position(const tensor_args &p, 
     return attention_place(p.a, g, y, i - y * p.a.window);
 }
 
-/* Index of (y, x) = i in a map whose rows are as long as those of the spread bias. */
+/* Index of (y, x) = i of a window in a map whose rows are as long as those of the spread bias. */
 static __device__ __forceinline__ int32_t tensor_bias_place(const tensor_args &p, int32_t i)
 {
     return i + (i * p.reciprocal >> 16) * (p.a.window - 1);
@@ -156,14 +177,16 @@ static __device__ __forceinline__ void tensor_fill(const tensor_args &p, const a
     const attention_args &a = p.a;
     const __half *k = (const __half *)a.k.data + attention_row(a, a.k, g.map, 0, head);
     const __half *v = (const __half *)a.v.data + attention_row(a, a.v, g.map, 0, head);
-    for (int32_t i = threadIdx.x; i < p.key_rows * (DIM / 8); i += blockDim.x) {
-        const int32_t key = i / (DIM / 8), part = i % (DIM / 8);
+    /* A thread copies the same 16 bytes of every n-th row. */
+    const int32_t part = threadIdx.x % (DIM / 8), first = threadIdx.x / (DIM / 8),
+                  step = blockDim.x / (DIM / 8);
+    for (int32_t key = first; first < step && key < p.key_rows; key += step) {
         const int32_t position = tensor_position<WINDOWED>(p, g, key, a.n_keys);
         __half *to_k = s.keys + key * TENSOR_PITCH(DIM) + part * 8;
         __half *to_v = s.values + key * TENSOR_PITCH(DIM) + part * 8;
         if (position >= 0) {
-            tensor_copy16(to_k, k + position * a.k.pitch + part * 8);
-            tensor_copy16(to_v, v + position * a.v.pitch + part * 8);
+            tensor_copy16(to_k, k + (int64_t)position * a.k.pitch + part * 8);
+            tensor_copy16(to_v, v + (int64_t)position * a.v.pitch + part * 8);
         } else {
             const bool is_key = WINDOWED && key < a.n_keys;
             tensor_fill_row<DIM>(to_k, is_key ? a.pad_k + head * DIM : NULL, part);
@@ -172,10 +195,14 @@ static __device__ __forceinline__ void tensor_fill(const tensor_args &p, const a
     }
     const int32_t side = 2 * a.window - 1;
     for (int32_t i = threadIdx.x; WINDOWED && i < p.n_bias; i += blockDim.x) {
-        const int32_t dy = abs(i / side - (a.window - 1)), dx = abs(i % side - (a.window - 1));
-        const bool given = a.bias && i < side * side;
-        s.bias[i] = given ? a.bias[head * a.bias_pitch + dy * a.window + dx] * LOG2_E : 0.0f;
+        const int32_t y = i * p.side_reciprocal >> 16, dy = abs(y - (a.window - 1));
+        const int32_t dx = abs(i - y * side - (a.window - 1));
+        const float bias =
+            a.bias && i < side * side ? a.bias[head * a.bias_pitch + dy * a.window + dx] : 0.0f;
+        s.bias[i] = i < side * side ? bias * LOG2_E : MINUS_INFINITY;
     }
+    for (int32_t i = threadIdx.x; WINDOWED && i < p.n_places; i += blockDim.x)
+        s.places[i] = (i < a.n_keys ? tensor_bias_place(p, i) : side * side) * (int32_t)sizeof(float);
 }
 
 /* The left operand of q k^T for rows at q0 and q1 (NULL: zeroes). */
@@ -194,67 +221,72 @@ static __device__ __forceinline__ void tensor_load_queries(tensor_state<DIM> &st
         }
 }
 
-/* s: scores of 16 queries and the 64 keys from `first` on, times log2(e); -infinity behind the last key. */
-template <int DIM, bool WINDOWED>
+/* s: scores of 16 queries and the 16 * STEPS keys from `first` on, times log2(e); -infinity behind the last
+ * key. bias0 and bias1: the spread bias of the key at place 0 for the lane's two queries. */
+template <int DIM, bool WINDOWED, int STEPS>
 static __device__ __forceinline__ void
 tensor_score(const tensor_args &p, const tensor_areas &areas, const tensor_state<DIM> &state, int32_t first,
-             int32_t n_steps, const float *bias0, const float *bias1, float (&s)[2 * TENSOR_STEPS][4])
+             const float *bias0, const float *bias1, float (&s)[2 * STEPS][4])
 {
-    const int32_t lane = threadIdx.x % SONO_WARP;
+    const int32_t lane = threadIdx.x % SONO_WARP, column = lane % 4 * 2;
     const float scale = p.a.scale * LOG2_E;
     const __half *rows =
         areas.keys + (first + (lane / 16) * 8 + lane % 8) * TENSOR_PITCH(DIM) + lane / 8 % 2 * 8;
 #pragma unroll
-    for (int t = 0; t < 2 * TENSOR_STEPS; t++) {
-        if (t / 2 >= n_steps)
-            break;
-        if (t % 2 == 0) {
+    for (int t = 0; t < 2 * STEPS; t += 2) {
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            s[t][i] = s[t + 1][i] = 0.0f;
+#pragma unroll
+        for (int c = 0; c < DIM / 16; c++) {
+            uint32_t b[4];
+            tensor_load_matrices(b, rows + t * 8 * TENSOR_PITCH(DIM) + c * 16);
+            tensor_product(s[t], state.q[c], b[0], b[1]);
+            tensor_product(s[t + 1], state.q[c], b[2], b[3]);
+        }
+    }
+#pragma unroll
+    for (int t = 0; t < 2 * STEPS; t++) {
+        if (WINDOWED) {
+            const int2 places = *(const int2 *)(areas.places + first + t * 8 + column);
+            s[t][0] = s[t][0] * scale + *(const float *)((const char *)bias0 + places.x);
+            s[t][1] = s[t][1] * scale + *(const float *)((const char *)bias0 + places.y);
+            s[t][2] = s[t][2] * scale + *(const float *)((const char *)bias1 + places.x);
+            s[t][3] = s[t][3] * scale + *(const float *)((const char *)bias1 + places.y);
+        } else {
 #pragma unroll
             for (int i = 0; i < 4; i++)
-                s[t][i] = s[t + 1][i] = 0.0f;
-#pragma unroll
-            for (int c = 0; c < DIM / 16; c++) {
-                uint32_t b[4];
-                tensor_load_matrices(b, rows + t * 8 * TENSOR_PITCH(DIM) + c * 16);
-                tensor_product(s[t], state.q[c], b[0], b[1]);
-                tensor_product(s[t + 1], state.q[c], b[2], b[3]);
-            }
+                s[t][i] *= scale;
         }
+    }
+    if (!WINDOWED && first + STEPS * 16 > p.a.n_keys) {
 #pragma unroll
-        for (int i = 0; i < 2; i++) {
-            const int32_t key = first + t * 8 + lane % 4 * 2 + i;
-            const int32_t place = WINDOWED ? tensor_bias_place(p, key) : 0;
-            s[t][i] = s[t][i] * scale + (WINDOWED ? bias0[place] : 0.0f);
-            s[t][i + 2] = s[t][i + 2] * scale + (WINDOWED ? bias1[place] : 0.0f);
-            if (key >= p.a.n_keys)
-                s[t][i] = s[t][i + 2] = MINUS_INFINITY;
-        }
+        for (int t = 0; t < 2 * STEPS; t++)
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+                s[t][i] = first + t * 8 + column + i % 2 < p.a.n_keys ? s[t][i] : MINUS_INFINITY;
     }
 }
 
 /* Scores become exp2(score - running maximum); sum and out are brought to the new maximum. */
-template <int DIM>
-static __device__ __forceinline__ void tensor_soften(tensor_state<DIM> &state, int32_t n_steps,
-                                                     float (&s)[2 * TENSOR_STEPS][4])
+template <int DIM, int STEPS>
+static __device__ __forceinline__ void tensor_soften(tensor_state<DIM> &state, float (&s)[2 * STEPS][4])
 {
 #pragma unroll
     for (int r = 0; r < 2; r++) {
-        float largest = state.largest[r];
+        float largest = state.largest[r], sum = 0.0f;
 #pragma unroll
-        for (int t = 0; t < 2 * TENSOR_STEPS; t++)
-            if (t / 2 < n_steps)
-                largest = fmaxf(largest, fmaxf(s[t][2 * r], s[t][2 * r + 1]));
+        for (int t = 0; t < 2 * STEPS; t++)
+            largest = fmaxf(largest, fmaxf(s[t][2 * r], s[t][2 * r + 1]));
         largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 1));
         largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 2));
         const float shrink = tensor_exp2(state.largest[r] - largest);
-        float sum = 0.0f;
 #pragma unroll
-        for (int t = 0; t < 2 * TENSOR_STEPS; t++)
-            if (t / 2 < n_steps) {
-                s[t][2 * r] = tensor_exp2(s[t][2 * r] - largest);
-                s[t][2 * r + 1] = tensor_exp2(s[t][2 * r + 1] - largest);
-                sum += s[t][2 * r] + s[t][2 * r + 1];
-            }
+        for (int t = 0; t < 2 * STEPS; t++) {
+            s[t][2 * r] = tensor_exp2(s[t][2 * r] - largest);
+            s[t][2 * r + 1] = tensor_exp2(s[t][2 * r + 1] - largest);
+            sum += s[t][2 * r] + s[t][2 * r + 1];
+        }
         state.largest[r] = largest;
         state.sum[r] = state.sum[r] * shrink + sum;
 #pragma unroll
@@ -265,18 +297,15 @@ static __device__ __forceinline__ void tensor_soften(tensor_state<DIM> &state, i
     }
 }
 
-/* out += P v for the 64 keys from `first` on. */
-template <int DIM>
+/* out += P v for the 16 * STEPS keys from `first` on. */
+template <int DIM, int STEPS>
 static __device__ __forceinline__ void tensor_mix(const tensor_areas &areas, tensor_state<DIM> &state,
-                                                  int32_t first, int32_t n_steps,
-                                                  const float (&s)[2 * TENSOR_STEPS][4])
+                                                  int32_t first, const float (&s)[2 * STEPS][4])
 {
     const int32_t lane = threadIdx.x % SONO_WARP;
     const __half *rows = areas.values + (first + lane % 16) * TENSOR_PITCH(DIM) + lane / 16 * 8;
 #pragma unroll
-    for (int j = 0; j < TENSOR_STEPS; j++) {
-        if (j >= n_steps)
-            break;
+    for (int j = 0; j < STEPS; j++) {
         const uint32_t a[4] = {tensor_pair(s[2 * j][0], s[2 * j][1]), tensor_pair(s[2 * j][2], s[2 * j][3]),
                                tensor_pair(s[2 * j + 1][0], s[2 * j + 1][1]),
                                tensor_pair(s[2 * j + 1][2], s[2 * j + 1][3])};
@@ -290,31 +319,41 @@ static __device__ __forceinline__ void tensor_mix(const tensor_areas &areas, ten
     }
 }
 
-static __device__ __forceinline__ void tensor_store_pair(const tensor_args &p, int64_t at, float v0, float v1)
+/* Takes up the 16 * STEPS keys from `first` on. */
+template <int DIM, bool WINDOWED, int STEPS>
+static __device__ __forceinline__ void tensor_take_keys(const tensor_args &p, const tensor_areas &areas,
+                                                        tensor_state<DIM> &state, int32_t first,
+                                                        const float *bias0, const float *bias1)
 {
-    if (p.out_pairs && p.a.out.is_half) {
-        __half pair[2];
-        sono_store(pair, v0);
-        sono_store(pair + 1, v1);
-        *(__half2 *)((__half *)p.a.out.data + at) = __halves2half2(pair[0], pair[1]);
-    } else if (p.out_pairs) {
-        *(float2 *)((float *)p.a.out.data + at) = make_float2(v0, v1);
-    } else {
-        sono_store_either(p.a.out.data, at, v0, p.a.out.is_half);
-        sono_store_either(p.a.out.data, at + 1, v1, p.a.out.is_half);
-    }
+    float s[2 * STEPS][4];
+    tensor_score<DIM, WINDOWED, STEPS>(p, areas, state, first, bias0, bias1, s);
+    tensor_soften<DIM, STEPS>(state, s);
+    tensor_mix<DIM, STEPS>(areas, state, first, s);
 }
 
-/* Row r of the lane's two to its query's position. */
+/* Row r of the lane's two to its query's position, `at` elements from the start of out. */
 template <int DIM>
 static __device__ __forceinline__ void tensor_store_row(const tensor_args &p, const tensor_state<DIM> &state,
                                                         int r, int64_t at)
 {
     const float scale = 1.0f / state.sum[r];
     at += threadIdx.x % 4 * 2;
+    if (p.out_pairs) {
+        __half *to = (__half *)p.a.out.data + at;
+#pragma unroll
+        for (int t = 0; t < DIM / 8; t++) {
+            __half pair[2];
+            sono_store(pair, state.out[t][2 * r] * scale);
+            sono_store(pair + 1, state.out[t][2 * r + 1] * scale);
+            *(__half2 *)(to + t * 8) = __halves2half2(pair[0], pair[1]);
+        }
+        return;
+    }
 #pragma unroll
     for (int t = 0; t < DIM / 8; t++)
-        tensor_store_pair(p, at + t * 8, state.out[t][2 * r] * scale, state.out[t][2 * r + 1] * scale);
+#pragma unroll
+        for (int i = 0; i < 2; i++)
+            sono_store_either(p.a.out.data, at + t * 8 + i, state.out[t][2 * r + i] * scale, p.a.out.is_half);
 }
 
 /* Puts the warps' results for the same tile together: parts [warps][16][DIM + 2], the last two a row's
@@ -364,13 +403,16 @@ __global__ void __launch_bounds__(TENSOR_THREADS) attention_tensor_kernel(tensor
 {
     extern __shared__ uint4 shared[];
     const attention_args &a = p.a;
-    const tensor_areas areas = {(__half *)shared, (__half *)shared + p.key_rows * TENSOR_PITCH(DIM),
-                                (float *)((__half *)shared + 2 * p.key_rows * TENSOR_PITCH(DIM))};
-    const int32_t head = blockIdx.x % a.n_heads, block = blockIdx.x / a.n_heads;
-    const attention_group g = attention_group_of(a, WINDOWED ? block : blockIdx.y);
-    const int32_t lane = threadIdx.x % SONO_WARP, warp = threadIdx.x / SONO_WARP;
-    const int32_t first_query = WINDOWED ? 0 : block * p.n_tiles * 16;
-    const int32_t row0 = first_query + warp / p.splits * 16 + lane / 4, row1 = row0 + 8;
+    tensor_areas areas;
+    areas.keys = (__half *)shared;
+    areas.values = areas.keys + p.key_rows * TENSOR_PITCH(DIM);
+    areas.places = (int32_t *)(areas.values + p.key_rows * TENSOR_PITCH(DIM));
+    areas.bias = (float *)(areas.places + p.n_places);
+    const int32_t lane = threadIdx.x % SONO_WARP, warp = threadIdx.x / SONO_WARP, head = blockIdx.x;
+    const int32_t tile = WINDOWED ? warp : warp / p.splits, split = warp - tile * p.splits;
+    const attention_group g = tensor_group<WINDOWED>(p);
+    const int32_t first_query = WINDOWED ? 0 : blockIdx.y * p.n_tiles * 16;
+    const int32_t row0 = first_query + tile * 16 + lane / 4, row1 = row0 + 8;
     const int32_t position0 = tensor_position<WINDOWED>(p, g, row0, a.n_queries);
     const int32_t position1 = tensor_position<WINDOWED>(p, g, row1, a.n_queries);
     tensor_fill<DIM, WINDOWED>(p, g, head, areas);
@@ -380,21 +422,23 @@ __global__ void __launch_bounds__(TENSOR_THREADS) attention_tensor_kernel(tensor
                              position1 < 0 ? NULL : q + attention_row(a, a.q, g.map, position1, head));
     state.largest[0] = state.largest[1] = MINUS_INFINITY;
     tensor_copies_done();
-    __syncthreads(); /* keys, values and bias are there */
+    __syncthreads(); /* keys, values, places and bias are there */
 
     /* The spread bias of the difference (key - query); queries past the last one take the last one's. */
     const int32_t centre = 2 * a.window * (a.window - 1); /* (window - 1) * (2 window - 1) + window - 1 */
     const float *bias0 = areas.bias + centre - tensor_bias_place(p, min(row0, a.n_queries - 1));
     const float *bias1 = areas.bias + centre - tensor_bias_place(p, min(row1, a.n_queries - 1));
-    const int32_t per_split = (p.key_rows / 16 + p.splits - 1) / p.splits * 16;
-    const int32_t begin = warp % p.splits * per_split, end = min(begin + per_split, p.key_rows);
+    const int32_t per_split = WINDOWED ? p.key_rows : (p.key_rows / 16 + p.splits - 1) / p.splits * 16;
+    const int32_t begin = split * per_split, end = min(begin + per_split, p.key_rows);
     const bool idle = WINDOWED && !__any_sync(0xffffffffu, position0 >= 0 || position1 >= 0);
-    for (int32_t first = begin; first < end && !idle; first += TENSOR_STEPS * 16) {
-        float s[2 * TENSOR_STEPS][4];
-        const int32_t n_steps = min(TENSOR_STEPS, (end - first) / 16);
-        tensor_score<DIM, WINDOWED>(p, areas, state, first, n_steps, bias0, bias1, s);
-        tensor_soften<DIM>(state, n_steps, s);
-        tensor_mix<DIM>(areas, state, first, n_steps, s);
+    for (int32_t first = begin; first < end && !idle;) {
+        if (first + TENSOR_STEPS * 16 <= end) {
+            tensor_take_keys<DIM, WINDOWED, TENSOR_STEPS>(p, areas, state, first, bias0, bias1);
+            first += TENSOR_STEPS * 16;
+        } else {
+            tensor_take_keys<DIM, WINDOWED, 1>(p, areas, state, first, bias0, bias1);
+            first += 16;
+        }
     }
 #pragma unroll
     for (int r = 0; r < 2; r++) {
