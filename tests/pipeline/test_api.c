@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: threads timeout=300
-/* The public calls: what they refuse, in which order packets come, who owns what. */
+// labels: timeout=300
+/* The public calls: what they refuse, in which order packets come, who owns what (test_threads.c: from two
+ * threads). */
 #include "support/pipeline_fixture.h"
 #include "test.h"
 
@@ -275,48 +276,6 @@ static void test_formats(void **state)
     }
 }
 
-typedef struct feeder {
-    sono_pipeline *pipeline;
-    int n_frames;
-    int failed;
-} feeder;
-
-static void *feed(void *argument)
-{
-    feeder *f = argument;
-    sono_frame frame = pipeline_fixture_frame();
-    for (int i = 0; i < f->n_frames;) {
-        frame.frame_id = (uint64_t)i;
-        const sono_status status = sono_pipeline_submit(f->pipeline, &frame, NULL);
-        if (status == SONO_STATUS_OK)
-            i++;
-        else if (status != SONO_STATUS_AGAIN)
-            f->failed = 1;
-    }
-    return NULL;
-}
-
-/* One thread submits while another receives, as the header allows. */
-static void test_two_threads(void **state)
-{
-    (void)state;
-    feeder f = {.pipeline = shared_pipeline(), .n_frames = 4};
-    pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, feed, &f), 0);
-    for (int i = 0; i < f.n_frames;) {
-        const sono_packet *packet = NULL;
-        const sono_status status = sono_pipeline_receive(f.pipeline, &packet, NULL);
-        if (status == SONO_STATUS_END)
-            continue;
-        assert_ok(status, NULL);
-        assert_int_equal(packet->frame_id, i);
-        assert_ok(sono_packet_release(f.pipeline, packet), NULL);
-        i++;
-    }
-    pthread_join(thread, NULL);
-    assert_int_equal(f.failed, 0);
-}
-
 typedef struct heard {
     pthread_mutex_t mutex;
     char text[16384];
@@ -359,22 +318,6 @@ static void test_events(void **state)
         assert_memory_equal(line, "ts=", 3);
 }
 
-/* Closing with frames in flight and packets lent frees everything (the leak checker sees to that). */
-static void test_close_in_flight(void **state)
-{
-    (void)state;
-    sono_pipeline_config config;
-    pipeline_fixture_synthetic(&config);
-    config.n_slots = 3;
-    sono_pipeline *pipeline = pipeline_fixture_open(&config);
-    const sono_frame frame = pipeline_fixture_frame();
-    const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
-    assert_non_null(packet);
-    assert_ok(sono_pipeline_submit(pipeline, &frame, NULL), NULL);
-    assert_ok(sono_pipeline_submit(pipeline, &frame, NULL), NULL);
-    sono_pipeline_close(pipeline);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -382,8 +325,7 @@ int main(void)
         cmocka_unit_test(test_submit_refuses), cmocka_unit_test(test_packet),
         cmocka_unit_test(test_query),          cmocka_unit_test(test_back_pressure_and_order),
         cmocka_unit_test(test_gate),           cmocka_unit_test(test_several_objects),
-        cmocka_unit_test(test_formats),        cmocka_unit_test(test_two_threads),
-        cmocka_unit_test(test_events),         cmocka_unit_test(test_close_in_flight),
+        cmocka_unit_test(test_formats),        cmocka_unit_test(test_events),
     };
     return sono_test_run_with("pipeline/api", tests, sizeof tests / sizeof tests[0], NULL, close_shared);
 }
