@@ -20,4 +20,15 @@ if(with_cuda)
     set_target_properties(sono_cuda PROPERTIES CUDA_STANDARD 17 CUDA_VISIBILITY_PRESET hidden)
     set(cuda_definitions SONO_HAVE_CUDA=1)
     target_compile_definitions(sono_objects PRIVATE ${cuda_definitions})
+
+    # `audit --trace` loads the CUPTI library when it runs; only its header is needed here.
+    find_path(SONO_CUPTI_INCLUDE cupti.h HINTS ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES ../extras/CUPTI/include
+        ../../../extras/CUPTI/include)
+    if(SONO_CUPTI_INCLUDE)
+        target_include_directories(sono_cuda SYSTEM PRIVATE ${SONO_CUPTI_INCLUDE})
+        target_compile_definitions(sono_cuda PRIVATE SONO_HAVE_CUPTI=1)
+        target_compile_definitions(sono_objects PRIVATE SONO_HAVE_CUPTI=1)
+        list(APPEND cuda_definitions SONO_HAVE_CUPTI=1)
+        list(APPEND SONO_DEPENDENCIES ${CMAKE_DL_LIBS})
+    endif()
 endif()

@@ -30,12 +30,12 @@ void sono_pipeline_warn(sono_pipeline *p)
                         p->choice.ops->plan(p->executor)->block_bytes[SONO_BLOCK_OUTPUTS]);
 }
 
-#ifndef SONO_HAVE_CUDA
+#ifndef SONO_HAVE_CUPTI
 sono_status sono_trace_open(sono_trace **out, sono_error *error)
 {
     (void)out;
     return SONO_FAIL(error, UNSUPPORTED,
-                     "this build of sonoseg has no CUDA backend: there is nothing to trace");
+                     "this build cannot trace: it has no CUDA backend, or CUPTI's header was not there");
 }
 
 sono_status sono_trace_start(sono_trace *trace, sono_error *error)
@@ -54,8 +54,7 @@ sono_status sono_trace_stop(sono_trace *trace, sono_trace_totals *out, sono_erro
 const sono_trace_record *sono_trace_records(const sono_trace *trace, int64_t *n_records)
 {
     (void)trace;
-    if (n_records)
-        *n_records = 0;
+    *n_records = 0;
     return NULL;
 }
 
