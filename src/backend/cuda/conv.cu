@@ -76,12 +76,12 @@ typedef conv_float_tile<6, 4, 4, 8, 8, 64, 3, 2> float_24x32;
 typedef conv_float_tile<4, 4, 4, 8, 8, 64, 3, 3> float_16x32;
 
 static const tile half_tiles[] = {
-    TILE(half_128x128, 600, 500, (conv_half<half_128x128, true>), NULL),
-    TILE(half_128x64, 540, 400, (conv_half<half_128x64, true>), NULL),
-    TILE(half_128x32, 420, 350, (conv_half<half_128x32, true>), NULL),
-    TILE(half_64x64, 450, 350, (conv_half<half_64x64, true>), NULL),
-    TILE(half_64x32, 360, 250, (conv_half<half_64x32, true>), NULL),
-    TILE(half_32x32, 260, 220, (conv_half<half_32x32, true>), NULL),
+    TILE(half_128x128, 600, 1950, (conv_half<half_128x128, true>), NULL),
+    TILE(half_128x64, 540, 1300, (conv_half<half_128x64, true>), NULL),
+    TILE(half_128x32, 420, 750, (conv_half<half_128x32, true>), NULL),
+    TILE(half_64x64, 450, 750, (conv_half<half_64x64, true>), NULL),
+    TILE(half_64x32, 360, 430, (conv_half<half_64x32, true>), NULL),
+    TILE(half_32x32, 260, 290, (conv_half<half_32x32, true>), NULL),
     TILE(half_128x32_scalar, 120, 700, NULL, (conv_half<half_128x32_scalar, false>)),
     TILE(half_64x64_scalar, 100, 700, NULL, (conv_half<half_64x64_scalar, false>)),
 };
@@ -236,14 +236,15 @@ static int is_float(const sono_cuda_tensor *t)
 /* The kernels' 32-bit arithmetic and their types; what the networks need is far inside. */
 static int is_supported(const sono_cuda_call *call, const product *g)
 {
-    const sono_cuda_tensor *x = &call->in[0];
+    const sono_cuda_tensor *x = &call->in[0], *y = &call->out[0];
     const int64_t extent = (x->n - 1) * x->batch_stride + ((int64_t)x->h * x->w + 2 * x->w + 2) * x->pitch;
     if (extent > INT32_MAX || g->m > INT32_MAX || g->k >= CONV_MAX_DEPTH)
         return 0;
-    if (call->op->kind == SONO_OP_CONV && (x->h > CONV_MAX_SIDE / 2 || x->w > CONV_MAX_SIDE / 2))
+    if (call->op->kind == SONO_OP_CONV &&
+        (x->h > CONV_MAX_SIDE / 2 || x->w > CONV_MAX_SIDE / 2 || (int64_t)y->h * y->w * y->w > UINT32_MAX))
         return 0;
-    return is_float(x) && is_float(&call->in[3]) && is_float(&call->out[0]) &&
-           call->in[1].dtype == x->dtype && (!call->in[2].data || call->in[2].dtype == SONO_DTYPE_F32);
+    return is_float(x) && is_float(&call->in[3]) && is_float(y) && call->in[1].dtype == x->dtype &&
+           (!call->in[2].data || call->in[2].dtype == SONO_DTYPE_F32);
 }
 
 static conv_args make_args(const sono_cuda_call *call, const product *g)
@@ -275,7 +276,8 @@ static conv_args make_args(const sono_cuda_call *call, const product *g)
     p.stride = conv->stride;
     p.pad_top = conv->pad_top;
     p.pad_left = conv->pad_left;
-    p.c_in_inverse = x->c == 1 ? 0 : (uint32_t)(((1ull << 32) + (uint64_t)x->c - 1) / (uint64_t)x->c);
+    p.c_in_inverse = conv_inverse(x->c);
+    p.out_w_inverse = conv_inverse(y->w);
     p.kernel_w_inverse = 65536u / (uint32_t)p.kernel_w + 1;
     p.weight_vector = y->c % 4 == 0 && is_aligned(weight, 4);
     const int32_t width = g->is_half ? 8 : 4;
@@ -292,6 +294,7 @@ static cudaError_t run_tile(const sono_cuda_call *call, const product *g, const 
     const tile *t = chosen->shape;
     const int32_t bytes = block_bytes(t, chosen->steps, call->compute_capability);
     p->n_tiles = (int32_t)sono_ceil_div(g->n, t->bn);
+    p->n_tiles_inverse = conv_inverse(p->n_tiles);
     p->steps = chosen->steps;
     p->n_splits = chosen->n_splits;
     p->partial = (float *)call->scratch;
@@ -302,7 +305,10 @@ static cudaError_t run_tile(const sono_cuda_call *call, const product *g, const 
         if (status != cudaSuccess)
             return status;
     }
-    const dim3 grid((uint32_t)(sono_ceil_div(g->m, t->bm) * p->n_tiles), (uint32_t)p->n_splits);
+    const int64_t tiles = sono_ceil_div(g->m, t->bm) * p->n_tiles;
+    if (tiles * p->n_tiles > UINT32_MAX)
+        return cudaErrorInvalidValue;
+    const dim3 grid((uint32_t)tiles, (uint32_t)p->n_splits);
     kernel<<<grid, t->threads, bytes, call->stream>>>(*p);
     if (p->n_splits == 1)
         return cudaGetLastError();

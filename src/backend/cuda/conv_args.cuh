@@ -13,7 +13,7 @@
 #define CONV_MAX_SIDE                                                                                        \
     16384                    /* of a map under a kernel larger than 1 x 1: positions are packed into 16 bits \
                               */
-#define CONV_MAX_DEPTH 65536 /* of K: the division by c_in is exact below */
+#define CONV_MAX_DEPTH 65536 /* of K: its division by c_in is exact */
 
 /* Where row m of a [maps, rows, c] tensor starts. */
 typedef struct conv_rows {
@@ -36,13 +36,24 @@ typedef struct conv_args {
     int32_t weight_pitch, partial_pitch;
     int32_t is_linear;
     int32_t c_in, kernel_w, x_h, x_w, out_w, out_per_map, stride, pad_top, pad_left;
-    uint32_t c_in_inverse;     /* ceil(2^32 / c_in), 0 for c_in = 1 */
-    uint32_t kernel_w_inverse; /* 65536 / kernel_w + 1 */
-    int32_t weight_vector;     /* F32 weight: rows of whole, aligned float4 */
-    int32_t vector;            /* bias, residual and y take accesses as wide as the kernel stores */
+    uint32_t c_in_inverse, out_w_inverse, n_tiles_inverse; /* conv_inverse() of them */
+    uint32_t kernel_w_inverse;                             /* 65536 / kernel_w + 1 */
+    int32_t weight_vector;                                 /* F32 weight: rows of whole, aligned float4 */
+    int32_t vector; /* bias, residual and y take accesses as wide as the kernel stores */
     int32_t residual_is_half, y_is_half;
     sono_epilogue epilogue;
 } conv_args;
+
+/* a / divisor for a * divisor < 2^32; inverse = ceil(2^32 / divisor), 0 for 1. */
+static inline uint32_t conv_inverse(int32_t divisor)
+{
+    return divisor == 1 ? 0 : (uint32_t)(((1ull << 32) + (uint64_t)divisor - 1) / (uint64_t)divisor);
+}
+
+static __device__ __forceinline__ int32_t conv_divide(int32_t a, uint32_t inverse)
+{
+    return inverse ? (int32_t)__umulhi((uint32_t)a, inverse) : a;
+}
 
 /* A row of A: x's element under tap (0, 0), and that tap's position (y << 16 | x), which padding makes
  * negative. */
@@ -73,8 +84,8 @@ static __device__ __forceinline__ conv_row conv_row_at(const conv_args &p, int32
         row.position = 0;
         return row;
     }
-    const int32_t map = m / p.out_per_map, i = m - map * p.out_per_map;
-    const int32_t oy = i / p.out_w, ox = i - oy * p.out_w;
+    const int32_t map = m < p.out_per_map ? 0 : m / p.out_per_map, i = m - map * p.out_per_map;
+    const int32_t oy = conv_divide(i, p.out_w_inverse), ox = i - oy * p.out_w;
     const int32_t y = oy * p.stride - p.pad_top, x = ox * p.stride - p.pad_left;
     row.offset = map * (int32_t)p.x_rows.batch_stride + (y * p.x_w + x) * (int32_t)p.x_rows.pitch;
     row.position = (int32_t)((uint32_t)y << 16 | ((uint32_t)x & 0xffffu));
@@ -84,7 +95,7 @@ static __device__ __forceinline__ conv_row conv_row_at(const conv_args &p, int32
 /* k >= K lies outside of every map. */
 static __device__ __forceinline__ conv_tap conv_tap_at(const conv_args &p, int32_t k)
 {
-    const int32_t tap = p.c_in_inverse ? (int32_t)__umulhi((uint32_t)k, p.c_in_inverse) : k;
+    const int32_t tap = conv_divide(k, p.c_in_inverse);
     conv_tap t;
     t.ky = (int32_t)((uint32_t)tap * p.kernel_w_inverse >> 16);
     t.kx = tap - t.ky * p.kernel_w;

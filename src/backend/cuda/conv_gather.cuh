@@ -56,6 +56,13 @@ template <class E, class LAYOUT, int ROWS, int DEPTH, int THREADS, bool VECTOR> 
     }
 
   private:
+    /* 0 outside. In unsigned arithmetic: the compiler would widen both signed parts to 64 bits and add those.
+     */
+    static __device__ __forceinline__ int32_t element(const conv_row &row, const conv_tap &tap, bool inside)
+    {
+        return (int32_t)(((uint32_t)row.offset + (uint32_t)tap.offset) & (0u - (uint32_t)inside));
+    }
+
     __device__ __forceinline__ void load_chunks(const conv_args &p, int32_t k, uint32_t tile) const
     {
         const E *x = static_cast<const E *>(p.x);
@@ -64,8 +71,7 @@ template <class E, class LAYOUT, int ROWS, int DEPTH, int THREADS, bool VECTOR> 
         for (int i = 0; i < PASSES; i++) {
             const bool inside = conv_is_inside(p, rows[i], tap);
             if (is_mine(i))
-                conv_copy16(tile + LAYOUT::at(row(i), chunk()), inside ? x + rows[i].offset + tap.offset : x,
-                            inside);
+                conv_copy16(tile + LAYOUT::at(row(i), chunk()), x + element(rows[i], tap, inside), inside);
         }
     }
 
@@ -79,8 +85,8 @@ template <class E, class LAYOUT, int ROWS, int DEPTH, int THREADS, bool VECTOR> 
             for (int i = 0; i < PASSES; i++) {
                 const bool inside = conv_is_inside(p, rows[i], tap);
                 if (is_mine(i))
-                    conv_copy4(tile + LAYOUT::at(row(i), chunk()) + 4 * e,
-                               x + (inside ? rows[i].offset + tap.offset : 0), inside);
+                    conv_copy4(tile + LAYOUT::at(row(i), chunk()) + 4 * e, x + element(rows[i], tap, inside),
+                               inside);
             }
         }
     }
@@ -95,7 +101,7 @@ template <class E, class LAYOUT, int ROWS, int DEPTH, int THREADS, bool VECTOR> 
 #pragma unroll
             for (int i = 0; i < PASSES; i++)
                 if (conv_is_inside(p, rows[i], tap))
-                    pairs[i][e / 2 % 4] |= (uint32_t)x[rows[i].offset + tap.offset] << 16 * (e % 2);
+                    pairs[i][e / 2 % 4] |= (uint32_t)x[element(rows[i], tap, true)] << 16 * (e % 2);
         }
 #pragma unroll
         for (int i = 0; i < PASSES; i++)

@@ -146,8 +146,8 @@ static __global__ void __launch_bounds__(T::THREADS, T::BLOCKS) conv_half(conv_a
     /* stages [STAGES][A tile, weight tile], then sums */
     extern __shared__ __align__(128) unsigned char conv_shared[];
     const conv_half_place<T> w;
-    const int32_t m0 = (int32_t)(blockIdx.x / (uint32_t)p.n_tiles) * T::BM;
-    const int32_t n0 = (int32_t)(blockIdx.x % (uint32_t)p.n_tiles) * T::BN;
+    const int32_t tile_m = conv_divide((int32_t)blockIdx.x, p.n_tiles_inverse);
+    const int32_t m0 = tile_m * T::BM, n0 = ((int32_t)blockIdx.x - tile_m * p.n_tiles) * T::BN;
     const int32_t k0 = (int32_t)blockIdx.y * p.steps * T::BK;
     const int32_t steps = min(p.steps, (p.k - k0 + T::BK - 1) / T::BK);
     const uint32_t ring = conv_shared_address(conv_shared);
