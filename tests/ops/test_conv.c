@@ -47,6 +47,16 @@ static const conv_case cases[] = {
     {"many tasks, linear", 1, 50, 61, 16, 40, {SQUARE(1, 1, 0), .epilogue.act = SONO_ACT_GELU}, .has_bias = 1, .residual = AFTER_ACT},
     {"many tasks, conv", 2, 41, 43, 12, 20, {SQUARE(3, 1, 1), .epilogue.act = SONO_ACT_RELU}, .has_bias = 1, .residual = BEFORE_ACT},
     {"deep", 1, 6, 6, 256, 32, {SQUARE(3, 1, 1)}, .has_bias = 1},
+    {"7 rows", 1, 1, 7, 256, 100, {SQUARE(1, 1, 0)}, .has_bias = 1, .residual = AFTER_ACT},
+    {"7 rows, 2048 deep", 1, 1, 7, 2048, 19, {SQUARE(1, 1, 0)}, .has_bias = 1},
+    {"10 rows in 2 maps", 2, 1, 5, 36, 24, {SQUARE(1, 1, 0), .epilogue.act = SONO_ACT_RELU}, .has_bias = 1,
+     .residual = BROADCAST, .x_layout = {0, 0, 2, 1}, .y_layout = {8, 0, 0, 3}},
+    {"300 rows, 1024 deep", 1, 1, 300, 1024, 36, {SQUARE(1, 1, 0)}, .has_bias = 1},
+    {"aligned views, tails", 2, 13, 17, 72, 136, {SQUARE(3, 2, 1), .epilogue.act = SONO_ACT_GELU},
+     .has_bias = 1, .residual = BEFORE_ACT, .x_layout = {8, 16, 3, 2}, .y_layout = {16, 8, 1, 0},
+     .residual_layout = {8, 0, 0, 2}},
+    {"21 channels of 64", 1, 12, 11, 21, 21, {SQUARE(3, 1, 1)}, .has_bias = 1, .x_layout = {21, 22, 0, 0}},
+    {"wide and flat", 1, 1, 40, 160, 480, {SQUARE(1, 1, 0)}, .has_bias = 1},
 };
 /* clang-format on */
 
