@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "args.h"
 #include "commands.h"
+#include "frame_loop.h"
 #include "json.h"
-#include "phantom_frame.h"
 #include "pipeline_args.h"
 #include "stats.h"
 
@@ -18,10 +18,9 @@ typedef struct bench {
     int32_t n_frames;
     int32_t n_warmup;
     const char *json_path;
-    sono_source *source; /* NULL = the built-in frame */
     sono_pipeline *pipeline;
     sono_pipeline_info info;
-    phantom_frame phantom;
+    frame_loop frames;
     samples stages_ms[SONO_STAGE_COUNT];
     samples total_ms;
     double open_s;
@@ -70,33 +69,6 @@ static const args_spec spec = {
     .take = take,
 };
 
-/* The next frame to time; a source is read round and round. Returns 0, or -1 after report_error(). */
-static int next_frame(bench *self, sono_frame *frame)
-{
-    if (!self->args.n_inputs) {
-        *frame = phantom_frame_view(&self->phantom);
-        return 0;
-    }
-    sono_error error;
-    const char *name = NULL;
-    for (int n_ends = 0; n_ends < 2;) {
-        if (!self->source && pipeline_args_open_source(&self->args, 1, &self->source))
-            return -1;
-        const sono_status status = sono_source_next(self->source, frame, &name, &error);
-        if (status == SONO_STATUS_OK)
-            return 0;
-        if (status != SONO_STATUS_END) {
-            report_error("%s", error.text);
-            return -1;
-        }
-        sono_source_close(self->source);
-        self->source = NULL;
-        n_ends++;
-    }
-    report_error("the inputs hold no frame");
-    return -1;
-}
-
 static void record(bench *self, const sono_packet *packet)
 {
     for (int i = 0; i < SONO_STAGE_COUNT; i++)
@@ -113,7 +85,7 @@ static int time_frames(bench *self)
     for (int32_t i = 0; i < self->n_warmup + self->n_frames; i++) {
         sono_frame frame;
         const sono_packet *packet = NULL;
-        if (next_frame(self, &frame))
+        if (frame_loop_next(&self->frames, &frame))
             return STATUS_FAILED;
         if (sono_pipeline_submit(self->pipeline, &frame, &error) ||
             sono_pipeline_receive(self->pipeline, &packet, &error)) {
@@ -232,11 +204,11 @@ int cmd_bench(int argc, char **argv)
     if (parsed == ARGS_GO)
         status = pipeline_args_has_checkpoints(&self.args) ? STATUS_DONE : STATUS_USAGE;
     if (parsed == ARGS_GO && !status) {
-        phantom_frame_draw(&self.phantom);
+        frame_loop_init(&self.frames, &self.args);
         status = open_and_time(&self);
     }
     sono_pipeline_close(self.pipeline);
-    sono_source_close(self.source);
+    frame_loop_close(&self.frames);
     for (int i = 0; i < SONO_STAGE_COUNT; i++)
         samples_free(&self.stages_ms[i]);
     samples_free(&self.total_ms);

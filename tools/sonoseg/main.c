@@ -15,6 +15,7 @@ typedef struct command {
 static const command commands[] = {
     {"run", cmd_run, "find and outline the structure in image files"},
     {"bench", cmd_bench, "time the pipeline, stage by stage"},
+    {"audit", cmd_audit, "check what crosses between host and GPU"},
     {"inspect", cmd_inspect, "say what a checkpoint is"},
     {"convert", cmd_convert, "write a checkpoint as safetensors, also at half the size"},
     {"version", cmd_version, "print the version and how this command was built"},
