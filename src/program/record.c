@@ -663,9 +663,10 @@ void sono_record_upsample_mask(sono_recorder *rec, const char *name, sono_tid lo
     }
     const int32_t n_pixels = args->max_width_px * args->max_height_px;
     char path[96];
-    op.out[0] = output_of(rec, name, 0, SONO_DTYPE_U8, l.n, 1, 1, n_pixels);
     snprintf(path, sizeof path, "%.80s.area", name);
+    /* The area before the mask: what is in front of the mask is downloaded with any part of it. */
     op.out[1] = output_of(rec, path, 0, SONO_DTYPE_I32, l.n, 1, 1, 1);
+    op.out[0] = output_of(rec, name, 0, SONO_DTYPE_U8, l.n, 1, 1, n_pixels);
     snprintf(path, sizeof path, "%.80s.logits", name);
     op.out[2] = want_logits ? output_of(rec, path, 0, SONO_DTYPE_F32, l.n, 1, 1, n_pixels) : 0;
     op.flops = 8.0 * l.n * n_pixels;
