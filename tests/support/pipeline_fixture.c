@@ -9,6 +9,12 @@
 #define FRAME_WIDTH_PX  320
 #define FRAME_HEIGHT_PX 240
 
+static const char *device_to_test(void)
+{
+    const char *device = getenv("SONO_TEST_DEVICE");
+    return device ? device : "cpu";
+}
+
 void pipeline_fixture_synthetic(sono_pipeline_config *config)
 {
     const char *detector = getenv("SONO_TEST_DETECTOR"), *segmenter = getenv("SONO_TEST_SEGMENTER");
@@ -17,7 +23,7 @@ void pipeline_fixture_synthetic(sono_pipeline_config *config)
     sono_pipeline_config_init(config);
     config->detector_path = detector;
     config->segmenter_path = segmenter;
-    config->device = "cpu";
+    config->device = device_to_test();
     config->threshold = 0.0f;
     config->max_width_px = config->max_height_px = 640;
 }
@@ -30,7 +36,7 @@ void pipeline_fixture_real(sono_pipeline_config *config)
     sono_pipeline_config_init(config);
     config->detector_path = detector;
     config->segmenter_path = segmenter;
-    config->device = "cpu";
+    config->device = device_to_test();
     config->max_width_px = config->max_height_px = 640;
 }
 

@@ -5,7 +5,8 @@
 
 #include "sonoseg/sonoseg.h"
 
-/* Defaults, the checkpoints of SONO_TEST_DETECTOR and SONO_TEST_SEGMENTER, device cpu, frames up to 640 x 640
+/* Defaults, the checkpoints of SONO_TEST_DETECTOR and SONO_TEST_SEGMENTER, the device that
+ * SONO_TEST_DEVICE names (cpu when unset), frames up to 640 x 640
  * and threshold 0 (random networks find something in every frame). Skips the test when the checkpoints are
  * not there. */
 void pipeline_fixture_synthetic(sono_pipeline_config *config);
