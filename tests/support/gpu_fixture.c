@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gpu_fixture.h"
+
+#include "test.h"
+
+#ifdef SONO_HAVE_CUDA
+#include "backend/executor.h"
+
+static void need_gpu(void)
+{
+    sono_error why = {0};
+    if (sono_cuda_executor_count(&why) == 0)
+        sono_test_skip(why.text);
+}
+#else
+static void need_gpu(void)
+{
+    sono_test_skip("built without CUDA");
+}
+#endif
+
+void gpu_fixture_synthetic(sono_pipeline_config *config)
+{
+    need_gpu();
+    pipeline_fixture_synthetic(config);
+    config->device = "cuda";
+}
