@@ -181,8 +181,10 @@ typedef struct sono_packet {
 
 /* ---- pipeline ------------------------------------------------------------------------------------------ */
 
-/* One KPI event, called from a pipeline thread: must not block and must not call back into the pipeline.
- * `line` is "ts=<epoch seconds> event=<name> key=value ...", valid during the call. */
+/* One KPI event, called from a thread that does nothing else, in order, some milliseconds after it happened;
+ * the last ones during sono_pipeline_close(). A listener that is slow holds up no frame: what it misses is
+ * counted in `event=events_dropped n=<count>`. It must not call back into the pipeline. `line` is
+ * "ts=<epoch seconds> event=<name> key=value ...", valid during the call. */
 typedef void (*sono_event_fn)(void *user, const char *line);
 
 typedef struct sono_pipeline_config {
