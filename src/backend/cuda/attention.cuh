@@ -5,7 +5,7 @@
 #ifndef SONO_BACKEND_CUDA_ATTENTION_CUH
 #define SONO_BACKEND_CUDA_ATTENTION_CUH
 
-#include "backend/cuda/either.cuh"
+#include "backend/cuda/rows.cuh"
 
 typedef struct attention_tensor {
     void *data;

@@ -341,12 +341,9 @@ static __device__ __forceinline__ void tensor_store_row(const tensor_args &p, co
     if (p.out_pairs) {
         __half *to = (__half *)p.a.out.data + at;
 #pragma unroll
-        for (int t = 0; t < DIM / 8; t++) {
-            __half pair[2];
-            sono_store(pair, state.out[t][2 * r] * scale);
-            sono_store(pair + 1, state.out[t][2 * r + 1] * scale);
-            *(__half2 *)(to + t * 8) = __halves2half2(pair[0], pair[1]);
-        }
+        for (int t = 0; t < DIM / 8; t++)
+            *(uint32_t *)(to + t * 8) =
+                sono_pack(state.out[t][2 * r] * scale, state.out[t][2 * r + 1] * scale);
         return;
     }
 #pragma unroll

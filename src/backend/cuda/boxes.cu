@@ -23,28 +23,12 @@ typedef struct boxes_args {
     float reg_scale;
 } boxes_args;
 
-static __device__ __forceinline__ float side_sum(float v)
-{
-#pragma unroll
-    for (int offset = SIDE / 2; offset > 0; offset /= 2)
-        v += __shfl_xor_sync(ALL, v, offset);
-    return v;
-}
-
-static __device__ __forceinline__ float side_max(float v)
-{
-#pragma unroll
-    for (int offset = SIDE / 2; offset > 0; offset /= 2)
-        v = fmaxf(v, __shfl_xor_sync(ALL, v, offset));
-    return v;
-}
-
 static __device__ __forceinline__ float largest_of(const boxes_args &args, int64_t at, int lane)
 {
     float largest = -INFINITY;
     for (int32_t i = lane; i < args.n_bins; i += SIDE)
         largest = fmaxf(largest, sono_rows_value(args.corners, at + i));
-    return side_max(largest);
+    return sono_lanes_max<SIDE>(largest);
 }
 
 static __global__ void __launch_bounds__(BLOCK) fdr_box_kernel(const boxes_args args)
@@ -64,7 +48,7 @@ static __global__ void __launch_bounds__(BLOCK) fdr_box_kernel(const boxes_args 
         sum += weight;
         moment += weight * sono_rows_value(args.project, i);
     }
-    const float distance = side_sum(moment) / side_sum(sum);
+    const float distance = sono_lanes_sum<SIDE>(moment) / sono_lanes_sum<SIDE>(sum);
     const float reach = (0.5f * args.reg_scale + distance) * (size / args.reg_scale);
     const float edge = side < 2 ? centre - reach : centre + reach;
     const float opposite = __shfl_xor_sync(ALL, edge, 2 * SIDE);
@@ -114,7 +98,7 @@ static __global__ void __launch_bounds__(BLOCK) lqe_stat_kernel(const boxes_args
     int32_t last_bin = -1;
     for (int32_t i = lane; i < args.n_bins; i += SIDE)
         sum += expf(sono_rows_value(args.corners, at + i) - largest);
-    sum = side_sum(sum);
+    sum = sono_lanes_sum<SIDE>(sum);
     for (int32_t k = 0; k < args.top_k; k++) {
         next_largest(args, at, lane, &last, &last_bin);
         const float probability = expf(last - largest) / sum;

@@ -1,64 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * From W sums of one row to y: the epilogue of program.h and the store, W columns in one access where
- * p.vector allows. EXACT (products of float32): the activations of device.cuh. Otherwise, where x has been
- * rounded to float16 already, GELU by a polynomial and SiLU by approximate division, both far below a half's
- * rounding: erff alone would cost as much as the products of the segmenter's encoder.
+ * p.vector allows. EXACT: products of float32; otherwise x has been rounded to float16 already, and GELU is a
+ * shorter polynomial, good to a half's rounding.
  */
 #ifndef SONO_BACKEND_CUDA_CONV_FINISH_CUH
 #define SONO_BACKEND_CUDA_CONV_FINISH_CUH
 
 #include "backend/cuda/conv_args.cuh"
-
-/* x * Phi(x). Phi - 1/2 is fitted by an odd polynomial on |x| <= 4.3 that reaches 1/2 there: |error| <= 5e-5
- * anywhere, none beyond. */
-static __device__ __forceinline__ float conv_gelu(float x)
-{
-    const float u = fminf(fmaxf(x, -4.3f), 4.3f), t = u * u;
-    float q = 5.39211002e-11f;
-    q = fmaf(q, t, -5.2593534e-09f);
-    q = fmaf(q, t, 2.25912061e-07f);
-    q = fmaf(q, t, -5.68785163e-06f);
-    q = fmaf(q, t, 9.47303051e-05f);
-    q = fmaf(q, t, -0.00112147792f);
-    q = fmaf(q, t, 0.00988050643f);
-    q = fmaf(q, t, -0.0664960444f);
-    q = fmaf(q, t, 0.399025917f);
-    return x * __saturatef(fmaf(u, q, 0.5f));
-}
-
-static __device__ __forceinline__ float conv_sigmoid(float x)
-{
-    return __fdividef(1.0f, 1.0f + __expf(-x));
-}
-
-template <bool EXACT, int W> static __device__ __forceinline__ void conv_activate(sono_act act, float v[W])
-{
-    switch (act) {
-    case SONO_ACT_NONE:
-        break;
-    case SONO_ACT_RELU:
-#pragma unroll
-        for (int i = 0; i < W; i++)
-            v[i] = fmaxf(v[i], 0.0f);
-        break;
-    case SONO_ACT_GELU:
-#pragma unroll
-        for (int i = 0; i < W; i++)
-            v[i] = EXACT ? sono_activate(SONO_ACT_GELU, v[i]) : conv_gelu(v[i]);
-        break;
-    case SONO_ACT_SILU:
-#pragma unroll
-        for (int i = 0; i < W; i++)
-            v[i] = EXACT ? sono_activate(SONO_ACT_SILU, v[i]) : v[i] * conv_sigmoid(v[i]);
-        break;
-    case SONO_ACT_SIGMOID:
-#pragma unroll
-        for (int i = 0; i < W; i++)
-            v[i] = EXACT ? sono_activate(SONO_ACT_SIGMOID, v[i]) : conv_sigmoid(v[i]);
-        break;
-    }
-}
 
 /* W = 4 or 8 elements; p is aligned to 8 bytes for 4 halves, else to 16. */
 template <int W> static __device__ __forceinline__ void conv_load(const float *p, float v[W])
@@ -102,12 +51,7 @@ template <int W> static __device__ __forceinline__ void conv_save(__half *p, con
         sono_store8(p, v);
         return;
     }
-    uint2 raw;
-    __half *h = reinterpret_cast<__half *>(&raw);
-#pragma unroll
-    for (int i = 0; i < W && i < 4; i++)
-        sono_store(h + i, v[i]);
-    *reinterpret_cast<uint2 *>(p) = raw;
+    *reinterpret_cast<uint2 *>(p) = make_uint2(sono_pack(v[0], v[1]), sono_pack(v[2], v[3]));
 }
 
 /* Columns [col, col + W) of a row; 0 past the last. */
@@ -169,20 +113,7 @@ template <bool EXACT, int W>
 static __device__ __forceinline__ void conv_finish(const conv_args &p, int32_t m, int32_t col, float v[W],
                                                    const float bias[W], const float residual[W])
 {
-    const sono_epilogue &e = p.epilogue;
-    const float before = e.add_before_act ? 1.0f : 0.0f, after = e.add_after_act ? 1.0f : 0.0f;
-#pragma unroll
-    for (int i = 0; i < W; i++)
-        v[i] = fmaf(before, residual[i], v[i] + bias[i]);
-    conv_activate<EXACT, W>(e.act, v);
-#pragma unroll
-    for (int i = 0; i < W; i++)
-        v[i] = fmaf(after, residual[i], fmaf(v[i], e.post_scale, e.post_bias));
-    if (e.clamp > 0.0f) {
-#pragma unroll
-        for (int i = 0; i < W; i++)
-            v[i] = fminf(fmaxf(v[i], -e.clamp), e.clamp);
-    }
+    sono_finish_all<EXACT, W>(p.epilogue, v, bias, residual);
     const int64_t at = conv_row_offset(p.y_rows, m);
     if (p.y_is_half)
         conv_give<W>(p, static_cast<__half *>(p.y) + at, col, v);

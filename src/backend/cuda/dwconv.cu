@@ -39,48 +39,6 @@ typedef struct dwconv_args {
     sono_epilogue epilogue;
 } dwconv_args;
 
-template <int V, sono_act ACT>
-static __device__ __forceinline__ void finish_as(sono_epilogue e, float v[V], const float bias[V],
-                                                 const float residual[V])
-{
-    e.act = ACT;
-    if (!e.add_before_act && !e.add_after_act && !(e.clamp > 0.0f)) { /* the usual one costs no predicates */
-        e.add_before_act = e.add_after_act = 0;
-        e.clamp = 0.0f;
-#pragma unroll
-        for (int i = 0; i < V; i++)
-            v[i] = sono_finish(e, v[i], bias[i], 0.0f);
-        return;
-    }
-#pragma unroll
-    for (int i = 0; i < V; i++)
-        v[i] = sono_finish(e, v[i], bias[i], residual[i]);
-}
-
-/* The epilogue with its activation chosen once for V outputs. */
-template <int V>
-static __device__ __forceinline__ void finish(const sono_epilogue &e, float v[V], const float bias[V],
-                                              const float residual[V])
-{
-    switch (e.act) {
-    case SONO_ACT_RELU:
-        finish_as<V, SONO_ACT_RELU>(e, v, bias, residual);
-        break;
-    case SONO_ACT_GELU:
-        finish_as<V, SONO_ACT_GELU>(e, v, bias, residual);
-        break;
-    case SONO_ACT_SILU:
-        finish_as<V, SONO_ACT_SILU>(e, v, bias, residual);
-        break;
-    case SONO_ACT_SIGMOID:
-        finish_as<V, SONO_ACT_SIGMOID>(e, v, bias, residual);
-        break;
-    default:
-        finish_as<V, SONO_ACT_NONE>(e, v, bias, residual);
-        break;
-    }
-}
-
 /* Which of N neighbouring columns from x on lie inside of a map `width` wide, one bit each. */
 template <int N> static __device__ __forceinline__ uint32_t columns_inside(int32_t x, int32_t width)
 {
@@ -136,7 +94,7 @@ static __device__ __forceinline__ void store_output(const dwconv_args &args, int
     float residual[V] = {};
     if (args.residual.data)
         sono_rows_load<V>(args.residual, sono_rows_at(args.residual, blockIdx.y, at) + c, residual);
-    finish<V>(args.epilogue, v, bias, residual);
+    sono_finish_all<true, V>(args.epilogue, v, bias, residual);
     sono_rows_store<V>(args.y, sono_rows_at(args.y, blockIdx.y, at) + c, v);
 }
 

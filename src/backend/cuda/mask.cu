@@ -13,8 +13,8 @@
  *
  * Semantics, sources and numbers: the CPU twin. Test: tests/ops/test_mask.c.
  */
-#include "backend/cuda/either.cuh"
-#include "backend/cuda/letterbox.cuh"
+#include "backend/cuda/rows.cuh"
+#include "backend/letterbox.h"
 
 #define THREADS       256
 #define LOGIT_LANES   4 /* threads of one dot product */
@@ -66,9 +66,7 @@ template <typename T, bool VECTOR> __global__ void __launch_bounds__(THREADS) hy
             for (int32_t c = part; c < p.c; c += LOGIT_LANES)
                 sum += sono_load(row + c) * sono_load_either(p.hyper, hyper + c, p.hyper_is_half);
         }
-#pragma unroll
-        for (int offset = LOGIT_LANES / 2; offset > 0; offset /= 2)
-            sum += __shfl_xor_sync(0xffffffffu, sum, offset);
+        sum = sono_lanes_sum<LOGIT_LANES>(sum);
         if (part == 0 && i < n_logits)
             sono_store_either(p.out, blockIdx.y * p.out_stride + i * p.out_pitch, sum, p.out_is_half);
     }

@@ -26,27 +26,14 @@ typedef struct norm_args {
     float eps, clamp;
 } norm_args;
 
-/* NaN stays NaN. */
 static __device__ __forceinline__ float clamp_value(float v, float limit)
 {
-    if (!(limit > 0.0f))
-        return v;
-    v = v < -limit ? -limit : v;
-    return v > limit ? limit : v;
+    return limit > 0.0f ? sono_clamp(v, limit) : v;
 }
 
 static __device__ __forceinline__ float sigmoid(float x)
 {
     return 1.0f / (1.0f + expf(-x)); /* a gate is not the place to save: 300 rows a frame */
-}
-
-/* Sum over the lanes of a row, in a fixed order. */
-template <int LANES> static __device__ __forceinline__ float row_sum(float v)
-{
-#pragma unroll
-    for (int offset = LANES / 2; offset > 0; offset /= 2)
-        v += __shfl_xor_sync(0xffffffffu, v, offset);
-    return v;
 }
 
 /* What goes into the norm: vectors j * LANES + lane of row `row`, zero behind the last channel. */
@@ -114,7 +101,7 @@ static __global__ void __launch_bounds__(BLOCK) norm_kernel(const norm_args args
 #pragma unroll
         for (int i = 0; i < VECTOR; i++)
             sum += v[j][i];
-    const float mean = row_sum<LANES>(sum) / (float)args.c;
+    const float mean = sono_lanes_sum<LANES>(sum) / (float)args.c;
 #pragma unroll
     for (int j = 0; j < N; j++) {
         const int is_inside = (j * LANES + lane) * VECTOR < args.c;
@@ -124,7 +111,7 @@ static __global__ void __launch_bounds__(BLOCK) norm_kernel(const norm_args args
             squares += is_inside ? v[j][i] * v[j][i] : 0.0f;
         }
     }
-    const float inv_std = 1.0f / sqrtf(row_sum<LANES>(squares) / (float)args.c + args.eps);
+    const float inv_std = 1.0f / sqrtf(sono_lanes_sum<LANES>(squares) / (float)args.c + args.eps);
     const int64_t y_at = sono_rows_at(args.y, blockIdx.y, row);
 #pragma unroll
     for (int j = 0; j < N; j++) {
@@ -133,7 +120,8 @@ static __global__ void __launch_bounds__(BLOCK) norm_kernel(const norm_args args
             continue;
 #pragma unroll
         for (int i = 0; i < VECTOR; i++)
-            v[j][i] = sono_activate(args.act, v[j][i] * inv_std * gamma[j][i] + beta[j][i]);
+            v[j][i] = v[j][i] * inv_std * gamma[j][i] + beta[j][i];
+        sono_activate_all<true, VECTOR>(args.act, v[j]);
         sono_rows_store<VECTOR>(args.y, y_at + c, v[j]);
     }
 }

@@ -11,8 +11,8 @@
  * channels leave in whole rows. Numbers: weights from a float32 distance, divided by their own sum. Test:
  * tests/ops/test_preprocess.c.
  */
-#include "backend/cuda/either.cuh"
-#include "backend/cuda/letterbox.cuh"
+#include "backend/cuda/rows.cuh"
+#include "backend/letterbox.h"
 
 #define TILE_W   64
 #define TILE_H   16

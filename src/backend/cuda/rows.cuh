@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Rows (the channels of one position) of tensors of either element type, for the kernels that memory bounds:
- * the type is a value, not a template argument, so that one kernel serves every mixture of F16 and F32. A
- * fetch only loads; unpacking waits for the data: fetch everything first, then unpack. Where `is_half` is a
- * constant nothing is left of the choice.
+ * Elements whose type is known when the kernel is launched, not when it is compiled: the choice, the same for
+ * all threads, is a value, so that one kernel serves every mixture of F16 and F32. Where `is_half` is a
+ * constant nothing is left of it. Single elements first, then rows (the channels of one position): a fetch
+ * only loads, unpacking waits for the data: fetch everything first, then unpack.
  */
 #ifndef SONO_BACKEND_CUDA_ROWS_CUH
 #define SONO_BACKEND_CUDA_ROWS_CUH
@@ -11,6 +11,25 @@
 #include "backend/cuda/device.cuh"
 
 #define SONO_MAX_GRID_Y 65535 /* maps of a tensor: blockIdx.y is n */
+
+static __device__ __forceinline__ float sono_load_either(const void *data, int64_t at, int32_t is_half)
+{
+    return is_half ? sono_load((const __half *)data + at) : sono_load((const float *)data + at);
+}
+
+static __device__ __forceinline__ void sono_store_either(void *data, int64_t at, float v, int32_t is_half)
+{
+    if (is_half)
+        sono_store((__half *)data + at, v);
+    else
+        sono_store((float *)data + at, v);
+}
+
+/* 1 for F16, 0 for F32, -1 for what no kernel takes. */
+static inline int32_t sono_is_half(const sono_cuda_tensor *tensor)
+{
+    return tensor->dtype == SONO_DTYPE_F16 ? 1 : tensor->dtype == SONO_DTYPE_F32 ? 0 : -1;
+}
 
 /* Element (n, i, c), i the position, is element n * batch_stride + i * pitch + c of data. */
 typedef struct sono_rows {
@@ -40,13 +59,20 @@ static inline int sono_rows_fit(const sono_rows *rows, int32_t n_channels, int32
            rows->pitch * element % vector == 0 && rows->batch_stride * element % vector == 0;
 }
 
+/* Every row of the tensor starts on a multiple of 16 bytes. */
+static inline int sono_is_aligned16(const sono_cuda_tensor *tensor)
+{
+    const sono_rows rows = sono_rows_make(tensor);
+    return sono_rows_fit(&rows, 8, 8);
+}
+
 static __device__ __forceinline__ int64_t sono_rows_at(const sono_rows &rows, int64_t n, int64_t i)
 {
     return n * rows.batch_stride + i * rows.pitch;
 }
 
-/* V elements as they lie in memory, V = 1, 4 or 8. */
-template <int V> struct __align__(V == 1 ? 4 : 16) sono_raw
+/* V elements as they lie in memory, V = 1, 2, 4 or 8. */
+template <int V> struct __align__(V == 1 ? 4 : V == 2 ? 8 : 16) sono_raw
 {
     uint32_t word[V];
 };
@@ -57,7 +83,9 @@ static __device__ __forceinline__ void sono_fetch(const char *data, int is_half,
     const char *p = data + (at << (is_half ? 1 : 2));
     if (V == 1) {
         raw->word[0] = is_half ? *(const uint16_t *)p : *(const uint32_t *)p;
-    } else if (V == 4 && is_half) {
+    } else if (V == 2 && is_half) {
+        raw->word[0] = *(const uint32_t *)p;
+    } else if (V == 2 || (V == 4 && is_half)) {
         *(uint2 *)raw->word = *(const uint2 *)p;
     } else {
         *(uint4 *)raw->word = *(const uint4 *)p;
@@ -96,29 +124,28 @@ static __device__ __forceinline__ void sono_rows_load(const sono_rows &rows, int
 
 static __device__ __forceinline__ float sono_rows_value(const sono_rows &rows, int64_t at)
 {
-    float v[1];
-    sono_rows_load<1>(rows, at, v);
-    return v[0];
+    return sono_load_either(rows.data, at, rows.is_half);
 }
 
 template <int V>
 static __device__ __forceinline__ void sono_rows_store(const sono_rows &rows, int64_t at, const float v[V])
 {
     char *p = rows.data + (at << (rows.is_half ? 1 : 2));
-    if (rows.is_half) {
-        sono_raw<V> raw;
-        __half *half = (__half *)raw.word;
+    if (V == 1) {
+        sono_store_either(rows.data, at, v[0], rows.is_half);
+    } else if (rows.is_half) {
+        uint32_t word[V];
 #pragma unroll
-        for (int i = 0; i < V; i++)
-            sono_store(half + i, v[i]);
-        if (V == 1)
-            *(__half *)p = half[0];
+        for (int i = 0; i < V; i += 2)
+            word[i / 2] = sono_pack(v[i], v[(i + 1) % V]);
+        if (V == 2)
+            *(uint32_t *)p = word[0];
         else if (V == 4)
-            *(uint2 *)p = *(const uint2 *)raw.word;
+            *(uint2 *)p = make_uint2(word[0], word[1 % V]);
         else
-            *(uint4 *)p = *(const uint4 *)raw.word;
-    } else if (V == 1) {
-        *(float *)p = v[0];
+            *(uint4 *)p = make_uint4(word[0], word[1 % V], word[2 % V], word[3 % V]);
+    } else if (V == 2) {
+        *(float2 *)p = make_float2(v[0], v[1 % V]);
     } else {
 #pragma unroll
         for (int i = 0; i < V / 4; i++)

@@ -11,7 +11,7 @@
  * leaves the three windows' results as three bits, a pass along y combines those. Cost a pixel: about 2 (e +
  * o) bytes of shared memory, so that the default widths are bound by the maps' 12 bytes a pixel.
  */
-#include "backend/cuda/either.cuh"
+#include "backend/cuda/rows.cuh"
 
 #define THREADS        256
 #define BLOCKS_PER_SM  4

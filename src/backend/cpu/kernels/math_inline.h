@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * exp, erf and the activations for the inner loops: no branch, no table, no call, so that a loop over them
- * becomes vector code. NaN stays NaN. Both polynomials are minimax fits of ours (reweighted least squares in
- * the Chebyshev basis on 4000 nodes), rounded to float32 and then checked on a million points in float32
- * arithmetic.
+ * becomes vector code. NaN stays NaN. The polynomials are fits of ours: gelu_poly.h says how they were made.
  */
 #ifndef SONO_BACKEND_CPU_MATH_INLINE_H
 #define SONO_BACKEND_CPU_MATH_INLINE_H
 
+#include "backend/gelu_poly.h"
 #include "program/program.h"
 
 #define SONO_ALWAYS_INLINE static inline __attribute__((always_inline))
@@ -36,37 +35,12 @@ SONO_ALWAYS_INLINE float sono_math_exp(float x)
     return p * scale.f;
 }
 
-#define SONO_PHI_END 5.2f /* 1 - Phi(5.2) = 1e-7: beyond it Phi is 0 or 1 to float32 */
-
-/* Phi(x) - 1/2 = erf(x / sqrt 2) / 2 for |x| <= SONO_PHI_END; absolute error of erf <= 3e-7.
- * x Q(u), u = 2 x^2 / 5.2^2 - 1 in [-1, 1] (where the powers of u do not cancel), Q of degree 13, fit 6.5e-8.
- */
-SONO_ALWAYS_INLINE float sono_math_phi_centred(float x)
-{
-    const float u = x * x * 7.39644989e-2f - 1.0f;
-    float q = -4.81278112e-4f;
-    q = q * u + 1.26851152e-3f;
-    q = q * u - 1.22149079e-3f;
-    q = q * u + 1.80012151e-3f;
-    q = q * u - 4.78904229e-3f;
-    q = q * u + 8.55996925e-3f;
-    q = q * u - 1.25051187e-2f;
-    q = q * u + 1.79547872e-2f;
-    q = q * u - 2.47236304e-2f;
-    q = q * u + 3.19899581e-2f;
-    q = q * u - 3.99298184e-2f;
-    q = q * u + 5.00245206e-2f;
-    q = q * u - 6.77436665e-2f;
-    q = q * u + 0.135949999f;
-    return x * q;
-}
-
 /* x Phi(x); absolute error <= 1.1e-6 up to 5.2, relative error <= 2e-7 above. */
 SONO_ALWAYS_INLINE float sono_math_gelu(float x)
 {
     const float low = x < -SONO_PHI_END ? -SONO_PHI_END : x;
     const float z = low > SONO_PHI_END ? SONO_PHI_END : low;
-    return low * (0.5f + sono_math_phi_centred(z));
+    return low * (0.5f + sono_phi_centred(z));
 }
 
 SONO_ALWAYS_INLINE float sono_math_sigmoid(float x)
