@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The CUDA kernels' launchers: one an op kind, one .cu file an op family with the base name of its CPU twin. C and
- * CUDA C. A launcher puts its work on call->stream and returns what cudaGetLastError() says; it never waits,
- * allocates or copies, and it may be captured into a graph: everything that changes from frame to frame is read from
- * device memory when the kernel runs.
+ * The CUDA kernels' launchers: one an op kind, one .cu file an op family with the base name of its CPU twin.
+ * C and CUDA C. A launcher puts its work on call->stream and returns what cudaGetLastError() says; it never
+ * waits, allocates or copies, and it may be captured into a graph: everything that changes from frame to
+ * frame is read from device memory when the kernel runs.
  *
- * Element types. In fp16 mode activations are F16 and those marked precise F32; in fp32 mode all are F32. Inputs and
- * outputs of an op may differ: a launcher looks at each tensor's dtype. Sums, statistics, softmax and everything
- * between load and store are float32. Results must not depend on the run: no floating-point atomics.
+ * Element types. In fp16 mode activations are F16 and those marked precise F32; in fp32 mode all are F32.
+ * Inputs and outputs of an op may differ: a launcher looks at each tensor's dtype. Sums, statistics, softmax
+ * and everything between load and store are float32. Results must not depend on the run: no floating-point
+ * atomics.
  *
- * Parameters arrive as F32 in the layout the op list gives, except the weight of CONV and LINEAR whose x is F16: it is
- * F16, K-major: [c_out rounded up to SONO_CUDA_PACK_N][K rounded up to SONO_CUDA_PACK_K], zero-filled, K = (ky, kx, ci)
- * with ci fastest; the tensor's pitch is the padded K, its c is c_out, its w the true K.
+ * Parameters arrive as F32 in the layout the op list gives, except the weight of CONV and LINEAR whose x is
+ * F16: it is F16, K-major: [c_out rounded up to SONO_CUDA_PACK_N][K rounded up to SONO_CUDA_PACK_K],
+ * zero-filled, K = (ky, kx, ci) with ci fastest; the tensor's pitch is the padded K, its c is c_out, its w
+ * the true K.
  */
 #ifndef SONO_BACKEND_CUDA_KERNELS_H
 #define SONO_BACKEND_CUDA_KERNELS_H
@@ -23,7 +25,8 @@
 #define SONO_CUDA_PACK_N 128
 #define SONO_CUDA_PACK_K 64
 
-/* A tensor with its device memory: element (n, y, x, c) at data + n * batch_stride + (y * w + x) * pitch + c. */
+/* A tensor with its device memory: element (n, y, x, c) at data + n * batch_stride + (y * w + x) * pitch + c.
+ */
 typedef struct sono_cuda_tensor {
     void *data; /* NULL = not given */
     sono_dtype dtype;
@@ -36,7 +39,7 @@ typedef struct sono_cuda_call {
     sono_cuda_tensor in[SONO_OP_MAX_IN];
     sono_cuda_tensor out[SONO_OP_MAX_OUT];
     cudaStream_t stream;
-    void *scratch;        /* 256-byte aligned device memory, contents undefined, this op's alone while it runs */
+    void *scratch; /* 256-byte aligned device memory, contents undefined, this op's alone while it runs */
     size_t scratch_bytes; /* at least what the op's scratch function asked for */
     int32_t n_multiprocessors;
     int32_t compute_capability; /* 75, 80, 86, 89, 90, 100, 120 */

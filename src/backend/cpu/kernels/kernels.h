@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The CPU's kernels: one function an op kind, one file an op family (the CUDA twins bear the same base names). The
- * folder is compiled once for each instruction set with SONO_ISA set to its suffix; cpu.c takes the best table the
- * processor can run.
+ * The CPU's kernels: one function an op kind, one file an op family (the CUDA twins bear the same base
+ * names). The folder is compiled once for each instruction set with SONO_ISA set to its suffix; cpu.c takes
+ * the best table the processor can run.
  */
 #ifndef SONO_BACKEND_CPU_KERNELS_H
 #define SONO_BACKEND_CPU_KERNELS_H
@@ -17,7 +17,8 @@
 #define SONO_ISA_PASTE(name, isa)  SONO_ISA_PASTE_(name, isa)
 #define SONO_KERNEL(name)          SONO_ISA_PASTE(name, SONO_ISA) /* sono_cpu_conv -> sono_cpu_conv_v4 */
 
-/* A tensor with its memory: element (n, y, x, c) lies at data + n * batch_stride + (y * w + x) * pitch + c. */
+/* A tensor with its memory: element (n, y, x, c) lies at data + n * batch_stride + (y * w + x) * pitch + c.
+ */
 typedef struct sono_cpu_tensor {
     void *data; /* float unless dtype says otherwise; NULL = not given */
     sono_dtype dtype;
