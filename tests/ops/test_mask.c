@@ -11,12 +11,14 @@
 #include <math.h>
 #include <string.h>
 
+/* In the networks hyper and logits are precise and up is not; with views none is. */
 static void check_hyper(int32_t k, int32_t side, int32_t c, int views)
 {
     static const sono_op_test_layout layout = {.channels_before = 1, .channels_after = 4, .rows_before = 2};
     sono_op_test t;
     sono_op_test_open(&t, 5);
     const sono_tid up = sono_op_test_input(&t, k, 1, side * side, c, views ? &layout : NULL);
+    t.rec.precise = !views;
     const sono_tid hyper = sono_op_test_input(&t, k, 1, 1, c, views ? &layout : NULL);
     const sono_tid out = sono_record_hyper_mask(&t.rec, "logits", up, hyper);
     sono_op_test_finish(&t);
@@ -45,6 +47,8 @@ static void hyper_mask_agrees(void **state)
 }
 
 /* ---- UPSAMPLE_MASK ---- */
+
+#define MAX_OBJECTS 4
 
 /* One axis of torch's bilinear (align_corners=False): [n_out][n_in] weights. */
 static double *bilinear_matrix(int32_t n_in, int32_t n_used, int32_t n_out)
@@ -130,10 +134,13 @@ static tensors record(sono_op_test *t, const sizes *s)
                                     .max_height_px = s->height + s->room_px,
                                     .edge_width_px = 3,
                                     .outside_width_px = 5};
-    tensors x = {.low = random_logits(t, s)};
-    const sono_tid detections = sono_op_test_input(t, 1, 1, s->k, 8, NULL);
+    float found[MAX_OBJECTS][8] = {{0}};
+    assert_true(s->k <= MAX_OBJECTS);
     for (int32_t i = 0; i < s->k; i++)
-        sono_op_test_set(t, detections, 0, 0, i, 7, i == s->invalid ? 0.0f : 1.0f);
+        found[i][7] = i == s->invalid ? 0.0f : 1.0f;
+    t->rec.precise = 1; /* what is made from the mask decoder's logits */
+    tensors x = {.low = random_logits(t, s)};
+    const sono_tid detections = sono_op_test_input_values(t, SONO_DTYPE_F32, 1, 1, s->k, 8, found);
     const sono_tid header = op_frame_header(t, s->width, s->height, 0.3f);
     sono_record_upsample_mask(&t->rec, "mask", x.low, detections, header, &args, s->want_logits, x.outs);
     return x;
@@ -278,6 +285,7 @@ static void bench(void)
     sono_op_test t;
     sono_op_test_open(&t, 1);
     const sono_tid up = sono_op_test_input(&t, 1, 1, 65536, 32, NULL);
+    t.rec.precise = 1;
     sono_record_hyper_mask(&t.rec, "logits", up, sono_op_test_input(&t, 1, 1, 1, 32, NULL));
     sono_op_test_finish(&t);
     sono_op_test_bench(&t, "hyper_mask");

@@ -12,7 +12,12 @@ typedef struct norm_case {
     sono_op_test_layout x_layout, y_layout,
         other_layout; /* other: residual; x1 and gates of the gated norm */
     float shift;      /* added to x: a mean far from 0 */
+    int32_t precise;  /* PRECISE_ flags */
 } norm_case;
+
+#define PRECISE_X     1 /* the gates of the gated norm; then the result is precise too */
+#define PRECISE_OTHER 2
+#define PRECISE_Y     4
 
 /* clang-format off */
 static const norm_case cases[] = {
@@ -30,7 +35,13 @@ static const norm_case cases[] = {
     {"clamp", 2, 4, 5, 96, {.clamp = 0.75f}, .shift = 0},
     {"views", 2, 4, 5, 40, .x_layout = {3, 4, 1, 2}, .y_layout = {0, 7, 2, 0}},
     {"many tasks", 1, 31, 37, 48, .shift = 0},
+    {"float32 from float16", 1, 4, 5, 128, .precise = PRECISE_Y},
+    {"float32 plus float16", 1, 4, 5, 256, .has_residual = 1, .precise = PRECISE_X},
+    {"float16 plus float32", 1, 4, 5, 77, .has_residual = 1, .precise = PRECISE_OTHER},
+    {"all float32, mean far from 0", 1, 4, 5, 256, .has_residual = 1, .shift = 50, .precise = PRECISE_X | PRECISE_OTHER},
     {"gated", 1, 1, 30, 256, .gated = 1},
+    {"gated, float32", 1, 1, 30, 256, .gated = 1, .precise = PRECISE_X | PRECISE_OTHER},
+    {"gated, float32 gates", 1, 1, 30, 256, .gated = 1, .precise = PRECISE_X},
     {"gated, n 3, views", 3, 1, 10, 33, .gated = 1, .x_layout = {1, 2, 0, 3}, .y_layout = {2, 2, 1, 1}, .other_layout = {3, 0, 2, 0}},
 };
 /* clang-format on */
@@ -46,15 +57,20 @@ static recorded record(sono_op_test *t, const norm_case *k)
     if (args.eps == 0)
         args.eps = 1e-5f;
     recorded r = {.eps = (double)args.eps};
+    t->rec.precise = !!(k->precise & (k->gated ? PRECISE_OTHER : PRECISE_X));
     r.x = sono_op_test_input(t, k->n, k->h, k->w, k->c, &k->x_layout);
     r.gamma = sono_op_test_param(t, 1, 1, 1, k->c, 1);
     r.beta = sono_op_test_param(t, 1, 1, 1, k->c, 1);
+    t->rec.precise = !!(k->precise & PRECISE_Y);
     const sono_tid out = sono_op_test_output(t, k->n, k->h, k->w, k->c, &k->y_layout);
     if (k->gated) {
+        t->rec.precise = !!(k->precise & PRECISE_X);
         r.gates = sono_op_test_input(t, k->n, k->h, k->w, 2 * k->c, &k->other_layout);
+        t->rec.precise = !!(k->precise & PRECISE_OTHER);
         r.x2 = sono_op_test_input(t, k->n, k->h, k->w, k->c, &k->other_layout);
         r.y = sono_record_gated_norm(&t->rec, k->label, r.gates, r.x, r.x2, r.gamma, r.beta, args.eps, out);
     } else {
+        t->rec.precise = !!(k->precise & PRECISE_OTHER);
         if (k->has_residual)
             r.residual = sono_op_test_input(t, k->n, k->h, k->w, k->c, &k->other_layout);
         r.y = sono_record_layer_norm(&t->rec, k->label, r.x, r.gamma, r.beta, r.residual, &args, out);

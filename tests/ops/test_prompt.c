@@ -10,18 +10,20 @@ static const sono_segment_args segment = {.image_size = 1024,
                                           .edge_width_px = 3,
                                           .outside_width_px = 5};
 
-static void check(int32_t k, int32_t width, int32_t height, int32_t half, uint64_t seed)
+#define MAX_OBJECTS 16
+
+static void check(int32_t k, int32_t width, int32_t height, int32_t half, int precise, uint64_t seed)
 {
+    float found[MAX_OBJECTS][8] = {{0}};
     sono_op_test t;
     sono_op_test_open(&t, seed);
     const int32_t n_tokens = 5, c = 2 * half;
-    const sono_tid detections = sono_op_test_input(&t, 1, 1, k, 8, NULL);
-    for (int32_t i = 0; i < k; i++) /* the last one is not valid: its box is all zero */
+    assert_true(k <= MAX_OBJECTS);
+    for (int32_t i = 0; i < (k > 1 ? k - 1 : k); i++) /* the last one is not valid: its box is all zero */
         for (int32_t j = 0; j < 4; j++)
-            sono_op_test_set(&t, detections, 0, 0, i, j,
-                             i == k - 1 && k > 1
-                                 ? 0.0f
-                                 : (float)sono_op_test_uniform(&t, 0, j % 2 ? height - 1 : width - 1));
+            found[i][j] = (float)sono_op_test_uniform(&t, 0, j % 2 ? height - 1 : width - 1);
+    t.rec.precise = precise;
+    const sono_tid detections = sono_op_test_input_values(&t, SONO_DTYPE_F32, 1, 1, k, 8, found);
     const sono_tid header = op_frame_header(&t, width, height, 0.3f);
     const sono_tid gaussian = sono_op_test_param(&t, 1, 1, 2, half, 1);
     const sono_tid corners = sono_op_test_param(&t, 1, 1, 2, c, 1);
@@ -53,10 +55,10 @@ static void check(int32_t k, int32_t width, int32_t height, int32_t half, uint64
 static void random_ones_agree(void **state)
 {
     (void)state;
-    check(1, 422, 558, 128, 1);
-    check(16, 1920, 1200, 128, 2);
-    check(3, 1, 1, 4, 3);
-    check(2, 1, 1200, 7, 4);
+    check(1, 422, 558, 128, 1, 1);
+    check(16, 1920, 1200, 128, 0, 2);
+    check(3, 1, 1, 4, 1, 3);
+    check(2, 1, 1200, 7, 0, 4);
 }
 
 /* MobileSAM mobile_sam/modeling/prompt_encoder.py @ 34bbbfd, PromptEncoder(8, (4, 4), (1024, 1024), 1) with
@@ -76,6 +78,7 @@ static void official_code_agrees(void **state)
     for (int i = 0; i < 16; i++)
         corners[i] = (float)(i % 8) * (i < 8 ? 0.1f : 0.2f);
     sono_op_test_open(&t, 1);
+    t.rec.precise = 1;
     const sono_tid d = sono_op_test_input_values(&t, SONO_DTYPE_F32, 1, 1, 1, 8, detection);
     const sono_tid header = op_frame_header(&t, 422, 558, 0.3f);
     const sono_tid g = sono_op_test_input_values(&t, SONO_DTYPE_F32, 1, 1, 2, 4, gaussian);

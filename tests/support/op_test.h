@@ -13,8 +13,9 @@
  *     sono_op_test_run(&t);
  *     sono_op_test_close(&t);
  *
- * Every failure ends the test through cmocka. What lies between the elements of an input view is NaN; what
- * lies between those of an output view must be left as it was.
+ * What is float32 in the networks even under float16 (boxes, logits, offsets: see rec.precise) must be so in
+ * the test too. Every failure ends the test through cmocka. What lies between the elements of an input view
+ * is NaN; what lies between those of an output view must be left as it was.
  */
 #ifndef SONO_TESTS_SUPPORT_OP_TEST_H
 #define SONO_TESTS_SUPPORT_OP_TEST_H
@@ -71,8 +72,8 @@ typedef struct sono_op_test {
     size_t n_wants;
 } sono_op_test;
 
-/* What float16 storage of inputs, weights and results may add to a tolerance that is not 0: eight roundings
- * of 2^-12. */
+/* What rounding may add to the tolerance of a result that is stored as float16, where that is not 0: eight
+ * roundings of 2^-12. Precise results keep theirs. */
 #define SONO_OP_FP16_TOLERANCE 2e-3
 
 /* Where a tensor lies in a larger one: NULL = dense. */
@@ -88,13 +89,15 @@ double sono_op_test_uniform(sono_op_test *t, double low, double high);
 int32_t sono_op_test_int(sono_op_test *t, int32_t low, int32_t high); /* both included */
 
 /* A float32 tensor, or its view, with values uniform in [-2, 2] that float16 holds exactly. It is an
- * activation nobody writes, so a backend stores it as it would store any other. */
+ * activation nobody writes, so a backend stores it as it would store any other: as float16 under
+ * SONO_PRECISION_FP16, unless t->rec.precise was 1. */
 sono_tid sono_op_test_input(sono_op_test *t, int32_t n, int32_t h, int32_t w, int32_t c,
                             const sono_op_test_layout *layout);
-/* An INPUT of any type with these values (dense, copied). */
+/* An INPUT of any type with these values (dense, copied); float32 stays float32 on every backend. */
 sono_tid sono_op_test_input_values(sono_op_test *t, sono_dtype dtype, int32_t n, int32_t h, int32_t w,
                                    int32_t c, const void *values);
-/* Sets one element of a float32 input. */
+/* Sets one element of a float32 input. On a GPU what may be stored as float16 is rounded to it here, so that
+ * one expectation, made from what sono_op_test_at() gives, serves both precisions. */
 void sono_op_test_set(sono_op_test *t, sono_tid tensor, int32_t n, int32_t y, int32_t x, int32_t c,
                       float value);
 /* A parameter with values uniform in about [-magnitude, magnitude] that float16 holds exactly. */
