@@ -5,7 +5,7 @@
  *   dfine_decoder.py:49 MSDeformableAttention, :181 TransformerDecoderLayer, :258 Gate, :298 LQE,
  *   :372 TransformerDecoder.forward, :731 _generate_anchors, :756 _get_decoder_input; dfine_utils.py:10
  *   weighting_function.
- * Shapes: T = tokens of all levels, Q = 300 queries, c = c_decoder.
+ * Shapes: N = frames, T = tokens of all levels, Q = 300 queries, c = c_decoder.
  */
 #include "detect/dfine_parts.h"
 #include "model/layers.h"
@@ -28,7 +28,7 @@
 typedef struct decoder {
     sono_recorder *rec;
     const sono_dfine_size *size;
-    sono_tid memory;  /* [1,1,T,c] */
+    sono_tid memory;  /* [N,1,T,c] */
     sono_tid project; /* [1,1,1,33] */
     sono_deform_args deform;
     sono_bins_args bins;
@@ -113,7 +113,7 @@ static sono_tid record_project(sono_recorder *rec, float up, float reg_scale)
 
 /* ---- queries ---- */
 
-/* The best tokens: contents [1,1,Q,c] and boxes [1,1,Q,4]. */
+/* The best tokens: contents [N,1,Q,c] and boxes [N,1,Q,4]. */
 static void record_queries(decoder *d, int32_t n_classes, const sono_tensor *shapes, sono_tid *contents,
                            sono_tid *boxes)
 {
@@ -162,7 +162,7 @@ static int offset_scale(const decoder *d, const char *name, int32_t n_points, fl
     return 1;
 }
 
-/* cross_attn: query (with its position) samples the memory around its box -> out [1,1,Q,c]. */
+/* cross_attn: query (with its position) samples the memory around its box -> out [N,1,Q,c]. */
 static sono_tid record_cross_attention(const decoder *d, const char *name, sono_tid query, sono_tid boxes,
                                        sono_tid out)
 {
@@ -181,20 +181,20 @@ static sono_tid record_cross_attention(const decoder *d, const char *name, sono_
                               sono_view_channels(d->rec, both, c_offsets, c_weights), boxes, &d->deform, out);
 }
 
-/* TransformerDecoderLayer: contents, position [1,1,Q,c], boxes [1,1,Q,4] -> contents. The gate's input is the
+/* TransformerDecoderLayer: contents, position [N,1,Q,c], boxes [N,1,Q,4] -> contents. The gate's input is the
  * tensor that the first norm and the cross attention write side by side. */
 static sono_tid record_layer(const decoder *d, int32_t index, sono_tid contents, sono_tid position,
                              sono_tid boxes)
 {
     char layer[96], part[96];
     sono_recorder *rec = d->rec;
-    const int32_t c = d->size->c_decoder;
+    const int32_t n = sono_record_shape(rec, contents).n, c = d->size->c_decoder;
     const sono_norm_args norm = {.eps = SONO_LAYER_NORM_EPS};
     const sono_norm_args clamped_norm = {.eps = SONO_LAYER_NORM_EPS, .clamp = NORM_CLAMP};
     const sono_epilogue none = sono_epilogue_none(), relu = sono_epilogue_act(SONO_ACT_RELU);
     sono_layer_path(rec, layer, "decoder.decoder.layers.%d", (int)index);
     const sono_tid gate_input = sono_record_tensor(rec, sono_layer_path(rec, part, "%s.gateway.input", layer),
-                                                   SONO_DTYPE_F32, 1, 1, SONO_DFINE_N_QUERIES, 2 * c);
+                                                   SONO_DTYPE_F32, n, 1, SONO_DFINE_N_QUERIES, 2 * c);
 
     sono_tid query = sono_record_add(rec, sono_layer_path(rec, part, "%s.qk", layer), contents, position, 0);
     const sono_tid attended = sono_layer_self_attention(
@@ -215,7 +215,7 @@ static sono_tid record_layer(const decoder *d, int32_t index, sono_tid contents,
                                               d->size->c_decoder_feedforward, &relu, 0, 0);
     const sono_tid fed =
         sono_layer_linear(rec, sono_layer_path(rec, part, "%s.linear2", layer), hidden, c, &none, 0, 0);
-    const sono_tid out = sono_record_tensor(rec, layer, SONO_DTYPE_F32, 1, 1, SONO_DFINE_N_QUERIES, c);
+    const sono_tid out = sono_record_tensor(rec, layer, SONO_DTYPE_F32, n, 1, SONO_DFINE_N_QUERIES, c);
     return sono_layer_norm(rec, sono_layer_path(rec, part, "%s.norm3", layer), fed, gated, &clamped_norm,
                            out);
 }
@@ -231,7 +231,7 @@ static sono_tid record_first_box(const decoder *d, sono_tid contents, sono_tid b
                           unact);
 }
 
-/* dec_bbox_head.index: contents -> corners [1,1,Q,4*33], added to the layer's before. */
+/* dec_bbox_head.index: contents -> corners [N,1,Q,4*33], added to the layer's before. */
 static sono_tid record_corners(const decoder *d, int32_t index, sono_tid contents, sono_tid before,
                                sono_tid corners)
 {

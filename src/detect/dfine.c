@@ -62,7 +62,7 @@ static sono_tid record_memory(sono_recorder *rec, const sono_dfine_size *size,
         n_tokens += shapes[i].h * shapes[i].w;
     }
     const sono_tid memory =
-        sono_record_tensor(rec, "decoder.memory", SONO_DTYPE_F32, 1, 1, n_tokens, size->c_decoder);
+        sono_record_tensor(rec, "decoder.memory", SONO_DTYPE_F32, shapes[0].n, 1, n_tokens, size->c_decoder);
     for (int32_t i = 0; i < size->n_levels; i++) {
         rows[i] = sono_view_rows(rec, memory, first, shapes[i].h, shapes[i].w);
         first += shapes[i].h * shapes[i].w;

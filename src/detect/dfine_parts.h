@@ -48,7 +48,7 @@ void sono_hybrid_encoder_record(sono_recorder *rec, const sono_dfine_size *size,
                                 const sono_tid levels[SONO_DFINE_MAX_LEVELS],
                                 sono_tid outs[SONO_DFINE_MAX_LEVELS]);
 
-/* memory [1, 1, tokens, c_decoder]: all levels one after the other, maps of shapes[i].h x shapes[i].w
+/* memory [N, 1, tokens, c_decoder]: all levels one after the other, maps of shapes[i].h x shapes[i].w
  * positions. */
 void sono_dfine_decoder_record(sono_recorder *rec, const sono_dfine_size *size, int32_t n_classes,
                                sono_tid memory, const sono_tensor shapes[SONO_DFINE_MAX_LEVELS],

@@ -57,14 +57,14 @@ static sono_tid record_unit(sono_recorder *rec, const sono_dfine_size *size, con
                               u->is_depthwise ? u->c_out : 1, &args, residual, out);
 }
 
-/* image -> out [1, h/4, w/4, c_stem_out] */
+/* image -> out [N, h/4, w/4, c_stem_out] */
 static void record_stem(sono_recorder *rec, const sono_dfine_size *size, sono_tid image, sono_tid out)
 {
     const int32_t c_mid = size->backbone->c_stem_mid, c_out = size->backbone->c_stem_out;
     const sono_tid x = record_unit(rec, size, "backbone.stem.stem1", image, &(unit){c_mid, 3, 2, 0, 1}, 0, 0);
     const sono_tensor map = sono_record_shape(rec, x);
     const sono_tid cat =
-        sono_record_tensor(rec, "backbone.stem.cat", SONO_DTYPE_F32, 1, map.h, map.w, 2 * c_mid);
+        sono_record_tensor(rec, "backbone.stem.cat", SONO_DTYPE_F32, map.n, map.h, map.w, 2 * c_mid);
 
     const sono_pool_args pool = {.kernel = 2, .stride = 1, .pad_bottom = 1, .pad_right = 1};
     sono_record_max_pool(rec, "backbone.stem.pool", x, &pool, sono_view_channels(rec, cat, 0, c_mid));
@@ -78,12 +78,12 @@ static void record_stem(sono_recorder *rec, const sono_dfine_size *size, sono_ti
 
 /* The tensor that a block's input [0, c_in) and its layers' results write into side by side. */
 static sono_tid new_cat(sono_recorder *rec, const sono_hgnetv2_stage *stage, int32_t stage_index,
-                        int32_t block, int32_t h, int32_t w)
+                        int32_t block, int32_t n, int32_t h, int32_t w)
 {
     char name[96];
     const int32_t c_in = block ? stage->c_out : stage->c_in;
     sono_layer_path(rec, name, "backbone.stages.%d.blocks.%d.cat", (int)stage_index, (int)block);
-    return sono_record_tensor(rec, name, SONO_DTYPE_F32, 1, h, w, c_in + stage->n_layers * stage->c_mid);
+    return sono_record_tensor(rec, name, SONO_DTYPE_F32, n, h, w, c_in + stage->n_layers * stage->c_mid);
 }
 
 /* cat holds the block's input in its first c_in channels. */
@@ -116,11 +116,11 @@ static sono_tid record_stage(sono_recorder *rec, const sono_dfine_size *size, in
     const sono_hgnetv2_stage *stage = &size->backbone->stages[index];
     const sono_tensor map = sono_record_shape(rec, cat);
     sono_layer_path(rec, name, "backbone.stages.%d", (int)index);
-    const sono_tid result = sono_record_tensor(rec, name, SONO_DTYPE_F32, 1, map.h, map.w, stage->c_out);
+    const sono_tid result = sono_record_tensor(rec, name, SONO_DTYPE_F32, map.n, map.h, map.w, stage->c_out);
     for (int32_t b = 0; b < stage->n_blocks; b++) {
         sono_tid next = 0, out = result;
         if (b + 1 < stage->n_blocks) {
-            next = new_cat(rec, stage, index, b + 1, map.h, map.w);
+            next = new_cat(rec, stage, index, b + 1, map.n, map.h, map.w);
             out = sono_view_channels(rec, next, 0, stage->c_out);
         }
         sono_layer_path(rec, name, "backbone.stages.%d.blocks.%d", (int)index, (int)b);
@@ -135,12 +135,12 @@ void sono_hgnetv2_record(sono_recorder *rec, const sono_dfine_size *size, sono_t
 {
     const sono_hgnetv2_stage *stages = size->backbone->stages;
     const sono_tensor map = sono_record_shape(rec, image);
-    sono_tid cat = new_cat(rec, &stages[0], 0, 0, map.h / 4, map.w / 4), x = 0;
+    sono_tid cat = new_cat(rec, &stages[0], 0, 0, map.n, map.h / 4, map.w / 4), x = 0;
     record_stem(rec, size, image, sono_view_channels(rec, cat, 0, stages[0].c_in));
     for (int32_t i = 0; i < SONO_DFINE_N_STAGES; i++) {
         if (i > 0) {
             char name[96];
-            cat = new_cat(rec, &stages[i], i, 0, map.h / 4 >> i, map.w / 4 >> i);
+            cat = new_cat(rec, &stages[i], i, 0, map.n, map.h / 4 >> i, map.w / 4 >> i);
             record_unit(rec, size, sono_layer_path(rec, name, "backbone.stages.%d.downsample", (int)i), x,
                         &(unit){stages[i].c_in, 3, 2, 1, 0}, 0,
                         sono_view_channels(rec, cat, 0, stages[i].c_in));

@@ -55,7 +55,7 @@ static sono_tid record_branch(sono_recorder *rec, const sono_dfine_size *size, c
     return conv_norm(rec, part, sum, size->c_csp, 3, SONO_ACT_SILU, out);
 }
 
-/* RepNCSPELAN4: x [1, h, w, 2 c] -> out [1, h, w, c]; out 0 = a new tensor. */
+/* RepNCSPELAN4: x [N, h, w, 2 c] -> out [N, h, w, c]; out 0 = a new tensor. */
 static sono_tid record_fusion(sono_recorder *rec, const sono_dfine_size *size, const char *name, sono_tid x,
                               sono_tid out)
 {
@@ -63,7 +63,7 @@ static sono_tid record_fusion(sono_recorder *rec, const sono_dfine_size *size, c
     const int32_t c = size->c_encoder, c_csp = size->c_csp;
     const sono_tensor map = sono_record_shape(rec, x);
     const sono_tid cat = sono_record_tensor(rec, sono_layer_path(rec, part, "%s.cat", name), SONO_DTYPE_F32,
-                                            1, map.h, map.w, 2 * c + 2 * c_csp);
+                                            map.n, map.h, map.w, 2 * c + 2 * c_csp);
     conv_norm(rec, sono_layer_path(rec, part, "%s.cv1", name), x, 2 * c, 1, SONO_ACT_SILU,
               sono_view_channels(rec, cat, 0, 2 * c));
     const sono_tid y =
@@ -115,7 +115,7 @@ static sono_tid record_transformer(sono_recorder *rec, const sono_dfine_size *si
     const sono_tensor map = sono_record_shape(rec, x);
     const sono_norm_args norm = {.eps = SONO_LAYER_NORM_EPS};
     const sono_epilogue gelu = sono_epilogue_act(SONO_ACT_GELU), none = sono_epilogue_none();
-    const sono_tid position = position_embedding(rec, map.h, map.w, map.c);
+    const sono_tid position = sono_view_broadcast(rec, position_embedding(rec, map.h, map.w, map.c), map.n);
     const sono_tid x_qk = sono_record_add(rec, "encoder.encoder.0.layers.0.qk", x, position, 0);
     const sono_tid attended =
         sono_layer_self_attention(rec, "encoder.encoder.0.layers.0.self_attn", x_qk, x, SONO_DFINE_N_HEADS);
@@ -147,11 +147,11 @@ void sono_hybrid_encoder_record(sono_recorder *rec, const sono_dfine_size *size,
         const sono_tensor map = sono_record_shape(rec, levels[i]);
         if (i + 1 < n)
             top_down[i] = sono_record_tensor(rec, sono_layer_path(rec, name, "encoder.top_down.%d", (int)i),
-                                             SONO_DTYPE_F32, 1, map.h, map.w, 2 * c);
+                                             SONO_DTYPE_F32, map.n, map.h, map.w, 2 * c);
         if (i > 0)
             bottom_up[i - 1] =
                 sono_record_tensor(rec, sono_layer_path(rec, name, "encoder.bottom_up.%d", (int)i - 1),
-                                   SONO_DTYPE_F32, 1, map.h, map.w, 2 * c);
+                                   SONO_DTYPE_F32, map.n, map.h, map.w, 2 * c);
         sono_layer_path(rec, name, "encoder.input_proj.%d", (int)i);
         x = conv_norm(rec, name, levels[i], c, 1, SONO_ACT_NONE,
                       i + 1 < n ? half_of(rec, top_down[i], 1, c) : 0);

@@ -135,14 +135,15 @@ typedef struct sono_segment_args {
     int32_t edge_width_px, outside_width_px; /* WEIGHT_MAPS */
 } sono_segment_args;
 
-/* What changes from frame to frame; the INPUT tensor "frame_header" holds one (U8 bytes). */
+/* What changes from frame to frame; the INPUT tensor "frame_header" holds one for each of N frames: U8
+ * [N, 1, 1, sizeof(sono_frame_header)]. */
 typedef struct sono_frame_header {
     int32_t width_px, height_px;
     int32_t pitch_bytes;
     int32_t format;     /* sono_pixel_format */
     float gray16_scale; /* 255 / white */
     float threshold;
-    int32_t reserved[2];
+    int64_t pixels_at_bytes; /* where the first pixel lies in the tensor of all frames' pixels */
 } sono_frame_header;
 
 /* One found box, as SELECT_BOXES writes it: a row of 8 float32 of its output. */
@@ -154,10 +155,11 @@ typedef struct sono_detection {
     float valid; /* 1: score >= threshold; 0: gated */
 } sono_detection;
 
-/* KIND, text, inputs ('?' = may be none) -> outputs. Shapes: T = tokens, Q = queries, K = objects.
- * Sizes that depend on the frame are read from the frame header when the op runs. */
+/* KIND, text, inputs ('?' = may be none) -> outputs. Shapes: T = tokens, Q = queries, N = frames, K = objects
+ * of a frame, NK = of all frames, those of one frame together.
+ * Sizes that depend on the frame are read from the frame's header when the op runs. */
 #define SONO_OP_MAP(X)                                                                                       \
-    X(PREPROCESS, "preprocess")   /* pixels, header -> image [1,S,S,3]; antialiased bilinear resize */       \
+    X(PREPROCESS, "preprocess")   /* pixels, header -> image [N,S,S,3]; antialiased bilinear resize */       \
     X(CONV, "conv")               /* x, weight [kh,kw,cin,cout], bias? [1,1,1,cout], residual? -> y */       \
     X(LINEAR, "linear")           /* the same with a 1 x 1 kernel and stride 1 */                            \
     X(DWCONV, "dwconv")           /* x, weight [1,kh,kw,c], bias?, residual? -> y; one filter a channel */   \
@@ -176,13 +178,14 @@ typedef struct sono_detection {
                                      -> memory [n,1,K,c], anchors [n,1,K,4], indices I32 [n,1,K,1] */        \
     X(FDR_BOX, "fdr_box")     /* corners [n,1,Q,4*bins], boxes [n,1,Q,4], project [1,1,1,bins] -> boxes */   \
     X(LQE_STAT, "lqe_stat")   /* corners -> [n,1,Q,4*(top_k+1)]: top_k probabilities and their mean */       \
-    X(SELECT_BOXES, "select") /* logits [1,1,Q,classes], boxes [1,1,Q,4], header -> detections [1,1,K,8] */  \
+    X(SELECT_BOXES, "select") /* logits [N,1,Q,classes], boxes [N,1,Q,4], header -> detections [N,1,K,8] */  \
     X(PROMPT, "prompt")       /* detections, header, gaussian [1,1,2,128], corners [1,1,2,256],              \
-                                 tokens [1,1,5,256] -> tokens [K,1,7,256] */                                 \
-    X(HYPER_MASK, "hyper_mask")   /* up [K,1,65536,32], hyper [K,1,1,32] -> logits [K,256,256,1] */          \
-    X(UPSAMPLE_MASK, "mask")      /* logits [K,256,256,1], detections, header -> mask U8 [K,1,1,maxH*maxW],  \
-                                     area I32 [K,1,1,1], source logits? [K,1,1,maxH*maxW] */                 \
-    X(WEIGHT_MAPS, "weight_maps") /* mask, header -> edge, inside, outside F32 [K,1,1,maxH*maxW] */
+                                 tokens [1,1,5,256] -> tokens [NK,1,7,256] */                                \
+    X(HYPER_MASK, "hyper_mask")   /* up [NK,1,65536,32], hyper [NK,1,1,32] -> logits [NK,256,256,1] */       \
+    X(UPSAMPLE_MASK, "mask")      /* logits [NK,256,256,1], detections, header                               \
+                                     -> mask U8 [NK,1,1,maxH*maxW], area I32 [NK,1,1,1],                     \
+                                     source logits? [NK,1,1,maxH*maxW] */                                    \
+    X(WEIGHT_MAPS, "weight_maps") /* mask, header -> edge, inside, outside F32 [NK,1,1,maxH*maxW] */
 
 typedef enum sono_op_kind {
 #define SONO_OP_ENUM(name, text) SONO_OP_##name,

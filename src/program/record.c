@@ -183,6 +183,21 @@ sono_tid sono_view_broadcast(sono_recorder *rec, sono_tid x, int32_t n)
     return add_view(rec, view);
 }
 
+sono_tid sono_view_spread(sono_recorder *rec, sono_tid x, int32_t n, int32_t h, int32_t w)
+{
+    if (rec->status != SONO_STATUS_OK)
+        return 0;
+    sono_tensor view = shape_of(rec, x);
+    if (view.n != 1 || view.h != 1 || view.w != 1 || n < 1 || h < 1 || w < 1 || (int64_t)h * w > INT32_MAX)
+        return RECORD_FAIL(rec, "%s: [%d, %d, %d, %d] cannot be spread over [%d, %d, %d]", view.name, view.n,
+                           view.h, view.w, view.c, n, h, w);
+    view.n = n;
+    view.h = h;
+    view.w = w;
+    view.pitch = view.batch_stride = 0;
+    return add_view(rec, view);
+}
+
 /* ---- op plumbing ---- */
 
 sono_epilogue sono_epilogue_act(sono_act act)
@@ -207,7 +222,7 @@ static sono_tid output_of(sono_recorder *rec, const char *name, sono_tid out, so
     if (given->n != n || given->h != h || given->w != w || given->c != c || given->dtype != dtype)
         return RECORD_FAIL(rec, "%s: output is [%d, %d, %d, %d], the tensor given for it [%d, %d, %d, %d]",
                            name, n, h, w, c, given->n, given->h, given->w, given->c);
-    if (given->n > 1 && given->batch_stride == 0)
+    if ((given->n > 1 && given->batch_stride == 0) || given->pitch == 0)
         return RECORD_FAIL(rec, "%s: a broadcast tensor cannot be written", name);
     if (rec->program->tensors[given->root].kind == SONO_TENSOR_PARAM)
         return RECORD_FAIL(rec, "%s: a parameter cannot be written", name);
@@ -265,6 +280,14 @@ static int inputs_given(sono_recorder *rec, const char *name, const sono_tid *in
 
 /* ---- frames ---- */
 
+/* How many frames a header tensor describes; 0 when it is none. */
+static int32_t n_frames_in(const sono_tensor *header)
+{
+    const int is_header = header->dtype == SONO_DTYPE_U8 && header->h == 1 && header->w == 1 &&
+                          header->c == (int32_t)sizeof(sono_frame_header) && is_dense(header);
+    return is_header ? header->n : 0;
+}
+
 sono_tid sono_record_preprocess(sono_recorder *rec, const char *name, sono_tid pixels, sono_tid header,
                                 const sono_preprocess_args *args)
 {
@@ -273,8 +296,12 @@ sono_tid sono_record_preprocess(sono_recorder *rec, const char *name, sono_tid p
         return 0;
     if (args->size < 1 || args->max_width_px < 1 || args->max_height_px < 1)
         return RECORD_FAIL(rec, "%s: sizes must be positive", name);
-    op.out[0] = output_of(rec, name, 0, SONO_DTYPE_F32, 1, args->size, args->size, 3);
-    op.flops = 12.0 * args->size * args->size;
+    const sono_tensor h = shape_of(rec, header);
+    const int32_t n = n_frames_in(&h);
+    if (!n || !is_dense(&rec->program->tensors[pixels]))
+        return RECORD_FAIL(rec, "%s: pixels or headers do not fit", name);
+    op.out[0] = output_of(rec, name, 0, SONO_DTYPE_F32, n, args->size, args->size, 3);
+    op.flops = 12.0 * n * args->size * args->size;
     return add_op(rec, &op);
 }
 
@@ -597,10 +624,11 @@ sono_tid sono_record_select(sono_recorder *rec, const char *name, sono_tid logit
     sono_op op = {.kind = SONO_OP_SELECT_BOXES, .in = {logits, boxes, header}, .args.select = {max_objects}};
     if (!inputs_given(rec, name, op.in, 3))
         return 0;
-    const sono_tensor l = shape_of(rec, logits), b = shape_of(rec, boxes);
-    if (l.n != 1 || b.n != 1 || b.c != 4 || l.w != b.w || max_objects < 1 || max_objects > l.w)
-        return RECORD_FAIL(rec, "%s: the best %d of %d queries", name, max_objects, l.w);
-    op.out[0] = output_of(rec, name, 0, SONO_DTYPE_F32, 1, 1, max_objects, 8);
+    const sono_tensor l = shape_of(rec, logits), b = shape_of(rec, boxes), h = shape_of(rec, header);
+    if (n_frames_in(&h) != l.n || b.n != l.n || b.c != 4 || l.w != b.w || max_objects < 1 ||
+        max_objects > l.w)
+        return RECORD_FAIL(rec, "%s: the best %d of %d queries of %d frames", name, max_objects, l.w, h.n);
+    op.out[0] = output_of(rec, name, 0, SONO_DTYPE_F32, l.n, 1, max_objects, 8);
     return add_op(rec, &op);
 }
 
@@ -615,10 +643,12 @@ sono_tid sono_record_prompt(sono_recorder *rec, const char *name, sono_tid detec
     if (!inputs_given(rec, name, op.in, 5))
         return 0;
     const sono_tensor d = shape_of(rec, detections), g = shape_of(rec, gaussian), c = shape_of(rec, corners);
-    const sono_tensor t = shape_of(rec, tokens);
-    if (d.n != 1 || d.c != 8 || g.w != 2 || c.w != 2 || c.c != 2 * g.c || t.c != c.c || t.n != 1)
-        return RECORD_FAIL(rec, "%s: detections, gaussian, corners and tokens do not fit together", name);
-    op.out[0] = output_of(rec, name, 0, SONO_DTYPE_F32, d.w, 1, t.w + 2, t.c);
+    const sono_tensor t = shape_of(rec, tokens), h = shape_of(rec, header);
+    if (n_frames_in(&h) != d.n || d.c != 8 || g.w != 2 || c.w != 2 || c.c != 2 * g.c || t.c != c.c ||
+        t.n != 1)
+        return RECORD_FAIL(rec, "%s: detections, header, gaussian, corners and tokens do not fit together",
+                           name);
+    op.out[0] = output_of(rec, name, 0, SONO_DTYPE_F32, d.n * d.w, 1, t.w + 2, t.c);
     return add_op(rec, &op);
 }
 
@@ -656,9 +686,10 @@ void sono_record_upsample_mask(sono_recorder *rec, const char *name, sono_tid lo
     memset(outs, 0, 3 * sizeof *outs);
     if (!inputs_given(rec, name, op.in, 3) || !segment_sizes_fit(rec, name, args))
         return;
-    const sono_tensor l = shape_of(rec, logits), d = shape_of(rec, detections);
-    if (l.c != 1 || l.h != l.w || d.c != 8 || d.w != l.n) {
-        RECORD_FAIL(rec, "%s: [%d, %d, %d, %d] logits for %d detections", name, l.n, l.h, l.w, l.c, d.w);
+    const sono_tensor l = shape_of(rec, logits), d = shape_of(rec, detections), h = shape_of(rec, header);
+    if (l.c != 1 || l.h != l.w || d.c != 8 || n_frames_in(&h) != d.n || d.n * d.w != l.n) {
+        RECORD_FAIL(rec, "%s: [%d, %d, %d, %d] logits for %d detections in each of %d frames", name, l.n, l.h,
+                    l.w, l.c, d.w, h.n);
         return;
     }
     const int32_t n_pixels = args->max_width_px * args->max_height_px;
@@ -682,11 +713,12 @@ void sono_record_weight_maps(sono_recorder *rec, const char *name, sono_tid mask
     memset(outs, 0, 3 * sizeof *outs);
     if (!inputs_given(rec, name, op.in, 2) || !segment_sizes_fit(rec, name, args))
         return;
-    const sono_tensor m = shape_of(rec, mask);
-    if (m.c != args->max_width_px * args->max_height_px || m.dtype != SONO_DTYPE_U8 ||
-        args->edge_width_px < 1 || args->outside_width_px < 1 || args->edge_width_px % 2 == 0 ||
-        args->outside_width_px % 2 == 0) {
-        RECORD_FAIL(rec, "%s: mask or widths do not fit (widths are odd)", name);
+    const sono_tensor m = shape_of(rec, mask), h = shape_of(rec, header);
+    const int32_t n_frames = n_frames_in(&h);
+    if (!n_frames || m.n % n_frames || m.c != args->max_width_px * args->max_height_px ||
+        m.dtype != SONO_DTYPE_U8 || args->edge_width_px < 1 || args->outside_width_px < 1 ||
+        args->edge_width_px % 2 == 0 || args->outside_width_px % 2 == 0) {
+        RECORD_FAIL(rec, "%s: mask, header or widths do not fit (widths are odd)", name);
         return;
     }
     for (int i = 0; i < 3; i++) {

@@ -54,6 +54,8 @@ sono_tid sono_view_rows(sono_recorder *rec, sono_tid x, int32_t first, int32_t h
 sono_tid sono_view_reshape(sono_recorder *rec, sono_tid x, int32_t n, int32_t h, int32_t w, int32_t c);
 /* One map (n = 1) seen n times; read only. */
 sono_tid sono_view_broadcast(sono_recorder *rec, sono_tid x, int32_t n);
+/* One position [1, 1, 1, c] seen at every position of n maps of h x w; read only. */
+sono_tid sono_view_spread(sono_recorder *rec, sono_tid x, int32_t n, int32_t h, int32_t w);
 
 /* ---- ops, in the order of SONO_OP_MAP ---- */
 

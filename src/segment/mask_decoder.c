@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Tokens and image embedding -> mask logits and predicted IoU, for K objects at once.
- * Follows mobile_sam/modeling/mask_decoder.py @ 34bbbfd (predict_masks:112, MLP:154) and transformer.py
- * (TwoWayTransformer:16, TwoWayAttentionBlock:109, Attention:185).
+ * Tokens and image embedding -> mask logits and predicted IoU, for K objects at once: all of one frame, or
+ * one of each of K frames. Follows mobile_sam/modeling/mask_decoder.py @ 34bbbfd (predict_masks:112, MLP:154)
+ * and transformer.py (TwoWayTransformer:16, TwoWayAttentionBlock:109, Attention:185).
  *
- * The image side is one map for all objects until the first layer has changed it: what depends on it alone is
- * computed once and broadcast. Only the single-mask output is made: mask token 0 with its hypernetwork.
+ * The image side of one frame is one map for all its objects until the first layer has changed it: what
+ * depends on it alone is computed once and broadcast. Only the single-mask output is made: mask token 0 with
+ * its hypernetwork.
  */
 #include "segment/parts.h"
 

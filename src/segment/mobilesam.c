@@ -46,9 +46,9 @@ static void ignore_unused(sono_recorder *rec)
 void sono_mobilesam_record_decoder(sono_recorder *rec, sono_tid embedding, sono_tid detections,
                                    sono_tid header, sono_mobilesam_outputs *out)
 {
-    const sono_tid tokens = sono_prompt_encoder_record(rec, detections, header); // [K, 1, 7, 256]
+    const sono_tid tokens = sono_prompt_encoder_record(rec, detections, header); // [NK, 1, 7, 256]
     const sono_tid dense_pe = sono_prompt_encoder_dense_pe(rec);                 // [1, 64, 64, 256]
-    const sono_tid src = sono_prompt_encoder_add_no_mask(rec, embedding);        // [1, 64, 64, 256]
+    const sono_tid src = sono_prompt_encoder_add_no_mask(rec, embedding);        // [N, 64, 64, 256]
     sono_mask_decoder_record(rec, src, dense_pe, tokens, out);
     ignore_unused(rec);
 }

@@ -15,16 +15,16 @@
  * with sono_free(). NULL after a failure. */
 float *sono_mobilesam_take(sono_recorder *rec, const char *name, int32_t n_dims, const int64_t *dims);
 
-/* The output tokens and the embedded corners of each detected box: [K, 1, 7, 256]. */
+/* The output tokens and the embedded corners of each detected box: [NK, 1, 7, 256]. */
 sono_tid sono_prompt_encoder_record(sono_recorder *rec, sono_tid detections, sono_tid header);
 
 /* Position encoding of the embedding's grid, a param [1, 64, 64, 256]. */
 sono_tid sono_prompt_encoder_dense_pe(sono_recorder *rec);
 
-/* embedding [1, 64, 64, 256] plus the vector that stands for "no mask given", same shape. */
+/* embedding [N, 64, 64, 256] plus the vector that stands for "no mask given", same shape. */
 sono_tid sono_prompt_encoder_add_no_mask(sono_recorder *rec, sono_tid embedding);
 
-/* src, dense_pe: [1, 64, 64, 256]; tokens [K, 1, 7, 256]. */
+/* src [1 or K, 64, 64, 256]; dense_pe [1, 64, 64, 256]; tokens [K, 1, 7, 256]. */
 void sono_mask_decoder_record(sono_recorder *rec, sono_tid src, sono_tid dense_pe, sono_tid tokens,
                               sono_mobilesam_outputs *out);
 

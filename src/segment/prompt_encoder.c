@@ -78,12 +78,10 @@ sono_tid sono_prompt_encoder_dense_pe(sono_recorder *rec)
 
 sono_tid sono_prompt_encoder_add_no_mask(sono_recorder *rec, sono_tid embedding)
 {
-    const int32_t side = SONO_MOBILESAM_GRID, c = SONO_MOBILESAM_CHANNELS;
-    const int64_t dims[2] = {1, c};
-    const sono_tid vector = sono_layer_param(rec, "prompt_encoder.no_mask_embed.weight", 2, dims, 1, 1, 1, c);
-    /* Every position as a map of its own, so that one vector can be broadcast to all of them. */
-    const sono_tid positions = sono_view_reshape(rec, embedding, side * side, 1, 1, c);
-    const sono_tid sum = sono_record_add(rec, "prompt_encoder.src", positions,
-                                         sono_view_broadcast(rec, vector, side * side), 0);
-    return sono_view_reshape(rec, sum, 1, side, side, c);
+    const int32_t n = sono_record_shape(rec, embedding).n, side = SONO_MOBILESAM_GRID;
+    const int64_t dims[2] = {1, SONO_MOBILESAM_CHANNELS};
+    const sono_tid vector = sono_layer_param(rec, "prompt_encoder.no_mask_embed.weight", 2, dims, 1, 1, 1,
+                                             SONO_MOBILESAM_CHANNELS);
+    return sono_record_add(rec, "prompt_encoder.src", embedding, sono_view_spread(rec, vector, n, side, side),
+                           0);
 }

@@ -51,11 +51,11 @@ static sono_tid conv_bn(sono_recorder *rec, const char *name, sono_tid x, int32_
 static sono_tid record_patch_embed(sono_recorder *rec, sono_tid image)
 {
     const sono_epilogue gelu = sono_epilogue_act(SONO_ACT_GELU), none = sono_epilogue_none();
-    const int32_t c = stages[0].c, side = SONO_MOBILESAM_INPUT_PX / 4;
-    const sono_tid half = conv_bn(rec, "image_encoder.patch_embed.seq.0", image, // [1, 512, 512, 32]
+    const int32_t c = stages[0].c, side = SONO_MOBILESAM_INPUT_PX / 4, n = sono_record_shape(rec, image).n;
+    const sono_tid half = conv_bn(rec, "image_encoder.patch_embed.seq.0", image, // [N, 512, 512, 32]
                                   c / 2, 3, 2, 1, &gelu, 0, 0);
-    const sono_tid out = sono_record_tensor(rec, "image_encoder.patch_embed", SONO_DTYPE_F32, 1, side, side,
-                                            c); // [1, 256, 256, 64]
+    const sono_tid out = sono_record_tensor(rec, "image_encoder.patch_embed", SONO_DTYPE_F32, n, side, side,
+                                            c); // [N, 256, 256, 64]
     return conv_bn(rec, "image_encoder.patch_embed.seq.2", half, c, 3, 2, 1, &none, 0, out);
 }
 
@@ -153,7 +153,7 @@ static sono_tid record_attention(sono_recorder *rec, const stage *s, const char 
                                            bias_dims, 1, 1, s->n_heads, n_offsets);
     const sono_tid y = sono_layer_norm(rec, sono_layer_path(rec, path, "%s.norm", attn), x, 0, &norm, 0);
     const sono_tid qkv =
-        sono_record_linear(rec, sono_layer_path(rec, path, "%s.qkv", attn), y, // [1, h, w, 3c]
+        sono_record_linear(rec, sono_layer_path(rec, path, "%s.qkv", attn), y, // [N, h, w, 3c]
                            p.weight, p.bias, 0, &none, 0);
     const sono_attention_args args = {s->n_heads, head_dim, 1 / sqrtf((float)head_dim), s->window};
     return sono_record_attention(rec, sono_layer_path(rec, path, "%s.heads", attn),
@@ -184,7 +184,7 @@ static sono_tid record_neck(sono_recorder *rec, sono_tid x)
     const sono_norm_args norm = {.eps = SONO_LAYER_NORM_2D_EPS};
     const sono_epilogue none = sono_epilogue_none();
     const sono_conv_args conv1 = {1, 1, 1, 0, 0, 0, 0, none}, conv3 = {3, 3, 1, 1, 1, 1, 1, none};
-    x = sono_layer_conv(rec, "image_encoder.neck.0", x, c, 0, &conv1, 0); // [1, 64, 64, 256]
+    x = sono_layer_conv(rec, "image_encoder.neck.0", x, c, 0, &conv1, 0); // [N, 64, 64, 256]
     x = sono_layer_norm(rec, "image_encoder.neck.1", x, 0, &norm, 0);
     x = sono_layer_conv(rec, "image_encoder.neck.2", x, c, 0, &conv3, 0);
     return sono_layer_norm(rec, "image_encoder.neck.3", x, 0, &norm, 0);
@@ -193,7 +193,7 @@ static sono_tid record_neck(sono_recorder *rec, sono_tid x)
 sono_tid sono_tiny_vit_record(sono_recorder *rec, sono_tid image)
 {
     char layer[96], block[96];
-    sono_tid x = record_patch_embed(rec, image); // [1, 256, 256, 64]
+    sono_tid x = record_patch_embed(rec, image); // [N, 256, 256, 64]
     for (int32_t i = 0; i < N_STAGES; i++) {
         sono_layer_path(rec, layer, "image_encoder.layers.%d", i);
         for (int32_t b = 0; b < stages[i].n_blocks; b++) {
@@ -202,7 +202,7 @@ sono_tid sono_tiny_vit_record(sono_recorder *rec, sono_tid image)
         }
         if (i < N_STAGES - 1)
             x = record_patch_merging(rec, layer, x,
-                                     stages[i + 1].c); // [1, 128 or 64, ., c of the next stage]
+                                     stages[i + 1].c); // [N, 128 or 64, ., c of the next stage]
     }
     sono_bind_ignore(rec->binder, "*.num_batches_tracked");
     sono_bind_ignore(rec->binder, "*.attention_bias_idxs");

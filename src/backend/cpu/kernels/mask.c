@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * HYPER_MASK: up [K, 1, 65536, 32], hyper [K, 1, 1, 32] -> logits [K, 256, 256, 1], their dot products. Rows
- * of up are in the order in which two 2 x 2 stride-2 transposed convolutions over 64 x 64 positions leave
- * them: position, 2 x 2 of the first, 2 x 2 of the second. MobileSAM
+ * HYPER_MASK: up [NK, 1, 65536, 32], hyper [NK, 1, 1, 32] -> logits [NK, 256, 256, 1], their dot products.
+ * Rows of up are in the order in which two 2 x 2 stride-2 transposed convolutions over 64 x 64 positions
+ * leave them: position, 2 x 2 of the first, 2 x 2 of the second. MobileSAM
  * mobile_sam/modeling/mask_decoder.py:136-144 @ 34bbbfd.
  *
- * UPSAMPLE_MASK: logits [K, 256, 256, 1], detections, header -> mask U8 [K, 1, 1, maxH * maxW] (H rows of W
- * bytes, 0 / 255), area I32 [K, 1, 1, 1], source logits? like mask. Bilinear to image_size, crop of the
- * padding, bilinear to H x W (mobile_sam/modeling/sam.py:155-162 @ 34bbbfd): both steps are linear and
- * separable, so that each axis has one filter of three neighbouring taps: bilinear samples of the large map
- * lie at most one low-resolution pixel apart. Detections that are not valid get an empty mask, area 0 and
- * logits 0.
+ * UPSAMPLE_MASK: logits [NK, 256, 256, 1], detections [N, 1, K, 8], header -> mask U8 [NK, 1, 1, maxH * maxW]
+ * (H rows of W bytes, 0 / 255), area I32 [NK, 1, 1, 1], source logits? like mask. Frame by frame. Bilinear to
+ * image_size, crop of the padding, bilinear to H x W (mobile_sam/modeling/sam.py:155-162 @ 34bbbfd): both
+ * steps are linear and separable, so that each axis has one filter of three neighbouring taps: bilinear
+ * samples of the large map lie at most one low-resolution pixel apart. Detections that are not valid get an
+ * empty mask, area 0 and logits 0.
  */
 #include "backend/cpu/kernels/kernels.h"
+#include "backend/frames.h"
 #include "backend/letterbox.h"
 
 #include <string.h>
@@ -70,7 +71,7 @@ typedef struct axis {
 
 /* One thread's scratch. The column tables are made once, in thread 0's. */
 typedef struct area {
-    int64_t *counts; /* [K] mask pixels that this thread set */
+    int64_t *counts; /* [NK] mask pixels that this thread set */
     int32_t *first;  /* [max_width] */
     float *weights;  /* [TAPS][max_width] */
     float *mixed;    /* [max_width] */
@@ -81,6 +82,7 @@ typedef struct job {
     const sono_cpu_call *call;
     sono_frame_header header;
     axis rows;
+    int32_t first; /* object of the frame */
     int64_t bands; /* of one object */
     area tables;   /* thread 0's */
 } job;
@@ -214,32 +216,43 @@ static void run_band(void *context, int64_t task, int32_t thread)
 {
     const job *j = context;
     const sono_cpu_tensor *detections = &j->call->in[1];
-    const int64_t k = task / j->bands;
+    const int32_t k = j->first + (int32_t)(task / j->bands);
     const int32_t begin = (int32_t)(task % j->bands) * BAND_ROWS, height = j->header.height_px;
     const int32_t end = begin + BAND_ROWS < height ? begin + BAND_ROWS : height;
     sono_detection detection;
-    memcpy(&detection, (const float *)detections->data + k * detections->pitch, sizeof detection);
+    memcpy(&detection,
+           (const float *)detections->data +
+               detection_at(k, detections->w, detections->pitch, detections->batch_stride),
+           sizeof detection);
     if (detection.valid == 1.0f)
         fill_band(j, k, begin, end, thread);
     else
         clear_band(j, k, begin, end);
 }
 
-void SONO_KERNEL(sono_cpu_upsample_mask)(const sono_cpu_call *call)
+static void run_frame(const sono_cpu_call *call, int32_t frame)
 {
-    const sono_cpu_tensor *low = &call->in[0], *areas = &call->out[1];
-    const int32_t size = call->op->args.segment.image_size, n_threads = sono_pool_n_threads(call->pool);
-    job j = {.call = call, .tables = area_of(call, 0)};
-    memcpy(&j.header, call->in[2].data, sizeof j.header);
+    const sono_cpu_tensor *low = &call->in[0];
+    const int32_t size = call->op->args.segment.image_size, n_objects = call->in[1].w;
+    job j = {.call = call, .first = frame * n_objects, .tables = area_of(call, 0)};
+    memcpy(&j.header, (const sono_frame_header *)call->in[2].data + frame, sizeof j.header);
     const int32_t width = j.header.width_px, height = j.header.height_px,
                   longest = longest_side_px(width, height);
     const axis columns = {low->w, size, letterbox_px(width, longest, size), width};
     j.rows = (axis){low->h, size, letterbox_px(height, longest, size), height};
     j.bands = (height + BAND_ROWS - 1) / BAND_ROWS;
     make_tables(&j, &columns);
+    sono_pool_run(call->pool, run_band, &j, n_objects * j.bands);
+}
+
+void SONO_KERNEL(sono_cpu_upsample_mask)(const sono_cpu_call *call)
+{
+    const sono_cpu_tensor *low = &call->in[0], *areas = &call->out[1];
+    const int32_t n_threads = sono_pool_n_threads(call->pool);
     for (int32_t t = 0; t < n_threads; t++)
         memset(area_of(call, t).counts, 0, (size_t)low->n * sizeof(int64_t));
-    sono_pool_run(call->pool, run_band, &j, low->n * j.bands);
+    for (int32_t frame = 0; frame < call->in[1].n; frame++)
+        run_frame(call, frame);
     for (int32_t k = 0; k < low->n; k++) {
         int64_t count = 0;
         for (int32_t t = 0; t < n_threads; t++)

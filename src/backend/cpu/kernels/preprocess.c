@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * PREPROCESS: a frame of any size and format -> image [1, S, S, 3], resized, normalised, padded.
+ * PREPROCESS: N frames of any size and format -> image [N, S, S, 3], resized, normalised, padded.
  *
  * Separable triangle filter, widened when shrinking: the rule of
  * torch.nn.functional.interpolate(mode="bilinear", antialias=True) and of Pillow
@@ -34,6 +34,8 @@ typedef struct layout {
 typedef struct job {
     const sono_cpu_call *call;
     sono_frame_header header;
+    const uint8_t *pixels; /* the frame's */
+    float *image;          /* [size][size][3] */
     layout layout;
     area tables; /* thread 0's */
     int32_t out_width, out_height;
@@ -133,8 +135,7 @@ static void make_tables(job *j)
 /* One source row as floats in 0..255, planar. Past its end lie zeroes, for the taps with weight 0. */
 static void read_row(const job *j, int32_t y, float *restrict out)
 {
-    const uint8_t *restrict row =
-        (const uint8_t *)j->call->in[0].data + (size_t)y * (size_t)j->header.pitch_bytes;
+    const uint8_t *restrict row = j->pixels + (size_t)y * (size_t)j->header.pitch_bytes;
     const int32_t width = j->header.width_px;
     const int64_t stride = j->layout.source_stride;
     const int32_t format = j->header.format;
@@ -222,7 +223,7 @@ static void run_band(void *context, int64_t task, int32_t thread)
     const job *j = context;
     const int32_t size = j->call->op->args.preprocess.size, taps = j->layout.taps_y;
     const area a = area_of(j->call, &j->layout, thread);
-    float *out = (float *)j->call->out[0].data + task * BAND_ROWS * size * 3;
+    float *out = j->image + task * BAND_ROWS * size * 3;
     const int32_t end = (task + 1) * BAND_ROWS < size ? (int32_t)(task + 1) * BAND_ROWS : size;
     int32_t next = 0; /* source rows below it are in the ring, or no longer needed */
     for (int32_t y = (int32_t)task * BAND_ROWS; y < end; y++, out += (int64_t)size * 3) {
@@ -245,11 +246,13 @@ static void run_band(void *context, int64_t task, int32_t thread)
     }
 }
 
-void SONO_KERNEL(sono_cpu_preprocess)(const sono_cpu_call *call)
+static void run_frame(const sono_cpu_call *call, int32_t frame)
 {
     const sono_preprocess_args *args = &call->op->args.preprocess;
     job j = {.call = call, .layout = make_layout(args), .out_width = args->size, .out_height = args->size};
-    memcpy(&j.header, call->in[1].data, sizeof j.header);
+    memcpy(&j.header, (const sono_frame_header *)call->in[1].data + frame, sizeof j.header);
+    j.pixels = (const uint8_t *)call->in[0].data + j.header.pixels_at_bytes;
+    j.image = (float *)call->out[0].data + frame * call->out[0].batch_stride;
     if (args->fit == SONO_FIT_LETTERBOX) {
         const int32_t longest = longest_side_px(j.header.width_px, j.header.height_px);
         j.out_width = letterbox_px(j.header.width_px, longest, args->size);
@@ -259,4 +262,10 @@ void SONO_KERNEL(sono_cpu_preprocess)(const sono_cpu_call *call)
     j.tables = area_of(call, &j.layout, 0);
     make_tables(&j);
     sono_pool_run(call->pool, run_band, &j, (args->size + BAND_ROWS - 1) / BAND_ROWS);
+}
+
+void SONO_KERNEL(sono_cpu_preprocess)(const sono_cpu_call *call)
+{
+    for (int32_t frame = 0; frame < call->out[0].n; frame++)
+        run_frame(call, frame);
 }

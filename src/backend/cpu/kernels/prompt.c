@@ -2,12 +2,13 @@
 /*
  * PROMPT: a box as the mask decoder's tokens.
  *
- * detections [1, 1, K, 8], header, gaussian [1, 1, 2, c/2], corners [1, 1, 2, c], tokens [1, 1, T, c]
- * -> [K, 1, T + 2, c]: the output tokens, then the top left and the bottom right corner. A corner is sin |
+ * detections [N, 1, K, 8], header, gaussian [1, 1, 2, c/2], corners [1, 1, 2, c], tokens [1, 1, T, c]
+ * -> [NK, 1, T + 2, c]: the output tokens, then the top left and the bottom right corner. A corner is sin |
  * cos of 2 pi (point @ gaussian), point in -1..1, plus its learned embedding. Order of operations as in the
  * official code: MobileSAM mobile_sam/modeling/prompt_encoder.py:96-103, 187-218 @ 34bbbfd.
  */
 #include "backend/cpu/kernels/kernels.h"
+#include "backend/frames.h"
 #include "backend/letterbox.h"
 
 #include <math.h>
@@ -37,15 +38,18 @@ void SONO_KERNEL(sono_cpu_prompt)(const sono_cpu_call *call)
     const sono_cpu_tensor *tokens = &call->in[4], *out = &call->out[0];
     const int32_t n_tokens = tokens->h * tokens->w;
     const float size = (float)call->op->args.segment.image_size;
-    sono_frame_header header;
-    memcpy(&header, call->in[1].data, sizeof header);
-    const float scale = (float)(call->op->args.segment.image_size /
-                                (double)longest_side_px(header.width_px, header.height_px));
+    const int32_t n_objects = detections->w;
     for (int32_t k = 0; k < out->n; k++) {
+        sono_frame_header header;
+        memcpy(&header, (const sono_frame_header *)call->in[1].data + frame_of_object(k, n_objects),
+               sizeof header);
+        const float scale = (float)(call->op->args.segment.image_size /
+                                    (double)longest_side_px(header.width_px, header.height_px));
         float *row = (float *)out->data + k * out->batch_stride;
         for (int32_t t = 0; t < n_tokens; t++, row += out->pitch)
             memcpy(row, (const float *)tokens->data + t * tokens->pitch, (size_t)tokens->c * sizeof *row);
-        const float *box = (const float *)detections->data + k * detections->pitch; /* x1 y1 x2 y2 */
+        const float *box = (const float *)detections->data + /* x1 y1 x2 y2 */
+                           detection_at(k, n_objects, detections->pitch, detections->batch_stride);
         for (int corner = 0; corner < 2; corner++, row += out->pitch)
             encode_corner(gaussian, (const float *)corners->data + corner * corners->pitch,
                           normalised(box[2 * corner], scale, size),

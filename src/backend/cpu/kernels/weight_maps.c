@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * WEIGHT_MAPS: mask U8 [K, 1, 1, maxH * maxW] (H rows of W bytes, 0 / 255), header
+ * WEIGHT_MAPS: mask U8 [NK, 1, 1, maxH * maxW] (H rows of W bytes, 0 / 255), header; frame by frame
  * -> edge, inside, outside F32 0 / 1, in the mask's layout:
  * edge = dilate(mask, e) - erode(mask, e); inside = erode(mask, e); outside = dilate(mask, o) minus mask,
  * with squares of side e = edge_width_px and o = outside_width_px. Pixels beyond the border are ignored: they
@@ -20,6 +20,7 @@
 typedef struct job {
     const sono_cpu_call *call;
     sono_frame_header header;
+    int32_t first; /* object of the frame */
     int64_t bands; /* of one object */
 } job;
 
@@ -90,7 +91,7 @@ static void run_band(void *context, int64_t task, int32_t thread)
     const job *j = context;
     const sono_segment_args *args = &j->call->op->args.segment;
     const sono_cpu_tensor *in = &j->call->in[0], *maps = j->call->out;
-    const int64_t k = task / j->bands;
+    const int64_t k = j->first + task / j->bands;
     const int32_t begin = (int32_t)(task % j->bands) * BAND_ROWS, height = j->header.height_px;
     const int32_t end = begin + BAND_ROWS < height ? begin + BAND_ROWS : height;
     const int64_t at = (int64_t)begin * j->header.width_px, n = (int64_t)(end - begin) * j->header.width_px;
@@ -114,8 +115,11 @@ static void run_band(void *context, int64_t task, int32_t thread)
 
 void SONO_KERNEL(sono_cpu_weight_maps)(const sono_cpu_call *call)
 {
-    job j = {.call = call};
-    memcpy(&j.header, call->in[1].data, sizeof j.header);
-    j.bands = (j.header.height_px + BAND_ROWS - 1) / BAND_ROWS;
-    sono_pool_run(call->pool, run_band, &j, call->in[0].n * j.bands);
+    const int32_t n_frames = call->in[1].n, n_objects = call->in[0].n / n_frames;
+    for (int32_t frame = 0; frame < n_frames; frame++) {
+        job j = {.call = call, .first = frame * n_objects};
+        memcpy(&j.header, (const sono_frame_header *)call->in[1].data + frame, sizeof j.header);
+        j.bands = (j.header.height_px + BAND_ROWS - 1) / BAND_ROWS;
+        sono_pool_run(call->pool, run_band, &j, n_objects * j.bands);
+    }
 }
