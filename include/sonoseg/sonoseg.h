@@ -10,8 +10,9 @@
  * copied. On failure a function leaves its outputs untouched. The library never prints, exits or aborts.
  *
  * Thread-safety: functions without a handle are thread-safe. A pipeline allows one thread in
- * sono_pipeline_submit() and one other in sono_pipeline_receive() / sono_packet_release() at the same time;
- * anything beyond that, and open and close, need the caller's own exclusion. Two pipelines never share state.
+ * sono_pipeline_submit() / sono_pipeline_flush() and one other in sono_pipeline_receive() /
+ * sono_packet_release() at the same time; anything beyond that, and open and close, need the caller's own
+ * exclusion. Two pipelines never share state.
  */
 #ifndef SONOSEG_SONOSEG_H
 #define SONOSEG_SONOSEG_H
@@ -174,9 +175,9 @@ typedef struct sono_packet {
     const sono_object *objects;
     sono_backend backend;
     sono_precision precision;
-    double latency_ms; /* submit to result */
-    double stage_ms[SONO_STAGE_COUNT];
-    sono_ledger_totals ledger;
+    double latency_ms; /* this frame's submit to the result, waiting for the rest of its batch included */
+    double stage_ms[SONO_STAGE_COUNT]; /* of the whole batch */
+    sono_ledger_totals ledger; /* of the whole batch in its first frame's packet, zero in the others */
 } sono_packet;
 
 /* ---- pipeline ------------------------------------------------------------------------------------------ */
@@ -206,6 +207,7 @@ typedef struct sono_pipeline_config {
     int32_t time_stages;        /* 1 (default): packets carry stage_ms; 0 spares CUDA the timing events */
     sono_event_fn on_event;     /* optional: if NULL, no events */
     void *on_event_user;
+    int32_t batch; /* frames computed at once; [1, 32], default 1; above 1 max_objects must be 1 */
 } sono_pipeline_config;
 
 /* Fills in the defaults named above. */
@@ -220,18 +222,27 @@ typedef struct sono_pipeline sono_pipeline;
 SONO_API sono_status sono_pipeline_open(const sono_pipeline_config *config, sono_pipeline **out,
                                         sono_error *error);
 
-/* Takes a frame: copies its pixels into a free slot and starts it; returns at once.
- * Errors: AGAIN (every slot is in flight or borrowed: receive or release first), INVALID_ARGUMENT,
- * LIMIT (frame larger than max_width_px x max_height_px), DEVICE (latched: close and open again). */
+/* Takes a frame: copies its pixels into a slot; returns at once. A slot starts when it has `batch` frames:
+ * with the default of 1, now. Of frames of different sizes in one batch each gets its own result's size.
+ * Errors: AGAIN (every slot is in flight or has a packet that is lent or to be received: receive or release
+ * first), INVALID_ARGUMENT, LIMIT (frame larger than max_width_px x max_height_px), DEVICE (latched: close
+ * and open again; the frames of the batch are lost). */
 SONO_API sono_status sono_pipeline_submit(sono_pipeline *pipeline, const sono_frame *frame,
                                           sono_error *error);
 
-/* Waits for the oldest frame in flight and lends its packet, in submission order.
- * out: borrowed until sono_packet_release(). Errors: END (no frame is in flight), DEVICE. */
+/* Starts a batch that is not full, for the end of a stream or before a pause. It takes as long as a full one.
+ * Does nothing where no frame waits for others. To be called by the thread that submits.
+ * Errors: INVALID_ARGUMENT, DEVICE (as above). */
+SONO_API sono_status sono_pipeline_flush(sono_pipeline *pipeline, sono_error *error);
+
+/* Waits for the oldest frame in flight and lends its packet, in submission order. A frame is in flight from
+ * the start of its batch on. out: borrowed until sono_packet_release(). Errors: END (no frame is in flight),
+ * DEVICE (once for each frame of a batch that failed). */
 SONO_API sono_status sono_pipeline_receive(sono_pipeline *pipeline, const sono_packet **out,
                                            sono_error *error);
 
-/* Gives a packet back, so that its slot can take a new frame. Errors: INVALID_ARGUMENT (not lent). */
+/* Gives a packet back: once all of a slot's are, it can take new frames. Errors: INVALID_ARGUMENT (not lent).
+ */
 SONO_API sono_status sono_packet_release(sono_pipeline *pipeline, const sono_packet *packet);
 
 /* Static facts of an open pipeline. */

@@ -44,8 +44,13 @@ sono_status sono_frame_check(const sono_frame *frame, int32_t max_width_px, int3
     return SONO_STATUS_OK;
 }
 
+int64_t sono_frame_bytes(const sono_frame *frame)
+{
+    return (int64_t)frame->width_px * frame->height_px * (int64_t)sono_pixel_bytes(frame->format);
+}
+
 void sono_frame_store(const sono_frame *frame, float threshold, int32_t gray16_white,
-                      sono_frame_header *header, void *pixels)
+                      sono_frame_header *header, void *pixels, int64_t at_bytes)
 {
     const size_t row_bytes = (size_t)frame->width_px * sono_pixel_bytes(frame->format);
     const size_t pitch_bytes = frame->pitch_bytes ? frame->pitch_bytes : row_bytes;
@@ -54,17 +59,28 @@ void sono_frame_store(const sono_frame *frame, float threshold, int32_t gray16_w
                                   .pitch_bytes = (int32_t)row_bytes,
                                   .format = frame->format,
                                   .gray16_scale = 255.0f / (float)gray16_white,
-                                  .threshold = threshold};
+                                  .threshold = threshold,
+                                  .pixels_at_bytes = at_bytes};
     for (int32_t y = 0; y < frame->height_px; y++)
-        memcpy((uint8_t *)pixels + (size_t)y * row_bytes,
+        memcpy((uint8_t *)pixels + (size_t)at_bytes + (size_t)y * row_bytes,
                (const uint8_t *)frame->pixels + (size_t)y * pitch_bytes, row_bytes);
 }
 
-void sono_frame_record(sono_recorder *rec, int32_t max_width_px, int32_t max_height_px,
+void sono_frame_store_none(sono_frame_header *header)
+{
+    *header = (sono_frame_header){.width_px = 1,
+                                  .height_px = 1,
+                                  .pitch_bytes = 1,
+                                  .format = SONO_PIXEL_GRAY8,
+                                  .gray16_scale = 1.0f,
+                                  .threshold = 2.0f}; /* above every score */
+}
+
+void sono_frame_record(sono_recorder *rec, int32_t n_frames, int32_t max_width_px, int32_t max_height_px,
                        sono_frame_tensors *out)
 {
     const int32_t n_bytes = (int32_t)sono_frame_max_bytes(max_width_px, max_height_px);
-    out->header =
-        sono_record_input(rec, "frame_header", SONO_DTYPE_U8, 1, 1, 1, (int32_t)sizeof(sono_frame_header));
-    out->pixels = sono_record_input(rec, "frame_pixels", SONO_DTYPE_U8, 1, 1, 1, n_bytes);
+    out->header = sono_record_input(rec, "frame_header", SONO_DTYPE_U8, n_frames, 1, 1,
+                                    (int32_t)sizeof(sono_frame_header));
+    out->pixels = sono_record_input(rec, "frame_pixels", SONO_DTYPE_U8, n_frames, 1, 1, n_bytes);
 }

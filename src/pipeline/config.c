@@ -26,6 +26,7 @@ void sono_pipeline_config_init(sono_pipeline_config *config)
         .outside_width_px = 5,
         .gray16_white = 65535,
         .time_stages = 1,
+        .batch = 1,
     };
 }
 
@@ -55,6 +56,11 @@ sono_status sono_config_resolve(const sono_pipeline_config *config, sono_pipelin
     SONO_TRY(check_range("max_width_px", c.max_width_px, 1, MAX_FRAME_PX, error));
     SONO_TRY(check_range("max_height_px", c.max_height_px, 1, MAX_FRAME_PX, error));
     SONO_TRY(check_range("n_slots", c.n_slots, 1, SONO_MAX_SLOTS, error));
+    SONO_TRY(check_range("batch", c.batch, 1, SONO_MAX_BATCH, error));
+    if (c.batch > 1 && c.max_objects > 1)
+        return SONO_FAIL(error, UNSUPPORTED,
+                         "batches of %d frames with %d objects each: one of the two must be 1", c.batch,
+                         c.max_objects);
     SONO_TRY(check_range("gray16_white", c.gray16_white, 1, 65535, error));
     SONO_TRY(sono_weights_check(c.edge_width_px, c.outside_width_px, error));
     *out = c;

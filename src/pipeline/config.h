@@ -5,6 +5,8 @@
 
 #include "backend/executor.h"
 
+#define SONO_MAX_BATCH 32
+
 /* Copies the caller's configuration over the defaults (its struct_size may be an older, smaller one) and
  * checks every field. Strings still belong to the caller. Errors: INVALID_ARGUMENT. */
 sono_status sono_config_resolve(const sono_pipeline_config *config, sono_pipeline_config *out,

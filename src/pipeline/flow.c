@@ -117,7 +117,7 @@ static sono_status record_flow(const sono_pipeline_config *config, loading *dete
 {
     sono_recorder rec;
     sono_record_start(&rec, flow->program, detector->binder, error);
-    sono_frame_record(&rec, config->max_width_px, config->max_height_px, &flow->frame);
+    sono_frame_record(&rec, config->batch, config->max_width_px, config->max_height_px, &flow->frame);
     record_detector(&rec, config, flow);
     SONO_TRY(sono_record_finish(&rec));
     SONO_TRY(sono_bind_finish(detector->binder, error));

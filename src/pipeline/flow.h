@@ -11,9 +11,9 @@ typedef struct sono_flow {
     sono_program *program;
     sono_model_info detector, segmenter;
     sono_frame_tensors frame;     /* INPUT */
-    sono_tid detections;          /* OUTPUT F32 [1, 1, K, 8] */
-    sono_tid iou;                 /* OUTPUT F32 [K, 1, 1, 4] */
-    sono_tid area, mask;          /* OUTPUT I32 [K, 1, 1, 1], U8 [K, 1, 1, max pixels] */
+    sono_tid detections;          /* OUTPUT F32 [N, 1, K, 8]; N = frames of a batch, K = objects of a frame */
+    sono_tid iou;                 /* OUTPUT F32 [NK, 1, 1, 4] */
+    sono_tid area, mask;          /* OUTPUT I32 [NK, 1, 1, 1], U8 [NK, 1, 1, max pixels] */
     sono_weights_tensors weights; /* OUTPUT, or all 0 */
     int32_t
         first_segment_op; /* ops [first_segment_op, first_mask_op) only matter when a box passed the gate */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* One frame through the flow. */
+/* Frames through the flow, a batch at a time. */
 #include "base/clock.h"
 #include "pipeline/pipeline_private.h"
 #include "state/state.h"
@@ -11,63 +11,104 @@ static uint8_t *in_block(const sono_pipeline *p, uint8_t *block, sono_tid tensor
     return tensor ? block + p->choice.ops->plan(p->executor)->offset_bytes[tensor] : NULL;
 }
 
-static sono_packet_outputs outputs_of(const sono_pipeline *p, const sono_pipeline_slot *s)
+/* The first of a tensor's maps that belong to frame number i of the batch. */
+static uint8_t *of_frame(const sono_pipeline *p, const sono_pipeline_slot *s, sono_tid tensor, int32_t i)
+{
+    if (!tensor)
+        return NULL;
+    const sono_tensor *t = sono_program_tensor(p->flow.program, tensor);
+    const size_t map_bytes = (size_t)t->batch_stride * sono_dtype_bytes(t->dtype);
+    return in_block(p, s->outputs, tensor) + (size_t)i * (size_t)(t->n / p->config.batch) * map_bytes;
+}
+
+static sono_packet_outputs outputs_of(const sono_pipeline *p, const sono_pipeline_slot *s, int32_t i)
 {
     const sono_flow *flow = &p->flow;
     return (sono_packet_outputs){
-        .detections = (const sono_detection *)in_block(p, s->outputs, flow->detections),
-        .iou = (const float *)in_block(p, s->outputs, flow->iou),
-        .area_px = (const int32_t *)in_block(p, s->outputs, flow->area),
-        .mask = in_block(p, s->outputs, flow->mask),
-        .edge = (const float *)in_block(p, s->outputs, flow->weights.edge),
-        .inside = (const float *)in_block(p, s->outputs, flow->weights.inside),
-        .outside = (const float *)in_block(p, s->outputs, flow->weights.outside),
+        .detections = (const sono_detection *)of_frame(p, s, flow->detections, i),
+        .iou = (const float *)of_frame(p, s, flow->iou, i),
+        .area_px = (const int32_t *)of_frame(p, s, flow->area, i),
+        .mask = of_frame(p, s, flow->mask, i),
+        .edge = (const float *)of_frame(p, s, flow->weights.edge, i),
+        .inside = (const float *)of_frame(p, s, flow->weights.inside, i),
+        .outside = (const float *)of_frame(p, s, flow->weights.outside, i),
         .iou_stride = sono_program_tensor(flow->program, flow->iou)->c,
         .max_objects = p->config.max_objects,
         .max_pixels = (int64_t)p->config.max_width_px * p->config.max_height_px,
     };
 }
 
-void sono_pipeline_store(sono_pipeline *p, sono_pipeline_slot *s, const sono_frame *frame)
+static sono_frame_header *headers_of(const sono_pipeline *p, const sono_pipeline_slot *s)
 {
-    sono_frame_store(frame, p->config.threshold, p->config.gray16_white,
-                     (sono_frame_header *)in_block(p, s->inputs, p->flow.frame.header),
-                     in_block(p, s->inputs, p->flow.frame.pixels));
-    sono_packet_begin(&s->storage, frame);
+    return (sono_frame_header *)in_block(p, s->inputs, p->flow.frame.header);
+}
+
+void sono_pipeline_begin(sono_pipeline_slot *s)
+{
+    s->n_frames = s->n_received = s->n_released = 0;
+    s->pixels_bytes = 0;
     s->status = SONO_STATUS_OK;
 }
 
-static void finish_packet(sono_pipeline *p, sono_pipeline_slot *s, const int64_t *stage_ns)
+void sono_pipeline_store(sono_pipeline *p, sono_pipeline_slot *s, const sono_frame *frame)
 {
-    sono_packet *packet = &s->storage.packet;
+    sono_pipeline_frame *f = &s->frames[s->n_frames];
+    f->submitted_ns = sono_clock_ns();
+    sono_frame_store(frame, p->config.threshold, p->config.gray16_white, headers_of(p, s) + s->n_frames,
+                     in_block(p, s->inputs, p->flow.frame.pixels), s->pixels_bytes);
+    sono_packet_begin(&f->storage, frame);
+    s->pixels_bytes += sono_frame_bytes(frame);
+    s->n_frames++;
+}
+
+void sono_pipeline_pad(sono_pipeline *p, sono_pipeline_slot *s)
+{
+    for (int32_t i = s->n_frames; i < p->config.batch; i++)
+        sono_frame_store_none(headers_of(p, s) + i);
+}
+
+static void finish_packet(sono_pipeline *p, sono_pipeline_slot *s, int32_t index, const int64_t *stage_ns)
+{
+    sono_packet *packet = &s->frames[index].storage.packet;
     if (s->status != SONO_STATUS_OK) {
         sono_event_emit(&p->events, "device_error", "frame=%llu status=%s",
                         (unsigned long long)packet->frame_id, sono_status_name(s->status));
         return;
     }
-    const sono_packet_outputs outputs = outputs_of(p, s);
-    sono_packet_fill(&s->storage, &outputs, sono_state_of(outputs.detections));
+    const sono_packet_outputs outputs = outputs_of(p, s, index);
+    sono_packet_fill(&s->frames[index].storage, &outputs, sono_state_of(outputs.detections));
     packet->backend = p->choice.backend;
     packet->precision = p->choice.precision;
     for (int i = 0; i < SONO_STAGE_COUNT; i++)
         packet->stage_ms[i] = 1e-6 * (double)stage_ns[i];
-    packet->latency_ms = 1e-6 * (double)(sono_clock_ns() - s->submitted_ns);
+    packet->latency_ms = 1e-6 * (double)(sono_clock_ns() - s->frames[index].submitted_ns);
     sono_event_emit(&p->events, "infer_frame", "frame=%llu latency_ms=%.3f conf=%.4f state=%s",
                     (unsigned long long)packet->frame_id, packet->latency_ms,
                     (double)packet->objects[0].score, sono_state_name(packet->state));
 }
 
+static void finish_batch(sono_pipeline *p, sono_pipeline_slot *s, const int64_t *stage_ns)
+{
+    for (int32_t i = 0; i < s->n_frames; i++)
+        finish_packet(p, s, i, stage_ns);
+}
+
+/* One call of the segmenter serves the whole batch; it bears the number of the first frame. */
+static unsigned long long first_frame_id(const sono_pipeline_slot *s)
+{
+    return s->frames[0].storage.packet.frame_id;
+}
+
 static void emit_segmenter_start(sono_pipeline *p, const sono_pipeline_slot *s)
 {
     sono_event_emit(&p->events, "sam_call_start", "frame=%llu bbox_device=%s image_device=%s",
-                    (unsigned long long)s->storage.packet.frame_id, p->choice.device_name,
-                    p->choice.device_name);
+                    first_frame_id(s), p->choice.device_name, p->choice.device_name);
 }
 
 static void emit_segmenter_end(sono_pipeline *p, const sono_pipeline_slot *s)
 {
-    sono_event_emit(&p->events, "sam_call_end", "frame=%llu mask_device=%s",
-                    (unsigned long long)s->storage.packet.frame_id, p->choice.device_name);
+    sono_event_emit(&p->events, "sam_call_end", "frame=%llu mask_device=%s", first_frame_id(s),
+                    p->choice.device_name);
 }
 
 /* ---- backends that run ops ---- */
@@ -79,16 +120,25 @@ static void run_ops(sono_pipeline *p, sono_pipeline_slot *s, int32_t first, int3
         s->status = p->choice.ops->run(p->executor, first, last, stage_ns, &s->error);
 }
 
+/* Whether every frame is LOST. A frame's rows are ordered by score: when the first is gated, all are, and the
+ * mask ops only write zeros. */
+static int all_lost(const sono_pipeline *p, const sono_pipeline_slot *s)
+{
+    for (int32_t i = 0; i < s->n_frames; i++) {
+        const sono_detection *best = (const sono_detection *)of_frame(p, s, p->flow.detections, i);
+        if (sono_state_of(best) != SONO_STATE_LOST)
+            return 0;
+    }
+    return 1;
+}
+
 static void run_flow(sono_pipeline *p, int32_t index, int skip_when_lost, int64_t *stage_ns)
 {
     const sono_flow *flow = &p->flow;
     sono_pipeline_slot *s = &p->slots[index];
     p->choice.ops->select_slot(p->executor, index);
     run_ops(p, s, 0, flow->first_segment_op, stage_ns);
-    const sono_detection *best = (const sono_detection *)in_block(p, s->outputs, flow->detections);
-    /* The rows are ordered by score: when the first is gated, all are, and the mask ops only write zeros. */
-    const int lost = sono_state_of(best) == SONO_STATE_LOST;
-    if (!lost || !skip_when_lost) {
+    if (!skip_when_lost || !all_lost(p, s)) {
         emit_segmenter_start(p, s);
         run_ops(p, s, flow->first_segment_op, flow->first_mask_op, stage_ns);
         emit_segmenter_end(p, s);
@@ -105,7 +155,7 @@ void *sono_pipeline_main(void *pipeline)
             return NULL;
         int64_t stage_ns[SONO_STAGE_COUNT] = {0};
         run_flow(p, index, 1, stage_ns);
-        finish_packet(p, &p->slots[index], stage_ns);
+        finish_batch(p, &p->slots[index], stage_ns);
         sono_slots_finish(&p->ring, index);
     }
 }
@@ -114,8 +164,11 @@ static void store_black_frames(sono_pipeline *p)
 {
     static const uint8_t black[16];
     const sono_frame frame = {.pixels = black, .width_px = 1, .height_px = 1, .format = SONO_PIXEL_GRAY8};
-    for (int32_t i = 0; i < p->config.n_slots; i++)
-        sono_pipeline_store(p, &p->slots[i], &frame);
+    for (int32_t i = 0; i < p->config.n_slots; i++) {
+        sono_pipeline_begin(&p->slots[i]);
+        for (int32_t k = 0; k < p->config.batch; k++)
+            sono_pipeline_store(p, &p->slots[i], &frame);
+    }
 }
 
 static sono_status run_black_frame(sono_pipeline *p, sono_error *error)
@@ -143,23 +196,24 @@ sono_status sono_pipeline_warm_up(sono_pipeline *p, sono_error *error)
 
 /* ---- backends that run whole frames ---- */
 
-/* Bytes at the start of the output block that hold this frame's results. Where the mask is the last thing and
- * there is one object, only the rows that the frame has. */
-static size_t used_output_bytes(const sono_pipeline *p, const sono_frame *frame)
+/* Bytes at the start of the output block that hold this batch's results. Where the masks are the last thing
+ * and there is one object a frame, only up to the last row that the last frame has. */
+static size_t used_output_bytes(const sono_pipeline *p, const sono_pipeline_slot *s)
 {
     const sono_plan *plan = p->choice.ops->plan(p->executor);
     if (p->config.max_objects > 1 || p->config.want_weight_maps)
         return plan->block_bytes[SONO_BLOCK_OUTPUTS];
-    return plan->offset_bytes[p->flow.mask] + (size_t)frame->width_px * (size_t)frame->height_px;
+    const sono_packet *last = &s->frames[s->n_frames - 1].storage.packet;
+    return (size_t)(of_frame(p, s, p->flow.mask, s->n_frames - 1) - s->outputs) +
+           (size_t)last->width_px * (size_t)last->height_px;
 }
 
-sono_status sono_pipeline_start(sono_pipeline *p, int32_t slot, const sono_frame *frame, sono_error *error)
+sono_status sono_pipeline_start(sono_pipeline *p, int32_t slot, sono_error *error)
 {
+    const sono_pipeline_slot *s = &p->slots[slot];
     const sono_plan *plan = p->choice.ops->plan(p->executor);
-    const size_t input_bytes = plan->offset_bytes[p->flow.frame.pixels] + (size_t)frame->width_px *
-                                                                              (size_t)frame->height_px *
-                                                                              sono_pixel_bytes(frame->format);
-    return p->choice.ops->submit(p->executor, slot, input_bytes, used_output_bytes(p, frame), error);
+    const size_t input_bytes = plan->offset_bytes[p->flow.frame.pixels] + (size_t)s->pixels_bytes;
+    return p->choice.ops->submit(p->executor, slot, input_bytes, used_output_bytes(p, s), error);
 }
 
 void sono_pipeline_complete(sono_pipeline *p, int32_t slot)
@@ -169,6 +223,6 @@ void sono_pipeline_complete(sono_pipeline *p, int32_t slot)
     emit_segmenter_start(p, s);
     s->status = p->choice.ops->wait(p->executor, slot, &cost, &s->error);
     emit_segmenter_end(p, s);
-    s->storage.packet.ledger = cost.ledger;
-    finish_packet(p, s, cost.stage_ns);
+    s->frames[0].storage.packet.ledger = cost.ledger;
+    finish_batch(p, s, cost.stage_ns);
 }

@@ -33,6 +33,23 @@ static sono_status start_thread(sono_pipeline *p, sono_error *error)
     return SONO_STATUS_OK;
 }
 
+static sono_status open_slots(sono_pipeline *p, sono_error *error)
+{
+    const int32_t n_slots = p->config.n_slots, batch = p->config.batch;
+    p->frames = sono_alloc_array((size_t)n_slots * (size_t)batch, sizeof *p->frames);
+    if (!p->frames)
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for %d slots of %d packets", n_slots, batch);
+    for (int32_t i = 0; i < n_slots; i++) {
+        p->slots[i].inputs = p->choice.ops->slot_memory(p->executor, i, SONO_BLOCK_INPUTS);
+        p->slots[i].outputs = p->choice.ops->slot_memory(p->executor, i, SONO_BLOCK_OUTPUTS);
+        p->slots[i].frames = p->frames + (size_t)i * (size_t)batch;
+    }
+    p->filling = p->handing = -1;
+    sono_slots_init(&p->ring, n_slots);
+    p->ring_ready = 1;
+    return SONO_STATUS_OK;
+}
+
 static sono_status open_parts(sono_pipeline *p, const sono_pipeline_config *config, sono_error *error)
 {
     const int64_t start_ns = sono_clock_ns();
@@ -45,12 +62,7 @@ static sono_status open_parts(sono_pipeline *p, const sono_pipeline_config *conf
     SONO_TRY(sono_events_open(&p->events, config->on_event, config->on_event_user, error));
     SONO_TRY(sono_flow_open(config, &p->flow, error));
     SONO_TRY(ops->open(p->flow.program, &options, &p->executor, error));
-    for (int32_t i = 0; i < config->n_slots; i++) {
-        p->slots[i].inputs = ops->slot_memory(p->executor, i, SONO_BLOCK_INPUTS);
-        p->slots[i].outputs = ops->slot_memory(p->executor, i, SONO_BLOCK_OUTPUTS);
-    }
-    sono_slots_init(&p->ring, config->n_slots);
-    p->ring_ready = 1;
+    SONO_TRY(open_slots(p, error));
     announce_models(p, config, 1e-6 * (double)(sono_clock_ns() - start_ns));
     SONO_TRY(sono_pipeline_warm_up(p, error));
     sono_pipeline_warn(p);
@@ -94,30 +106,19 @@ void sono_pipeline_close(sono_pipeline *p)
         p->choice.ops->close(p->executor);
     sono_events_close(&p->events);
     sono_flow_close(&p->flow);
+    sono_free(p->frames);
     sono_free(p);
 }
 
 /* ---- frames in, packets out ---- */
 
-sono_status sono_pipeline_submit(sono_pipeline *p, const sono_frame *frame, sono_error *error)
+/* Starts the batch that is being filled; frames it lacks are none. On failure its frames are lost. */
+static sono_status start_batch(sono_pipeline *p, sono_error *error)
 {
-    if (!p)
-        return SONO_FAIL(error, INVALID_ARGUMENT, "the pipeline is NULL");
-    SONO_TRY(sono_frame_check(frame, p->config.max_width_px, p->config.max_height_px, error));
-    const int32_t index = sono_slots_acquire(&p->ring);
-    if (index < 0) {
-        sono_event_emit(&p->events, "drop", "frame=%llu reason=no_free_slot",
-                        (unsigned long long)frame->frame_id);
-        return SONO_FAIL(error, AGAIN, "all %d slots are in flight or lent", p->config.n_slots);
-    }
-    sono_pipeline_slot *s = &p->slots[index];
-    s->submitted_ns = sono_clock_ns();
-    sono_pipeline_store(p, s, frame);
-    sono_event_emit(&p->events, "frame_in", "frame=%llu width=%d height=%d format=%d device=cpu",
-                    (unsigned long long)frame->frame_id, frame->width_px, frame->height_px,
-                    (int)frame->format);
-    const sono_status status =
-        p->choice.ops->submit ? sono_pipeline_start(p, index, frame, error) : SONO_STATUS_OK;
+    const int32_t index = p->filling;
+    p->filling = -1;
+    sono_pipeline_pad(p, &p->slots[index]);
+    const sono_status status = p->choice.ops->submit ? sono_pipeline_start(p, index, error) : SONO_STATUS_OK;
     if (status != SONO_STATUS_OK) {
         sono_slots_cancel(&p->ring, index);
         return status;
@@ -126,29 +127,75 @@ sono_status sono_pipeline_submit(sono_pipeline *p, const sono_frame *frame, sono
     return SONO_STATUS_OK;
 }
 
+sono_status sono_pipeline_submit(sono_pipeline *p, const sono_frame *frame, sono_error *error)
+{
+    if (!p)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "the pipeline is NULL");
+    SONO_TRY(sono_frame_check(frame, p->config.max_width_px, p->config.max_height_px, error));
+    if (p->filling < 0) {
+        p->filling = sono_slots_acquire(&p->ring);
+        if (p->filling < 0) {
+            sono_event_emit(&p->events, "drop", "frame=%llu reason=no_free_slot",
+                            (unsigned long long)frame->frame_id);
+            return SONO_FAIL(error, AGAIN, "all %d slots are in flight or lent", p->config.n_slots);
+        }
+        sono_pipeline_begin(&p->slots[p->filling]);
+    }
+    sono_pipeline_slot *s = &p->slots[p->filling];
+    sono_pipeline_store(p, s, frame);
+    sono_event_emit(&p->events, "frame_in", "frame=%llu width=%d height=%d format=%d device=cpu",
+                    (unsigned long long)frame->frame_id, frame->width_px, frame->height_px,
+                    (int)frame->format);
+    return s->n_frames == p->config.batch ? start_batch(p, error) : SONO_STATUS_OK;
+}
+
+sono_status sono_pipeline_flush(sono_pipeline *p, sono_error *error)
+{
+    if (!p)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "the pipeline is NULL");
+    return p->filling < 0 ? SONO_STATUS_OK : start_batch(p, error);
+}
+
+/* The slot with the next packet, waiting for its batch; -1 = nothing is in flight. */
+static int32_t next_slot(sono_pipeline *p)
+{
+    if (p->handing >= 0)
+        return p->handing;
+    const int32_t oldest = p->choice.ops->submit ? sono_slots_take_now(&p->ring) : -1;
+    if (oldest >= 0) {
+        sono_pipeline_complete(p, oldest);
+        sono_slots_finish(&p->ring, oldest);
+    }
+    return sono_slots_receive(&p->ring);
+}
+
+/* One packet less to come back; after the last one the slot is free and no longer this thread's. */
+static void give_back(sono_pipeline *p, int32_t index)
+{
+    sono_pipeline_slot *s = &p->slots[index];
+    if (++s->n_released == s->n_frames)
+        sono_slots_release(&p->ring, index);
+}
+
 sono_status sono_pipeline_receive(sono_pipeline *p, const sono_packet **out, sono_error *error)
 {
     if (!p || !out)
         return SONO_FAIL(error, INVALID_ARGUMENT, "pipeline or out is NULL");
-    if (p->choice.ops->submit) {
-        const int32_t oldest = sono_slots_take_now(&p->ring);
-        if (oldest >= 0) {
-            sono_pipeline_complete(p, oldest);
-            sono_slots_finish(&p->ring, oldest);
-        }
-    }
-    const int32_t index = sono_slots_receive(&p->ring);
+    const int32_t index = next_slot(p);
     if (index < 0)
         return SONO_FAIL(error, END, "no frame is in flight");
     sono_pipeline_slot *s = &p->slots[index];
+    sono_pipeline_frame *f = &s->frames[s->n_received++];
+    p->handing = s->n_received < s->n_frames ? index : -1;
     if (s->status != SONO_STATUS_OK) {
         const sono_status status = s->status;
         if (error)
             *error = s->error;
-        sono_slots_release(&p->ring, index);
+        give_back(p, index);
         return status;
     }
-    *out = &s->storage.packet;
+    f->lent = 1;
+    *out = &f->storage.packet;
     return SONO_STATUS_OK;
 }
 
@@ -156,9 +203,15 @@ sono_status sono_packet_release(sono_pipeline *p, const sono_packet *packet)
 {
     if (!p || !packet)
         return SONO_STATUS_INVALID_ARGUMENT;
-    for (int32_t i = 0; i < p->config.n_slots; i++)
-        if (packet == &p->slots[i].storage.packet)
-            return sono_slots_release(&p->ring, i) ? SONO_STATUS_OK : SONO_STATUS_INVALID_ARGUMENT;
+    const int32_t n = p->config.n_slots * p->config.batch;
+    for (int32_t i = 0; i < n; i++) {
+        sono_pipeline_frame *f = &p->frames[i];
+        if (packet != &f->storage.packet || !f->lent)
+            continue;
+        f->lent = 0;
+        give_back(p, i / p->config.batch);
+        return SONO_STATUS_OK;
+    }
     return SONO_STATUS_INVALID_ARGUMENT;
 }
 
@@ -177,7 +230,7 @@ sono_status sono_pipeline_query(const sono_pipeline *p, sono_pipeline_info *out)
         (int64_t)(plan->block_bytes[SONO_BLOCK_INPUTS] + plan->block_bytes[SONO_BLOCK_OUTPUTS]) *
         p->config.n_slots;
     for (int i = 0; i < SONO_STAGE_COUNT; i++)
-        out->stage_flops[i] = sono_program_flops(p->flow.program, (sono_stage)i);
+        out->stage_flops[i] = sono_program_flops(p->flow.program, (sono_stage)i) / p->config.batch;
     snprintf(out->detector, sizeof out->detector, "%s, %d class%s", p->flow.detector.architecture,
              p->flow.detector.n_classes, p->flow.detector.n_classes == 1 ? "" : "es");
     snprintf(out->segmenter, sizeof out->segmenter, "%s", p->flow.segmenter.architecture);

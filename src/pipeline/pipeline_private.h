@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * An open pipeline. submit copies a frame into a slot and starts it; receive lends its packet. A slot owns
- * its inputs and its outputs, so frames in flight never share bytes. Where the backend runs whole frames by
- * itself (CUDA), submit launches and receive waits; where it does not (CPU), the pipeline's thread runs the
- * slots in order.
+ * An open pipeline. submit copies a frame into a slot and starts it once the slot's batch is full; receive
+ * lends the packets one by one. A slot owns its inputs and its outputs, so batches in flight never share
+ * bytes. One that is being filled belongs to the thread that submits; once received it belongs to the thread
+ * that receives and releases, until its last packet is back. Where the backend runs whole frames by itself
+ * (CUDA), submit launches and receive waits; where it does not (CPU), the pipeline's thread runs the slots in
+ * order.
  */
 #ifndef SONO_PIPELINE_PIPELINE_PRIVATE_H
 #define SONO_PIPELINE_PIPELINE_PRIVATE_H
@@ -15,12 +17,22 @@
 #include "pipeline/config.h"
 #include "pipeline/flow.h"
 
-typedef struct sono_pipeline_slot {
-    uint8_t *inputs;  /* the executor's, as its plan lays them out */
-    uint8_t *outputs; /* likewise */
-    int64_t submitted_ns;
+/* One frame of a slot's batch. */
+typedef struct sono_pipeline_frame {
     sono_packet_storage storage;
-    sono_status status; /* of the run */
+    int64_t submitted_ns;
+    int32_t lent;
+} sono_pipeline_frame;
+
+typedef struct sono_pipeline_slot {
+    uint8_t *inputs;             /* the executor's, as its plan lays them out */
+    uint8_t *outputs;            /* likewise */
+    sono_pipeline_frame *frames; /* [batch]; the pipeline's */
+    int32_t n_frames;            /* how many of them the batch in the slot has, ... */
+    int32_t n_received;          /* ... were received, */
+    int32_t n_released;          /* ... are done with */
+    int64_t pixels_bytes;        /* of all its frames */
+    sono_status status;          /* of the run */
     sono_error error;
 } sono_pipeline_slot;
 
@@ -33,12 +45,18 @@ struct sono_pipeline {
     sono_slots ring;
     int32_t ring_ready;
     sono_pipeline_slot slots[SONO_MAX_SLOTS];
+    sono_pipeline_frame *frames; /* [n_slots][batch] */
+    int32_t filling;             /* slot whose batch has room; -1 = none */
+    int32_t handing;             /* slot with packets that were not received yet; -1 = none */
     pthread_t thread;
     int32_t thread_started;
 };
 
-/* Copies a checked frame into the slot's inputs and starts its packet. */
+/* Empties a slot for a new batch; copies a checked frame into its inputs and starts its packet; fills up the
+ * batch with frames that are none. */
+void sono_pipeline_begin(sono_pipeline_slot *s);
 void sono_pipeline_store(sono_pipeline *p, sono_pipeline_slot *s, const sono_frame *frame);
+void sono_pipeline_pad(sono_pipeline *p, sono_pipeline_slot *s);
 
 /* Emits what is odd about an open pipeline: tensors off the expected device, maps that cross in every frame.
  */
@@ -50,8 +68,8 @@ sono_status sono_pipeline_warm_up(sono_pipeline *p, sono_error *error);
 /* The pipeline's thread: runs queued slots until the ring stops. */
 void *sono_pipeline_main(void *pipeline);
 
-/* Backends that run frames by themselves: starts the slot's frame, and waits for it. */
-sono_status sono_pipeline_start(sono_pipeline *p, int32_t slot, const sono_frame *frame, sono_error *error);
+/* Backends that run frames by themselves: starts the slot's batch, and waits for it. */
+sono_status sono_pipeline_start(sono_pipeline *p, int32_t slot, sono_error *error);
 void sono_pipeline_complete(sono_pipeline *p, int32_t slot);
 
 #endif
