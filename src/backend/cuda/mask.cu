@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * HYPER_MASK: up [K, 1, 65536, 32], hyper [K, 1, 1, 32] -> logits [K, 256, 256, 1], their dot products; rows
- * of up in the order in which two 2 x 2 transposed convolutions leave them. Four threads a logit, 8 channels
- * each: a warp reads whole rows of up and writes 8 neighbouring logits.
+ * HYPER_MASK: up [NK, 1, 65536, 32], hyper [NK, 1, 1, 32] -> logits [NK, 256, 256, 1], their dot products;
+ * rows of up in the order in which two 2 x 2 transposed convolutions leave them. Four threads a logit, 8
+ * channels each: a warp reads whole rows of up and writes 8 neighbouring logits.
  *
- * UPSAMPLE_MASK: logits [K, 256, 256, 1], detections, header -> mask U8 [K, 1, 1, maxH * maxW] (H rows of W
- * bytes, 0 / 255), area I32 [K, 1, 1, 1], source logits? like mask. Each axis has one filter of three
- * neighbouring taps that composes both bilinear steps. Blocks walk over tiles of 64 x 16 source pixels: the
- * frame's size is read from the header; 80 threads find the tile's filters in double precision, then every
- * thread mixes 3 x 3 logits a pixel. A block adds its count of set pixels to the area once, in whole numbers,
- * so that the order does not matter; the area is zeroed before, on the same stream.
+ * UPSAMPLE_MASK: logits [NK, 256, 256, 1], detections [N, 1, K, 8], headers -> mask U8 [NK, 1, 1, maxH *
+ * maxW] (H rows of W bytes, 0 / 255), area I32 [NK, 1, 1, 1], source logits? like mask. Each axis has one
+ * filter of three neighbouring taps that composes both bilinear steps. Blocks walk over tiles of 64 x 16
+ * source pixels: the frame's size is read from the header; 80 threads find the tile's filters in double
+ * precision, then every thread mixes 3 x 3 logits a pixel. A block adds its count of set pixels to the area
+ * once, in whole numbers, so that the order does not matter; the area is zeroed before, on the same stream.
  *
  * Semantics, sources and numbers: the CPU twin. Test: tests/ops/test_mask.c.
  */
 #include "backend/cuda/rows.cuh"
+#include "backend/frames.h"
 #include "backend/letterbox.h"
 
 #define THREADS       256
@@ -103,12 +104,14 @@ extern "C" cudaError_t sono_cuda_hyper_mask(const sono_cuda_call *call)
 typedef struct upsample_args {
     const void *low;
     const float *detections;
-    const sono_frame_header *header;
+    const sono_frame_header *headers;
     uint8_t *mask;
     int32_t *area;
     void *logits; /* NULL = not wanted */
-    int64_t low_pitch, low_stride, detections_pitch, mask_stride, area_stride, logits_stride;
+    int64_t low_pitch, low_stride, detections_pitch, detections_stride, mask_stride, area_stride,
+        logits_stride;
     int32_t low_w, low_h, image_size;
+    int32_t n_objects; /* of a frame */
     int32_t low_is_half, logits_is_half;
 } upsample_args;
 
@@ -216,9 +219,10 @@ static __global__ void __launch_bounds__(THREADS) upsample_kernel(upsample_args 
 {
     __shared__ filter columns[TILE_W], rows[TILE_H];
     __shared__ int32_t set_pixels;
-    const sono_frame_header header = *p.header;
+    const sono_frame_header header = p.headers[frame_of_object(blockIdx.y, p.n_objects)];
     const sono_detection *detection =
-        (const sono_detection *)(p.detections + blockIdx.y * p.detections_pitch);
+        (const sono_detection *)(p.detections + detection_at(blockIdx.y, p.n_objects, p.detections_pitch,
+                                                             p.detections_stride));
     if (detection->valid != 1.0f) {
         clear_object(p, header);
         return;
@@ -265,7 +269,9 @@ static upsample_args make_upsample_args(const sono_cuda_call *call)
     p.image_size = call->op->args.segment.image_size;
     p.detections = (const float *)call->in[1].data;
     p.detections_pitch = call->in[1].pitch;
-    p.header = (const sono_frame_header *)call->in[2].data;
+    p.detections_stride = call->in[1].batch_stride;
+    p.n_objects = call->in[1].w;
+    p.headers = (const sono_frame_header *)call->in[2].data;
     p.mask = (uint8_t *)call->out[0].data;
     p.mask_stride = call->out[0].batch_stride;
     p.area = (int32_t *)call->out[1].data;

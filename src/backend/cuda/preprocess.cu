@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * PREPROCESS: pixels of a frame of any size and format, header -> image [1, S, S, 3], resized, normalised,
+ * PREPROCESS: pixels of N frames of any size and format, headers -> image [N, S, S, 3], resized, normalised,
  * padded. Semantics: the CPU twin (separable triangle filter, widened when shrinking).
  *
- * One block per tile of 64 x 16 output pixels; the frame's size is read from the header. 80 threads find the
- * filters of the tile's columns and rows (position in double precision); then every thread sums over the
- * source pixels below both filters: 2 x 2 when enlarging, unrolled, else about 2 s x 2 s for a shrinking by
- * s. All in one launch: a source pixel is looked at about 4 times, from the first-level cache, which costs
- * less than a second kernel as long as s is small. Results pass through shared memory, so that the three
- * channels leave in whole rows. Numbers: weights from a float32 distance, divided by their own sum. Test:
- * tests/ops/test_preprocess.c.
+ * One block per tile of 64 x 16 output pixels of a frame (blockIdx.z); the frame's size is read from the
+ * header. 80 threads find the filters of the tile's columns and rows (position in double precision); then
+ * every thread sums over the source pixels below both filters: 2 x 2 when enlarging, unrolled, else about 2 s
+ * x 2 s for a shrinking by s. All in one launch: a source pixel is looked at about 4 times, from the
+ * first-level cache, which costs less than a second kernel as long as s is small. Results pass through shared
+ * memory, so that the three channels leave in whole rows. Numbers: weights from a float32 distance, divided
+ * by their own sum. Test: tests/ops/test_preprocess.c.
  */
 #include "backend/cuda/rows.cuh"
 #include "backend/letterbox.h"
@@ -21,9 +21,9 @@
 
 typedef struct preprocess_args {
     const uint8_t *pixels;
-    const sono_frame_header *header;
+    const sono_frame_header *headers;
     void *out;
-    int64_t out_pitch;
+    int64_t out_pitch, out_stride;
     int32_t out_is_half;
     sono_preprocess_args op;
 } preprocess_args;
@@ -88,7 +88,7 @@ static __device__ __forceinline__ void resize_pixel(const preprocess_args &p, co
 #pragma unroll(TWO ? 2 : 1)
     for (int32_t ty = 0; ty < n_rows; ty++) {
         const int32_t y = min(row.first + ty, header.height_px - 1); /* the second of TWO may have weight 0 */
-        const uint8_t *source = p.pixels + (int64_t)y * header.pitch_bytes;
+        const uint8_t *source = p.pixels + header.pixels_at_bytes + (int64_t)y * header.pitch_bytes;
         float mixed[CHANNELS] = {};
 #pragma unroll(TWO ? 2 : 1)
         for (int32_t tx = 0; tx < n_columns; tx++)
@@ -140,7 +140,7 @@ static __global__ void __launch_bounds__(THREADS) preprocess_kernel(preprocess_a
 {
     __shared__ filter columns[TILE_W], rows[TILE_H];
     __shared__ float tile[TILE_H * TILE_W * CHANNELS];
-    const sono_frame_header header = *p.header;
+    const sono_frame_header header = p.headers[blockIdx.z];
     const int32_t size = p.op.size, first_x = blockIdx.x * TILE_W, first_y = blockIdx.y * TILE_H;
     int32_t width = size, height = size; /* of the resized frame */
     if (p.op.fit == SONO_FIT_LETTERBOX) {
@@ -168,8 +168,10 @@ static __global__ void __launch_bounds__(THREADS) preprocess_kernel(preprocess_a
     for (int32_t e = threadIdx.x; e < TILE_H * TILE_W * CHANNELS; e += THREADS) {
         const int32_t out_y = first_y + e / (TILE_W * CHANNELS), out_x = first_x + e / CHANNELS % TILE_W;
         if (out_x < size && out_y < size)
-            sono_store_either(p.out, ((int64_t)out_y * size + out_x) * p.out_pitch + e % CHANNELS, tile[e],
-                              p.out_is_half);
+            sono_store_either(p.out,
+                              blockIdx.z * p.out_stride + ((int64_t)out_y * size + out_x) * p.out_pitch +
+                                  e % CHANNELS,
+                              tile[e], p.out_is_half);
     }
 }
 
@@ -180,11 +182,13 @@ extern "C" cudaError_t sono_cuda_preprocess(const sono_cuda_call *call)
                                (const sono_frame_header *)call->in[1].data,
                                out->data,
                                out->pitch,
+                               out->batch_stride,
                                sono_is_half(out),
                                call->op->args.preprocess};
     if (p.out_is_half < 0)
         return cudaErrorNotSupported;
-    const dim3 grid((unsigned)sono_ceil_div(p.op.size, TILE_W), (unsigned)sono_ceil_div(p.op.size, TILE_H));
+    const dim3 grid((unsigned)sono_ceil_div(p.op.size, TILE_W), (unsigned)sono_ceil_div(p.op.size, TILE_H),
+                    (unsigned)out->n);
     preprocess_kernel<<<grid, THREADS, 0, call->stream>>>(p);
     return cudaGetLastError();
 }

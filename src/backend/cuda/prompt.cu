@@ -2,20 +2,22 @@
 /*
  * PROMPT: a box as the mask decoder's tokens.
  *
- * detections [1, 1, K, 8], header, gaussian [1, 1, 2, c/2], corners [1, 1, 2, c], tokens [1, 1, T, c] -> [K,
- * 1, T + 2, c]: the output tokens, then the top left and the bottom right corner. A corner is sin | cos of 2
- * pi (point @ gaussian), point in -1..1, plus its learned embedding. Semantics:
+ * detections [N, 1, K, 8], headers, gaussian [1, 1, 2, c/2], corners [1, 1, 2, c], tokens [1, 1, T, c]
+ * -> [NK, 1, T + 2, c]: the output tokens, then the top left and the bottom right corner. A corner is sin |
+ * cos of 2 pi (point @ gaussian), point in -1..1, plus its learned embedding. Semantics:
  * src/backend/cpu/kernels/prompt.c. A block for a row of the result (blockIdx.x) of an object (blockIdx.y). 7
  * rows of 256: nothing but latency, about 2 us. Test: tests/ops/test_prompt.c.
  */
 #include "backend/cuda/rows.cuh"
+#include "backend/frames.h"
 #include "backend/letterbox.h"
 
 #define BLOCK 128
 
 typedef struct prompt_args {
     sono_rows detections, gaussian, corners, tokens, out;
-    const sono_frame_header *header;
+    const sono_frame_header *headers;
+    int32_t n_objects; /* of a frame */
     int32_t n_tokens, c, image_size;
 } prompt_args;
 
@@ -35,9 +37,11 @@ static __global__ void __launch_bounds__(BLOCK) prompt_kernel(const prompt_args 
         }
         return;
     }
-    const int32_t longest = longest_side_px(args.header->width_px, args.header->height_px);
+    const int32_t frame = frame_of_object(blockIdx.y, args.n_objects);
+    const int32_t longest = longest_side_px(args.headers[frame].width_px, args.headers[frame].height_px);
     const float scale = (float)(args.image_size / (double)longest), size = (float)args.image_size;
-    const int64_t box_at = sono_rows_at(args.detections, 0, blockIdx.y) + 2 * corner;
+    const int64_t box_at = 2 * corner + detection_at(blockIdx.y, args.n_objects, args.detections.pitch,
+                                                     args.detections.batch_stride);
     const float x = normalised(sono_rows_value(args.detections, box_at), scale, size);
     const float y = normalised(sono_rows_value(args.detections, box_at + 1), scale, size);
     const int64_t corner_at = sono_rows_at(args.corners, 0, corner);
@@ -57,7 +61,8 @@ extern "C" cudaError_t sono_cuda_prompt(const sono_cuda_call *call)
     const sono_cuda_tensor *tokens = &call->in[4], *out = &call->out[0];
     prompt_args args = {};
     args.detections = sono_rows_make(&call->in[0]);
-    args.header = (const sono_frame_header *)call->in[1].data;
+    args.headers = (const sono_frame_header *)call->in[1].data;
+    args.n_objects = call->in[0].w;
     args.gaussian = sono_rows_make(&call->in[2]);
     args.corners = sono_rows_make(&call->in[3]);
     args.tokens = sono_rows_make(tokens);

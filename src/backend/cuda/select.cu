@@ -2,12 +2,12 @@
 /*
  * SELECT_BOXES: the K best queries, their boxes in source pixels, and the gate.
  *
- * logits [1, 1, Q, classes], boxes [1, 1, Q, 4] cx cy w h in 0..1, header -> detections [1, 1, K, 8], best
+ * logits [N, 1, Q, classes], boxes [N, 1, Q, 4] cx cy w h in 0..1, headers -> detections [N, 1, K, 8], best
  * first. Queries are ordered by their best logit, equal ones by lower query, equal classes by lower class.
  * Not valid are: a score below the threshold, a score that is NaN, a box that is not finite. Semantics:
- * src/backend/cpu/kernels/select.c. One block: every query's best class as an ordered number in shared memory
- * (1 to 32 lanes a query), then K rounds, each of which finds the best key below the last; the warps take
- * turns in writing the boxes. 300 queries, 1 object: about 2 us, all of it latency. Test:
+ * src/backend/cpu/kernels/select.c. One block a frame: every query's best class as an ordered number in
+ * shared memory (1 to 32 lanes a query), then K rounds, each of which finds the best key below the last; the
+ * warps take turns in writing the boxes. 300 queries, 1 object: about 2 us, all of it latency. Test:
  * tests/ops/test_select.c.
  */
 #include "backend/cuda/rank.cuh"
@@ -19,7 +19,7 @@
 
 typedef struct select_args {
     sono_rows logits, boxes, out;
-    const sono_frame_header *header;
+    const sono_frame_header *headers;
     int32_t n_queries, n_classes, max_objects, lanes;
 } select_args;
 
@@ -73,7 +73,7 @@ static __device__ __forceinline__ void write_detection(const select_args &args, 
 {
     const int32_t query = (int32_t)sono_rank_index(key);
     const uint32_t bits = (uint32_t)(key >> 32);
-    const int32_t class_id = class_of(args, sono_rows_at(args.logits, 0, query), bits, lane);
+    const int32_t class_id = class_of(args, sono_rows_at(args.logits, blockIdx.x, query), bits, lane);
     if (lane != 0)
         return;
     const float score = 1.0f / (1.0f + expf(-sono_rank_value(bits)));
@@ -82,12 +82,13 @@ static __device__ __forceinline__ void write_detection(const select_args &args, 
     float box[4];
 #pragma unroll
     for (int i = 0; i < 4; i++)
-        box[i] = sono_rows_value(args.boxes, sono_rows_at(args.boxes, 0, query) + i);
-    if (score >= args.header->threshold)
-        place_box(box, args.header, out);
+        box[i] = sono_rows_value(args.boxes, sono_rows_at(args.boxes, blockIdx.x, query) + i);
+    const sono_frame_header *header = args.headers + blockIdx.x;
+    if (score >= header->threshold)
+        place_box(box, header, out);
 #pragma unroll
     for (int i = 0; i < 8; i++)
-        sono_rows_store<1>(args.out, sono_rows_at(args.out, 0, object) + i, &out[i]);
+        sono_rows_store<1>(args.out, sono_rows_at(args.out, blockIdx.x, object) + i, &out[i]);
 }
 
 /* Dynamic shared memory: n_queries scores. */
@@ -99,7 +100,7 @@ static __global__ void __launch_bounds__(BLOCK) select_kernel(const select_args 
     const int per_block = BLOCK / args.lanes, own = (int)threadIdx.x / args.lanes;
     for (int32_t first = 0; first < args.n_queries; first += per_block) { /* the same rounds for all lanes */
         const int32_t q = first + own, query = q < args.n_queries ? q : args.n_queries - 1;
-        const int64_t at = sono_rows_at(args.logits, 0, query);
+        const int64_t at = sono_rows_at(args.logits, blockIdx.x, query);
         const int row_lane = (int)threadIdx.x % args.lanes;
         const uint32_t bits = sono_rank_row(args.logits, at, args.n_classes, row_lane, args.lanes);
         if (row_lane == 0 && q < args.n_queries)
@@ -129,7 +130,7 @@ extern "C" cudaError_t sono_cuda_select(const sono_cuda_call *call)
     select_args args = {};
     args.logits = sono_rows_make(logits);
     args.boxes = sono_rows_make(&call->in[1]);
-    args.header = (const sono_frame_header *)call->in[2].data;
+    args.headers = (const sono_frame_header *)call->in[2].data;
     args.out = sono_rows_make(&call->out[0]);
     args.n_queries = logits->h * logits->w;
     args.n_classes = logits->c;
@@ -138,6 +139,6 @@ extern "C" cudaError_t sono_cuda_select(const sono_cuda_call *call)
     if (args.n_queries > MAX_QUERIES)
         return cudaErrorInvalidValue;
     const size_t scores_bytes = (size_t)args.n_queries * sizeof(uint32_t);
-    select_kernel<<<1, BLOCK, scores_bytes, call->stream>>>(args);
+    select_kernel<<<(unsigned)logits->n, BLOCK, scores_bytes, call->stream>>>(args);
     return cudaGetLastError();
 }

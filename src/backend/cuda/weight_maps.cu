@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * WEIGHT_MAPS: mask U8 [K, 1, 1, maxH * maxW] (H rows of W bytes, 0 / 255), header
+ * WEIGHT_MAPS: mask U8 [NK, 1, 1, maxH * maxW] (H rows of W bytes, 0 / 255), headers
  * -> edge, inside, outside 0 / 1, in the mask's layout:
  * edge = dilate(mask, e) - erode(mask, e); inside = erode(mask, e); outside = dilate(mask, o) minus mask,
  * squares of side e = edge_width_px and o = outside_width_px; pixels beyond the border neither erode nor
@@ -12,6 +12,7 @@
  * o) bytes of shared memory, so that the default widths are bound by the maps' 12 bytes a pixel.
  */
 #include "backend/cuda/rows.cuh"
+#include "backend/frames.h"
 
 #define THREADS        256
 #define BLOCKS_PER_SM  4
@@ -24,8 +25,9 @@
 
 typedef struct maps_args {
     const uint8_t *mask;
-    const sono_frame_header *header;
-    void *maps[3]; /* edge, inside, outside */
+    const sono_frame_header *headers;
+    int32_t n_objects; /* of a frame */
+    void *maps[3];     /* edge, inside, outside */
     int64_t mask_stride, map_strides[3];
     int32_t is_half[3];
     int32_t edge_radius, outside_radius, margin; /* margin: the larger one */
@@ -94,7 +96,7 @@ static __device__ __forceinline__ void store_tile(const maps_args &p, const sono
 static __global__ void __launch_bounds__(THREADS) weight_maps_kernel(maps_args p)
 {
     extern __shared__ uint8_t shared[];
-    const sono_frame_header header = *p.header;
+    const sono_frame_header header = p.headers[frame_of_object(blockIdx.y, p.n_objects)];
     const int32_t pitch = TILE_W + 2 * p.margin, n_lines = TILE_H + 2 * p.margin;
     const tile_areas t = {shared, shared + n_lines * pitch, pitch, n_lines};
     const int32_t tiles_x = (header.width_px + TILE_W - 1) / TILE_W;
@@ -113,7 +115,8 @@ static __global__ void __launch_bounds__(THREADS) weight_maps_kernel(maps_args p
 extern "C" cudaError_t sono_cuda_weight_maps(const sono_cuda_call *call)
 {
     const sono_segment_args *op = &call->op->args.segment;
-    maps_args p = {(const uint8_t *)call->in[0].data, (const sono_frame_header *)call->in[1].data};
+    maps_args p = {(const uint8_t *)call->in[0].data, (const sono_frame_header *)call->in[1].data,
+                   call->in[0].n / call->in[1].n};
     p.mask_stride = call->in[0].batch_stride;
     p.edge_radius = op->edge_width_px / 2;
     p.outside_radius = op->outside_width_px / 2;
