@@ -45,16 +45,12 @@ strict="-Wall -Wextra -Werror -pedantic"
 {
     gcc -std=c11 $strict "$here/consumer.c" $(pkg-config --cflags --libs sonoseg) -o "$work/pc_c"
     g++ -std=c++11 $strict "$here/consumer.cpp" $(pkg-config --cflags --libs sonoseg) -o "$work/pc_cxx"
-    gcc -std=c11 $strict "$here/consumer.c" $(pkg-config --cflags sonoseg) "$lib_dir/libsonoseg.a" \
-        $(pkg-config --static --libs-only-L sonoseg) \
-        $(pkg-config --static --libs-only-l sonoseg | sed 's/-lsonoseg//') -pthread -o "$work/pc_static"
 }
 step "README's example"
 awk '/^```c$/ {inside = 1; next} /^```$/ {inside = 0} inside' "$SONO_SOURCE_DIR/README.md" >"$work/readme.c"
 gcc -std=c11 -Wall -Wextra -Werror -pedantic -c "$work/readme.c" $(pkg-config --cflags sonoseg) -o "$work/readme.o"
 consume "$work/pc_c"
 consume "$work/pc_cxx"
-consume "$work/pc_static"
 
 step "find_package"
 cmake -S "$here/project" -B "$work/project" -DCMAKE_PREFIX_PATH="$prefix" >"$work/project.log" 2>&1 &&
