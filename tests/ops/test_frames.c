@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The ops that depend on frames, on a batch of three frames of different sizes and formats: bit by bit what
+ * each frame gets alone. */
+#include "op_frame.h"
+
+#include "base/alloc.h"
+
+#include <string.h>
+
+#define N_FRAMES  3
+#define N_OBJECTS 2 /* of a frame */
+#define N_QUERIES 20
+#define N_CLASSES 3
+#define CHANNELS  16
+#define LOW_PX    16
+#define SIZE_PX   64
+#define MAX_W     90
+#define MAX_H     70
+#define MAX_BYTES (MAX_W * MAX_H * 4)
+#define N_OUTS    8
+
+static const sono_frame_header sizes[N_FRAMES] = {
+    {.width_px = 61, .height_px = 70, .pitch_bytes = 61, .format = SONO_PIXEL_GRAY8, .threshold = 0.4f},
+    {.width_px = 90, .height_px = 33, .pitch_bytes = 270, .format = SONO_PIXEL_RGB8, .threshold = 0.9f},
+    {.width_px = 7, .height_px = 19, .pitch_bytes = 14, .format = SONO_PIXEL_GRAY16, .threshold = 0.0f}};
+
+/* Inputs of the batch, and of each frame where it needs its own. */
+typedef struct inputs {
+    sono_tid headers, pixels, logits, boxes, low, gaussian, corners, tokens;
+    sono_tid header[N_FRAMES], frame_pixels[N_FRAMES];
+} inputs;
+
+/* What the ops make: image, detections, tokens, mask, area, edge, inside, outside. */
+typedef struct outputs {
+    sono_tid out[N_OUTS];
+} outputs;
+
+static sono_tid header_input(sono_op_test *t, const sono_frame_header *headers, int32_t n)
+{
+    return sono_op_test_input_values(t, SONO_DTYPE_U8, n, 1, 1, (int32_t)sizeof *headers, headers);
+}
+
+static inputs make_inputs(sono_op_test *t)
+{
+    static uint8_t packed[N_FRAMES * MAX_BYTES], single[MAX_BYTES];
+    inputs in = {0};
+    sono_frame_header headers[N_FRAMES];
+    int64_t at = 0;
+    for (int32_t i = 0; i < N_FRAMES; i++) {
+        const int32_t n_bytes = sizes[i].pitch_bytes * sizes[i].height_px;
+        for (int32_t b = 0; b < n_bytes; b++)
+            packed[at + b] = single[b] = (uint8_t)sono_op_test_int(t, 0, 255);
+        headers[i] = sizes[i];
+        headers[i].gray16_scale = 255.0f / 65535.0f;
+        in.header[i] = header_input(t, &headers[i], 1);
+        in.frame_pixels[i] = sono_op_test_input_values(t, SONO_DTYPE_U8, 1, 1, 1, MAX_BYTES, single);
+        headers[i].pixels_at_bytes = at;
+        at += n_bytes;
+    }
+    in.headers = header_input(t, headers, N_FRAMES);
+    in.pixels = sono_op_test_input_values(t, SONO_DTYPE_U8, N_FRAMES, 1, 1, MAX_BYTES, packed);
+    t->rec.precise = 1; /* as in the networks */
+    in.logits = sono_op_test_input(t, N_FRAMES, 1, N_QUERIES, N_CLASSES, NULL);
+    in.boxes = sono_op_test_input(t, N_FRAMES, 1, N_QUERIES, 4, NULL);
+    in.low = sono_op_test_input(t, N_FRAMES * N_OBJECTS, LOW_PX, LOW_PX, 1, NULL);
+    t->rec.precise = 0;
+    in.gaussian = sono_op_test_param(t, 1, 1, 2, CHANNELS / 2, 1);
+    in.corners = sono_op_test_param(t, 1, 1, 2, CHANNELS, 1);
+    in.tokens = sono_op_test_param(t, 1, 1, 5, CHANNELS, 1);
+    return in;
+}
+
+static outputs record_ops(sono_op_test *t, const inputs *in, sono_tid pixels, sono_tid header,
+                          sono_tid logits, sono_tid boxes, sono_tid low)
+{
+    const sono_preprocess_args preprocess = {.fit = SONO_FIT_LETTERBOX,
+                                             .size = SIZE_PX,
+                                             .mean = {100, 110, 120},
+                                             .inv_std = {0.02f, 0.03f, 0.04f},
+                                             .max_width_px = MAX_W,
+                                             .max_height_px = MAX_H};
+    const sono_segment_args segment = {SIZE_PX, MAX_W, MAX_H, 3, 5};
+    outputs o = {0};
+    sono_tid mask[3] = {0}, maps[3] = {0};
+    o.out[0] = sono_record_preprocess(&t->rec, "image", pixels, header, &preprocess);
+    o.out[1] = sono_record_select(&t->rec, "detections", logits, boxes, header, N_OBJECTS);
+    o.out[2] = sono_record_prompt(&t->rec, "tokens", o.out[1], header, in->gaussian, in->corners, in->tokens,
+                                  &segment);
+    sono_record_upsample_mask(&t->rec, "mask", low, o.out[1], header, &segment, 0, mask);
+    sono_record_weight_maps(&t->rec, "weights", mask[0], header, &segment, maps);
+    memcpy(o.out + 3, mask, 2 * sizeof *mask);
+    memcpy(o.out + 5, maps, sizeof maps);
+    return o;
+}
+
+/* Maps [first, first + n) of a dense tensor as a tensor of their own. */
+static sono_tid maps_of(sono_op_test *t, sono_tid x, int32_t first, int32_t n)
+{
+    const sono_tensor s = sono_record_shape(&t->rec, x);
+    const sono_tid rows = sono_view_reshape(&t->rec, x, 1, s.n * s.h, s.w, s.c);
+    const sono_tid some = sono_view_rows(&t->rec, rows, first * s.h * s.w, n * s.h, s.w);
+    return sono_view_reshape(&t->rec, some, n, s.h, s.w, s.c);
+}
+
+static sono_executor *open_executor(sono_op_test *t, sono_precision precision)
+{
+    const sono_executor_options options = {
+        .plan_mode = SONO_PLAN_KEEP, .n_threads = 3, .precision = precision};
+    sono_executor *executor = NULL;
+    assert_ok(t->backend->open(t->program, &options, &executor, &t->error), &t->error);
+    for (sono_tid i = 1; i < SONO_OP_TEST_MAX_TENSORS && (size_t)i < t->program->n_tensors; i++)
+        if (t->host[i])
+            assert_ok(t->backend->write(executor, i, t->host[i], &t->error), &t->error);
+    return executor;
+}
+
+static uint8_t *read_all(sono_op_test *t, sono_executor *executor, sono_tid tensor)
+{
+    const sono_tensor *s = sono_program_tensor(t->program, tensor);
+    uint8_t *values = sono_alloc((size_t)sono_tensor_count(s) * sono_dtype_bytes(s->dtype));
+    assert_non_null(values);
+    assert_ok(t->backend->read(executor, tensor, values, &t->error), &t->error);
+    return values;
+}
+
+/* Compares frame number i's maps of one output; of masks and weight maps only the frame's own pixels. */
+static void compare(sono_op_test *t, sono_executor *executor, sono_tid all, sono_tid alone, int32_t i)
+{
+    const sono_tensor *s = sono_program_tensor(t->program, alone);
+    const size_t map = (size_t)s->batch_stride * sono_dtype_bytes(s->dtype);
+    const int32_t n_pixels = sizes[i].width_px * sizes[i].height_px;
+    const size_t used = s->c == MAX_W * MAX_H ? (size_t)n_pixels * sono_dtype_bytes(s->dtype) : map;
+    uint8_t *got = read_all(t, executor, all), *want = read_all(t, executor, alone);
+    for (int32_t k = 0; k < s->n; k++)
+        if (memcmp(got + (size_t)(i * s->n + k) * map, want + (size_t)k * map, used) != 0)
+            fail_msg("frame %d: map %d of %s differs from the frame's alone", i, k, s->name);
+    sono_free(got);
+    sono_free(want);
+}
+
+/* At least one object is there and one is not, or the masks would say nothing. */
+static void check_gates(sono_op_test *t, sono_executor *executor, sono_tid detections)
+{
+    sono_detection *found = (sono_detection *)(void *)read_all(t, executor, detections);
+    int32_t n_valid = 0;
+    for (int32_t i = 0; i < N_FRAMES * N_OBJECTS; i++)
+        n_valid += found[i].valid == 1.0f;
+    assert_in_range(n_valid, 1, N_FRAMES * N_OBJECTS - 1);
+    sono_free(found);
+}
+
+static void test_batch_equals_frames(void **state)
+{
+    sono_op_test t;
+    outputs alone[N_FRAMES];
+    (void)state;
+    sono_op_test_open(&t, 7);
+    const inputs in = make_inputs(&t);
+    const outputs all = record_ops(&t, &in, in.pixels, in.headers, in.logits, in.boxes, in.low);
+    for (int32_t i = 0; i < N_FRAMES; i++)
+        alone[i] = record_ops(&t, &in, in.frame_pixels[i], in.header[i], maps_of(&t, in.logits, i, 1),
+                              maps_of(&t, in.boxes, i, 1), maps_of(&t, in.low, i * N_OBJECTS, N_OBJECTS));
+    assert_ok(sono_record_finish(&t.rec), &t.error);
+    const int is_cpu = t.backend == &sono_cpu_executor;
+    const sono_precision last = is_cpu ? SONO_PRECISION_FP32 : SONO_PRECISION_FP16;
+    for (sono_precision precision = SONO_PRECISION_FP32; precision <= last; precision++) {
+        sono_executor *executor = open_executor(&t, precision);
+        assert_ok(t.backend->run(executor, 0, -1, NULL, &t.error), &t.error);
+        check_gates(&t, executor, all.out[1]);
+        for (int32_t i = 0; i < N_FRAMES; i++)
+            for (int32_t k = 0; k < N_OUTS; k++)
+                compare(&t, executor, all.out[k], alone[i].out[k], i);
+        t.backend->close(executor);
+    }
+    sono_op_test_close(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_batch_equals_frames)};
+    return sono_test_run("ops/frames", tests, sizeof tests / sizeof tests[0]);
+}
