@@ -34,6 +34,9 @@ static const dwconv_case cases[] = {
     {"pad right and bottom", 1, 6, 7, 6, {.kernel_h = 3, .kernel_w = 3, .stride = 2, .pad_bottom = 1, .pad_right = 1}, .has_bias = 1},
     {"pad 3 of a 3x3", 1, 3, 4, 6, {SQUARE(3, 1, 3)}, .has_bias = 1},
     {"views", 3, 6, 7, 10, {SQUARE(3, 1, 1)}, .has_bias = 1, .x_layout = {3, 2, 1, 5}, .y_layout = {0, 1, 4, 2}},
+    {"large: strips of columns", 1, 131, 130, 66, {SQUARE(3, 1, 1), .epilogue.act = SONO_ACT_GELU}, .has_bias = 1},
+    {"large, aligned views, affine, clamp", 2, 94, 81, 80, {SQUARE(3, 1, 1), .epilogue = {.act = SONO_ACT_RELU, .post_scale = 0.5f, .post_bias = -0.25f, .clamp = 1.5f}}, .has_bias = 0, .x_layout = {4, 8, 1, 2}, .y_layout = {8, 4, 3, 0}},
+    {"large, padding of one side", 1, 129, 133, 68, {.kernel_h = 3, .kernel_w = 3, .stride = 1, .pad_top = 2, .pad_right = 3, .epilogue.act = SONO_ACT_SILU}, .has_bias = 1},
     {"residual before gelu", 2, 6, 7, 10, {SQUARE(3, 1, 1), .epilogue = {.act = SONO_ACT_GELU, .add_before_act = 1}}, .has_bias = 1, .has_residual = 1, .residual_layout = {1, 2, 3, 4}},
     {"residual after, affine, clamp", 1, 6, 7, 10, {SQUARE(5, 1, 2), .epilogue = {.act = SONO_ACT_RELU, .post_scale = 0.5f, .post_bias = 0.25f, .clamp = 1.5f, .add_after_act = 1}}, .has_bias = 0, .has_residual = 1},
 };

@@ -113,7 +113,10 @@ template <bool EXACT, int W>
 static __device__ __forceinline__ void conv_finish(const conv_args &p, int32_t m, int32_t col, float v[W],
                                                    const float bias[W], const float residual[W])
 {
-    sono_finish_all<EXACT, W>(p.epilogue, v, bias, residual);
+#pragma unroll
+    for (int i = 0; i < W; i++)
+        v[i] += bias[i];
+    sono_finish_all<EXACT, W>(p.epilogue, v, residual);
     const int64_t at = conv_row_offset(p.y_rows, m);
     if (p.y_is_half)
         conv_give<W>(p, static_cast<__half *>(p.y) + at, col, v);

@@ -207,15 +207,12 @@ static __device__ __forceinline__ void sono_activate_all(sono_act act, float v[N
         sono_activate_as<SONO_ACT_SIGMOID, EXACT, N>(v);
 }
 
-/* The epilogue of program.h for N sums; bias and residual are 0 where not given. */
+/* The epilogue of program.h for N sums that have their bias; residual is 0 where not given. */
 template <bool EXACT, int N>
 static __device__ __forceinline__ void sono_finish_all(const sono_epilogue &e, float v[N],
-                                                       const float bias[N], const float residual[N])
+                                                       const float residual[N])
 {
     const bool is_affine = e.post_scale != 1.0f || e.post_bias != 0.0f;
-#pragma unroll
-    for (int i = 0; i < N; i++)
-        v[i] += bias[i];
     if (e.add_before_act) {
 #pragma unroll
         for (int i = 0; i < N; i++)

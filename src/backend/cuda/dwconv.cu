@@ -6,24 +6,28 @@
  * semantics: src/backend/cpu/kernels/dwconv.c and finish.c. Neighbouring threads take neighbouring channels,
  * then positions; one map a blockIdx.y.
  *
- * strip_kernel, 3 x 3 with stride 1 on maps that fill the GPU: a thread slides down 2 columns of 4 channels.
- * Its 36 weights stay in registers, each line of x is loaded once (4 vectors for 2 outputs, the next line's
- * while this one's are used) and added to the three lines of sums that are open.
+ * strip_kernel, 3 x 3 with stride 1 and no residual, x and y of one type, on maps that fill the GPU: a thread
+ * slides down 4 columns of 2 channels. Its 18 weights stay in registers, each line of x is loaded once (6
+ * vectors for 4 outputs, the next line's while this one's are used) and added to the three lines of sums that
+ * are open. Loads need no predicates: they go to the nearest place inside of the map, and what lies outside
+ * is zeroed where there is any.
  *
  * direct_kernel, the rest: a thread makes one output position; with 3 x 3 and 5 x 5 kernels 4 channels, all
  * taps requested at once; with any other kernel, or where no vector access is possible, one channel, tap by
  * tap.
  *
- * 256 x 256 x 256 in F16 moves 67 MB (14 us at 4.8 TB/s); GELU and not memory bounds it: its instructions are
- * about 15 an output and 33 more for the epilogue. Test: tests/ops/test_dwconv.c.
+ * Where x is F16, GELU is the shorter polynomial. 256 x 256 x 256 in F16 moves 67 MB (14 us at 4.8 TB/s); the
+ * strip's instructions bound it: about 38 an output, 13 of them GELU. Test: tests/ops/test_dwconv.c.
  */
 #include "backend/cuda/rows.cuh"
 
-#define STRIP_BLOCK   256
+#define STRIP_BLOCK   128
+#define STRIP_VECTOR  2
+#define STRIP_COLUMNS 4
+#define STRIP_TAPS    (STRIP_COLUMNS + 2) /* columns of x for them */
+#define STRIP_SUMS    (STRIP_COLUMNS * STRIP_VECTOR)
 #define DIRECT_BLOCK  128
 #define VECTOR        4
-#define STRIP_COLUMNS 2
-#define STRIP_TAPS    (STRIP_COLUMNS + 2) /* columns of x for them */
 
 typedef struct dwconv_args {
     sono_rows x, residual, y;
@@ -32,10 +36,11 @@ typedef struct dwconv_args {
     int32_t h, w;         /* of x */
     int32_t out_h, out_w; /* of y */
     int32_t kernel_h, kernel_w, stride, pad_top, pad_left;
-    uint32_t n_threads;   /* of a map */
-    uint32_t per_row;     /* vectors of a row */
-    uint32_t strips;      /* strip_kernel: pairs of columns */
-    int32_t strip_height; /* strip_kernel: outputs */
+    uint32_t n_threads;                     /* of a map */
+    uint32_t per_row;                       /* vectors of a row */
+    uint32_t strips;                        /* strip_kernel: STRIP_COLUMNS each */
+    int32_t strip_height;                   /* strip_kernel: outputs */
+    int32_t x_step, x_line, y_step, y_line; /* strip_kernel: bytes between positions, between lines */
     sono_epilogue epilogue;
 } dwconv_args;
 
@@ -81,72 +86,109 @@ template <int V> static __device__ __forceinline__ void load_parameters(const fl
         v[1 % V] = f.y;
         v[2 % V] = f.z;
         v[3 % V] = f.w;
+    } else if (V == 2) {
+        const float2 f = *(const float2 *)from;
+        v[0] = f.x;
+        v[1 % V] = f.y;
     } else {
         v[0] = *from;
     }
 }
 
-template <int V>
-static __device__ __forceinline__ void store_output(const dwconv_args &args, int32_t y, int32_t x, int32_t c,
-                                                    const float bias[V], float v[V])
+/* Line y of a thread's columns, or the nearest there is: offsets lead from a line's start to the columns. */
+template <int HALF>
+static __device__ __forceinline__ void fetch_strip(const dwconv_args &args, const char *map, int32_t y,
+                                                   const uint32_t offsets[STRIP_TAPS],
+                                                   sono_raw<STRIP_VECTOR> raw[STRIP_TAPS])
 {
-    const int64_t at = (int64_t)y * args.out_w + x;
-    float residual[V] = {};
-    if (args.residual.data)
-        sono_rows_load<V>(args.residual, sono_rows_at(args.residual, blockIdx.y, at) + c, residual);
-    sono_finish_all<true, V>(args.epilogue, v, bias, residual);
-    sono_rows_store<V>(args.y, sono_rows_at(args.y, blockIdx.y, at) + c, v);
+    const char *line = map + (int64_t)min(max(y, 0), args.h - 1) * args.x_line;
+#pragma unroll
+    for (int j = 0; j < STRIP_TAPS; j++)
+        sono_fetch<STRIP_VECTOR>(line + offsets[j], HALF, 0, &raw[j]);
 }
 
-template <int HALF> static __global__ void __launch_bounds__(STRIP_BLOCK) strip_kernel(const dwconv_args args)
+/* One line of x, taken up by the three lines of outputs it is part of: v becomes the uppermost, complete;
+ * open[0] and open[1] the next two. */
+static __device__ __forceinline__ void add_line(const float x[STRIP_TAPS][STRIP_VECTOR],
+                                                const float weight[9][STRIP_VECTOR],
+                                                const float bias[STRIP_VECTOR], float open[2][STRIP_SUMS],
+                                                float v[STRIP_SUMS])
+{
+#pragma unroll
+    for (int i = 0; i < STRIP_SUMS; i++) {
+        const int j = i / STRIP_VECTOR, c = i % STRIP_VECTOR;
+        float sums[3] = {bias[c], open[1][i], open[0][i]};
+#pragma unroll
+        for (int tap = 0; tap < 9; tap++)
+            sums[tap / 3] += weight[tap][c] * x[j + tap % 3][c];
+        v[i] = sums[2];
+        open[0][i] = sums[1];
+        open[1][i] = sums[0];
+    }
+}
+
+/* The epilogue of a line of outputs from column x on, as far as y has them. */
+template <int HALF>
+static __device__ __forceinline__ void store_strip(const dwconv_args &args, char *line, int32_t x,
+                                                   float v[STRIP_SUMS])
+{
+    const float residual[STRIP_SUMS] = {};
+    sono_epilogue epilogue = args.epilogue;
+    epilogue.add_before_act = epilogue.add_after_act = 0;
+    sono_finish_all<!HALF, STRIP_SUMS>(epilogue, v, residual);
+#pragma unroll
+    for (int j = 0; j < STRIP_COLUMNS; j++)
+        if (x + j < args.out_w)
+            sono_put<STRIP_VECTOR>(line + j * args.y_step, HALF, 0, v + j * STRIP_VECTOR);
+}
+
+template <int HALF>
+static __global__ void __launch_bounds__(STRIP_BLOCK, HALF ? 6 : 5) strip_kernel(const dwconv_args args)
 {
     const uint32_t i = blockIdx.x * STRIP_BLOCK + threadIdx.x;
     if (i >= args.n_threads)
         return;
     const uint32_t place = i / args.per_row, line = place / args.strips;
-    const int32_t c = (int32_t)(i - place * args.per_row) * VECTOR;
+    const int32_t c = (int32_t)(i - place * args.per_row) * STRIP_VECTOR;
     const int32_t x0 = (int32_t)(place - line * args.strips) * STRIP_COLUMNS,
                   y0 = (int32_t)line * args.strip_height;
-    const int32_t y_end = y0 + args.strip_height < args.out_h ? y0 + args.strip_height : args.out_h;
-    const int64_t step = args.x.pitch * (HALF ? 2 : 4), line_step = args.w * step;
+    const int32_t y_end = min(y0 + args.strip_height, args.out_h);
+    const char *map = address_of<HALF>(args, 0, 0, c);
+    char *line_out = args.y.data + (blockIdx.y * args.y.batch_stride + c) * (HALF ? 2 : 4) +
+                     (int64_t)y0 * args.y_line + (int64_t)x0 * args.y_step;
     const uint32_t inside = columns_inside<STRIP_TAPS>(x0 - args.pad_left, args.w);
-    int32_t y = y0 - args.pad_top;
-    const char *from = address_of<HALF>(args, y, x0 - args.pad_left, c);
-    float weight[9][VECTOR], bias[VECTOR] = {}, sum[3][STRIP_COLUMNS][VECTOR] = {};
-    sono_raw<VECTOR> raw[STRIP_TAPS];
-    fetch_line<HALF, VECTOR, STRIP_TAPS>(from, step, (uint32_t)y < (uint32_t)args.h ? inside : 0, raw);
+    uint32_t offsets[STRIP_TAPS];
+    float weight[9][STRIP_VECTOR], bias[STRIP_VECTOR] = {}, open[2][STRIP_SUMS] = {};
+    sono_raw<STRIP_VECTOR> raw[STRIP_TAPS];
+#pragma unroll
+    for (int j = 0; j < STRIP_TAPS; j++)
+        offsets[j] = (uint32_t)(min(max(x0 - args.pad_left + j, 0), args.w - 1) * args.x_step);
+    fetch_strip<HALF>(args, map, y0 - args.pad_top, offsets, raw);
 #pragma unroll
     for (int tap = 0; tap < 9; tap++)
-        load_parameters<VECTOR>(args.weight + tap * args.weight_pitch + c, weight[tap]);
+        load_parameters<STRIP_VECTOR>(args.weight + tap * args.weight_pitch + c, weight[tap]);
     if (args.bias)
-        load_parameters<VECTOR>(args.bias + c, bias);
-        /* A line of x is the last of output line y_out, sum[0]; sum[1] and sum[2] belong to the next two. */
+        load_parameters<STRIP_VECTOR>(args.bias + c, bias);
 #pragma unroll 1
     for (int32_t y_out = y0 - 2; y_out < y_end; y_out++) {
-        float x[STRIP_TAPS][VECTOR];
+        const int32_t y = y_out + 2 - args.pad_top; /* the line of x that completes y_out */
+        const uint32_t given = (uint32_t)y < (uint32_t)args.h ? inside : 0;
+        float x[STRIP_TAPS][STRIP_VECTOR], v[STRIP_SUMS];
 #pragma unroll
         for (int j = 0; j < STRIP_TAPS; j++)
-            sono_unpack<VECTOR>(raw[j], HALF, x[j]);
-        y++;
-        from += line_step;
-        fetch_line<HALF, VECTOR, STRIP_TAPS>(
-            from, step, (uint32_t)y < (uint32_t)args.h && y_out + 1 < y_end ? inside : 0, raw);
+            sono_unpack<STRIP_VECTOR>(raw[j], HALF, x[j]);
+        if (given != (1u << STRIP_TAPS) - 1) {
 #pragma unroll
-        for (int k = 0; k < 9; k++)
-#pragma unroll
-            for (int j = 0; j < STRIP_COLUMNS * VECTOR; j++)
-                sum[2 - k / 3][j / VECTOR][j % VECTOR] +=
-                    weight[k][j % VECTOR] * x[j / VECTOR + k % 3][j % VECTOR];
-#pragma unroll
-        for (int j = 0; j < STRIP_COLUMNS; j++) {
-            if (y_out >= y0 && x0 + j < args.out_w)
-                store_output<VECTOR>(args, y_out, x0 + j, c, bias, sum[0][j]);
-#pragma unroll
-            for (int k = 0; k < VECTOR; k++) {
-                sum[0][j][k] = sum[1][j][k];
-                sum[1][j][k] = sum[2][j][k];
-                sum[2][j][k] = 0.0f;
-            }
+            for (int j = 0; j < STRIP_SUMS + 2 * STRIP_VECTOR; j++)
+                if (!(given >> j / STRIP_VECTOR & 1))
+                    x[j / STRIP_VECTOR][j % STRIP_VECTOR] = 0.0f;
+        }
+        if (y_out + 1 < y_end)
+            fetch_strip<HALF>(args, map, y + 1, offsets, raw);
+        add_line(x, weight, bias, open, v);
+        if (y_out >= y0) {
+            store_strip<HALF>(args, line_out, x0, v);
+            line_out += args.y_line;
         }
     }
 }
@@ -164,9 +206,9 @@ static __global__ void __launch_bounds__(DIRECT_BLOCK) direct_kernel(const dwcon
     const int32_t y0 = oy * args.stride - args.pad_top, x0 = ox * args.stride - args.pad_left;
     const int64_t step = args.x.pitch * (HALF ? 2 : 4), line_step = args.w * step;
     const char *from = address_of<HALF>(args, y0, x0, c);
-    float bias[V] = {}, sum[V] = {};
+    float sum[V] = {};
     if (args.bias)
-        load_parameters<V>(args.bias + c, bias);
+        load_parameters<V>(args.bias + c, sum);
     if (K > 0) {
         constexpr int SIDE = K > 0 ? K : 1;
         const uint32_t inside = columns_inside<SIDE>(x0, args.w);
@@ -196,7 +238,11 @@ static __global__ void __launch_bounds__(DIRECT_BLOCK) direct_kernel(const dwcon
                 sum[0] += args.weight[(ky * args.kernel_w + kx) * args.weight_pitch + c] * x[0];
             }
     }
-    store_output<V>(args, oy, ox, c, bias, sum);
+    float residual[V] = {};
+    if (args.residual.data)
+        sono_rows_load<V>(args.residual, sono_rows_at(args.residual, blockIdx.y, place) + c, residual);
+    sono_finish_all<!HALF, V>(args.epilogue, sum, residual);
+    sono_rows_store<V>(args.y, sono_rows_at(args.y, blockIdx.y, place) + c, sum);
 }
 
 template <int HALF>
@@ -234,32 +280,41 @@ static dwconv_args args_of(const sono_cuda_call *call)
     return args;
 }
 
-static int is_wide(const dwconv_args *args, int32_t c)
+/* 1 when `vector` channels can be accessed at once everywhere. */
+static int fits(const dwconv_args *args, int32_t c, int32_t vector)
 {
-    const int64_t parameters = (int64_t)((uintptr_t)args->weight | (uintptr_t)args->bias);
-    return parameters % 16 == 0 && args->weight_pitch % VECTOR == 0 && sono_rows_fit(&args->x, c, VECTOR) &&
-           sono_rows_fit(&args->residual, c, VECTOR) && sono_rows_fit(&args->y, c, VECTOR);
+    const uintptr_t parameters = (uintptr_t)args->weight | (uintptr_t)args->bias;
+    return parameters % (sizeof(float) * (uintptr_t)vector) == 0 && args->weight_pitch % vector == 0 &&
+           sono_rows_fit(&args->x, c, vector) && sono_rows_fit(&args->residual, c, vector) &&
+           sono_rows_fit(&args->y, c, vector);
 }
 
 extern "C" cudaError_t sono_cuda_dwconv(const sono_cuda_call *call)
 {
     const sono_cuda_tensor *y = &call->out[0];
-    const int64_t gpu_threads = (int64_t)call->n_multiprocessors * 512;
+    const int64_t enough_threads = (int64_t)call->n_multiprocessors * 256;
     dwconv_args args = args_of(call);
     const int has_loop = args.kernel_h == args.kernel_w && (args.kernel_h == 3 || args.kernel_h == 5);
-    const int wide = has_loop && is_wide(&args, y->c);
-    const int64_t per_row = wide ? y->c / VECTOR : y->c;
+    const int wide = has_loop && fits(&args, y->c, VECTOR);
     const int64_t strips = sono_ceil_div(y->w, STRIP_COLUMNS);
-    const int64_t all_strips = per_row * strips * y->n; /* as high as the map */
-    int64_t n_threads = per_row * y->h * y->w;
-    args.strip_height = all_strips * sono_ceil_div(y->h, 8) >= 3 * gpu_threads ? 8 : 4;
+    const int64_t all_strips = (int64_t)(y->c / STRIP_VECTOR) * strips * y->n; /* as high as the map */
+    args.strip_height = all_strips * sono_ceil_div(y->h, 8) >= 6 * enough_threads ? 8 : 4;
     const int64_t n_lines = sono_ceil_div(y->h, args.strip_height);
-    const int is_strip =
-        wide && args.kernel_h == 3 && args.stride == 1 && all_strips * n_lines >= gpu_threads;
-    if (is_strip)
-        n_threads = per_row * strips * n_lines;
+    const int is_strip = args.kernel_h == 3 && args.kernel_w == 3 && args.stride == 1 &&
+                         !args.residual.data && args.x.is_half == args.y.is_half &&
+                         fits(&args, y->c, STRIP_VECTOR) && all_strips * n_lines >= enough_threads &&
+                         args.w * args.x.pitch <= INT32_MAX / 4 && args.out_w * args.y.pitch <= INT32_MAX / 4;
+    const int64_t per_row = y->c / (is_strip ? STRIP_VECTOR : wide ? VECTOR : 1);
+    const int64_t n_threads = per_row * (is_strip ? strips * n_lines : (int64_t)y->h * y->w);
     if (n_threads > INT32_MAX || y->n > SONO_MAX_GRID_Y)
         return cudaErrorInvalidValue;
+    if (is_strip) {
+        const int64_t bytes = args.x.is_half ? 2 : 4;
+        args.x_step = (int32_t)(args.x.pitch * bytes);
+        args.y_step = (int32_t)(args.y.pitch * bytes);
+        args.x_line = args.w * args.x_step;
+        args.y_line = args.out_w * args.y_step;
+    }
     args.per_row = (uint32_t)per_row;
     args.strips = (uint32_t)strips;
     args.n_threads = (uint32_t)n_threads;

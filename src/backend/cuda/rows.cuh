@@ -115,25 +115,12 @@ static __device__ __forceinline__ void sono_unpack(const sono_raw<V> &raw, int i
 
 /* at: of the first of the V elements. */
 template <int V>
-static __device__ __forceinline__ void sono_rows_load(const sono_rows &rows, int64_t at, float v[V])
+static __device__ __forceinline__ void sono_put(char *data, int is_half, int64_t at, const float v[V])
 {
-    sono_raw<V> raw;
-    sono_fetch<V>(rows.data, rows.is_half, at, &raw);
-    sono_unpack<V>(raw, rows.is_half, v);
-}
-
-static __device__ __forceinline__ float sono_rows_value(const sono_rows &rows, int64_t at)
-{
-    return sono_load_either(rows.data, at, rows.is_half);
-}
-
-template <int V>
-static __device__ __forceinline__ void sono_rows_store(const sono_rows &rows, int64_t at, const float v[V])
-{
-    char *p = rows.data + (at << (rows.is_half ? 1 : 2));
+    char *p = data + (at << (is_half ? 1 : 2));
     if (V == 1) {
-        sono_store_either(rows.data, at, v[0], rows.is_half);
-    } else if (rows.is_half) {
+        sono_store_either(data, at, v[0], is_half);
+    } else if (is_half) {
         uint32_t word[V];
 #pragma unroll
         for (int i = 0; i < V; i += 2)
@@ -151,6 +138,25 @@ static __device__ __forceinline__ void sono_rows_store(const sono_rows &rows, in
         for (int i = 0; i < V / 4; i++)
             ((float4 *)p)[i] = make_float4(v[4 * i], v[4 * i + 1], v[4 * i + 2], v[4 * i + 3]);
     }
+}
+
+template <int V>
+static __device__ __forceinline__ void sono_rows_load(const sono_rows &rows, int64_t at, float v[V])
+{
+    sono_raw<V> raw;
+    sono_fetch<V>(rows.data, rows.is_half, at, &raw);
+    sono_unpack<V>(raw, rows.is_half, v);
+}
+
+template <int V>
+static __device__ __forceinline__ void sono_rows_store(const sono_rows &rows, int64_t at, const float v[V])
+{
+    sono_put<V>(rows.data, rows.is_half, at, v);
+}
+
+static __device__ __forceinline__ float sono_rows_value(const sono_rows &rows, int64_t at)
+{
+    return sono_load_either(rows.data, at, rows.is_half);
 }
 
 #endif
