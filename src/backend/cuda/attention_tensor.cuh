@@ -22,6 +22,7 @@
 #define SONO_BACKEND_CUDA_ATTENTION_TENSOR_CUH
 
 #include "backend/cuda/attention.cuh"
+#include "backend/cuda/mma.cuh"
 
 #define TENSOR_THREADS    416 /* 13 tiles of 16 queries hold a window of 14 x 14 */
 #define TENSOR_STEPS      4   /* of 16 keys between two looks at the maximum, as long as there are so many */
@@ -66,59 +67,6 @@ static __device__ __forceinline__ float tensor_exp2(float x)
 static __device__ __forceinline__ uint32_t tensor_address(const void *shared)
 {
     return (uint32_t)__cvta_generic_to_shared(shared);
-}
-
-/* 16 bytes from global to shared memory; there after tensor_copies_done(). */
-static __device__ __forceinline__ void tensor_copy16(__half *to, const __half *from)
-{
-#if __CUDA_ARCH__ >= 800
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(tensor_address(to)), "l"(from) : "memory");
-#else
-    *reinterpret_cast<uint4 *>(to) = *reinterpret_cast<const uint4 *>(from);
-#endif
-}
-
-static __device__ __forceinline__ void tensor_copies_done(void)
-{
-#if __CUDA_ARCH__ >= 800
-    asm volatile("cp.async.wait_all;" ::: "memory");
-#endif
-}
-
-/* Four 8 x 8 matrices; lane l gives the address of row l % 8 of matrix l / 8. */
-static __device__ __forceinline__ void tensor_load_matrices(uint32_t (&r)[4], const __half *row)
-{
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                 : "r"(tensor_address(row))
-                 : "memory");
-}
-
-static __device__ __forceinline__ void tensor_load_transposed(uint32_t (&r)[4], const __half *row)
-{
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                 : "r"(tensor_address(row))
-                 : "memory");
-}
-
-/* c [16][8] += a [16][16] * b [16][8] */
-static __device__ __forceinline__ void tensor_product(float (&c)[4], const uint32_t (&a)[4], uint32_t b0,
-                                                      uint32_t b1)
-{
-#if __CUDA_ARCH__ >= 800
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-        "{%0, %1, %2, %3};"
-        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-#else
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
-        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(b0));
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
-        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-        : "r"(a[2]), "r"(a[3]), "r"(b1));
-#endif
 }
 
 static __device__ __forceinline__ uint32_t tensor_pair(float low, float high)
@@ -185,8 +133,8 @@ static __device__ __forceinline__ void tensor_fill(const tensor_args &p, const a
         __half *to_k = s.keys + key * TENSOR_PITCH(DIM) + part * 8;
         __half *to_v = s.values + key * TENSOR_PITCH(DIM) + part * 8;
         if (position >= 0) {
-            tensor_copy16(to_k, k + (int64_t)position * a.k.pitch + part * 8);
-            tensor_copy16(to_v, v + (int64_t)position * a.v.pitch + part * 8);
+            sono_copy16(tensor_address(to_k), k + (int64_t)position * a.k.pitch + part * 8, true);
+            sono_copy16(tensor_address(to_v), v + (int64_t)position * a.v.pitch + part * 8, true);
         } else {
             const bool is_key = WINDOWED && key < a.n_keys;
             tensor_fill_row<DIM>(to_k, is_key ? a.pad_k + head * DIM : NULL, part);
@@ -240,9 +188,9 @@ tensor_score(const tensor_args &p, const tensor_areas &areas, const tensor_state
 #pragma unroll
         for (int c = 0; c < DIM / 16; c++) {
             uint32_t b[4];
-            tensor_load_matrices(b, rows + t * 8 * TENSOR_PITCH(DIM) + c * 16);
-            tensor_product(s[t], state.q[c], b[0], b[1]);
-            tensor_product(s[t + 1], state.q[c], b[2], b[3]);
+            sono_ldmatrix(b, tensor_address(rows + t * 8 * TENSOR_PITCH(DIM) + c * 16));
+            sono_mma(s[t], state.q[c], b[0], b[1]);
+            sono_mma(s[t + 1], state.q[c], b[2], b[3]);
         }
     }
 #pragma unroll
@@ -312,9 +260,9 @@ static __device__ __forceinline__ void tensor_mix(const tensor_areas &areas, ten
 #pragma unroll
         for (int c = 0; c < DIM / 16; c++) {
             uint32_t b[4];
-            tensor_load_transposed(b, rows + j * 16 * TENSOR_PITCH(DIM) + c * 16);
-            tensor_product(state.out[2 * c], a, b[0], b[1]);
-            tensor_product(state.out[2 * c + 1], a, b[2], b[3]);
+            sono_ldmatrix_transposed(b, tensor_address(rows + j * 16 * TENSOR_PITCH(DIM) + c * 16));
+            sono_mma(state.out[2 * c], a, b[0], b[1]);
+            sono_mma(state.out[2 * c + 1], a, b[2], b[3]);
         }
     }
 }
@@ -418,7 +366,8 @@ __global__ void __launch_bounds__(TENSOR_THREADS) attention_tensor_kernel(tensor
     tensor_load_queries<DIM>(state, position0 < 0 ? NULL : q + attention_row(a, a.q, g.map, position0, head),
                              position1 < 0 ? NULL : q + attention_row(a, a.q, g.map, position1, head));
     state.largest[0] = state.largest[1] = MINUS_INFINITY;
-    tensor_copies_done();
+    sono_copies_commit();
+    sono_copies_wait<0>();
     __syncthreads(); /* keys, values, places and bias are there */
 
     /* The spread bias of the difference (key - query); queries past the last one take the last one's. */

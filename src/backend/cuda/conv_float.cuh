@@ -28,7 +28,7 @@ struct conv_float_tile {
     static constexpr int A_BYTES = BM * A_PITCH * 4, STAGE_BYTES = A_BYTES + BK * BN * 4;
     static constexpr int SUM_BYTES = SLICES * BM * BN * 4;
     static constexpr int MAX_STAGES = STAGES_;
-#if CONV_HAS_ASYNC
+#if SONO_HAS_ASYNC
     static constexpr int STAGES = STAGES_;
 #else
     static constexpr int STAGES = 2;
@@ -58,13 +58,13 @@ static __device__ __forceinline__ void conv_float_load_weight(const conv_args &p
         const float *from = weight + (int64_t)(k + row) * p.weight_pitch + col;
         const bool inside = k + row < p.k && col < p.n;
         if (p.weight_vector) {
-            conv_copy16(to, inside ? from : weight, inside);
+            sono_copy16(to, inside ? from : weight, inside);
             continue;
         }
 #pragma unroll
         for (int j = 0; j < 4; j++) {
             const bool take = inside && col + j < p.n;
-            conv_copy4(to + 4 * j, take ? from + j : weight, take);
+            sono_copy4(to + 4 * j, take ? from + j : weight, take);
         }
     }
 }
@@ -139,7 +139,7 @@ static __global__ void __launch_bounds__(T::THREADS, T::BLOCKS) conv_float(conv_
     const int32_t m0 = tile_m * T::BM, n0 = ((int32_t)blockIdx.x - tile_m * p.n_tiles) * T::BN;
     const int32_t k0 = (int32_t)blockIdx.y * p.steps * T::BK;
     const int32_t steps = min(p.steps, (p.k - k0 + T::BK - 1) / T::BK);
-    const uint32_t ring = conv_shared_address(conv_shared);
+    const uint32_t ring = sono_shared_address(conv_shared);
     conv_gather<float, T, T::BM, T::BK, T::THREADS, VECTOR> a;
     a.start(p, m0);
 
@@ -149,7 +149,7 @@ static __global__ void __launch_bounds__(T::THREADS, T::BLOCKS) conv_float(conv_
             conv_float_load_weight<T>(p, n0, k0 + s * T::BK, ring + s * T::STAGE_BYTES + T::A_BYTES);
             a.load(p, k0 + s * T::BK, ring + s * T::STAGE_BYTES);
         }
-        conv_commit();
+        sono_copies_commit();
     }
     const int t = (int)threadIdx.x % (T::TY * T::TX), slice = (int)threadIdx.x / (T::TY * T::TX);
     const int a_at = t / T::TX * T::A_PITCH + slice * T::SLICE_DEPTH;
@@ -157,7 +157,7 @@ static __global__ void __launch_bounds__(T::THREADS, T::BLOCKS) conv_float(conv_
     float sum[T::TM][T::TN] = {};
     int slot = 0;
     for (int32_t s = 0; s < steps; s++) {
-        conv_wait<T::STAGES - 2>();
+        sono_copies_wait<T::STAGES - 2>();
         __syncthreads(); /* step s has arrived for all threads, and all have read the slot of step s - 1 */
         const int32_t ahead = s + T::STAGES - 1;
         const uint32_t free_slot = ring + (slot == 0 ? T::STAGES - 1 : slot - 1) * T::STAGE_BYTES;
@@ -165,7 +165,7 @@ static __global__ void __launch_bounds__(T::THREADS, T::BLOCKS) conv_float(conv_
             conv_float_load_weight<T>(p, n0, k0 + ahead * T::BK, free_slot + T::A_BYTES);
             a.load(p, k0 + ahead * T::BK, free_slot);
         }
-        conv_commit();
+        sono_copies_commit();
         const unsigned char *stage = conv_shared + slot * T::STAGE_BYTES;
         conv_float_multiply<T>(reinterpret_cast<const float *>(stage) + a_at,
                                reinterpret_cast<const float *>(stage + T::A_BYTES) + b_at, sum);

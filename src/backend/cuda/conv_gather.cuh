@@ -10,7 +10,7 @@
 #define SONO_BACKEND_CUDA_CONV_GATHER_CUH
 
 #include "backend/cuda/conv_args.cuh"
-#include "backend/cuda/conv_mma.cuh"
+#include "backend/cuda/mma.cuh"
 
 template <class E, class LAYOUT, int ROWS, int DEPTH, int THREADS, bool VECTOR> struct conv_gather {
     static constexpr int CHUNK = 16 / (int)sizeof(E);
@@ -71,7 +71,7 @@ template <class E, class LAYOUT, int ROWS, int DEPTH, int THREADS, bool VECTOR> 
         for (int i = 0; i < PASSES; i++) {
             const bool inside = conv_is_inside(p, rows[i], tap);
             if (is_mine(i))
-                conv_copy16(tile + LAYOUT::at(row(i), chunk()), x + element(rows[i], tap, inside), inside);
+                sono_copy16(tile + LAYOUT::at(row(i), chunk()), x + element(rows[i], tap, inside), inside);
         }
     }
 
@@ -85,7 +85,7 @@ template <class E, class LAYOUT, int ROWS, int DEPTH, int THREADS, bool VECTOR> 
             for (int i = 0; i < PASSES; i++) {
                 const bool inside = conv_is_inside(p, rows[i], tap);
                 if (is_mine(i))
-                    conv_copy4(tile + LAYOUT::at(row(i), chunk()) + 4 * e, x + element(rows[i], tap, inside),
+                    sono_copy4(tile + LAYOUT::at(row(i), chunk()) + 4 * e, x + element(rows[i], tap, inside),
                                inside);
             }
         }
@@ -106,7 +106,7 @@ template <class E, class LAYOUT, int ROWS, int DEPTH, int THREADS, bool VECTOR> 
 #pragma unroll
         for (int i = 0; i < PASSES; i++)
             if (is_mine(i))
-                conv_put16(tile + LAYOUT::at(row(i), chunk()), pairs[i]);
+                sono_put16(tile + LAYOUT::at(row(i), chunk()), pairs[i]);
     }
 };
 

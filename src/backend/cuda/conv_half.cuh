@@ -32,7 +32,7 @@ struct conv_half_tile {
     static constexpr int PART = WM * SUM_PITCH; /* floats: the sums of one warp */
     static constexpr int SUM_BYTES = WARPS_M * WARPS_N * WK * PART * 4;
     static constexpr int MAX_STAGES = STAGES_;
-#if CONV_HAS_ASYNC
+#if SONO_HAS_ASYNC
     static constexpr int STAGES = STAGES_;
 #else
     static constexpr int STAGES = 2;
@@ -71,7 +71,7 @@ static __device__ __forceinline__ void conv_half_load_weight(const conv_args &p,
         static_cast<const __half *>(p.weight) + (int64_t)(col + row) * p.weight_pitch + k + chunk * 8;
 #pragma unroll
     for (int i = 0; i < PASSES; i++)
-        conv_copy16(tile + T::at(row + i * ROWS_A_PASS, chunk),
+        sono_copy16(tile + T::at(row + i * ROWS_A_PASS, chunk),
                     from + (int64_t)i * ROWS_A_PASS * p.weight_pitch, true);
 }
 
@@ -91,15 +91,15 @@ static __device__ __forceinline__ void conv_half_multiply(const conv_half_place<
         uint32_t a[T::MI][4], b[T::NI / 2][4];
 #pragma unroll
         for (int mi = 0; mi < T::MI; mi++)
-            conv_ldmatrix(a[mi], a_tile + T::at(a_row + mi * 16, slice * 2 + a_chunk));
+            sono_ldmatrix(a[mi], a_tile + T::at(a_row + mi * 16, slice * 2 + a_chunk));
 #pragma unroll
         for (int ni = 0; ni < T::NI / 2; ni++)
-            conv_ldmatrix(b[ni], b_tile + T::at(b_row + ni * 16, slice * 2 + b_chunk));
+            sono_ldmatrix(b[ni], b_tile + T::at(b_row + ni * 16, slice * 2 + b_chunk));
 #pragma unroll
         for (int mi = 0; mi < T::MI; mi++)
 #pragma unroll
             for (int ni = 0; ni < T::NI; ni++)
-                conv_mma(sum[mi][ni], a[mi], b[ni / 2][ni % 2 * 2], b[ni / 2][ni % 2 * 2 + 1]);
+                sono_mma(sum[mi][ni], a[mi], b[ni / 2][ni % 2 * 2], b[ni / 2][ni % 2 * 2 + 1]);
     }
 }
 
@@ -150,7 +150,7 @@ static __global__ void __launch_bounds__(T::THREADS, T::BLOCKS) conv_half(conv_a
     const int32_t m0 = tile_m * T::BM, n0 = ((int32_t)blockIdx.x - tile_m * p.n_tiles) * T::BN;
     const int32_t k0 = (int32_t)blockIdx.y * p.steps * T::BK;
     const int32_t steps = min(p.steps, (p.k - k0 + T::BK - 1) / T::BK);
-    const uint32_t ring = conv_shared_address(conv_shared);
+    const uint32_t ring = sono_shared_address(conv_shared);
     conv_gather<__half, T, T::BM, T::BK, T::THREADS, VECTOR> a;
     a.start(p, m0);
 
@@ -160,12 +160,12 @@ static __global__ void __launch_bounds__(T::THREADS, T::BLOCKS) conv_half(conv_a
             conv_half_load_weight<T>(p, n0, k0 + s * T::BK, ring + s * T::STAGE_BYTES + T::A_BYTES);
             a.load(p, k0 + s * T::BK, ring + s * T::STAGE_BYTES);
         }
-        conv_commit();
+        sono_copies_commit();
     }
     float sum[T::MI][T::NI][4] = {};
     int slot = 0;
     for (int32_t s = 0; s < steps; s++) {
-        conv_wait<T::STAGES - 2>();
+        sono_copies_wait<T::STAGES - 2>();
         __syncthreads(); /* step s has arrived for all threads, and all have read the slot of step s - 1 */
         const int32_t ahead = s + T::STAGES - 1;
         const uint32_t free_slot = ring + (slot == 0 ? T::STAGES - 1 : slot - 1) * T::STAGE_BYTES;
@@ -173,7 +173,7 @@ static __global__ void __launch_bounds__(T::THREADS, T::BLOCKS) conv_half(conv_a
             conv_half_load_weight<T>(p, n0, k0 + ahead * T::BK, free_slot + T::A_BYTES);
             a.load(p, k0 + ahead * T::BK, free_slot);
         }
-        conv_commit();
+        sono_copies_commit();
         const uint32_t stage = ring + slot * T::STAGE_BYTES;
         const int32_t depth = p.k - k0 - s * T::BK;
         if (depth >= T::BK)
