@@ -136,12 +136,19 @@ static void test_views_of_other_shape(void **state)
     const sono_tid many = sono_view_broadcast(&f->rec, c, 5);
     assert_shape(f, many, 5, 8, 8, 4);
     assert_int_equal(sono_record_shape(&f->rec, many).batch_stride, 0);
+    /* One vector at every position. */
+    const sono_tid vector = sono_view_rows(&f->rec, c, 3, 1, 1);
+    const sono_tid spread = sono_view_spread(&f->rec, vector, 2, 5, 6);
+    assert_shape(f, spread, 2, 5, 6, 4);
+    assert_int_equal(sono_record_shape(&f->rec, spread).pitch, 0);
+    assert_int_equal(sono_record_shape(&f->rec, spread).batch_stride, 0);
+    assert_shape(f, sono_record_add(&f->rec, "sum", input(f, 2, 5, 6, 4), spread, 0), 2, 5, 6, 4);
 }
 
 static void test_impossible_views(void **state)
 {
     (void)state;
-    for (int i = 0; i < 9; i++) {
+    for (int i = 0; i < 12; i++) {
         fixture f;
         open_fixture(&f);
         const sono_tid x = sono_record_tensor(&f.rec, "x", SONO_DTYPE_F32, 2, 4, 6, 10);
@@ -175,6 +182,18 @@ static void test_impossible_views(void **state)
             break;
         case 8:
             view = sono_view_broadcast(&f.rec, sono_view_rows(&f.rec, x, 0, 1, 1), 0);
+            break;
+        case 9:
+            view = sono_view_spread(&f.rec, x, 1, 4, 6);
+            break;
+        case 10:
+            view = sono_view_spread(&f.rec, param(&f, 1, 1, 1, 3), 1, 0, 6);
+            break;
+        case 11: /* written into: every position is the same one */
+            view = sono_record_add(
+                &f.rec, "sum", c, c,
+                sono_view_spread(&f.rec, sono_record_tensor(&f.rec, "y", SONO_DTYPE_F32, 1, 1, 1, 5), 2, 4,
+                                 6));
             break;
         }
         assert_int_equal(view, 0);
@@ -512,7 +531,8 @@ static void test_detector_shapes(void **state)
 {
     fixture *f = *state;
     const sono_tid logits = input(f, 1, 1, 50, 3), memory = input(f, 1, 1, 50, 16);
-    const sono_tid header = sono_record_input(&f->rec, "header", SONO_DTYPE_U8, 1, 1, 1, 32);
+    const sono_tid header =
+        sono_record_input(&f->rec, "header", SONO_DTYPE_U8, 1, 1, 1, (int32_t)sizeof(sono_frame_header));
     sono_tid outs[3];
     sono_record_topk_rows(&f->rec, "topk", logits, memory, param(f, 1, 1, 50, 4), 10, outs);
     assert_shape(f, outs[0], 1, 1, 10, 16);
@@ -542,7 +562,8 @@ static void test_detector_shapes(void **state)
 static void test_segmenter_shapes(void **state)
 {
     fixture *f = *state;
-    const sono_tid header = sono_record_input(&f->rec, "header", SONO_DTYPE_U8, 1, 1, 1, 32);
+    const sono_tid header =
+        sono_record_input(&f->rec, "header", SONO_DTYPE_U8, 1, 1, 1, (int32_t)sizeof(sono_frame_header));
     const sono_tid found = input(f, 1, 1, 3, 8);
     const sono_segment_args args = {1024, 40, 30, 3, 5};
     const sono_tid tokens = sono_record_prompt(&f->rec, "prompt", found, header, param(f, 1, 1, 2, 8),
@@ -563,9 +584,36 @@ static void test_segmenter_shapes(void **state)
         assert_shape(f, maps[i], 3, 1, 1, 1200);
 }
 
+/* Three frames: a header each, maps of one frame together. */
+static void test_batch_shapes(void **state)
+{
+    fixture *f = *state;
+    const sono_tid headers =
+        sono_record_input(&f->rec, "headers", SONO_DTYPE_U8, 3, 1, 1, (int32_t)sizeof(sono_frame_header));
+    const sono_tid pixels = sono_record_input(&f->rec, "pixels", SONO_DTYPE_U8, 3, 1, 1, 4800);
+    const sono_preprocess_args preprocess = {
+        .fit = SONO_FIT_STRETCH, .size = 64, .max_width_px = 40, .max_height_px = 30};
+    const sono_segment_args args = {1024, 40, 30, 3, 5};
+    sono_tid mask[3], maps[3];
+    assert_shape(f, sono_record_preprocess(&f->rec, "image", pixels, headers, &preprocess), 3, 64, 64, 3);
+    const sono_tid found =
+        sono_record_select(&f->rec, "found", input(f, 3, 1, 50, 2), input(f, 3, 1, 50, 4), headers, 2);
+    assert_shape(f, found, 3, 1, 2, 8);
+    assert_shape(f,
+                 sono_record_prompt(&f->rec, "prompt", found, headers, param(f, 1, 1, 2, 8),
+                                    param(f, 1, 1, 2, 16), param(f, 1, 1, 5, 16), &args),
+                 6, 1, 7, 16);
+    sono_record_upsample_mask(&f->rec, "mask", input(f, 6, 64, 64, 1), found, headers, &args, 0, mask);
+    assert_shape(f, mask[0], 6, 1, 1, 1200);
+    assert_shape(f, mask[1], 6, 1, 1, 1);
+    sono_record_weight_maps(&f->rec, "maps", mask[0], headers, &args, maps);
+    assert_shape(f, maps[2], 6, 1, 1, 1200);
+}
+
 static void record_bad_segmenter_op(fixture *f, int i)
 {
-    const sono_tid header = sono_record_input(&f->rec, "header", SONO_DTYPE_U8, 1, 1, 1, 32);
+    const sono_tid header =
+        sono_record_input(&f->rec, "header", SONO_DTYPE_U8, 1, 1, 1, (int32_t)sizeof(sono_frame_header));
     const sono_tid found = input(f, 1, 1, 3, 8), low = input(f, 3, 64, 64, 1);
     const sono_tid mask = sono_record_input(&f->rec, "mask", SONO_DTYPE_U8, 3, 1, 1, 1200);
     const sono_tid hyper = input(f, 3, 1, 1, 16);
@@ -603,6 +651,27 @@ static void record_bad_segmenter_op(fixture *f, int i)
         sono_record_weight_maps(&f->rec, "bad", 0, header, &args, outs);
         assert_int_equal(outs[0], 0);
         break;
+    case 9: /* two frames' boxes, one header */
+        sono_record_select(&f->rec, "bad", input(f, 2, 1, 9, 1), input(f, 2, 1, 9, 4), header, 1);
+        break;
+    case 10:
+        sono_record_prompt(&f->rec, "bad", input(f, 2, 1, 3, 8), header, param(f, 1, 1, 2, 8),
+                           param(f, 1, 1, 2, 16), param(f, 1, 1, 5, 16), &args);
+        break;
+    case 11:
+        sono_record_upsample_mask(&f->rec, "bad", low, input(f, 3, 1, 1, 8), header, &args, 0, outs);
+        break;
+    case 12: /* three masks of two frames */
+        sono_record_weight_maps(
+            &f->rec, "bad", mask,
+            sono_record_input(&f->rec, "headers", SONO_DTYPE_U8, 2, 1, 1, (int32_t)sizeof(sono_frame_header)),
+            &args, outs);
+        break;
+    case 13: /* that is no header */
+        sono_record_weight_maps(&f->rec, "bad", mask,
+                                sono_record_input(&f->rec, "headers", SONO_DTYPE_U8, 1, 1, 1, 31), &args,
+                                outs);
+        break;
     default:
         fail();
     }
@@ -611,7 +680,7 @@ static void record_bad_segmenter_op(fixture *f, int i)
 static void test_bad_segmenter_ops(void **state)
 {
     (void)state;
-    for (int i = 0; i < 9; i++) {
+    for (int i = 0; i < 14; i++) {
         fixture f;
         open_fixture(&f);
         record_bad_segmenter_op(&f, i);
@@ -645,6 +714,7 @@ int main(void)
         cmocka_unit_test(test_bad_token_ops),
         TEST(test_detector_shapes),
         TEST(test_segmenter_shapes),
+        TEST(test_batch_shapes),
         cmocka_unit_test(test_bad_segmenter_ops),
     };
     return sono_test_run("program/record", tests, sizeof(tests) / sizeof(tests[0]));
