@@ -257,17 +257,20 @@ static void test_bench(void **state)
     char path[SONO_TEST_PATH_BYTES];
     need_checkpoints();
     sono_test_path(path, sizeof path, "bench.json");
-    command_result result =
-        command_run(WORDS("bench", "--frames", "2", "--warmup", "0", "--json", path, "--input", good));
+    command_result result = command_run(
+        WORDS("bench", "--frames", "3", "--warmup", "0", "--batch", "2", "--json", path, "--input", good));
     assert_string_equal(result.err, "");
     assert_int_equal(result.status, 0);
+    assert_non_null(strstr(result.out, "frames/s"));
     assert_non_null(strstr(result.out, "GFLOP/s"));
     assert_non_null(strstr(result.out, "encode"));
     command_free(&result);
     char *bytes = read_text("bench.json");
     cJSON *figures = cJSON_Parse(bytes);
     assert_non_null(figures);
-    assert_int_equal(cJSON_GetObjectItemCaseSensitive(figures, "frames")->valuedouble, 2);
+    assert_int_equal(cJSON_GetObjectItemCaseSensitive(figures, "frames")->valuedouble, 3);
+    assert_int_equal(cJSON_GetObjectItemCaseSensitive(figures, "batch")->valuedouble, 2);
+    assert_true(cJSON_GetObjectItemCaseSensitive(figures, "frames_per_s")->valuedouble > 0);
     const cJSON *stages = cJSON_GetObjectItemCaseSensitive(figures, "stages");
     assert_int_equal(cJSON_GetArraySize(stages), SONO_STAGE_COUNT);
     const cJSON *detect = cJSON_GetObjectItemCaseSensitive(stages, "detect");

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { ID_FRAMES = ID_OWN, ID_WARMUP, ID_JSON };
+enum { ID_FRAMES = ID_OWN, ID_WARMUP, ID_BATCH, ID_JSON };
 
 typedef struct bench {
     pipeline_args args;
@@ -24,6 +24,7 @@ typedef struct bench {
     samples stages_ms[SONO_STAGE_COUNT];
     samples total_ms;
     double open_s;
+    double frames_per_s;
     int32_t width_px; /* of the last frame */
     int32_t height_px;
     int32_t n_lost;
@@ -37,6 +38,8 @@ static int take(void *user, int id, const char *value)
         return args_integer("frames", value, 1, 1000000, &self->n_frames);
     case ID_WARMUP:
         return args_integer("warmup", value, 0, 1000000, &self->n_warmup);
+    case ID_BATCH:
+        return args_integer("batch", value, 1, 32, &self->args.config.batch);
     case ID_JSON:
         self->json_path = value;
         return 0;
@@ -50,6 +53,8 @@ static const args_option options[] = {
      "image files or folders, taken round and round; default: a\nbuilt-in synthetic frame of 640 x 480"},
     {"frames", ID_FRAMES, "N", "frames to time; default 20"},
     {"warmup", ID_WARMUP, "N", "frames before the timed ones; default 2"},
+    {"batch", ID_BATCH, "N",
+     "frames computed at once, 1..32; default 1. Above 1 the next batch is\nfilled while one is computed"},
     {"json", ID_JSON, "FILE", "also write the figures as JSON"},
     PIPELINE_OPTIONS,
     {"weights", ID_WEIGHTS, NULL, "also compute the weight maps"},
@@ -58,9 +63,10 @@ static const args_option options[] = {
 static const args_spec spec = {
     .command = "bench",
     .usage = "bench [--input PATH...] [--frames N] [--warmup N] [options]",
-    .intro = "Times the pipeline one frame at a time, without reading and writing files, and prints the "
-             "median, the 90th\n"
-             "percentile and the arithmetic rate of each stage.",
+    .intro = "Times the pipeline one frame (or batch) at a time, without reading and writing files, and "
+             "prints the median,\n"
+             "the 90th percentile and the arithmetic rate of each stage, and the frames a second, reading "
+             "included.",
     .options = options,
     .n_options = sizeof options / sizeof options[0],
     .examples = "examples\n"
@@ -79,23 +85,59 @@ static void record(bench *self, const sono_packet *packet)
     self->n_lost += packet->state == SONO_STATE_LOST;
 }
 
-static int time_frames(bench *self)
+/* Takes n_frames packets. */
+static int receive_frames(bench *self, int32_t n_frames, int is_timed)
 {
     sono_error error;
-    for (int32_t i = 0; i < self->n_warmup + self->n_frames; i++) {
-        sono_frame frame;
+    for (int32_t i = 0; i < n_frames; i++) {
         const sono_packet *packet = NULL;
-        if (frame_loop_next(&self->frames, &frame))
-            return STATUS_FAILED;
-        if (sono_pipeline_submit(self->pipeline, &frame, &error) ||
-            sono_pipeline_receive(self->pipeline, &packet, &error)) {
+        if (sono_pipeline_receive(self->pipeline, &packet, &error)) {
             report_error("%s", error.text);
             return STATUS_FAILED;
         }
-        if (i >= self->n_warmup)
+        if (is_timed)
             record(self, packet);
         sono_packet_release(self->pipeline, packet);
     }
+    return STATUS_DONE;
+}
+
+/* Runs n_frames frames; a single one is received at once, a batch when all slots are full. */
+static int run_frames(bench *self, int32_t n_frames, int is_timed)
+{
+    sono_error error;
+    const int32_t batch = self->args.config.batch;
+    const int32_t most = batch == 1 ? 1 : batch * self->args.config.n_slots;
+    int32_t n_inside = 0;
+    for (int32_t i = 0; i < n_frames; i++) {
+        sono_frame frame;
+        if (frame_loop_next(&self->frames, &frame))
+            return STATUS_FAILED;
+        if (sono_pipeline_submit(self->pipeline, &frame, &error)) {
+            report_error("%s", error.text);
+            return STATUS_FAILED;
+        }
+        if (++n_inside < most)
+            continue;
+        if (receive_frames(self, batch, is_timed))
+            return STATUS_FAILED;
+        n_inside -= batch;
+    }
+    if (sono_pipeline_flush(self->pipeline, &error)) {
+        report_error("%s", error.text);
+        return STATUS_FAILED;
+    }
+    return receive_frames(self, n_inside, is_timed);
+}
+
+static int time_frames(bench *self)
+{
+    if (run_frames(self, self->n_warmup, 0))
+        return STATUS_FAILED;
+    const double start_s = now_s();
+    if (run_frames(self, self->n_frames, 1))
+        return STATUS_FAILED;
+    self->frames_per_s = self->n_frames / (now_s() - start_s);
     return STATUS_DONE;
 }
 
@@ -119,20 +161,22 @@ static void print_row(const char *name, samples *times_ms, double flops, double 
 static void print_table(bench *self)
 {
     const double whole_ms = samples_percentile(&self->total_ms, 50);
+    const int32_t batch = self->args.config.batch;
     double flops = 0;
     printf("%s + %s, %s %s, %d thread%s\n", self->info.detector, self->info.segmenter,
            sono_backend_name(self->info.backend), sono_precision_name(self->info.precision),
            self->info.n_threads, self->info.n_threads == 1 ? "" : "s");
-    printf("%d frames of %d x %d (%d LOST) after %d to warm up\n\n", self->n_frames, self->width_px,
-           self->height_px, self->n_lost, self->n_warmup);
+    printf("%d frames of %d x %d (%d LOST) in batches of %d after %d to warm up\n\n", self->n_frames,
+           self->width_px, self->height_px, self->n_lost, batch, self->n_warmup);
     printf("%-12s %9s %9s %6s %8s %9s\n", "stage", "p50 ms", "p90 ms", "%", "GFLOP", "GFLOP/s");
     for (int i = 0; i < SONO_STAGE_COUNT; i++) {
-        print_row(sono_stage_name((sono_stage)i), &self->stages_ms[i], self->info.stage_flops[i], whole_ms);
-        flops += self->info.stage_flops[i];
+        const double stage_flops = batch * self->info.stage_flops[i];
+        print_row(sono_stage_name((sono_stage)i), &self->stages_ms[i], stage_flops, whole_ms);
+        flops += stage_flops;
     }
     print_row("total", &self->total_ms, flops, whole_ms);
-    printf("\ntotal p99 %.2f ms, max %.2f ms\n", samples_percentile(&self->total_ms, 99),
-           samples_percentile(&self->total_ms, 100));
+    printf("\ntotal p99 %.2f ms, max %.2f ms, %.1f frames/s\n", samples_percentile(&self->total_ms, 99),
+           samples_percentile(&self->total_ms, 100), self->frames_per_s);
     printf("open %.2f s, peak memory %.0f MB (params %.0f MB, activations %.0f MB, slots %.0f MB)\n",
            self->open_s, peak_rss_mb(), (double)self->info.params_bytes / 1048576,
            (double)self->info.planned_bytes / 1048576, (double)self->info.slot_bytes / 1048576);
@@ -148,7 +192,7 @@ static void write_json_stages(bench *self, FILE *stream)
             "%s\n    \"%s\": {\"p50_ms\": %.4f, \"p90_ms\": %.4f, \"gflop\": %.4f, \"gflop_per_s\": %.2f}",
             i ? "," : "", sono_stage_name((sono_stage)i), median_ms,
             samples_percentile(&self->stages_ms[i], 90), self->info.stage_flops[i] * 1e-9,
-            median_ms > 0 ? self->info.stage_flops[i] * 1e-6 / median_ms : 0.0);
+            median_ms > 0 ? self->args.config.batch * self->info.stage_flops[i] * 1e-6 / median_ms : 0.0);
     }
     fputs("\n  }\n}\n", stream);
 }
@@ -169,6 +213,8 @@ static int write_json(bench *self)
             self->info.n_threads);
     fprintf(stream, "  \"frames\": %d,\n  \"warmup\": %d,\n  \"width_px\": %d,\n  \"height_px\": %d,\n",
             self->n_frames, self->n_warmup, self->width_px, self->height_px);
+    fprintf(stream, "  \"batch\": %d,\n  \"frames_per_s\": %.2f,\n", self->args.config.batch,
+            self->frames_per_s);
     fprintf(stream, "  \"latency_ms\": {\"p50\": %.4f, \"p90\": %.4f, \"p99\": %.4f, \"max\": %.4f},\n",
             samples_percentile(&self->total_ms, 50), samples_percentile(&self->total_ms, 90),
             samples_percentile(&self->total_ms, 99), samples_percentile(&self->total_ms, 100));
