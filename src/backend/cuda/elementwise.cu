@@ -61,7 +61,7 @@ static __global__ void __launch_bounds__(BLOCK) elementwise_kernel(const element
     sono_rows_store<V>(args.y, sono_rows_at(args.y, blockIdx.y, row) + c, a);
 }
 
-static cudaError_t launch(const sono_cuda_call *call, elementwise_fn fn)
+static cudaError_t run(const sono_cuda_call *call, elementwise_fn fn)
 {
     const sono_cuda_tensor *y = &call->out[0];
     elementwise_args args = {};
@@ -73,30 +73,29 @@ static cudaError_t launch(const sono_cuda_call *call, elementwise_fn fn)
     args.b_is_row = args.b.data && call->in[1].c == 1 && y->c > 1;
     const int wide = sono_rows_fit(&args.a, y->c, 8) && (args.b_is_row || sono_rows_fit(&args.b, y->c, 8)) &&
                      sono_rows_fit(&args.y, y->c, 8);
-    const int64_t per_row = wide ? y->c / 8 : y->c, n_vectors = (int64_t)y->h * y->w * per_row;
-    if (n_vectors > INT32_MAX || y->n > SONO_MAX_GRID_Y)
+    sono_rows_launch launch;
+    if (!sono_rows_launch_of(y, wide ? 8 : 1, BLOCK, &launch))
         return cudaErrorInvalidValue;
-    args.n_vectors = (uint32_t)n_vectors;
-    args.per_row = (uint32_t)per_row;
-    const dim3 grid((unsigned)sono_ceil_div(n_vectors, BLOCK), (unsigned)y->n);
+    args.n_vectors = launch.n_vectors;
+    args.per_row = launch.per_row;
     if (wide)
-        elementwise_kernel<8><<<grid, BLOCK, 0, call->stream>>>(args);
+        elementwise_kernel<8><<<launch.grid, BLOCK, 0, call->stream>>>(args);
     else
-        elementwise_kernel<1><<<grid, BLOCK, 0, call->stream>>>(args);
+        elementwise_kernel<1><<<launch.grid, BLOCK, 0, call->stream>>>(args);
     return cudaGetLastError();
 }
 
 extern "C" cudaError_t sono_cuda_add(const sono_cuda_call *call)
 {
-    return launch(call, FN_ADD);
+    return run(call, FN_ADD);
 }
 
 extern "C" cudaError_t sono_cuda_scale_rows(const sono_cuda_call *call)
 {
-    return launch(call, FN_SCALE);
+    return run(call, FN_SCALE);
 }
 
 extern "C" cudaError_t sono_cuda_unary(const sono_cuda_call *call)
 {
-    return launch(call, call->op->args.unary.fn == SONO_UNARY_GELU ? FN_GELU : FN_INVERSE_SIGMOID);
+    return run(call, call->op->args.unary.fn == SONO_UNARY_GELU ? FN_GELU : FN_INVERSE_SIGMOID);
 }

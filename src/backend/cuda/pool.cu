@@ -62,7 +62,7 @@ template <int V> static __global__ void __launch_bounds__(BLOCK) pool_kernel(con
     sono_rows_store<V>(args.y, sono_rows_at(args.y, blockIdx.y, row) + c, v);
 }
 
-static cudaError_t launch(const sono_cuda_call *call, int32_t kernel, int32_t stride)
+static cudaError_t run(const sono_cuda_call *call, int32_t kernel, int32_t stride)
 {
     const sono_cuda_tensor *x = &call->in[0], *y = &call->out[0];
     pool_args args = {};
@@ -74,25 +74,24 @@ static cudaError_t launch(const sono_cuda_call *call, int32_t kernel, int32_t st
     args.kernel = kernel;
     args.stride = stride;
     const int wide = sono_rows_fit(&args.x, y->c, 8) && sono_rows_fit(&args.y, y->c, 8);
-    const int64_t per_row = wide ? y->c / 8 : y->c, n_vectors = (int64_t)y->h * y->w * per_row;
-    if (n_vectors > INT32_MAX || y->n > SONO_MAX_GRID_Y)
+    sono_rows_launch launch;
+    if (!sono_rows_launch_of(y, wide ? 8 : 1, BLOCK, &launch))
         return cudaErrorInvalidValue;
-    args.n_vectors = (uint32_t)n_vectors;
-    args.per_row = (uint32_t)per_row;
-    const dim3 grid((unsigned)sono_ceil_div(n_vectors, BLOCK), (unsigned)y->n);
+    args.n_vectors = launch.n_vectors;
+    args.per_row = launch.per_row;
     if (wide)
-        pool_kernel<8><<<grid, BLOCK, 0, call->stream>>>(args);
+        pool_kernel<8><<<launch.grid, BLOCK, 0, call->stream>>>(args);
     else
-        pool_kernel<1><<<grid, BLOCK, 0, call->stream>>>(args);
+        pool_kernel<1><<<launch.grid, BLOCK, 0, call->stream>>>(args);
     return cudaGetLastError();
 }
 
 extern "C" cudaError_t sono_cuda_max_pool(const sono_cuda_call *call)
 {
-    return launch(call, call->op->args.pool.kernel, call->op->args.pool.stride);
+    return run(call, call->op->args.pool.kernel, call->op->args.pool.stride);
 }
 
 extern "C" cudaError_t sono_cuda_upsample2(const sono_cuda_call *call)
 {
-    return launch(call, 0, 1);
+    return run(call, 0, 1);
 }

@@ -66,6 +66,23 @@ static inline int sono_is_aligned16(const sono_cuda_tensor *tensor)
     return sono_rows_fit(&rows, 8, 8);
 }
 
+/* A launch with a thread for `wide` channels of each position of y, one map a blockIdx.y. */
+typedef struct sono_rows_launch {
+    uint32_t n_vectors, per_row; /* of a map, of a row */
+    dim3 grid;
+} sono_rows_launch;
+
+/* 0 when there are more than a launch can have. */
+static inline int sono_rows_launch_of(const sono_cuda_tensor *y, int32_t wide, int32_t block,
+                                      sono_rows_launch *launch)
+{
+    const int64_t per_row = y->c / wide, n_vectors = (int64_t)y->h * y->w * per_row;
+    launch->n_vectors = (uint32_t)n_vectors;
+    launch->per_row = (uint32_t)per_row;
+    launch->grid = dim3((unsigned)sono_ceil_div(n_vectors, block), (unsigned)y->n);
+    return n_vectors <= INT32_MAX && y->n <= SONO_MAX_GRID_Y;
+}
+
 static __device__ __forceinline__ int64_t sono_rows_at(const sono_rows &rows, int64_t n, int64_t i)
 {
     return n * rows.batch_stride + i * rows.pitch;
