@@ -16,7 +16,11 @@ typedef struct attention_case {
     int32_t packed; /* q, k, v are channel slices of one tensor */
     sono_op_test_layout q_layout, k_layout, v_layout, out_layout;
     double magnitude; /* of scale * q k^T, about; 0 = 1 */
+    int32_t precise;  /* PRECISE_ flags: the mask decoder's tokens */
 } attention_case;
+
+#define PRECISE_Q    1 /* the result is precise too */
+#define PRECISE_KEYS 2
 
 /* clang-format off */
 static const attention_case cases[] = {
@@ -34,6 +38,10 @@ static const attention_case cases[] = {
     {"narrow, 1 key", 1, 1, 9, 1, 2, 8, .window = 0},
     {"narrow, 16 keys", 2, 1, 45, 16, 2, 8, .q_layout = {1, 2, 3, 4}, .k_layout = {0, 5, 1, 0}, .v_layout = {2, 0, 0, 3}, .out_layout = {3, 3, 1, 1}},
     {"narrow, many queries", 2, 40, 40, 7, 8, 16, .keys_broadcast = 1},
+    {"wide, float32 queries of float16", 1, 1, 7, 600, 8, 16, .precise = PRECISE_Q},
+    {"wide, all float32", 2, 1, 7, 40, 8, 32, .precise = PRECISE_Q | PRECISE_KEYS},
+    {"narrow, float16 queries of float32", 1, 10, 13, 7, 8, 16, .precise = PRECISE_KEYS},
+    {"narrow, all float32", 1, 1, 7, 7, 8, 32, .precise = PRECISE_Q | PRECISE_KEYS},
     {"narrow, large scores", 1, 1, 20, 7, 2, 16, .magnitude = 60},
     {"window 7, whole", 1, 14, 21, 0, 4, 32, 7, .has_bias = 1},
     {"window 7, ragged", 1, 16, 18, 0, 4, 32, 7, .has_bias = 1},
@@ -64,9 +72,12 @@ static void record_inputs(sono_op_test *t, const attention_case *k, recorded *r)
         r->v = sono_view_channels(&t->rec, all, 2 * c, c);
         return;
     }
+    t->rec.precise = !!(k->precise & PRECISE_Q);
     r->q = sono_op_test_input(t, k->n, k->h, k->w, c, &k->q_layout);
+    t->rec.precise = !!(k->precise & PRECISE_KEYS);
     r->k = sono_op_test_input(t, k->keys_broadcast ? 1 : k->n, kh, kw, c, &k->k_layout);
     r->v = sono_op_test_input(t, k->keys_broadcast ? 1 : k->n, kh, kw, c, &k->v_layout);
+    t->rec.precise = 0;
     if (k->keys_broadcast) {
         r->k = sono_view_broadcast(&t->rec, r->k, k->n);
         r->v = sono_view_broadcast(&t->rec, r->v, k->n);
