@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Puts together what the sections of scripts/gpu_check.sh left behind: one JSON file, and a table on request.
+
+    scripts/gpu/report.py WORK --out FILE [--device NAME] [--commit ID] [--table]
+
+Reads WORK/{accuracy_fp16,accuracy_fp32,audit,bench,memory,cold_start,peers}.json and WORK/run_fp16/results.jsonl, any
+of which may be missing: what is not known is null. Standard library only.
+"""
+import argparse
+import datetime
+import json
+import os
+import sys
+
+ACCURACY = ("box_median_px", "box_worst_px", "score_worst", "iou_median", "iou_worst")
+AUDIT = ("critical", "medium", "minor", "chains", "residency", "trace_agrees")
+PER_FRAME = ("allocations", "h2d", "launches", "d2h", "waits", "bytes_h2d", "bytes_d2h")
+
+
+def load(folder, name):
+    try:
+        with open(os.path.join(folder, name + ".json"), encoding="utf-8") as file:
+            return json.load(file)
+    except (OSError, ValueError):
+        return {}
+
+
+def find(tree, key):
+    """The first value under that key at any depth; None when there is none."""
+    if not isinstance(tree, dict):
+        return None
+    if key in tree and not isinstance(tree[key], dict):
+        return tree[key]
+    return next((value for value in (find(child, key) for child in tree.values()) if value is not None), None)
+
+
+def ledger_of_runs(folder):
+    """The largest totals that any frame of the accuracy run had."""
+    try:
+        with open(os.path.join(folder, "run_fp16", "results.jsonl"), encoding="utf-8") as file:
+            rows = [json.loads(line)["ledger"] for line in file]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return {key: max(row.get(key, row.get("n_" + key, 0)) for row in rows) for key in PER_FRAME} if rows else {}
+
+
+def gather(folder, options):
+    audit, bench = load(folder, "audit"), load(folder, "bench")
+    latency = bench.get("latency_ms", {})
+    peers = load(folder, "peers").get("peers", {})
+    per_frame = audit.get("per_frame") or ledger_of_runs(folder)
+    gpu_ms = bench.get("gpu_ms")
+    return {
+        "commit": options.commit,
+        "device": options.device,
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%MZ"),
+        "accuracy": {p: {key: load(folder, "accuracy_" + p).get(key) for key in ACCURACY} for p in ("fp16", "fp32")},
+        "audit": {key: find(audit, key) for key in AUDIT},
+        "per_frame": {key: per_frame.get(key, per_frame.get("n_" + key)) for key in PER_FRAME},
+        "latency_ms": {**{key: latency.get(key) for key in ("p50", "p99", "p99_9", "max")},
+                       "frames": bench.get("frames")},
+        "gpu_ms": {"p50": gpu_ms.get("p50") if isinstance(gpu_ms, dict) else gpu_ms},
+        "stages_ms": {name: stage.get("p50_ms") for name, stage in bench.get("stages", {}).items()},
+        "peers_ms": {"pytorch_" + name: row.get("p50") for name, row in peers.items()},
+        "memory_mb": load(folder, "memory").get("memory_mb"),
+        "cold_start_s": load(folder, "cold_start").get("cold_start_s"),
+    }
+
+
+def text(value):
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def print_row(name, values):
+    print(f"  {name:14} " + "  ".join(f"{key} {text(value)}" for key, value in values.items()))
+
+
+def print_table(result):
+    print(f"{result['device']}, commit {result['commit']}, {result['date']}")
+    for precision, values in result["accuracy"].items():
+        print_row("accuracy " + precision, values)
+    for key in ("audit", "per_frame", "latency_ms", "gpu_ms", "stages_ms", "peers_ms"):
+        print_row(key, result[key])
+    print_row("", {key: result[key] for key in ("memory_mb", "cold_start_s")})
+    p50 = result["latency_ms"]["p50"]
+    known = {name: value for name, value in result["peers_ms"].items() if value}
+    if p50 and known:
+        best = min(known, key=known.get)
+        print(f"  {best} takes {known[best] / p50:.2f} times as long as sonoseg")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", metavar="WORK")
+    parser.add_argument("--out", metavar="FILE", required=True)
+    parser.add_argument("--device", default="unknown")
+    parser.add_argument("--commit", default="unknown")
+    parser.add_argument("--table", action="store_true")
+    options = parser.parse_args()
+    result = gather(options.work, options)
+    os.makedirs(os.path.dirname(options.out) or ".", exist_ok=True)
+    with open(options.out, "w", encoding="utf-8") as file:
+        json.dump(result, file, indent=2)
+        file.write("\n")
+    if options.table:
+        print_table(result)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,365 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Everything that only a machine with a GPU can tell, in one go:
+#
+#     scripts/gpu_check.sh [--quick] [--no-peers] [--only SECTION,...] [--budget SECONDS] [--device cuda|cpu]
+#
+# Sections, in this order:
+#   ops        every op test on CUDA, fp32 and fp16
+#   accuracy   24 real frames in both precisions against the float32 reference
+#   tests      golden, pipeline, budget and fault tests that can use the GPU
+#   repeat     one frame 1,000 times, bitwise
+#   audit      sonoseg audit --trace
+#   bench      10,000 frames, one at a time: p50 <= 2.5 ms, p99 <= 1.2 p50
+#   memory     device memory of a running pipeline (<= 1 GB)
+#   cold       sonoseg run on one frame, from start to end (<= 3 s)
+#   peers      the official PyTorch code on the same frame, unless --no-peers
+#   sanitizer  compute-sanitizer memcheck, racecheck and initcheck on the op tests
+#   soak       100,000 frames without growth of memory; only with --only
+# --quick: fewer frames and repeats, memcheck only, no peers. --budget: no section starts or goes on beyond it.
+# --device cpu tries the script itself. No failure stops it; the last line counts them, and the exit status is 1 with any.
+#
+# Uses carry/ (scripts/gpu/bundle.sh) where it is there, else builds, and takes frames, references and checkpoints
+# from $SONO_SHARED or ../shared. Writes bench/results/<device>.json; that, the output and the logs also go to $OUT if
+# it is set. Needs bash, python3 with numpy and pillow (peers: torch, torchvision, timm, pyyaml), the NVIDIA driver.
+set -uo pipefail
+exec </dev/null
+cd "$(dirname "$0")/.." || exit 1
+root=$PWD
+
+quick=0 peers=1 only='' budget=0 device=cuda
+while [ $# -gt 0 ]; do
+    case $1 in
+        --quick) quick=1 peers=0 ;;
+        --no-peers) peers=0 ;;
+        --only) only=,$2,; shift ;;
+        --budget) budget=$2; shift ;;
+        --device) device=$2; shift ;;
+        *) sed -n '3,26s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    esac
+    shift
+done
+
+work=build/gpu_check
+rm -rf "$work"
+mkdir -p "$work/logs" "$work/synthetic" "$work/shared/checkpoints"
+if [ -n "${OUT:-}" ]; then
+    exec > >(tee "$OUT/gpu_check.txt") 2>&1
+    tee_process=$!
+fi
+n_passed=0 n_failed=0 n_skipped=0
+failures=()
+
+pass() { n_passed=$((n_passed + 1)); echo "  PASS $*"; }
+skip() { n_skipped=$((n_skipped + 1)); echo "  SKIP $*"; }
+fail() { n_failed=$((n_failed + 1)); failures+=("$1"); echo "  FAIL $*"; }
+
+# Seconds left of the budget, at most $1.
+seconds() {
+    [ "$budget" -gt 0 ] || { echo "$1"; return; }
+    local left=$((budget - SECONDS))
+    echo $((left < $1 ? (left > 1 ? left : 1) : $1))
+}
+
+limited() { timeout -k 5 "$(seconds "$1")" "${@:2}"; }
+
+# check NAME SECONDS COMMAND...: runs it, its output in logs/NAME.log; the last line is shown, more on failure.
+check() {
+    local name=$1 log=$work/logs/${1// /_}.log begin=$SECONDS status
+    limited "$2" "${@:3}" >"$log" 2>&1
+    status=$?
+    if [ $status -eq 0 ]; then
+        pass "$name ($((SECONDS - begin)) s): $(tail -n 1 "$log")"
+    elif [ $status -eq 77 ]; then
+        skip "$name: $(grep -m 1 '^skipped:' "$log" || echo 'says so')"
+    else
+        fail "$name" "($((SECONDS - begin)) s, exit status $status)"
+        tail -n 12 "$log" | cut -c 1-200 | sed 's/^/      /'
+    fi
+    return $status
+}
+
+# section NAME FUNCTION: runs it when it is asked for and there is time, and saves what is known so far.
+section() {
+    [ -z "$only" ] || [[ $only == *,$1,* ]] || return 0
+    echo "== $1 (at $SECONDS s)"
+    if [ "$budget" -gt 0 ] && [ $((budget - SECONDS)) -lt 5 ]; then
+        skip "$1: no time left"
+    elif [ "$device" = cuda ] && [ "$has_gpu" -eq 0 ]; then
+        skip "$1: no GPU"
+    else
+        "$2"
+    fi
+    report
+}
+
+report() {
+    python3 scripts/gpu/report.py "$work" --out "$work/result.json" --device "$device_name" --commit "$commit" "$@" ||
+        return
+    [ "$device" = cuda ] && [ "$has_gpu" -eq 1 ] || return 0
+    local name
+    name=$(tr 'A-Z ' 'a-z_' <<<"${device_name#NVIDIA }" | tr -cd 'a-z0-9_-')
+    mkdir -p bench/results
+    cp "$work/result.json" "bench/results/$name.json"
+    [ -z "${OUT:-}" ] || cp "$work/result.json" "$OUT/$name.json"
+}
+
+# run_tests SECONDS JOBS PREFIX PROGRAM...: runs the programs side by side, each behind $PREFIX.
+run_tests() {
+    local limit=$1 jobs=$2 prefix=$3 program name status begin=$SECONDS
+    shift 3
+    for program in "$@"; do
+        name=${label:+${label}_}$(basename "$program")
+        while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do sleep 0.05; done
+        # shellcheck disable=SC2086  # the prefix is words
+        (limited "$limit" $prefix "$program" >"$work/logs/$name.log" 2>&1; echo $? >"$work/logs/$name.status") &
+    done
+    for program in $(jobs -rp); do wait "$program"; done
+    for program in "$@"; do
+        name=${label:+${label}_}$(basename "$program")
+        status=$(cat "$work/logs/$name.status")
+        case $status in
+            0) pass "$name: $(grep -c '^\[       OK' "$work/logs/$name.log") of its tests" ;;
+            77) skip "$name: $(grep -m 1 '^skipped:' "$work/logs/$name.log" || echo 'says so')" ;;
+            124 | 137) fail "$name" "took more than $(seconds "$limit") s" ;;
+            *) fail "$name" "exit status $status"
+               grep -vE '^\[(==|--| RUN|       OK|  PASSED)' "$work/logs/$name.log" | head -n 12 | cut -c 1-200 |
+                   sed 's/^/      /' ;;
+        esac
+    done
+    echo "  ($((SECONDS - begin)) s)"
+}
+
+# ---- what is there
+
+has_gpu=0 device_name=cpu
+if command -v nvidia-smi >/dev/null && device_name=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -n 1) &&
+    [ -n "$device_name" ]; then
+    has_gpu=1
+    nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.sm,power.draw --format=csv,noheader
+fi
+if [ -f carry/COMMIT ]; then
+    commit=$(cat carry/COMMIT)
+else
+    commit=$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+fi
+if command -v nvcc >/dev/null; then
+    export CUDA_HOME=${CUDA_HOME:-$(dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")")}
+fi
+
+echo "== programs"
+if [ -f carry/gpu.tar.xz ]; then
+    programs=$root/build/gpu_carried
+    rm -rf "$programs"
+    mkdir -p "$programs"
+    tar -C "$programs" -xJf carry/gpu.tar.xz 2>/dev/null ||
+        python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])' carry/gpu.tar.xz "$programs"
+else
+    programs=$root/build/gpu
+    if [ "$device" = cuda ]; then
+        architecture=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | tr -d .)
+        check build 900 scripts/gpu/build.sh "${architecture:-90}"
+    elif [ ! -x "$programs/bin/sonoseg" ]; then
+        programs=$root/build/release
+    fi
+fi
+sonoseg=$programs/bin/sonoseg
+check version 20 "$sonoseg" version || echo "  without the command most sections fail"
+
+shared=${SONO_SHARED:-../shared}
+[ ! -d carry/shared ] || shared=carry/shared
+if [ -d "$shared/frames" ]; then
+    shared=$(cd "$shared" && pwd)
+    ln -s "$shared/frames" "$shared/reference" "$work/shared/"
+    for name in dfine_s_bone.pth mobile_sam_bone.pt; do # a checkpoint is known by its content, not by its suffix
+        for file in "$shared/checkpoints/${name%.*}.safetensors" "$shared/checkpoints/$name"; do
+            [ ! -f "$file" ] || ln -sf "$file" "$work/shared/checkpoints/$name"
+        done
+    done
+    export SONO_DETECTOR=$root/$work/shared/checkpoints/dfine_s_bone.pth
+    export SONO_SEGMENTER=$root/$work/shared/checkpoints/mobile_sam_bone.pt
+    has_shared=1 frame=$root/$work/shared/frames/00100.jpg
+else
+    has_shared=0
+    echo "  no reference material (carry/shared, SONO_SHARED): some sections are skipped"
+fi
+for network in dfine_n mobile_sam; do
+    limited 60 "$programs/tests/make_synthetic" "tests/golden/$network.manifest" "$work/synthetic/$network.pth" ||
+        echo "  no synthetic $network: tests that want it are skipped or fail"
+done
+export SONO_SOURCE_DIR=$root SONO_COMMAND=$sonoseg SONO_SHARED=$root/$work/shared
+export SONO_TEST_DETECTOR=$root/$work/synthetic/dfine_n.pth SONO_TEST_SEGMENTER=$root/$work/synthetic/mobile_sam.pth
+export SONO_TEST_BACKEND=$device SONO_TEST_DEVICE=$device
+precisions='fp16 fp32'
+[ "$device" = cuda ] || precisions=fp32
+precision=${precisions%% *}
+n_bench=10000 n_repeat=1000
+[ "$quick" -eq 0 ] || n_bench=1000 n_repeat=100
+[ "$device" = cuda ] || n_bench=5 n_repeat=4
+pipeline_flags=(--device "$device" --precision "$precision")
+
+# ---- sections
+
+ops() {
+    label='' run_tests 150 8 '' "$programs"/tests/test_ops_*
+}
+
+tests() {
+    local program chosen=()
+    for program in "$programs"/tests/test_{golden,pipeline,budget,gpu,fault,monitor}_*; do
+        [ -x "$program" ] && [[ $program != *_repeat ]] || continue
+        if [[ $program == */test_@(budget|gpu|fault)_* ]] || grep -qa SONO_TEST_DEVICE "$program"; then
+            chosen+=("$program")
+        else
+            skip "$(basename "$program"): knows nothing of SONO_TEST_DEVICE"
+        fi
+    done
+    [ ${#chosen[@]} -eq 0 ] || label='' run_tests 150 3 '' "${chosen[@]}"
+}
+
+accuracy() {
+    [ "$has_shared" -eq 1 ] || { skip "accuracy: no reference material"; return; }
+    local precision
+    for precision in $precisions; do
+        limited 180 "$sonoseg" run --input "$SONO_SHARED/frames" --output "$work/run_$precision" --device "$device" \
+            --precision "$precision" --threshold 0 --no-overlays --quiet >"$work/logs/run_$precision.log" 2>&1 ||
+            { fail "run $precision" "$(tail -n 2 "$work/logs/run_$precision.log")"; continue; }
+        check "accuracy $precision" 60 python3 scripts/gpu/accuracy.py "$work/run_$precision" \
+            "$SONO_SHARED/reference/frames24.safetensors" --precision "$precision" \
+            --json "$work/accuracy_$precision.json"
+    done
+}
+
+repeat() {
+    SONO_TEST_REPEAT=$n_repeat label='' run_tests 120 1 '' "$programs/tests/test_pipeline_repeat"
+    grep -h ' runs on ' "$work/logs/test_pipeline_repeat.log" | sed 's/^/      /'
+}
+
+audit() {
+    "$sonoseg" --help 2>&1 | grep -qw audit || { skip "audit: sonoseg has no such command"; return; }
+    [ "$has_shared" -eq 1 ] || { skip "audit: no checkpoints"; return; }
+    local trace=(--trace)
+    [ "$device" = cuda ] || trace=()
+    check audit 60 "$sonoseg" audit --frames 100 --input "$frame" "${pipeline_flags[@]}" "${trace[@]}" \
+        --json "$work/audit.json"
+    sed 's/^/      /' "$work/logs/audit.log" | head -n 40
+}
+
+bench() {
+    [ "$has_shared" -eq 1 ] || { skip "bench: no checkpoints"; return; }
+    check bench 180 "$sonoseg" bench --input "$frame" --frames "$n_bench" --warmup "$((n_bench / 20 + 1))" \
+        --threshold 0 --max-size 640x640 "${pipeline_flags[@]}" --json "$work/bench.json" || return
+    sed 's/^/      /' "$work/logs/bench.log"
+    [ "$device" = cuda ] || return 0
+    check "bench limits" 10 python3 -c '
+import json, sys
+latency = json.load(open(sys.argv[1]))["latency_ms"]
+p50, p99 = latency["p50"], latency["p99"]
+print(f"p50 {p50:.3f} ms (at most 2.5), p99 {p99 / p50:.3f} p50 (at most 1.2)")
+sys.exit(p50 > 2.5 or p99 > 1.2 * p50)' "$work/bench.json"
+}
+
+used_mb() { nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits | head -n 1; }
+
+# watch_memory FRAMES FILE: "<device MB> <host MB>" a line while that many frames run; the first line is before.
+watch_memory() {
+    echo "$(used_mb) 0" >"$2"
+    "$sonoseg" bench --input "$frame" --frames "$1" --warmup 10 --threshold 0 --max-size 640x640 \
+        "${pipeline_flags[@]}" >"$work/logs/watched.log" 2>&1 &
+    local watched=$! end=$((SECONDS + $(seconds 400)))
+    while kill -0 $watched 2>/dev/null; do
+        [ $SECONDS -lt $end ] || kill $watched
+        sleep 0.25
+        echo "$(used_mb) $(awk '/^VmRSS/ {print int($2 / 1024)}' /proc/$watched/status 2>/dev/null)" >>"$2"
+    done
+    wait $watched
+}
+
+memory() {
+    [ "$has_shared" -eq 1 ] && [ "$has_gpu" -eq 1 ] || { skip "memory: no checkpoints or no GPU"; return; }
+    watch_memory "$((n_bench / 10))" "$work/memory.txt" ||
+        { fail memory "$(tail -n 1 "$work/logs/watched.log")"; return; }
+    check "memory limit" 10 python3 -c '
+import json, sys
+rows = [int(line.split()[0]) for line in open(sys.argv[1])]
+used = max(rows) - rows[0]
+json.dump({"memory_mb": used}, open(sys.argv[2], "w"))
+print(f"{used} MB on the device, the CUDA context included (at most 1024)")
+sys.exit(used > 1024)' "$work/memory.txt" "$work/memory.json"
+}
+
+cold() {
+    [ "$has_shared" -eq 1 ] || { skip "cold: no checkpoints"; return; }
+    local limit=3
+    [ "$device" = cuda ] || limit=60
+    check "cold start" 60 python3 -c '
+import json, statistics, subprocess, sys, time
+times = []
+for _ in range(3):
+    start = time.perf_counter()
+    subprocess.run(sys.argv[3:], check=True)
+    times.append(time.perf_counter() - start)
+median = statistics.median(times)
+limit = float(sys.argv[2])
+json.dump({"cold_start_s": median}, open(sys.argv[1], "w"))
+print(f"{median:.2f} s from start to end with one frame (first {times[0]:.2f} s; at most {limit:g})")
+sys.exit(median > limit)' "$work/cold_start.json" "$limit" "$sonoseg" run --input "$frame" --output "$work/cold" --no-overlays \
+        --quiet --max-size 640x640 "${pipeline_flags[@]}"
+}
+
+peers() {
+    [ "$peers" -eq 1 ] || { skip "peers: not asked for"; return; }
+    [ "$has_shared" -eq 1 ] || { skip "peers: no checkpoints"; return; }
+    local dfine=${DFINE_CHECKOUT:-carry/peers/dfine} mobile_sam=${MOBILESAM_CHECKOUT:-carry/peers/mobile_sam}
+    [ -d "$dfine" ] && [ -d "$mobile_sam" ] || { skip "peers: no checkouts (bundle.sh --dfine --mobile-sam)"; return; }
+    local flags=(--limit-s "$(seconds 150)")
+    [ "$device" = cuda ] || flags=(--device cpu --frames 1 --warmup 0 --variants "eager,graph")
+    PYTHONUNBUFFERED=1 check peers 300 python3 bench/peers/pytorch_cuda.py "$dfine" "$mobile_sam" "$SONO_DETECTOR" \
+        "$SONO_SEGMENTER" "$frame" --json "$work/peers.json" "${flags[@]}"
+    grep ' p50 ' "$work/logs/peers.log" | sed 's/^/      /'
+}
+
+sanitizer() {
+    local tool tools='memcheck racecheck initcheck' path
+    path=$(command -v compute-sanitizer || echo "${CUDA_HOME:-/usr/local/cuda}/bin/compute-sanitizer")
+    [ -x "$path" ] && [ "$device" = cuda ] || { skip "sanitizer: no compute-sanitizer, or not on CUDA"; return; }
+    [ "$quick" -eq 0 ] || tools=memcheck
+    for tool in $tools; do
+        label=$tool run_tests 100 6 "$path --tool $tool --error-exitcode 99 --print-limit 5" \
+            "$programs"/tests/test_ops_*
+    done
+}
+
+soak() {
+    [ "$has_shared" -eq 1 ] && [ "$has_gpu" -eq 1 ] || { skip "soak: no checkpoints or no GPU"; return; }
+    watch_memory 100000 "$work/soak.txt" || { fail soak "$(tail -n 1 "$work/logs/watched.log")"; return; }
+    check "soak growth" 10 python3 -c '
+import sys
+rows = [tuple(map(int, line.split())) for line in open(sys.argv[1]) if len(line.split()) == 2][1:]
+early, late = rows[len(rows) // 10], rows[-len(rows) // 10]
+print(f"device {early[0]} -> {late[0]} MB, host {early[1]} -> {late[1]} MB over 100,000 frames")
+sys.exit(late[0] > early[0] + 1 or late[1] > early[1] + 4)' "$work/soak.txt"
+}
+
+section ops ops
+section accuracy accuracy
+section tests tests
+section repeat repeat
+section audit audit
+section bench bench
+section memory memory
+section cold cold
+section peers peers
+section sanitizer sanitizer
+[ -z "$only" ] || section soak soak
+
+echo "== result (at $SECONDS s)"
+report --table
+[ -z "${OUT:-}" ] || tar -C "$work" -czf "$OUT/logs.tar.gz" logs
+[ ${#failures[@]} -eq 0 ] || printf 'failed: %s\n' "${failures[@]}"
+echo "gpu_check: $n_passed passed, $n_failed failed, $n_skipped skipped in $SECONDS s"
+if [ -n "${OUT:-}" ]; then
+    exec >&- 2>&-
+    wait "$tee_process"
+fi
+[ "$n_failed" -eq 0 ]
