@@ -11,6 +11,9 @@
 #include "sonoseg/io.h"
 
 typedef struct sono_executor sono_executor;
+struct CUstream_st; /* what cudaStream_t points to */
+
+#define SONO_CARRIED_BYTES 1280 /* 32 headers */
 
 typedef struct sono_executor_options {
     sono_plan_mode plan_mode;
@@ -55,6 +58,16 @@ typedef struct sono_executor_ops {
     sono_status (*submit)(sono_executor *executor, int32_t slot, size_t input_bytes, size_t output_bytes,
                           sono_error *error);
     sono_status (*wait)(sono_executor *executor, int32_t slot, sono_frame_cost *cost, sono_error *error);
+    /* submit for frames whose headers name device memory: nothing is uploaded, the first header_bytes (at
+     * most SONO_CARRIED_BYTES) of the input block ride with the launch. NULL where the host's memory is all
+     * there is. */
+    sono_status (*submit_resident)(sono_executor *executor, int32_t slot, size_t header_bytes,
+                                   size_t output_bytes, sono_error *error);
+    /* Makes what is submitted from now on start after what is on a caller's stream now; first checks that
+     * memory, unless NULL, is the device's. NULL like submit_resident. Thread-safe. Errors: INVALID_ARGUMENT.
+     */
+    sono_status (*order_after)(sono_executor *executor, const void *memory, struct CUstream_st *stream,
+                               sono_error *error);
 
     /* Tests: copies a whole tensor (dense, in the program's dtype, n * h * w * c elements) into or out of the
      * executor. May allocate. */

@@ -41,6 +41,8 @@ sono_status sono_frame_check(const sono_frame *frame, int32_t max_width_px, int3
     if (frame->pitch_bytes && frame->pitch_bytes < row_bytes)
         return SONO_FAIL(error, INVALID_ARGUMENT, "a pitch of %zu bytes is shorter than a row of %zu",
                          frame->pitch_bytes, row_bytes);
+    if (frame->pitch_bytes > INT32_MAX)
+        return SONO_FAIL(error, LIMIT, "a pitch of %zu bytes is more than %d", frame->pitch_bytes, INT32_MAX);
     return SONO_STATUS_OK;
 }
 
@@ -56,12 +58,13 @@ void sono_frame_store(const sono_frame *frame, float threshold, int32_t gray16_w
     const size_t pitch_bytes = frame->pitch_bytes ? frame->pitch_bytes : row_bytes;
     *header = (sono_frame_header){.width_px = frame->width_px,
                                   .height_px = frame->height_px,
-                                  .pitch_bytes = (int32_t)row_bytes,
+                                  .device_pixels = pixels ? 0 : (uint64_t)(uintptr_t)frame->pixels,
+                                  .pitch_bytes = (int32_t)(pixels ? row_bytes : pitch_bytes),
                                   .format = frame->format,
                                   .gray16_scale = 255.0f / (float)gray16_white,
                                   .threshold = threshold,
                                   .pixels_at_bytes = at_bytes};
-    for (int32_t y = 0; y < frame->height_px; y++)
+    for (int32_t y = 0; pixels && y < frame->height_px; y++)
         memcpy((uint8_t *)pixels + (size_t)at_bytes + (size_t)y * row_bytes,
                (const uint8_t *)frame->pixels + (size_t)y * pitch_bytes, row_bytes);
 }

@@ -19,7 +19,7 @@ sono_status sono_frame_check(const sono_frame *frame, int32_t max_width_px, int3
 int64_t sono_frame_bytes(const sono_frame *frame);
 
 /* Copies a checked frame's pixels, rows contiguous, to at_bytes in the pixels of all frames, and fills in its
- * header. */
+ * header. pixels NULL: the frame's are in device memory and stay where they are. */
 void sono_frame_store(const sono_frame *frame, float threshold, int32_t gray16_white,
                       sono_frame_header *header, void *pixels, int64_t at_bytes);
 

@@ -84,6 +84,9 @@ static sono_status open_streams(sono_gpu *gpu, sono_error *error)
     SONO_GPU_TRY(gpu, "open", error, cudaStreamCreateWithFlags(&gpu->side_stream, cudaStreamNonBlocking));
     SONO_GPU_TRY(gpu, "open", error, cudaEventCreateWithFlags(&gpu->fork, cudaEventDisableTiming));
     SONO_GPU_TRY(gpu, "open", error, cudaEventCreateWithFlags(&gpu->join, cudaEventDisableTiming));
+    SONO_GPU_TRY(gpu, "open", error, cudaEventCreateWithFlags(&gpu->order, cudaEventDisableTiming));
+    pthread_mutex_init(&gpu->order_mutex, NULL);
+    gpu->order_ready = 1;
     return SONO_STATUS_OK;
 }
 
@@ -123,6 +126,10 @@ void sono_gpu_close(sono_gpu *gpu)
         cudaStreamSynchronize(gpu->stream);
         sono_ledger_book(&gpu->ledger, NULL, SONO_CROSSING_WAIT, 0);
     }
+    if (gpu->order_ready)
+        pthread_mutex_destroy(&gpu->order_mutex);
+    if (gpu->order)
+        cudaEventDestroy(gpu->order);
     if (gpu->join)
         cudaEventDestroy(gpu->join);
     if (gpu->fork)
@@ -170,4 +177,51 @@ sono_status sono_gpu_drain(sono_gpu *gpu, sono_ledger_account *frame, const char
     SONO_GPU_TRY(gpu, stage, error, cudaStreamSynchronize(gpu->stream));
     sono_ledger_book(&gpu->ledger, frame, SONO_CROSSING_WAIT, 0);
     return SONO_STATUS_OK;
+}
+
+/* ---- what callers bring ---- */
+
+/* Whether a call failed because of what the caller gave it; anything else is the device's own failure. */
+static int is_callers_fault(cudaError_t code)
+{
+    return code == cudaErrorInvalidValue || code == cudaErrorInvalidResourceHandle ||
+           (code >= cudaErrorStreamCaptureUnsupported && code <= cudaErrorCapturedEvent);
+}
+
+static sono_status record_and_wait(sono_gpu *gpu, cudaStream_t stream, sono_error *error)
+{
+    const cudaError_t code = SONO_CUDA(cudaEventRecord(gpu->order, stream));
+    if (is_callers_fault(code)) {
+        (void)cudaGetLastError();
+        return SONO_FAIL_NATIVE(error, INVALID_ARGUMENT, (int32_t)code,
+                                "not a stream of cuda:%d to wait for: %s", gpu->device,
+                                cudaGetErrorString(code));
+    }
+    if (code != cudaSuccess)
+        return sono_gpu_fail(gpu, code, "cudaEventRecord", "order", error);
+    SONO_GPU_TRY(gpu, "order", error, cudaStreamWaitEvent(gpu->stream, gpu->order, 0));
+    return SONO_STATUS_OK;
+}
+
+sono_status sono_gpu_order_after(sono_gpu *gpu, cudaStream_t stream, sono_error *error)
+{
+    SONO_GPU_TRY(gpu, "order", error, cudaSetDevice(gpu->device));
+    pthread_mutex_lock(&gpu->order_mutex);
+    const sono_status status = record_and_wait(gpu, stream, error);
+    pthread_mutex_unlock(&gpu->order_mutex);
+    return status;
+}
+
+sono_status sono_gpu_check_memory(sono_gpu *gpu, const void *memory, sono_error *error)
+{
+    struct cudaPointerAttributes found = {0};
+    const cudaError_t code = SONO_CUDA(cudaPointerGetAttributes(&found, memory));
+    if (code != cudaSuccess && !is_callers_fault(code))
+        return sono_gpu_fail(gpu, code, "cudaPointerGetAttributes", "order", error);
+    if (code != cudaSuccess)
+        (void)cudaGetLastError();
+    if (code == cudaSuccess && (found.type == cudaMemoryTypeManaged ||
+                                (found.type == cudaMemoryTypeDevice && found.device == gpu->device)))
+        return SONO_STATUS_OK;
+    return SONO_FAIL(error, INVALID_ARGUMENT, "the pixels are not in memory of cuda:%d", gpu->device);
 }

@@ -12,6 +12,7 @@
 #include "gpu/ledger.h"
 
 #include <cuda_runtime_api.h>
+#include <pthread.h>
 
 #define SONO_GPU_ALIGN_BYTES 256
 
@@ -23,6 +24,9 @@ typedef struct sono_gpu {
     cudaStream_t stream;      /* lane 0: uploads, launches, downloads */
     cudaStream_t side_stream; /* lane 1, used while capturing */
     cudaEvent_t fork, join;
+    cudaEvent_t order; /* where a caller's stream is; under order_mutex */
+    pthread_mutex_t order_mutex;
+    int32_t order_ready;
     uint8_t *device_block;
     size_t device_bytes;
     uint8_t *pinned_block;
@@ -84,13 +88,25 @@ sono_status sono_gpu_wait(sono_gpu *gpu, sono_ledger_account *frame, cudaEvent_t
 /* The host waits for gpu->stream; booked. */
 sono_status sono_gpu_drain(sono_gpu *gpu, sono_ledger_account *frame, const char *stage, sono_error *error);
 
+/* What gpu->stream gets from now on starts after what is on the caller's stream now; the host does not wait.
+ * Thread-safe. Errors: INVALID_ARGUMENT (not a stream of this device, or one that is being captured). */
+sono_status sono_gpu_order_after(sono_gpu *gpu, cudaStream_t stream, sono_error *error);
+
+/* Errors: INVALID_ARGUMENT unless a kernel on this device can read what is at memory. */
+sono_status sono_gpu_check_memory(sono_gpu *gpu, const void *memory, sono_error *error);
+
 /* ---- graphs ---- */
 
-/* A frame's work, captured once: an upload, kernels, a download. */
+/* A frame's work, captured once: an upload, kernels, a download. A launch either uploads or carries: then the
+ * upload is off, and a kernel whose arguments hold the data is on. */
 typedef struct sono_gpu_graph {
     cudaGraph_t graph;
     cudaGraphExec_t exec;
     cudaGraphNode_t upload, download; /* NULL = the graph has none */
+    cudaGraphNode_t carrier;          /* likewise; off unless carrying */
+    const void *carrier_kernel;       /* set by the caller before end: which kernel the carrier is */
+    int32_t carries;
+    size_t upload_bytes;
     void *upload_device, *download_host;
     const void *upload_host, *download_device;
     sono_ledger_account account; /* of one launch */
@@ -107,6 +123,9 @@ sono_status sono_gpu_join(sono_gpu *gpu, sono_error *error);
  * size. */
 sono_status sono_gpu_graph_resize(sono_gpu *gpu, sono_gpu_graph *graph, size_t upload_bytes,
                                   size_t download_bytes, sono_error *error);
+/* The next launch carries: *args, as the kernel takes them, are copied. NULL = it uploads.
+ * Errors: UNSUPPORTED (the graph has no carrier). */
+sono_status sono_gpu_graph_carry(sono_gpu *gpu, sono_gpu_graph *graph, void *args, sono_error *error);
 /* Launches it on gpu->stream and records `done` behind it. */
 sono_status sono_gpu_graph_launch(sono_gpu *gpu, sono_gpu_graph *graph, cudaEvent_t done,
                                   sono_ledger_account *frame, sono_error *error);

@@ -24,11 +24,12 @@ sono_status sono_gpu_download(sono_gpu *gpu, sono_ledger_account *frame, void *h
 sono_status sono_gpu_graph_resize(sono_gpu *gpu, sono_gpu_graph *graph, size_t upload_bytes,
                                   size_t download_bytes, sono_error *error)
 {
-    if (graph->upload && (int64_t)upload_bytes != graph->account.bytes[SONO_CROSSING_H2D]) {
+    if (graph->upload && !graph->carries && upload_bytes != graph->upload_bytes) {
         SONO_GPU_TRY(gpu, "resize", error,
                      cudaGraphExecMemcpyNodeSetParams1D(graph->exec, graph->upload, graph->upload_device,
                                                         graph->upload_host, upload_bytes,
                                                         cudaMemcpyHostToDevice));
+        graph->upload_bytes = upload_bytes;
         graph->account.bytes[SONO_CROSSING_H2D] = (int64_t)upload_bytes;
     }
     if (graph->download && (int64_t)download_bytes != graph->account.bytes[SONO_CROSSING_D2H]) {

@@ -50,14 +50,18 @@ void sono_pipeline_begin(sono_pipeline_slot *s)
     s->status = SONO_STATUS_OK;
 }
 
-void sono_pipeline_store(sono_pipeline *p, sono_pipeline_slot *s, const sono_frame *frame)
+void sono_pipeline_store(sono_pipeline *p, sono_pipeline_slot *s, const sono_frame *frame,
+                         const sono_pixel_source *source)
 {
+    static const sono_pixel_source none;
     sono_pipeline_frame *f = &s->frames[s->n_frames];
+    f->source = source->on_device ? *source : none;
     f->submitted_ns = sono_clock_ns();
     sono_frame_store(frame, p->config.threshold, p->config.gray16_white, headers_of(p, s) + s->n_frames,
-                     in_block(p, s->inputs, p->flow.frame.pixels), s->pixels_bytes);
+                     source->on_device ? NULL : in_block(p, s->inputs, p->flow.frame.pixels),
+                     s->pixels_bytes);
     sono_packet_begin(&f->storage, frame);
-    s->pixels_bytes += sono_frame_bytes(frame);
+    s->pixels_bytes += source->on_device ? 0 : sono_frame_bytes(frame);
     s->n_frames++;
 }
 
@@ -65,6 +69,16 @@ void sono_pipeline_pad(sono_pipeline *p, sono_pipeline_slot *s)
 {
     for (int32_t i = s->n_frames; i < p->config.batch; i++)
         sono_frame_store_none(headers_of(p, s) + i);
+}
+
+void sono_pipeline_release_pixels(sono_pipeline_slot *s)
+{
+    for (int32_t i = 0; i < s->n_frames; i++) {
+        const sono_pixel_source source = s->frames[i].source;
+        memset(&s->frames[i].source, 0, sizeof source);
+        if (source.release)
+            source.release(source.tensor);
+    }
 }
 
 static void finish_packet(sono_pipeline *p, sono_pipeline_slot *s, int32_t index, const int64_t *stage_ns)
@@ -164,10 +178,11 @@ static void store_black_frames(sono_pipeline *p)
 {
     static const uint8_t black[16];
     const sono_frame frame = {.pixels = black, .width_px = 1, .height_px = 1, .format = SONO_PIXEL_GRAY8};
+    const sono_pixel_source host = {0};
     for (int32_t i = 0; i < p->config.n_slots; i++) {
         sono_pipeline_begin(&p->slots[i]);
         for (int32_t k = 0; k < p->config.batch; k++)
-            sono_pipeline_store(p, &p->slots[i], &frame);
+            sono_pipeline_store(p, &p->slots[i], &frame, &host);
     }
 }
 
@@ -212,6 +227,11 @@ sono_status sono_pipeline_start(sono_pipeline *p, int32_t slot, sono_error *erro
 {
     const sono_pipeline_slot *s = &p->slots[slot];
     const sono_plan *plan = p->choice.ops->plan(p->executor);
+    if (s->pixels_bytes == 0)
+        return p->choice.ops->submit_resident(p->executor, slot,
+                                              plan->offset_bytes[p->flow.frame.header] +
+                                                  (size_t)p->config.batch * sizeof(sono_frame_header),
+                                              used_output_bytes(p, s), error);
     const size_t input_bytes = plan->offset_bytes[p->flow.frame.pixels] + (size_t)s->pixels_bytes;
     return p->choice.ops->submit(p->executor, slot, input_bytes, used_output_bytes(p, s), error);
 }
@@ -222,6 +242,7 @@ void sono_pipeline_complete(sono_pipeline *p, int32_t slot)
     sono_frame_cost cost = {0};
     emit_segmenter_start(p, s);
     s->status = p->choice.ops->wait(p->executor, slot, &cost, &s->error);
+    sono_pipeline_release_pixels(s);
     emit_segmenter_end(p, s);
     s->frames[0].storage.packet.ledger = cost.ledger;
     finish_batch(p, s, cost.stage_ns);

@@ -104,6 +104,8 @@ void sono_pipeline_close(sono_pipeline *p)
         sono_slots_destroy(&p->ring);
     if (p->executor)
         p->choice.ops->close(p->executor);
+    for (int32_t i = 0; p->frames && i < p->config.n_slots; i++)
+        sono_pipeline_release_pixels(&p->slots[i]);
     sono_events_close(&p->events);
     sono_flow_close(&p->flow);
     sono_free(p->frames);
@@ -112,14 +114,17 @@ void sono_pipeline_close(sono_pipeline *p)
 
 /* ---- frames in, packets out ---- */
 
-/* Starts the batch that is being filled; frames it lacks are none. On failure its frames are lost. */
-static sono_status start_batch(sono_pipeline *p, sono_error *error)
+/* Starts the batch that is being filled; frames it lacks are none. On failure its frames are lost, and all
+ * their sources are told so but that of the last `n_kept`. */
+static sono_status start_batch(sono_pipeline *p, int32_t n_kept, sono_error *error)
 {
     const int32_t index = p->filling;
     p->filling = -1;
     sono_pipeline_pad(p, &p->slots[index]);
     const sono_status status = p->choice.ops->submit ? sono_pipeline_start(p, index, error) : SONO_STATUS_OK;
     if (status != SONO_STATUS_OK) {
+        p->slots[index].n_frames -= n_kept;
+        sono_pipeline_release_pixels(&p->slots[index]);
         sono_slots_cancel(&p->ring, index);
         return status;
     }
@@ -127,33 +132,68 @@ static sono_status start_batch(sono_pipeline *p, sono_error *error)
     return SONO_STATUS_OK;
 }
 
-sono_status sono_pipeline_submit(sono_pipeline *p, const sono_frame *frame, sono_error *error)
+/* Finds a slot with room for one more frame. */
+static sono_status find_room(sono_pipeline *p, const sono_frame *frame, sono_error *error)
+{
+    if (p->filling >= 0)
+        return SONO_STATUS_OK;
+    p->filling = sono_slots_acquire(&p->ring);
+    if (p->filling < 0) {
+        sono_event_emit(&p->events, "drop", "frame=%llu reason=no_free_slot",
+                        (unsigned long long)frame->frame_id);
+        return SONO_FAIL(error, AGAIN, "all %d slots are in flight or lent", p->config.n_slots);
+    }
+    sono_pipeline_begin(&p->slots[p->filling]);
+    return SONO_STATUS_OK;
+}
+
+/* Lets what is submitted next wait for the frame's pixels. */
+static sono_status order_after(sono_pipeline *p, const sono_frame *frame, const sono_pixel_source *source,
+                               sono_error *error)
+{
+    const sono_status status = p->choice.ops->order_after(p->executor, frame->pixels, source->stream, error);
+    if (status != SONO_STATUS_OK && p->slots[p->filling].n_frames == 0) {
+        sono_slots_cancel(&p->ring, p->filling);
+        p->filling = -1;
+    }
+    return status;
+}
+
+sono_status sono_pipeline_submit_from(sono_pipeline *p, const sono_frame *frame,
+                                      const sono_pixel_source *source, sono_error *error)
 {
     if (!p)
         return SONO_FAIL(error, INVALID_ARGUMENT, "the pipeline is NULL");
+    if (source->on_device && !p->choice.ops->submit_resident)
+        return SONO_FAIL(error, UNSUPPORTED, "the %s backend cannot take pixels in device memory",
+                         p->choice.ops->name);
     SONO_TRY(sono_frame_check(frame, p->config.max_width_px, p->config.max_height_px, error));
-    if (p->filling < 0) {
-        p->filling = sono_slots_acquire(&p->ring);
-        if (p->filling < 0) {
-            sono_event_emit(&p->events, "drop", "frame=%llu reason=no_free_slot",
-                            (unsigned long long)frame->frame_id);
-            return SONO_FAIL(error, AGAIN, "all %d slots are in flight or lent", p->config.n_slots);
-        }
-        sono_pipeline_begin(&p->slots[p->filling]);
-    }
+    SONO_TRY(find_room(p, frame, error));
+    if (source->on_device)
+        SONO_TRY(order_after(p, frame, source, error));
     sono_pipeline_slot *s = &p->slots[p->filling];
-    sono_pipeline_store(p, s, frame);
-    sono_event_emit(&p->events, "frame_in", "frame=%llu width=%d height=%d format=%d device=cpu",
+    sono_pipeline_store(p, s, frame, source);
+    sono_event_emit(&p->events, "frame_in", "frame=%llu width=%d height=%d format=%d device=%s",
                     (unsigned long long)frame->frame_id, frame->width_px, frame->height_px,
-                    (int)frame->format);
-    return s->n_frames == p->config.batch ? start_batch(p, error) : SONO_STATUS_OK;
+                    (int)frame->format, source->on_device ? p->choice.device_name : "cpu");
+    if (s->n_frames == p->config.batch)
+        SONO_TRY(start_batch(p, 1, error));
+    if (!source->on_device && source->release)
+        source->release(source->tensor); /* they were copied */
+    return SONO_STATUS_OK;
+}
+
+sono_status sono_pipeline_submit(sono_pipeline *p, const sono_frame *frame, sono_error *error)
+{
+    static const sono_pixel_source host;
+    return sono_pipeline_submit_from(p, frame, &host, error);
 }
 
 sono_status sono_pipeline_flush(sono_pipeline *p, sono_error *error)
 {
     if (!p)
         return SONO_FAIL(error, INVALID_ARGUMENT, "the pipeline is NULL");
-    return p->filling < 0 ? SONO_STATUS_OK : start_batch(p, error);
+    return p->filling < 0 ? SONO_STATUS_OK : start_batch(p, 0, error);
 }
 
 /* The slot with the next packet, waiting for its batch; -1 = nothing is in flight. */

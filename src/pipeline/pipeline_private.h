@@ -17,9 +17,19 @@
 #include "pipeline/config.h"
 #include "pipeline/flow.h"
 
+/* Where a frame's pixels are. All 0: in host memory, to be copied before submit returns. */
+typedef struct sono_pixel_source {
+    int32_t on_device;
+    struct CUstream_st *stream; /* on_device: they are complete after what is on it */
+    void (*release)(
+        void *tensor); /* called with tensor once they are not needed any more; NULL = nobody waits */
+    void *tensor;
+} sono_pixel_source;
+
 /* One frame of a slot's batch. */
 typedef struct sono_pipeline_frame {
     sono_packet_storage storage;
+    sono_pixel_source source; /* while the device may read them */
     int64_t submitted_ns;
     int32_t lent;
 } sono_pipeline_frame;
@@ -31,7 +41,7 @@ typedef struct sono_pipeline_slot {
     int32_t n_frames;            /* how many of them the batch in the slot has, ... */
     int32_t n_received;          /* ... were received, */
     int32_t n_released;          /* ... are done with */
-    int64_t pixels_bytes;        /* of all its frames */
+    int64_t pixels_bytes;        /* of all its frames; 0 = all are in device memory */
     sono_status status;          /* of the run */
     sono_error error;
 } sono_pipeline_slot;
@@ -52,11 +62,19 @@ struct sono_pipeline {
     int32_t thread_started;
 };
 
-/* Empties a slot for a new batch; copies a checked frame into its inputs and starts its packet; fills up the
- * batch with frames that are none. */
+/* Empties a slot for a new batch; puts a checked frame into its inputs and starts its packet; fills up the
+ * batch with frames that are none; tells the sources of its frames that their pixels are not needed any more.
+ */
 void sono_pipeline_begin(sono_pipeline_slot *s);
-void sono_pipeline_store(sono_pipeline *p, sono_pipeline_slot *s, const sono_frame *frame);
+void sono_pipeline_store(sono_pipeline *p, sono_pipeline_slot *s, const sono_frame *frame,
+                         const sono_pixel_source *source);
 void sono_pipeline_pad(sono_pipeline *p, sono_pipeline_slot *s);
+void sono_pipeline_release_pixels(sono_pipeline_slot *s);
+
+/* What sono_pipeline_submit() is for host memory, for any source. On failure the source stays the caller's.
+ */
+sono_status sono_pipeline_submit_from(sono_pipeline *p, const sono_frame *frame,
+                                      const sono_pixel_source *source, sono_error *error);
 
 /* Emits what is odd about an open pipeline: tensors off the expected device, maps that cross in every frame.
  */

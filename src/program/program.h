@@ -139,6 +139,7 @@ typedef struct sono_segment_args {
  * [N, 1, 1, sizeof(sono_frame_header)]. */
 typedef struct sono_frame_header {
     int32_t width_px, height_px;
+    uint64_t device_pixels; /* CUDA: address of the first pixel in device memory; 0 = in the INPUT tensor */
     int32_t pitch_bytes;
     int32_t format;     /* sono_pixel_format */
     float gray16_scale; /* 255 / white */

@@ -226,7 +226,7 @@ static void test_comparison(void **state)
 
 /* ---- golden totals ---- */
 
-/* 320 x 240 grey pixels behind a header of 32 bytes at the next multiple of 256; detections, predicted IoU
+/* 320 x 240 grey pixels behind a header of 40 bytes at the next multiple of 256; detections, predicted IoU
  * and area (256 bytes each) in front of the mask. */
 #define GOLDEN_BYTES_H2D (256 + 320 * 240)
 #define GOLDEN_BYTES_D2H (3 * 256 + 320 * 240)

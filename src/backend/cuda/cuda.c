@@ -4,6 +4,7 @@
  * a scratch area a lane, and each slot's inputs and outputs; one pinned block mirrors the slots. prepare()
  * captures one graph a slot: upload, both lanes, download.
  */
+#include "backend/cuda/carry.h"
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/pack.h"
 #include "backend/executor.h"
@@ -406,11 +407,22 @@ static sono_status copy_out(sono_executor *cuda, size_t n_bytes, sono_error *err
                              n_bytes, "download", error);
 }
 
+/* The other way in: arguments of a kernel. Captured with none; each launch that carries brings its own. */
+static sono_status put_carrier(sono_executor *cuda, sono_error *error)
+{
+    const sono_cuda_carry_args nothing = {0};
+    SONO_GPU_TRY(&cuda->gpu, "capture", error, sono_cuda_carry(&nothing, cuda->gpu.stream));
+    return SONO_STATUS_OK;
+}
+
 static sono_status capture_slot(sono_executor *cuda, sono_error *error)
 {
     sono_gpu_graph *graph = &cuda->slots[cuda->slot].graph;
+    graph->carrier_kernel = sono_cuda_carry_kernel();
     SONO_TRY(sono_gpu_graph_begin(&cuda->gpu, graph, error));
     sono_status status = copy_in(cuda, cuda->plan.block_bytes[SONO_BLOCK_INPUTS], error);
+    if (status == SONO_STATUS_OK)
+        status = put_carrier(cuda, error);
     if (status == SONO_STATUS_OK)
         status = launch_all(cuda, error);
     if (status == SONO_STATUS_OK)
@@ -426,8 +438,35 @@ static sono_status cuda_submit(sono_executor *cuda, int32_t slot, size_t input_b
     SONO_TRY(sono_gpu_check(&cuda->gpu, error));
     SONO_GPU_TRY(&cuda->gpu, "launch", error, cudaSetDevice(cuda->gpu.device));
     memset(&s->account, 0, sizeof s->account);
+    SONO_TRY(sono_gpu_graph_carry(&cuda->gpu, &s->graph, NULL, error));
     SONO_TRY(sono_gpu_graph_resize(&cuda->gpu, &s->graph, input_bytes, output_bytes, error));
     return sono_gpu_graph_launch(&cuda->gpu, &s->graph, s->done, &s->account, error);
+}
+
+static sono_status cuda_submit_resident(sono_executor *cuda, int32_t slot, size_t header_bytes,
+                                        size_t output_bytes, sono_error *error)
+{
+    cuda_slot *s = &cuda->slots[slot];
+    sono_cuda_carry_args args = {.to = (uint32_t *)(void *)(cuda->gpu.device_block + s->inputs_at),
+                                 .n_words = (int32_t)(header_bytes / sizeof(uint32_t))};
+    SONO_TRY(sono_gpu_check(&cuda->gpu, error));
+    if (header_bytes > sizeof args.words)
+        return SONO_FAIL(error, UNSUPPORTED, "%zu bytes of headers cannot ride with a launch", header_bytes);
+    memcpy(args.words, s->host_inputs, header_bytes);
+    SONO_GPU_TRY(&cuda->gpu, "launch", error, cudaSetDevice(cuda->gpu.device));
+    memset(&s->account, 0, sizeof s->account);
+    SONO_TRY(sono_gpu_graph_carry(&cuda->gpu, &s->graph, &args, error));
+    SONO_TRY(sono_gpu_graph_resize(&cuda->gpu, &s->graph, 0, output_bytes, error));
+    return sono_gpu_graph_launch(&cuda->gpu, &s->graph, s->done, &s->account, error);
+}
+
+static sono_status cuda_order_after(sono_executor *cuda, const void *memory, struct CUstream_st *stream,
+                                    sono_error *error)
+{
+    SONO_TRY(sono_gpu_check(&cuda->gpu, error));
+    if (memory)
+        SONO_TRY(sono_gpu_check_memory(&cuda->gpu, memory, error));
+    return sono_gpu_order_after(&cuda->gpu, stream, error);
 }
 
 static sono_status read_times(sono_executor *cuda, const stage_events *times, sono_frame_cost *cost,
@@ -459,19 +498,35 @@ static sono_status cuda_wait(sono_executor *cuda, int32_t slot, sono_frame_cost 
     return read_times(cuda, &s->times, cost, error);
 }
 
-/* Captures every slot's graph and launches each once, as a frame of no pixels at all would. */
+/* Launches the selected slot's graph in both ways, with whatever its inputs hold. */
+static sono_status try_slot(sono_executor *cuda, sono_error *error)
+{
+    const size_t input_bytes = cuda->plan.block_bytes[SONO_BLOCK_INPUTS],
+                 output_bytes = cuda->plan.block_bytes[SONO_BLOCK_OUTPUTS];
+    sono_gpu_graph *graph = &cuda->slots[cuda->slot].graph;
+    sono_frame_cost cost = {0};
+    SONO_TRY(cuda_submit(cuda, cuda->slot, input_bytes, output_bytes, error));
+    SONO_TRY(cuda_wait(cuda, cuda->slot, &cost, error));
+    if (!graph->carrier)
+        return SONO_STATUS_OK;
+    SONO_TRY(cuda_submit_resident(cuda, cuda->slot,
+                                  input_bytes < SONO_CARRIED_BYTES ? input_bytes : SONO_CARRIED_BYTES,
+                                  output_bytes, error));
+    SONO_TRY(cuda_wait(cuda, cuda->slot, &cost, error));
+    return sono_gpu_graph_carry(&cuda->gpu, graph, NULL, error);
+}
+
+/* Captures every slot's graph and launches each, as a frame of no pixels at all would. */
 static sono_status cuda_prepare(sono_executor *cuda, sono_error *error)
 {
     for (cuda->slot = 0; cuda->slot < cuda->n_slots; cuda->slot++) {
-        sono_frame_cost cost = {0};
-        const sono_status status = capture_slot(cuda, error);
+        sono_status status = capture_slot(cuda, error);
+        if (status == SONO_STATUS_OK)
+            status = try_slot(cuda, error);
         if (status != SONO_STATUS_OK) {
             cuda->slot = 0;
             return status;
         }
-        SONO_TRY(cuda_submit(cuda, cuda->slot, cuda->plan.block_bytes[SONO_BLOCK_INPUTS],
-                             cuda->plan.block_bytes[SONO_BLOCK_OUTPUTS], error));
-        SONO_TRY(cuda_wait(cuda, cuda->slot, &cost, error));
     }
     cuda->slot = 0;
     cuda->gpu.ledger.phase = SONO_PHASE_LOOP;
@@ -636,6 +691,8 @@ const sono_executor_ops sono_cuda_executor = {
     .prepare = cuda_prepare,
     .submit = cuda_submit,
     .wait = cuda_wait,
+    .submit_resident = cuda_submit_resident,
+    .order_after = cuda_order_after,
     .write = cuda_write,
     .read = cuda_read,
     .params_bytes = cuda_params_bytes,

@@ -59,6 +59,13 @@ static __device__ __forceinline__ float weight_of(const filter &f, int32_t t)
     return t < f.count ? fmaxf(1.0f - fabsf(f.offset + t) * f.reach, 0.0f) * f.gain : 0.0f;
 }
 
+/* A frame's first pixel: in the slot, or wherever in device memory its source left it. */
+static __device__ __forceinline__ const uint8_t *pixels_of(const preprocess_args &p,
+                                                           const sono_frame_header &header)
+{
+    return header.device_pixels ? (const uint8_t *)header.device_pixels : p.pixels + header.pixels_at_bytes;
+}
+
 /* FORMAT is the sono_pixel_format, which equals the bytes of a pixel; grey fills value[0] only. */
 template <int FORMAT>
 static __device__ __forceinline__ void add_pixel(const uint8_t *row, int32_t x, float weight,
@@ -88,7 +95,7 @@ static __device__ __forceinline__ void resize_pixel(const preprocess_args &p, co
 #pragma unroll(TWO ? 2 : 1)
     for (int32_t ty = 0; ty < n_rows; ty++) {
         const int32_t y = min(row.first + ty, header.height_px - 1); /* the second of TWO may have weight 0 */
-        const uint8_t *source = p.pixels + header.pixels_at_bytes + (int64_t)y * header.pitch_bytes;
+        const uint8_t *source = pixels_of(p, header) + (int64_t)y * header.pitch_bytes;
         float mixed[CHANNELS] = {};
 #pragma unroll(TWO ? 2 : 1)
         for (int32_t tx = 0; tx < n_columns; tx++)
