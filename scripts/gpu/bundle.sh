@@ -44,7 +44,7 @@ done | awk '$2 == "=>" && $3 ~ /^\// {print $3}' | sort -u | grep -vE "$librarie
     done
 find "$stage" -type f -exec strip --strip-unneeded {} +
 # The tests hold the same static library each: a dictionary larger than all of them packs it once.
-tar -C "$stage" --sort=name -cf - bin lib tests | xz -T1 --lzma2=preset=6,dict=512MiB >carry/gpu.tar.xz
+tar -C "$stage" --sort=name -cf - bin lib tests | xz -T1 --lzma2=preset=2,dict=256MiB >carry/gpu.tar.xz
 
 commit=$(git rev-parse --short=12 HEAD)
 git diff --quiet HEAD -- src include tools tests/support || commit=$commit+
