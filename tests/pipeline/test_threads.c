@@ -11,14 +11,15 @@
 #include <pthread.h>
 #include <time.h>
 
-#define N_FRAMES 6
+#define N_FRAMES 7
 
-static sono_pipeline *open_gated(int32_t n_slots)
+static sono_pipeline *open_gated(int32_t n_slots, int32_t batch)
 {
     sono_pipeline_config config;
     pipeline_fixture_synthetic(&config);
     config.threshold = 1.0f;
     config.n_slots = n_slots;
+    config.batch = batch;
     return pipeline_fixture_open(&config);
 }
 
@@ -29,7 +30,7 @@ static void wait_ms(long ms)
     (void)nanosleep(&pause, NULL);
 }
 
-/* Submits N_FRAMES frames; returns NULL, or its argument when one failed. */
+/* Submits N_FRAMES frames and starts the last batch; returns NULL, or its argument when one failed. */
 static void *feed(void *pipeline)
 {
     sono_frame frame = pipeline_fixture_frame();
@@ -43,13 +44,12 @@ static void *feed(void *pipeline)
         else
             return pipeline;
     }
-    return NULL;
+    return sono_pipeline_flush(pipeline, NULL) == SONO_STATUS_OK ? NULL : pipeline;
 }
 
-static void test_two_threads(void **state)
+static void run_two_threads(int32_t batch)
 {
-    (void)state;
-    sono_pipeline *pipeline = open_gated(2);
+    sono_pipeline *pipeline = open_gated(2, batch);
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, feed, pipeline), 0);
     for (uint64_t id = 0; id < N_FRAMES;) {
@@ -71,11 +71,23 @@ static void test_two_threads(void **state)
     sono_pipeline_close(pipeline);
 }
 
+static void test_two_threads(void **state)
+{
+    (void)state;
+    run_two_threads(1);
+}
+
+static void test_two_threads_in_batches(void **state)
+{
+    (void)state;
+    run_two_threads(2);
+}
+
 /* Closing with frames in flight and a packet lent frees everything (the leak checker sees to that). */
 static void test_close_in_flight(void **state)
 {
     (void)state;
-    sono_pipeline *pipeline = open_gated(3);
+    sono_pipeline *pipeline = open_gated(3, 1);
     const sono_frame frame = pipeline_fixture_frame();
     assert_non_null(pipeline_fixture_run(pipeline, &frame));
     assert_ok(sono_pipeline_submit(pipeline, &frame, NULL), NULL);
@@ -87,6 +99,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_threads),
+        cmocka_unit_test(test_two_threads_in_batches),
         cmocka_unit_test(test_close_in_flight),
     };
     return sono_test_run("pipeline/threads", tests, sizeof tests / sizeof tests[0]);
