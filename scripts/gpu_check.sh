@@ -238,13 +238,13 @@ repeat() {
 audit() {
     "$sonoseg" --help 2>&1 | grep -qw audit || { skip "audit: sonoseg has no such command"; return; }
     [ "$has_shared" -eq 1 ] || { skip "audit: no checkpoints"; return; }
-    local trace=(--trace) cupti
-    [ "$device" = cuda ] || trace=()
+    local trace=(--trace --frames 100) cupti
+    [ "$device" = cuda ] || trace=(--frames 2)
     # Where the toolkit has no CUPTI, PyTorch's packages may.
     cupti=$(python3 -c 'import glob, os, sysconfig
 found = glob.glob(sysconfig.get_path("purelib") + "/nvidia/*/lib/libcupti.so*")
 print(os.path.dirname(found[0]) if found else "")')
-    LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-}${cupti:+:$cupti} check audit 60 "$sonoseg" audit --frames 100 --input "$frame" "${pipeline_flags[@]}" "${trace[@]}" \
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-}${cupti:+:$cupti} check audit 60 "$sonoseg" audit --input "$frame" "${pipeline_flags[@]}" "${trace[@]}" \
         --json "$work/audit.json"
     sed 's/^/      /' "$work/logs/audit.log" | head -n 40
 }

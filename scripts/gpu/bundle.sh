@@ -47,7 +47,7 @@ find "$stage" -type f -exec strip --strip-unneeded {} +
 tar -C "$stage" --sort=name -cf - bin lib tests | xz -T1 --lzma2=preset=2,dict=256MiB >carry/gpu.tar.xz
 
 commit=$(git rev-parse --short=12 HEAD)
-git diff --quiet HEAD -- src include tools tests/support || commit=$commit+
+[ -z "$(git status --porcelain -- src include tools tests)" ] || commit=$commit+
 echo "$commit" >carry/COMMIT
 
 if [ -d "$shared/frames" ]; then
