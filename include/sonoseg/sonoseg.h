@@ -77,6 +77,10 @@ typedef struct sono_error {
 /* "0.1.0"; static storage. */
 SONO_API const char *sono_version(void);
 
+/* The backends of this build, "cpu" or "cpu cuda"; static storage. Whether a device is there shows at open.
+ */
+SONO_API const char *sono_backends(void);
+
 /* ---- frame --------------------------------------------------------------------------------------------- */
 
 typedef enum sono_pixel_format {

@@ -108,6 +108,7 @@ static void choose_cuda(const sono_pipeline_config *config, int32_t device, sono
     snprintf(out->device_name, sizeof out->device_name, "cuda:%d", device);
 }
 #define NO_CUDA_WORD "no_usable_device"
+#define BACKENDS     "cpu cuda"
 #else
 static int32_t count_cuda(sono_error *error)
 {
@@ -123,7 +124,13 @@ static void choose_cuda(const sono_pipeline_config *config, int32_t device, sono
     choose_cpu(NULL, out);
 }
 #define NO_CUDA_WORD "built_without_cuda"
+#define BACKENDS     "cpu"
 #endif
+
+const char *sono_backends(void)
+{
+    return BACKENDS;
+}
 
 sono_status sono_config_choose_backend(const sono_pipeline_config *config, sono_backend_choice *out,
                                        sono_error *error)

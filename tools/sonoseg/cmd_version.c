@@ -49,6 +49,6 @@ int cmd_version(int argc, char **argv)
     if (parsed != ARGS_GO)
         return parsed == ARGS_WRONG ? STATUS_USAGE : STATUS_DONE;
     printf("sonoseg %s\ncompiler   %s\nmachine    %s\noptimized  %s\nbackends   %s\n", sono_version(),
-           COMPILER, MACHINE, OPTIMIZED, sono_backend_name(SONO_BACKEND_CPU));
+           COMPILER, MACHINE, OPTIMIZED, sono_backends());
     return STATUS_DONE;
 }
