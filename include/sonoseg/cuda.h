@@ -44,6 +44,55 @@ SONO_API sono_status sono_pipeline_submit_dlpack_versioned(sono_pipeline *pipeli
                                                            const sono_frame *metadata,
                                                            struct CUstream_st *stream, sono_error *error);
 
+/* ---- results out --------------------------------------------------------------------------------------- */
+
+typedef enum sono_map { SONO_MAP_MASK, SONO_MAP_EDGE, SONO_MAP_INSIDE, SONO_MAP_OUTSIDE } sono_map;
+
+/* One object's maps in device memory: height_px rows of width_px elements, 0 / 255 and 0 / 1 as in a packet.
+ */
+typedef struct sono_device_maps {
+    int32_t device; /* CUDA ordinal */
+    int32_t width_px;
+    int32_t height_px;
+    size_t mask_pitch_bytes; /* from one row to the next */
+    size_t map_pitch_bytes;  /* of edge, inside and outside */
+    const uint8_t *mask;
+    const float *edge;    /* NULL unless weight maps were asked for at open */
+    const float *inside;  /* likewise */
+    const float *outside; /* likewise */
+} sono_device_maps;
+
+/* Lends the maps of a lent packet's object where the GPU has them: nothing is copied. They are complete: a
+ * packet is received when its frame is done, so work on any stream may read them at once. Valid, and not to
+ * be written, until the packet is given back; work that still reads them then is kept safe by
+ * sono_packet_release_after(). With the configuration's host_maps = 0 they are not downloaded at all. object:
+ * [0, n_objects). Thread-safety: the receiving thread's. Errors: INVALID_ARGUMENT (not lent, no such object),
+ * UNSUPPORTED (a CPU pipeline). */
+SONO_API sono_status sono_packet_device_maps(sono_pipeline *pipeline, const sono_packet *packet,
+                                             int32_t object, sono_device_maps *out, sono_error *error);
+
+/* sono_packet_release() at once, without waiting for the work on `stream` (NULL = the default stream) that
+ * reads the maps: frames submitted from now on start after it, on the GPU. Errors: INVALID_ARGUMENT (not
+ * lent; no stream of that GPU that can be waited for: then it stays lent), UNSUPPORTED (a CPU pipeline),
+ * DEVICE. */
+SONO_API sono_status sono_packet_release_after(sono_pipeline *pipeline, const sono_packet *packet,
+                                               struct CUstream_st *stream, sono_error *error);
+
+/* One map of a lent packet as a DLPack tensor [height_px, width_px], uint8 (mask) or float32, on the
+ * pipeline's GPU, read-only. It counts as a use of the packet: the slot is free when the packet was given
+ * back and the tensor's deleter was called. The deleter may be called on any thread; frames submitted after
+ * that start after the work that is on `stream` then (NULL = the default stream). out: the caller's, to be
+ * deleted by its deleter before the pipeline is closed; each is one small allocation. Thread-safety: the
+ * receiving thread's. Errors: INVALID_ARGUMENT (not lent, no such object, a weight map that was not asked for
+ * at open), UNSUPPORTED (a CPU pipeline), OUT_OF_MEMORY. */
+SONO_API sono_status sono_packet_map_dlpack(sono_pipeline *pipeline, const sono_packet *packet,
+                                            int32_t object, sono_map map, struct CUstream_st *stream,
+                                            DLManagedTensor **out, sono_error *error);
+SONO_API sono_status sono_packet_map_dlpack_versioned(sono_pipeline *pipeline, const sono_packet *packet,
+                                                      int32_t object, sono_map map,
+                                                      struct CUstream_st *stream,
+                                                      DLManagedTensorVersioned **out, sono_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -158,7 +158,7 @@ typedef struct sono_object {
     int32_t class_id;      /* [0, classes) */
     float iou_predicted;   /* the segmenter's own estimate of the mask's IoU, about [0, 1] */
     int64_t mask_area_px;  /* pixels set in mask */
-    const uint8_t *mask;   /* 0 / 255 */
+    const uint8_t *mask;   /* 0 / 255; NULL on CUDA when host_maps was 0 at open */
     const float *edge;     /* 0 / 1, NULL unless weight maps were asked for at open */
     const float *inside;   /* likewise */
     const float *outside;  /* likewise */
@@ -211,7 +211,9 @@ typedef struct sono_pipeline_config {
     int32_t time_stages;        /* 1 (default): packets carry stage_ms; 0 spares CUDA the timing events */
     sono_event_fn on_event;     /* optional: if NULL, no events */
     void *on_event_user;
-    int32_t batch; /* frames computed at once; [1, 32], default 1; above 1 max_objects must be 1 */
+    int32_t batch;     /* frames computed at once; [1, 32], default 1; above 1 max_objects must be 1 */
+    int32_t host_maps; /* 1 (default): packets' maps are in host memory; 0: on CUDA they stay in the GPU's,
+                          are NULL in packets and lent by the functions of cuda.h */
 } sono_pipeline_config;
 
 /* Fills in the defaults named above. */

@@ -42,6 +42,8 @@ typedef struct sono_executor_ops {
     /* Host memory of a slot's INPUT or OUTPUT block, as the plan lays it out: the caller fills the one before
      * a run and reads the other after it. */
     uint8_t *(*slot_memory)(sono_executor *executor, int32_t slot, sono_block block);
+    /* Where the ops see that block, when that is device memory and host memory mirrors it; else NULL. */
+    uint8_t *(*device_memory)(sono_executor *executor, int32_t slot, sono_block block);
 
     /* Runs ops [first, last) of the selected slot in order and waits; last < 0 = to the end. Adds each
      * stage's nanoseconds to stage_ns unless NULL (CPU only). */
@@ -73,6 +75,9 @@ typedef struct sono_executor_ops {
      * executor. May allocate. */
     sono_status (*write)(sono_executor *executor, sono_tid tensor, const void *values, sono_error *error);
     sono_status (*read)(sono_executor *executor, sono_tid tensor, void *values, sono_error *error);
+
+    /* Tests: where the ops of the selected slot see a tensor's first element. */
+    const void *(*address)(const sono_executor *executor, sono_tid tensor);
 
     /* Bytes of parameters as stored, and of activations with scratch. */
     int64_t (*params_bytes)(const sono_executor *executor);

@@ -16,6 +16,11 @@ void sono_packet_begin(sono_packet_storage *storage, const sono_frame *frame)
     packet->objects = storage->objects;
 }
 
+static const uint8_t *mask_of(const uint8_t *masks, int64_t offset)
+{
+    return masks ? masks + offset : NULL;
+}
+
 static const float *map_of(const float *maps, int64_t offset)
 {
     return maps ? maps + offset : NULL;
@@ -38,7 +43,7 @@ void sono_packet_fill(sono_packet_storage *storage, const sono_packet_outputs *o
             .class_id = (int32_t)d->class_id,
             .iou_predicted = valid ? outputs->iou[k * outputs->iou_stride] : 0.0f,
             .mask_area_px = valid ? outputs->area_px[k] : 0,
-            .mask = outputs->mask + offset,
+            .mask = mask_of(outputs->mask, offset),
             .edge = map_of(outputs->edge, offset),
             .inside = map_of(outputs->inside, offset),
             .outside = map_of(outputs->outside, offset),

@@ -12,7 +12,7 @@ typedef struct sono_packet_outputs {
     const sono_detection *detections;
     const float *iou;                     /* [K][iou_stride], channel 0 counts */
     const int32_t *area_px;               /* [K] */
-    const uint8_t *mask;                  /* [K][max_pixels] */
+    const uint8_t *mask;                  /* [K][max_pixels] or NULL */
     const float *edge, *inside, *outside; /* [K][max_pixels] or NULL */
     int32_t iou_stride;
     int32_t max_objects;

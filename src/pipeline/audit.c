@@ -25,7 +25,7 @@ void sono_pipeline_warn(sono_pipeline *p)
             sono_event_emit(&p->events, "device_mismatch", "stage=%s expected=%s ops=%d resident=%d",
                             sono_stage_name((sono_stage)i), p->choice.device_name, counts.n_ops[i],
                             counts.n_resident[i]);
-    if (p->config.want_weight_maps)
+    if (p->config.want_weight_maps && p->config.host_maps)
         sono_event_emit(&p->events, "host_maps", "device=%s max_bytes_per_frame=%zu", p->choice.device_name,
                         p->choice.ops->plan(p->executor)->block_bytes[SONO_BLOCK_OUTPUTS]);
 }

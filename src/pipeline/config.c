@@ -27,6 +27,7 @@ void sono_pipeline_config_init(sono_pipeline_config *config)
         .gray16_white = 65535,
         .time_stages = 1,
         .batch = 1,
+        .host_maps = 1,
     };
 }
 

@@ -11,14 +11,24 @@ static uint8_t *in_block(const sono_pipeline *p, uint8_t *block, sono_tid tensor
     return tensor ? block + p->choice.ops->plan(p->executor)->offset_bytes[tensor] : NULL;
 }
 
+size_t sono_pipeline_output_at(const sono_pipeline *p, sono_tid tensor, int32_t frame, int32_t object)
+{
+    const sono_tensor *t = sono_program_tensor(p->flow.program, tensor);
+    const size_t map_bytes = (size_t)t->batch_stride * sono_dtype_bytes(t->dtype);
+    const int64_t map = (int64_t)frame * (t->n / p->config.batch) + object;
+    return p->choice.ops->plan(p->executor)->offset_bytes[tensor] + (size_t)map * map_bytes;
+}
+
 /* The first of a tensor's maps that belong to frame number i of the batch. */
 static uint8_t *of_frame(const sono_pipeline *p, const sono_pipeline_slot *s, sono_tid tensor, int32_t i)
 {
-    if (!tensor)
-        return NULL;
-    const sono_tensor *t = sono_program_tensor(p->flow.program, tensor);
-    const size_t map_bytes = (size_t)t->batch_stride * sono_dtype_bytes(t->dtype);
-    return in_block(p, s->outputs, tensor) + (size_t)i * (size_t)(t->n / p->config.batch) * map_bytes;
+    return tensor ? s->outputs + sono_pipeline_output_at(p, tensor, i, 0) : NULL;
+}
+
+/* The same for maps, which do not always come to the host. */
+static uint8_t *map_of_frame(const sono_pipeline *p, const sono_pipeline_slot *s, sono_tid tensor, int32_t i)
+{
+    return p->config.host_maps || !p->choice.ops->device_memory ? of_frame(p, s, tensor, i) : NULL;
 }
 
 static sono_packet_outputs outputs_of(const sono_pipeline *p, const sono_pipeline_slot *s, int32_t i)
@@ -28,10 +38,10 @@ static sono_packet_outputs outputs_of(const sono_pipeline *p, const sono_pipelin
         .detections = (const sono_detection *)of_frame(p, s, flow->detections, i),
         .iou = (const float *)of_frame(p, s, flow->iou, i),
         .area_px = (const int32_t *)of_frame(p, s, flow->area, i),
-        .mask = of_frame(p, s, flow->mask, i),
-        .edge = (const float *)of_frame(p, s, flow->weights.edge, i),
-        .inside = (const float *)of_frame(p, s, flow->weights.inside, i),
-        .outside = (const float *)of_frame(p, s, flow->weights.outside, i),
+        .mask = map_of_frame(p, s, flow->mask, i),
+        .edge = (const float *)map_of_frame(p, s, flow->weights.edge, i),
+        .inside = (const float *)map_of_frame(p, s, flow->weights.inside, i),
+        .outside = (const float *)map_of_frame(p, s, flow->weights.outside, i),
         .iou_stride = sono_program_tensor(flow->program, flow->iou)->c,
         .max_objects = p->config.max_objects,
         .max_pixels = (int64_t)p->config.max_width_px * p->config.max_height_px,
@@ -45,7 +55,8 @@ static sono_frame_header *headers_of(const sono_pipeline *p, const sono_pipeline
 
 void sono_pipeline_begin(sono_pipeline_slot *s)
 {
-    s->n_frames = s->n_received = s->n_released = 0;
+    s->n_frames = s->n_received = 0;
+    atomic_store(&s->n_released, 0);
     s->pixels_bytes = 0;
     s->status = SONO_STATUS_OK;
 }
@@ -211,11 +222,13 @@ sono_status sono_pipeline_warm_up(sono_pipeline *p, sono_error *error)
 
 /* ---- backends that run whole frames ---- */
 
-/* Bytes at the start of the output block that hold this batch's results. Where the masks are the last thing
- * and there is one object a frame, only up to the last row that the last frame has. */
+/* Bytes at the start of the output block that hold this batch's results; the maps come last. Where the masks
+ * are the last thing and there is one object a frame, only up to the last row that the last frame has. */
 static size_t used_output_bytes(const sono_pipeline *p, const sono_pipeline_slot *s)
 {
     const sono_plan *plan = p->choice.ops->plan(p->executor);
+    if (!p->config.host_maps)
+        return plan->offset_bytes[p->flow.mask];
     if (p->config.max_objects > 1 || p->config.want_weight_maps)
         return plan->block_bytes[SONO_BLOCK_OUTPUTS];
     const sono_packet *last = &s->frames[s->n_frames - 1].storage.packet;

@@ -209,11 +209,12 @@ static int32_t next_slot(sono_pipeline *p)
     return sono_slots_receive(&p->ring);
 }
 
-/* One packet less to come back; after the last one the slot is free and no longer this thread's. */
-static void give_back(sono_pipeline *p, int32_t index)
+void sono_pipeline_give_back(sono_pipeline *p, sono_pipeline_frame *f)
 {
+    const int32_t index = (int32_t)(f - p->frames) / p->config.batch;
     sono_pipeline_slot *s = &p->slots[index];
-    if (++s->n_released == s->n_frames)
+    const int32_t n_frames = s->n_frames; /* the slot may be another thread's after the last one */
+    if (atomic_fetch_sub(&f->n_uses, 1) == 1 && atomic_fetch_add(&s->n_released, 1) + 1 == n_frames)
         sono_slots_release(&p->ring, index);
 }
 
@@ -227,11 +228,12 @@ sono_status sono_pipeline_receive(sono_pipeline *p, const sono_packet **out, son
     sono_pipeline_slot *s = &p->slots[index];
     sono_pipeline_frame *f = &s->frames[s->n_received++];
     p->handing = s->n_received < s->n_frames ? index : -1;
+    atomic_store(&f->n_uses, 1);
     if (s->status != SONO_STATUS_OK) {
         const sono_status status = s->status;
         if (error)
             *error = s->error;
-        give_back(p, index);
+        sono_pipeline_give_back(p, f);
         return status;
     }
     f->lent = 1;
@@ -239,20 +241,23 @@ sono_status sono_pipeline_receive(sono_pipeline *p, const sono_packet **out, son
     return SONO_STATUS_OK;
 }
 
+sono_pipeline_frame *sono_pipeline_find_lent(sono_pipeline *p, const sono_packet *packet)
+{
+    const int32_t n = p->config.n_slots * p->config.batch;
+    for (int32_t i = 0; i < n; i++)
+        if (packet == &p->frames[i].storage.packet && p->frames[i].lent)
+            return &p->frames[i];
+    return NULL;
+}
+
 sono_status sono_packet_release(sono_pipeline *p, const sono_packet *packet)
 {
-    if (!p || !packet)
+    sono_pipeline_frame *f = p && packet ? sono_pipeline_find_lent(p, packet) : NULL;
+    if (!f)
         return SONO_STATUS_INVALID_ARGUMENT;
-    const int32_t n = p->config.n_slots * p->config.batch;
-    for (int32_t i = 0; i < n; i++) {
-        sono_pipeline_frame *f = &p->frames[i];
-        if (packet != &f->storage.packet || !f->lent)
-            continue;
-        f->lent = 0;
-        give_back(p, i / p->config.batch);
-        return SONO_STATUS_OK;
-    }
-    return SONO_STATUS_INVALID_ARGUMENT;
+    f->lent = 0;
+    sono_pipeline_give_back(p, f);
+    return SONO_STATUS_OK;
 }
 
 sono_status sono_pipeline_query(const sono_pipeline *p, sono_pipeline_info *out)

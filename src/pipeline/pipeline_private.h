@@ -17,6 +17,8 @@
 #include "pipeline/config.h"
 #include "pipeline/flow.h"
 
+#include <stdatomic.h>
+
 /* Where a frame's pixels are. All 0: in host memory, to be copied before submit returns. */
 typedef struct sono_pixel_source {
     int32_t on_device;
@@ -31,7 +33,8 @@ typedef struct sono_pipeline_frame {
     sono_packet_storage storage;
     sono_pixel_source source; /* while the device may read them */
     int64_t submitted_ns;
-    int32_t lent;
+    int32_t lent;      /* the packet, to the thread that receives */
+    atomic_int n_uses; /* the lent packet and every tensor that was made of it */
 } sono_pipeline_frame;
 
 typedef struct sono_pipeline_slot {
@@ -40,7 +43,7 @@ typedef struct sono_pipeline_slot {
     sono_pipeline_frame *frames; /* [batch]; the pipeline's */
     int32_t n_frames;            /* how many of them the batch in the slot has, ... */
     int32_t n_received;          /* ... were received, */
-    int32_t n_released;          /* ... are done with */
+    atomic_int n_released;       /* ... are done with */
     int64_t pixels_bytes;        /* of all its frames; 0 = all are in device memory */
     sono_status status;          /* of the run */
     sono_error error;
@@ -70,6 +73,15 @@ void sono_pipeline_store(sono_pipeline *p, sono_pipeline_slot *s, const sono_fra
                          const sono_pixel_source *source);
 void sono_pipeline_pad(sono_pipeline *p, sono_pipeline_slot *s);
 void sono_pipeline_release_pixels(sono_pipeline_slot *s);
+
+/* One use of a frame's packet less; after the last one of all its frames the slot is free. Thread-safe. */
+void sono_pipeline_give_back(sono_pipeline *p, sono_pipeline_frame *f);
+
+/* The frame whose packet this is, NULL unless it is lent. */
+sono_pipeline_frame *sono_pipeline_find_lent(sono_pipeline *p, const sono_packet *packet);
+
+/* Where an OUTPUT's map for a frame of the batch and one of its objects lies in the output block. */
+size_t sono_pipeline_output_at(const sono_pipeline *p, sono_tid tensor, int32_t frame, int32_t object);
 
 /* What sono_pipeline_submit() is for host memory, for any source. On failure the source stays the caller's.
  */

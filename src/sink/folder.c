@@ -134,6 +134,8 @@ static sono_status write_weights(folder_sink *self, const sono_packet *packet, c
 static sono_status write_pictures(folder_sink *self, const sono_packet *packet, const sono_frame *frame,
                                   const char *stem, sono_error *error)
 {
+    if ((self->options.write_masks || self->options.write_overlays) && !packet->objects[0].mask)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "%s: the packet's mask is not in host memory", stem);
     if (self->options.write_masks)
         SONO_TRY(write_masks(self, packet, stem, error));
     if (self->options.write_weights)

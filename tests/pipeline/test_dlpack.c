@@ -134,10 +134,12 @@ static void test_cpu_pipeline(void **state)
     lent l;
     pipeline_fixture_synthetic(&config);
     config.device = "cpu";
+    config.host_maps = 0; /* the CPU has no other memory */
     sono_pipeline *pipeline = pipeline_fixture_open(&config);
     const sono_frame frame = pipeline_fixture_frame();
     packet = pipeline_fixture_run(pipeline, &frame);
     const float score = packet->objects[0].score;
+    assert_non_null(packet->objects[0].mask);
     assert_ok(sono_packet_release(pipeline, packet), NULL);
 
     void *pixels = (void *)(uintptr_t)frame.pixels;
@@ -154,6 +156,16 @@ static void test_cpu_pipeline(void **state)
                   sono_pipeline_submit_dlpack(pipeline, &l.tensor, NULL, NULL, &error), &error);
     assert_non_null(strstr(error.text, "device memory"));
     assert_int_equal(l.n_deleted, 0);
+    sono_device_maps maps;
+    DLManagedTensor *map = NULL;
+    packet = pipeline_fixture_run(pipeline, &frame);
+    assert_status(SONO_STATUS_UNSUPPORTED, sono_packet_device_maps(pipeline, packet, 0, &maps, &error),
+                  &error);
+    assert_non_null(strstr(error.text, "no device memory"));
+    assert_status(SONO_STATUS_UNSUPPORTED,
+                  sono_packet_map_dlpack(pipeline, packet, 0, SONO_MAP_MASK, NULL, &map, &error), &error);
+    assert_status(SONO_STATUS_UNSUPPORTED, sono_packet_release_after(pipeline, packet, NULL, &error), &error);
+    assert_ok(sono_packet_release(pipeline, packet), NULL);
     assert_status(SONO_STATUS_UNSUPPORTED, sono_pipeline_submit_cuda(pipeline, &frame, NULL, &error), &error);
     assert_status(SONO_STATUS_INVALID_ARGUMENT,
                   sono_pipeline_submit_dlpack(pipeline, NULL, NULL, NULL, &error), &error);

@@ -281,6 +281,11 @@ static sono_status cpu_read(sono_executor *cpu, sono_tid tensor, void *values, s
     return copy_tensor(cpu, tensor, values, NULL, error);
 }
 
+static const void *cpu_address(const sono_executor *cpu, sono_tid tensor)
+{
+    return sono_cpu_executor_data((sono_executor *)(uintptr_t)cpu, tensor);
+}
+
 static int64_t cpu_params_bytes(const sono_executor *cpu)
 {
     return cpu->program->params_bytes;
@@ -311,6 +316,7 @@ const sono_executor_ops sono_cpu_executor = {
     .select_slot = cpu_select_slot,
     .write = cpu_write,
     .read = cpu_read,
+    .address = cpu_address,
     .params_bytes = cpu_params_bytes,
     .planned_bytes = cpu_planned_bytes,
     .n_threads = cpu_n_threads,

@@ -562,6 +562,12 @@ static uint8_t *cuda_slot_memory(sono_executor *cuda, int32_t slot, sono_block b
     return block == SONO_BLOCK_INPUTS ? cuda->slots[slot].host_inputs : cuda->slots[slot].host_outputs;
 }
 
+static uint8_t *cuda_device_memory(sono_executor *cuda, int32_t slot, sono_block block)
+{
+    const cuda_slot *s = &cuda->slots[slot];
+    return cuda->gpu.device_block + (block == SONO_BLOCK_INPUTS ? s->inputs_at : s->outputs_at);
+}
+
 /* ---- tests: whole roots in and out ---- */
 
 /* Pinned mirror of an INPUT or OUTPUT root. */
@@ -628,6 +634,11 @@ static sono_status cuda_read(sono_executor *cuda, sono_tid tensor, void *values,
     return move_root(cuda, tensor, values, 0, error);
 }
 
+static const void *cuda_address(const sono_executor *cuda, sono_tid tensor)
+{
+    return resolve(cuda, tensor).data;
+}
+
 /* ---- facts ---- */
 
 static int64_t cuda_params_bytes(const sono_executor *cuda)
@@ -686,6 +697,7 @@ const sono_executor_ops sono_cuda_executor = {
     .open = cuda_open,
     .close = cuda_close,
     .slot_memory = cuda_slot_memory,
+    .device_memory = cuda_device_memory,
     .run = cuda_run,
     .select_slot = cuda_select_slot,
     .prepare = cuda_prepare,
@@ -695,6 +707,7 @@ const sono_executor_ops sono_cuda_executor = {
     .order_after = cuda_order_after,
     .write = cuda_write,
     .read = cuda_read,
+    .address = cuda_address,
     .params_bytes = cuda_params_bytes,
     .planned_bytes = cuda_planned_bytes,
     .n_threads = cuda_n_threads,

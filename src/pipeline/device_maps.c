@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The public calls that lend results in device memory. */
+#include "base/alloc.h"
+#include "pipeline/pipeline_private.h"
+#include "sonoseg/cuda.h"
+
+static sono_status find_lent(sono_pipeline *p, const sono_packet *packet, sono_pipeline_frame **out,
+                             sono_error *error)
+{
+    if (!p || !packet)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "pipeline or packet is NULL");
+    if (!p->choice.ops->device_memory)
+        return SONO_FAIL(error, UNSUPPORTED, "the %s backend has no device memory", p->choice.ops->name);
+    *out = sono_pipeline_find_lent(p, packet);
+    return *out ? SONO_STATUS_OK : SONO_FAIL(error, INVALID_ARGUMENT, "the packet is not lent");
+}
+
+static const void *map_memory(sono_pipeline *p, const sono_pipeline_frame *f, sono_tid tensor, int32_t object)
+{
+    if (!tensor)
+        return NULL;
+    const int32_t index = (int32_t)(f - p->frames), batch = p->config.batch;
+    return p->choice.ops->device_memory(p->executor, index / batch, SONO_BLOCK_OUTPUTS) +
+           sono_pipeline_output_at(p, tensor, index % batch, object);
+}
+
+sono_status sono_packet_device_maps(sono_pipeline *p, const sono_packet *packet, int32_t object,
+                                    sono_device_maps *out, sono_error *error)
+{
+    sono_pipeline_frame *f = NULL;
+    SONO_TRY(find_lent(p, packet, &f, error));
+    if (!out || object < 0 || object >= packet->n_objects)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "there is no object %d, or out is NULL", object);
+    const size_t width = (size_t)packet->width_px;
+    *out = (sono_device_maps){.device = p->choice.device,
+                              .width_px = packet->width_px,
+                              .height_px = packet->height_px,
+                              .mask_pitch_bytes = width,
+                              .map_pitch_bytes = width * sizeof(float),
+                              .mask = map_memory(p, f, p->flow.mask, object),
+                              .edge = map_memory(p, f, p->flow.weights.edge, object),
+                              .inside = map_memory(p, f, p->flow.weights.inside, object),
+                              .outside = map_memory(p, f, p->flow.weights.outside, object)};
+    return SONO_STATUS_OK;
+}
+
+sono_status sono_packet_release_after(sono_pipeline *p, const sono_packet *packet, struct CUstream_st *stream,
+                                      sono_error *error)
+{
+    sono_pipeline_frame *f = NULL;
+    SONO_TRY(find_lent(p, packet, &f, error));
+    SONO_TRY(p->choice.ops->order_after(p->executor, NULL, stream, error));
+    return sono_packet_release(p, packet);
+}
+
+/* ---- tensors ---- */
+
+/* A tensor that was handed out, of either kind, and what it keeps. */
+typedef struct lent_tensor {
+    DLManagedTensor plain;
+    DLManagedTensorVersioned versioned;
+    int64_t shape[2], strides[2];
+    sono_pipeline *pipeline;
+    sono_pipeline_frame *frame;
+    struct CUstream_st *stream;
+} lent_tensor;
+
+/* A device that has failed runs nothing any more: then there is no order to keep. */
+static void give_back(lent_tensor *lent)
+{
+    sono_pipeline *p = lent->pipeline;
+    (void)p->choice.ops->order_after(p->executor, NULL, lent->stream, NULL);
+    sono_pipeline_give_back(p, lent->frame);
+    sono_free(lent);
+}
+
+static void delete_plain(DLManagedTensor *self)
+{
+    give_back(self->manager_ctx);
+}
+
+static void delete_versioned(DLManagedTensorVersioned *self)
+{
+    give_back(self->manager_ctx);
+}
+
+static const void *choose_map(const sono_device_maps *maps, sono_map map)
+{
+    switch (map) {
+    case SONO_MAP_MASK:
+        return maps->mask;
+    case SONO_MAP_EDGE:
+        return maps->edge;
+    case SONO_MAP_INSIDE:
+        return maps->inside;
+    case SONO_MAP_OUTSIDE:
+        return maps->outside;
+    }
+    return NULL;
+}
+
+static sono_status lend(sono_pipeline *p, const sono_packet *packet, int32_t object, sono_map map,
+                        struct CUstream_st *stream, lent_tensor **out, sono_error *error)
+{
+    sono_device_maps maps;
+    SONO_TRY(sono_packet_device_maps(p, packet, object, &maps, error));
+    const void *memory = choose_map(&maps, map);
+    if (!memory)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "map %d was not asked for at open", (int)map);
+    lent_tensor *lent = sono_alloc(sizeof *lent);
+    if (!lent)
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for a tensor");
+    const int is_mask = map == SONO_MAP_MASK;
+    lent->shape[0] = maps.height_px;
+    lent->shape[1] = lent->strides[0] = maps.width_px;
+    lent->strides[1] = 1;
+    lent->pipeline = p;
+    lent->frame = sono_pipeline_find_lent(p, packet);
+    lent->stream = stream;
+    const DLTensor tensor = {.data = (void *)(uintptr_t)memory,
+                             .device = {kDLCUDA, maps.device},
+                             .ndim = 2,
+                             .dtype = {is_mask ? kDLUInt : kDLFloat, is_mask ? 8 : 32, 1},
+                             .shape = lent->shape,
+                             .strides = lent->strides};
+    lent->plain = (DLManagedTensor){tensor, lent, delete_plain};
+    lent->versioned = (DLManagedTensorVersioned){.version = {DLPACK_MAJOR_VERSION, DLPACK_MINOR_VERSION},
+                                                 .manager_ctx = lent,
+                                                 .deleter = delete_versioned,
+                                                 .flags = DLPACK_FLAG_BITMASK_READ_ONLY,
+                                                 .dl_tensor = tensor};
+    atomic_fetch_add(&lent->frame->n_uses, 1);
+    *out = lent;
+    return SONO_STATUS_OK;
+}
+
+sono_status sono_packet_map_dlpack(sono_pipeline *p, const sono_packet *packet, int32_t object, sono_map map,
+                                   struct CUstream_st *stream, DLManagedTensor **out, sono_error *error)
+{
+    lent_tensor *lent = NULL;
+    if (!out)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "out is NULL");
+    SONO_TRY(lend(p, packet, object, map, stream, &lent, error));
+    *out = &lent->plain;
+    return SONO_STATUS_OK;
+}
+
+sono_status sono_packet_map_dlpack_versioned(sono_pipeline *p, const sono_packet *packet, int32_t object,
+                                             sono_map map, struct CUstream_st *stream,
+                                             DLManagedTensorVersioned **out, sono_error *error)
+{
+    lent_tensor *lent = NULL;
+    if (!out)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "out is NULL");
+    SONO_TRY(lend(p, packet, object, map, stream, &lent, error));
+    *out = &lent->versioned;
+    return SONO_STATUS_OK;
+}
