@@ -13,6 +13,10 @@ if(SONO_CUDA STREQUAL "AUTO")
 endif()
 
 if(with_cuda)
+    # Machine code for every generation since Turing, and PTX of the newest for what comes after it.
+    if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+        set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 86-real 89-real 90-real 100-real 120)
+    endif()
     enable_language(CUDA)
     find_package(CUDAToolkit REQUIRED)
     list(APPEND SONO_DEPENDENCIES CUDA::cudart_static)
