@@ -184,6 +184,26 @@ typedef struct sono_packet {
     sono_ledger_totals ledger; /* of the whole batch in its first frame's packet, zero in the others */
 } sono_packet;
 
+/* ---- models that pipelines share ----------------------------------------------------------------------- */
+
+/* Both networks' parameters on one device: read once, uploaded once, however many pipelines use them. A
+ * pipeline shares nothing else: it has its own streams, slots and activations, and its own ops, which depend
+ * on its configuration. Reference counted. Thread-safety: pipelines may be opened on one set, run and closed
+ * from different threads at the same time; the set itself is closed by one, once. */
+typedef struct sono_model_set sono_model_set;
+
+/* Reads both checkpoints, checks every shape and, on CUDA, uploads the parameters. The files must not change
+ * while the set is open: they stay mapped. device, precision: as in sono_pipeline_config; NULL = "auto". out:
+ * to be closed by the caller. Errors: those of sono_pipeline_open(). */
+SONO_API sono_status sono_model_set_open(const char *detector_path, const char *segmenter_path,
+                                         const char *device, sono_precision precision, sono_model_set **out,
+                                         sono_error *error);
+
+/* Gives up the caller's use; what is in it stays until the last pipeline that uses it is closed. NULL is
+ * allowed.
+ */
+SONO_API void sono_model_set_close(sono_model_set *models);
+
 /* ---- pipeline ------------------------------------------------------------------------------------------ */
 
 /* One KPI event, called from a thread that does nothing else, in order, some milliseconds after it happened;
@@ -214,6 +234,9 @@ typedef struct sono_pipeline_config {
     int32_t batch;     /* frames computed at once; [1, 32], default 1; above 1 max_objects must be 1 */
     int32_t host_maps; /* 1 (default): packets' maps are in host memory; 0: on CUDA they stay in the GPU's,
                           are NULL in packets and lent by the functions of cuda.h */
+    sono_model_set
+        *models; /* optional: parameters that are there already; then detector_path, segmenter_path,
+                    device and precision are its, and must be left at their defaults here */
 } sono_pipeline_config;
 
 /* Fills in the defaults named above. */

@@ -11,6 +11,8 @@
 #include "sonoseg/io.h"
 
 typedef struct sono_executor sono_executor;
+/* Parameters as a backend stores them, apart from any executor. */
+typedef struct sono_executor_params sono_executor_params;
 struct CUstream_st; /* what cudaStream_t points to */
 
 #define SONO_CARRIED_BYTES 1280 /* 32 headers */
@@ -22,6 +24,7 @@ typedef struct sono_executor_options {
     int32_t device;           /* CUDA: ordinal */
     sono_precision precision; /* CUDA: how activations are stored; the CPU is FP32 */
     int32_t time_stages;      /* CUDA: put timing events into the graph */
+    struct sono_executor_params *params; /* shared ones, from params_open; NULL = its own */
     int32_t poison; /* tests, CPU: fill a tensor's bytes with NaN before its first op and after its last */
 } sono_executor_options;
 
@@ -38,6 +41,13 @@ typedef struct sono_executor_ops {
     sono_status (*open)(const sono_program *program, const sono_executor_options *options,
                         sono_executor **out, sono_error *error);
     void (*close)(sono_executor *executor); /* NULL is allowed */
+
+    /* Stores a program's parameters for executors of programs with the same params (program/params.h): device
+     * and precision of options count. They stay until they were closed and so was the last executor that uses
+     * them. NULL on a backend that reads the program's own. */
+    sono_status (*params_open)(const sono_program *program, const sono_executor_options *options,
+                               sono_executor_params **out, sono_error *error);
+    void (*params_close)(sono_executor_params *params); /* NULL is allowed */
 
     /* Host memory of a slot's INPUT or OUTPUT block, as the plan lays it out: the caller fills the one before
      * a run and reads the other after it. */

@@ -98,7 +98,7 @@ static sono_tid record_project(sono_recorder *rec, float up, float reg_scale)
     float *values = NULL;
     const sono_tid param = sono_record_param(rec, "decoder.decoder.project", 1, 1, 1, N_BINS, &values);
     if (!values)
-        return 0;
+        return param;
     const float bound = fabsf(up) * fabsf(reg_scale);
     const float step = powf(bound + 1.0f, 2.0f / (REG_MAX - 2));
     for (int i = 1; i < REG_MAX / 2; i++) {

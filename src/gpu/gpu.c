@@ -143,16 +143,22 @@ void sono_gpu_close(sono_gpu *gpu)
     memset(gpu, 0, sizeof *gpu);
 }
 
-sono_status sono_gpu_allocate(sono_gpu *gpu, size_t device_bytes, size_t pinned_bytes, sono_error *error)
+sono_status sono_gpu_allocate_device(sono_gpu *gpu, size_t n_bytes, uint8_t **out, sono_error *error)
 {
     size_t free_bytes = 0, all_bytes = 0;
     SONO_GPU_TRY(gpu, "open", error, cudaMemGetInfo(&free_bytes, &all_bytes));
-    if (device_bytes > free_bytes)
+    if (n_bytes > free_bytes)
         return SONO_FAIL(error, OUT_OF_MEMORY,
                          "%s: %.1f MB of device memory are needed, %.1f MB of %.1f MB are free", gpu->name,
-                         1e-6 * (double)device_bytes, 1e-6 * (double)free_bytes, 1e-6 * (double)all_bytes);
-    SONO_GPU_TRY(gpu, "open", error, cudaMalloc((void **)&gpu->device_block, device_bytes));
-    sono_ledger_book(&gpu->ledger, NULL, SONO_CROSSING_ALLOCATION, (int64_t)device_bytes);
+                         1e-6 * (double)n_bytes, 1e-6 * (double)free_bytes, 1e-6 * (double)all_bytes);
+    SONO_GPU_TRY(gpu, "open", error, cudaMalloc((void **)out, n_bytes));
+    sono_ledger_book(&gpu->ledger, NULL, SONO_CROSSING_ALLOCATION, (int64_t)n_bytes);
+    return SONO_STATUS_OK;
+}
+
+sono_status sono_gpu_allocate(sono_gpu *gpu, size_t device_bytes, size_t pinned_bytes, sono_error *error)
+{
+    SONO_TRY(sono_gpu_allocate_device(gpu, device_bytes, &gpu->device_block, error));
     gpu->device_bytes = device_bytes;
     SONO_GPU_TRY(gpu, "open", error,
                  cudaHostAlloc((void **)&gpu->pinned_block, pinned_bytes, cudaHostAllocDefault));

@@ -43,6 +43,15 @@ int32_t sono_gpu_count(sono_error *error);
 sono_status sono_gpu_open(sono_gpu *gpu, int32_t device, sono_error *error);
 void sono_gpu_close(sono_gpu *gpu); /* a zeroed one is allowed */
 
+static inline size_t sono_gpu_round_up(size_t n_bytes)
+{
+    return (n_bytes + SONO_GPU_ALIGN_BYTES - 1) / SONO_GPU_ALIGN_BYTES * SONO_GPU_ALIGN_BYTES;
+}
+
+/* Device memory of the caller's, to be freed by cudaFree(); booked. Errors: OUT_OF_MEMORY (as below), DEVICE.
+ */
+sono_status sono_gpu_allocate_device(sono_gpu *gpu, size_t n_bytes, uint8_t **out, sono_error *error);
+
 /* Takes both blocks at once. Errors: OUT_OF_MEMORY (says how much is needed and how much is free). */
 sono_status sono_gpu_allocate(sono_gpu *gpu, size_t device_bytes, size_t pinned_bytes, sono_error *error);
 

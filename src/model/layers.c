@@ -27,18 +27,18 @@ static void take_into(sono_recorder *rec, const char *module, const char *leaf, 
 {
     char name[96];
     sono_layer_path(rec, name, "%s.%s", module, leaf);
-    if (rec->status == SONO_STATUS_OK) {
+    if (rec->status == SONO_STATUS_OK && !sono_record_adopts(rec)) {
         const sono_status status = sono_bind_f32(rec->binder, name, n_dims, dims, values, rec->error);
         if (status != SONO_STATUS_OK)
             sono_record_latch(rec, status);
     }
 }
 
-/* The same into new memory, freed by the caller; NULL after a failure. */
+/* The same into new memory, freed by the caller; NULL after a failure, and where nothing is to be read. */
 static float *take(sono_recorder *rec, const char *module, const char *leaf, int32_t n_dims,
                    const int64_t *dims)
 {
-    if (rec->status != SONO_STATUS_OK)
+    if (rec->status != SONO_STATUS_OK || sono_record_adopts(rec))
         return NULL;
     size_t count = 1;
     for (int32_t i = 0; i < n_dims; i++)
@@ -55,7 +55,7 @@ static float *take(sono_recorder *rec, const char *module, const char *leaf, int
     return NULL;
 }
 
-/* A new param "module.leaf"; *values NULL after a failure. */
+/* A new param "module.leaf"; *values as record.h says. */
 static sono_tid new_param(sono_recorder *rec, const char *module, const char *leaf, int32_t n, int32_t h,
                           int32_t w, int32_t c, float **values)
 {
@@ -93,7 +93,7 @@ sono_tid sono_layer_param(sono_recorder *rec, const char *name, int32_t n_dims, 
     float *values = NULL;
     const sono_tid param = sono_record_param(rec, name, n, h, w, c, &values);
     if (!values)
-        return 0;
+        return param;
     const sono_status status = sono_bind_f32(rec->binder, name, n_dims, dims, values, rec->error);
     return status == SONO_STATUS_OK ? param : sono_record_latch(rec, status);
 }
@@ -118,6 +118,7 @@ typedef struct folded_norm {
     double *bias;
 } folded_norm;
 
+/* scale and bias NULL after a failure, and where nothing is to be read. */
 static folded_norm fold_norm(sono_recorder *rec, const char *norm, int32_t c)
 {
     static const char *const leaves[4] = {"weight", "bias", "running_mean", "running_var"};
@@ -125,7 +126,7 @@ static folded_norm fold_norm(sono_recorder *rec, const char *norm, int32_t c)
     float *values[4];
     for (int i = 0; i < 4; i++)
         values[i] = take(rec, norm, leaves[i], 1, (const int64_t[]){c});
-    if (rec->status == SONO_STATUS_OK) {
+    if (rec->status == SONO_STATUS_OK && !sono_record_adopts(rec)) {
         fold.scale = sono_alloc_array(2 * (size_t)c, sizeof(double));
         if (!fold.scale)
             sono_record_latch(rec, SONO_FAIL(rec->error, OUT_OF_MEMORY, "no memory to fold %s", norm));
@@ -153,10 +154,10 @@ static void store_bias(sono_recorder *rec, const char *conv, const double *bias,
         values[i] = (float)bias[i];
 }
 
-/* Weight [c_out, c_in, kh, kw] of the file -> param [kh, kw, c_in, c_out]; scale by output channel, NULL = 1.
- */
+/* Weight [c_out, c_in, kh, kw] of the file -> param [kh, kw, c_in, c_out], whose values are *out; scale by
+ * output channel, NULL = 1. */
 static sono_tid conv_weight(sono_recorder *rec, const char *conv, int32_t c_in, int32_t c_out,
-                            int32_t kernel_h, int32_t kernel_w, const double *scale)
+                            int32_t kernel_h, int32_t kernel_w, const double *scale, float **out)
 {
     const int64_t dims[4] = {c_out, c_in, kernel_h, kernel_w};
     const int64_t area = (int64_t)kernel_h * kernel_w;
@@ -169,6 +170,7 @@ static sono_tid conv_weight(sono_recorder *rec, const char *conv, int32_t c_in, 
                     values[(k * c_in + i) * c_out + o] =
                         (float)(file[(o * c_in + i) * area + k] * (scale ? scale[o] : 1.0));
     sono_free(file);
+    *out = values;
     return param;
 }
 
@@ -204,14 +206,15 @@ sono_tid sono_layer_conv_bn(sono_recorder *rec, const char *conv, const char *no
     char name[96];
     const int32_t c_in = sono_record_shape(rec, x).c;
     const folded_norm fold = fold_norm(rec, norm, c_out);
-    if (!fold.scale)
+    if (!fold.scale && !sono_record_adopts(rec))
         return 0;
     sono_tid weight = 0, bias = 0;
+    float *values = NULL;
     if (groups != 1 && (groups != c_in || c_in != c_out))
         sono_record_latch(rec, SONO_FAIL(rec->error, INVALID_ARGUMENT, "%s: %d groups of %d channels", conv,
                                          (int)groups, (int)c_in));
     else if (groups == 1)
-        weight = conv_weight(rec, conv, c_in, c_out, args->kernel_h, args->kernel_w, fold.scale);
+        weight = conv_weight(rec, conv, c_in, c_out, args->kernel_h, args->kernel_w, fold.scale, &values);
     else
         weight = dwconv_weight(rec, conv, c_out, args, fold.scale);
     store_bias(rec, conv, fold.bias, c_out, &bias);
@@ -232,15 +235,15 @@ sono_tid sono_layer_rep_conv_bn(sono_recorder *rec, const char *conv3, const cha
     sono_tid weight = 0, bias = 0;
     parent_name(name, conv3);
     parent_name(block, name);
-    if (fold3.scale && fold1.scale && file) {
-        weight = conv_weight(rec, conv3, c_in, c_out, 3, 3, fold3.scale);
-        float *values = weight ? sono_program_tensor(rec->program, weight)->param : NULL;
+    if (sono_record_adopts(rec) || (fold3.scale && fold1.scale && file)) {
+        float *values = NULL;
+        weight = conv_weight(rec, conv3, c_in, c_out, 3, 3, fold3.scale, &values);
         for (int64_t i = 0; values && i < c_in; i++)
             for (int64_t o = 0; o < c_out; o++) {
                 float *centre = &values[(4 * c_in + i) * c_out + o];
                 *centre = (float)(*centre + file[o * c_in + i] * fold1.scale[o]);
             }
-        for (int32_t o = 0; o < c_out; o++)
+        for (int32_t o = 0; fold3.bias && o < c_out; o++)
             fold3.bias[o] += fold1.bias[o];
         store_bias(rec, conv3, fold3.bias, c_out, &bias);
     }
@@ -255,7 +258,9 @@ sono_tid sono_layer_conv(sono_recorder *rec, const char *name, sono_tid x, int32
                          const sono_conv_args *args, sono_tid out)
 {
     const int32_t c_in = sono_record_shape(rec, x).c;
-    const sono_tid weight = conv_weight(rec, name, c_in, c_out, args->kernel_h, args->kernel_w, NULL);
+    float *values = NULL;
+    const sono_tid weight =
+        conv_weight(rec, name, c_in, c_out, args->kernel_h, args->kernel_w, NULL, &values);
     const sono_tid bias = has_bias ? vector_param(rec, name, "bias", c_out) : 0;
     return sono_record_conv(rec, name, x, weight, bias, 0, args, out);
 }

@@ -48,7 +48,11 @@ sono_status sono_config_resolve(const sono_pipeline_config *config, sono_pipelin
     sono_pipeline_config c;
     sono_pipeline_config_init(&c);
     memcpy(&c, config, config->struct_size);
-    if (!c.detector_path || !c.segmenter_path)
+    if (c.models && (c.detector_path || c.segmenter_path || (c.device && strcmp(c.device, "auto") != 0) ||
+                     c.precision != SONO_PRECISION_AUTO))
+        return SONO_FAIL(error, INVALID_ARGUMENT,
+                         "with models, checkpoints, device and precision are theirs: leave these out");
+    if (!c.models && (!c.detector_path || !c.segmenter_path))
         return SONO_FAIL(error, INVALID_ARGUMENT, "a detector and a segmenter checkpoint are needed");
     if (!(c.threshold >= 0.0f && c.threshold <= 1.0f))
         return SONO_FAIL(error, INVALID_ARGUMENT, "threshold is %g: give 0 to 1", (double)c.threshold);

@@ -11,29 +11,47 @@ static const char *network_name(sono_network network)
     return network == SONO_NETWORK_DFINE ? "D-FINE" : "MobileSAM";
 }
 
-/* A checkpoint while its network is being recorded. */
-typedef struct loading {
-    sono_checkpoint *checkpoint;
-    sono_binder *binder;
-} loading;
-
-static void loading_close(loading *l)
+static void close_network(sono_flow_network *network)
 {
-    sono_binder_close(l->binder);
-    sono_checkpoint_close(l->checkpoint);
-    memset(l, 0, sizeof *l);
+    sono_binder_close(network->binder);
+    sono_checkpoint_close(network->checkpoint);
 }
 
-static sono_status loading_open(loading *l, const char *path, sono_network wanted, sono_model_info *info,
+static sono_status open_network(sono_flow_network *network, const char *path, sono_network wanted,
                                 sono_error *error)
 {
-    SONO_TRY(sono_checkpoint_open(path, &l->checkpoint, error));
-    SONO_TRY(sono_binder_open(l->checkpoint, &l->binder, error));
-    *info = *sono_binder_info(l->binder);
+    SONO_TRY(sono_checkpoint_open(path, &network->checkpoint, error));
+    SONO_TRY(sono_binder_open(network->checkpoint, &network->binder, error));
+    const sono_model_info *info = sono_binder_info(network->binder);
     if (info->network != wanted)
         return SONO_FAIL(error, MODEL_MISMATCH, "%s: this is %s, but %s is needed here", path,
                          info->architecture, network_name(wanted));
     return SONO_STATUS_OK;
+}
+
+sono_status sono_flow_models_open(const char *detector_path, const char *segmenter_path,
+                                  sono_flow_models *out, sono_error *error)
+{
+    sono_flow_models models = {0};
+    sono_status status = open_network(&models.detector, detector_path, SONO_NETWORK_DFINE, error);
+    if (status == SONO_STATUS_OK)
+        status = open_network(&models.segmenter, segmenter_path, SONO_NETWORK_MOBILESAM, error);
+    if (status == SONO_STATUS_OK)
+        status = sono_params_open(&models.params, error);
+    if (status != SONO_STATUS_OK) {
+        sono_flow_models_close(&models);
+        return status;
+    }
+    *out = models;
+    return SONO_STATUS_OK;
+}
+
+void sono_flow_models_close(sono_flow_models *models)
+{
+    sono_params_close(models->params);
+    close_network(&models->segmenter);
+    close_network(&models->detector);
+    memset(models, 0, sizeof *models);
 }
 
 static sono_preprocess_args detector_input(int32_t max_width_px, int32_t max_height_px)
@@ -112,36 +130,32 @@ static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *con
         sono_weights_record(rec, flow->mask, flow->frame.header, &args, &flow->weights);
 }
 
-static sono_status record_flow(const sono_pipeline_config *config, loading *detector, loading *segmenter,
-                               sono_flow *flow, sono_error *error)
+static sono_status record_flow(const sono_pipeline_config *config, sono_flow_models *models, sono_flow *flow,
+                               sono_error *error)
 {
     sono_recorder rec;
-    sono_record_start(&rec, flow->program, detector->binder, error);
+    sono_record_start(&rec, flow->program, models->detector.binder, error);
     sono_frame_record(&rec, config->batch, config->max_width_px, config->max_height_px, &flow->frame);
     record_detector(&rec, config, flow);
     SONO_TRY(sono_record_finish(&rec));
-    SONO_TRY(sono_bind_finish(detector->binder, error));
-    rec.binder = segmenter->binder;
+    rec.binder = models->segmenter.binder;
     record_segmenter(&rec, config, flow);
     SONO_TRY(sono_record_finish(&rec));
-    return sono_bind_finish(segmenter->binder, error);
+    if (models->params->complete)
+        return SONO_STATUS_OK;
+    SONO_TRY(sono_bind_finish(models->detector.binder, error));
+    SONO_TRY(sono_bind_finish(models->segmenter.binder, error));
+    models->params->complete = 1;
+    return SONO_STATUS_OK;
 }
 
-sono_status sono_flow_open(const sono_pipeline_config *config, sono_flow *out, sono_error *error)
+sono_status sono_flow_open(const sono_pipeline_config *config, sono_flow_models *models, sono_flow *out,
+                           sono_error *error)
 {
-    sono_flow flow = {0};
-    loading detector = {0}, segmenter = {0};
-    sono_status status =
-        loading_open(&detector, config->detector_path, SONO_NETWORK_DFINE, &flow.detector, error);
-    if (status == SONO_STATUS_OK)
-        status =
-            loading_open(&segmenter, config->segmenter_path, SONO_NETWORK_MOBILESAM, &flow.segmenter, error);
-    if (status == SONO_STATUS_OK)
-        status = sono_program_open(&flow.program, error);
-    if (status == SONO_STATUS_OK)
-        status = record_flow(config, &detector, &segmenter, &flow, error);
-    loading_close(&segmenter);
-    loading_close(&detector);
+    sono_flow flow = {.detector = *sono_binder_info(models->detector.binder),
+                      .segmenter = *sono_binder_info(models->segmenter.binder)};
+    SONO_TRY(sono_program_open_on(models->params, &flow.program, error));
+    const sono_status status = record_flow(config, models, &flow, error);
     if (status != SONO_STATUS_OK) {
         sono_flow_close(&flow);
         return status;

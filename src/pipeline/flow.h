@@ -5,6 +5,7 @@
 
 #include "frame/frame.h"
 #include "model/bind.h"
+#include "program/params.h"
 #include "weights/weights.h"
 
 typedef struct sono_flow {
@@ -20,9 +21,26 @@ typedef struct sono_flow {
     int32_t first_mask_op;
 } sono_flow;
 
-/* Reads both checkpoints and records everything. The checkpoints are closed again when it returns.
- * config: with its defaults filled in and checked. Errors: those of sono_pipeline_open(). */
-sono_status sono_flow_open(const sono_pipeline_config *config, sono_flow *out, sono_error *error);
+typedef struct sono_flow_network {
+    sono_checkpoint *checkpoint;
+    sono_binder *binder;
+} sono_flow_network;
+
+/* What flows are recorded from, by one thread at a time. The first flow reads the parameters. */
+typedef struct sono_flow_models {
+    sono_flow_network detector, segmenter;
+    sono_params *params;
+} sono_flow_models;
+
+/* Errors: IO, FORMAT, UNSUPPORTED, MODEL_MISMATCH (not the network that is meant), OUT_OF_MEMORY. */
+sono_status sono_flow_models_open(const char *detector_path, const char *segmenter_path,
+                                  sono_flow_models *out, sono_error *error);
+void sono_flow_models_close(sono_flow_models *models); /* zeroed ones are allowed */
+
+/* Records everything. models: may be closed when it returns. config: with its defaults filled in and checked.
+ * Errors: those of sono_pipeline_open(). */
+sono_status sono_flow_open(const sono_pipeline_config *config, sono_flow_models *models, sono_flow *out,
+                           sono_error *error);
 void sono_flow_close(sono_flow *flow); /* a zeroed flow is allowed */
 
 /* One network by itself, on made-up inputs, every tensor of its checkpoint bound: for inspection and for

@@ -19,9 +19,23 @@ static void announce_models(sono_pipeline *p, const sono_pipeline_config *config
         &p->events, "init_models",
         "detector=%s segmenter=%s detector_file=%s segmenter_file=%s device=%s precision=%s ms=%.1f",
         p->flow.detector.architecture, p->flow.segmenter.architecture,
-        sono_event_value(detector, sizeof detector, config->detector_path),
-        sono_event_value(segmenter, sizeof segmenter, config->segmenter_path), p->choice.device_name,
-        sono_precision_name(p->choice.precision), ms);
+        sono_event_value(detector, sizeof detector,
+                         p->models ? p->models->detector_path : config->detector_path),
+        sono_event_value(segmenter, sizeof segmenter,
+                         p->models ? p->models->segmenter_path : config->segmenter_path),
+        p->choice.device_name, sono_precision_name(p->choice.precision), ms);
+}
+
+/* From the pipeline's own reading of the checkpoints, or from models that were read before. */
+static sono_status record_flow(sono_pipeline *p, const sono_pipeline_config *config, sono_error *error)
+{
+    if (p->models)
+        return sono_model_set_record(p->models, config, &p->flow, error);
+    sono_flow_models models;
+    SONO_TRY(sono_flow_models_open(config->detector_path, config->segmenter_path, &models, error));
+    const sono_status status = sono_flow_open(config, &models, &p->flow, error);
+    sono_flow_models_close(&models);
+    return status;
 }
 
 static sono_status start_thread(sono_pipeline *p, sono_error *error)
@@ -58,9 +72,10 @@ static sono_status open_parts(sono_pipeline *p, const sono_pipeline_config *conf
                                            .n_threads = config->n_threads,
                                            .device = p->choice.device,
                                            .precision = p->choice.precision,
+                                           .params = p->models ? p->models->stored : NULL,
                                            .time_stages = config->time_stages};
     SONO_TRY(sono_events_open(&p->events, config->on_event, config->on_event_user, error));
-    SONO_TRY(sono_flow_open(config, &p->flow, error));
+    SONO_TRY(record_flow(p, config, error));
     SONO_TRY(ops->open(p->flow.program, &options, &p->executor, error));
     SONO_TRY(open_slots(p, error));
     announce_models(p, config, 1e-6 * (double)(sono_clock_ns() - start_ns));
@@ -76,13 +91,17 @@ sono_status sono_pipeline_open(const sono_pipeline_config *config, sono_pipeline
     if (!out)
         return SONO_FAIL(error, INVALID_ARGUMENT, "out is NULL");
     SONO_TRY(sono_config_resolve(config, &resolved, error));
-    SONO_TRY(sono_config_choose_backend(&resolved, &choice, error));
+    if (resolved.models)
+        choice = resolved.models->choice;
+    else
+        SONO_TRY(sono_config_choose_backend(&resolved, &choice, error));
     sono_pipeline *p = sono_alloc(sizeof *p);
     if (!p)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the pipeline");
     p->config = resolved;
     p->config.detector_path = p->config.segmenter_path = p->config.device = NULL;
     p->choice = choice;
+    p->models = resolved.models ? sono_model_set_share(resolved.models) : NULL;
     const sono_status status = open_parts(p, &resolved, error);
     if (status != SONO_STATUS_OK) {
         sono_pipeline_close(p);
@@ -108,6 +127,7 @@ void sono_pipeline_close(sono_pipeline *p)
         sono_pipeline_release_pixels(&p->slots[i]);
     sono_events_close(&p->events);
     sono_flow_close(&p->flow);
+    sono_model_set_close(p->models);
     sono_free(p->frames);
     sono_free(p);
 }

@@ -16,6 +16,7 @@
 #include "packet/packet.h"
 #include "pipeline/config.h"
 #include "pipeline/flow.h"
+#include "pipeline/model_set.h"
 
 #include <stdatomic.h>
 
@@ -52,6 +53,7 @@ typedef struct sono_pipeline_slot {
 struct sono_pipeline {
     sono_pipeline_config config; /* its paths are NULL: they were the caller's */
     sono_backend_choice choice;
+    sono_model_set *models; /* NULL = its parameters are its own */
     sono_flow flow;
     sono_executor *executor;
     sono_events events;

@@ -2,6 +2,7 @@
 #include "program/program.h"
 
 #include "base/alloc.h"
+#include "program/params.h"
 
 #include <string.h>
 
@@ -16,7 +17,7 @@ const char *sono_op_name(sono_op_kind kind)
     return (unsigned)kind < SONO_OP_COUNT ? op_names[kind] : "?";
 }
 
-sono_status sono_program_open(sono_program **out, sono_error *error)
+sono_status sono_program_open_on(sono_params *params, sono_program **out, sono_error *error)
 {
     sono_program *program = sono_alloc(sizeof *program);
     if (!program)
@@ -27,17 +28,25 @@ sono_status sono_program_open(sono_program **out, sono_error *error)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the op list");
     }
     program->n_tensors = 1;
+    program->params = sono_params_share(params);
     *out = program;
     return SONO_STATUS_OK;
+}
+
+sono_status sono_program_open(sono_program **out, sono_error *error)
+{
+    sono_params *params = NULL;
+    SONO_TRY(sono_params_open(&params, error));
+    const sono_status status = sono_program_open_on(params, out, error);
+    sono_params_close(params);
+    return status;
 }
 
 void sono_program_close(sono_program *program)
 {
     if (!program)
         return;
-    for (size_t i = 1; i < program->n_tensors; i++)
-        if (program->tensors[i].root == (sono_tid)i)
-            sono_free(program->tensors[i].param);
+    sono_params_close(program->params);
     sono_free(program->tensors);
     sono_free(program->ops);
     sono_free(program);

@@ -19,6 +19,8 @@
 
 #include <stdio.h>
 
+typedef struct sono_params sono_params; /* see params.h */
+
 typedef int32_t sono_tid; /* index of a tensor in its program; 0 = none */
 
 typedef enum sono_tensor_kind {
@@ -37,7 +39,8 @@ typedef struct sono_tensor {
     int64_t batch_stride; /* elements between maps; h * w * pitch when dense, 0 = broadcast */
     sono_tid root;        /* itself, or the tensor whose storage this one shares */
     int64_t offset;       /* elements from the root's first */
-    float *param;         /* PARAM roots: the values, owned by the program */
+    const float *param;   /* PARAM roots: the values, the program's params' */
+    int32_t param_index;  /* PARAM roots: which of them */
     int32_t precise;      /* ACTIVATION roots: float32 even where a backend stores the others as float16 */
 } sono_tensor;
 
@@ -228,9 +231,13 @@ typedef struct sono_program {
     sono_op *ops;
     size_t n_ops, ops_capacity;
     int64_t params_bytes;
+    sono_params *params; /* its own, or shared with other programs */
+    size_t n_params;     /* of them recorded so far */
 } sono_program;
 
 sono_status sono_program_open(sono_program **out, sono_error *error);
+/* The same on params that other programs may use too; one user more. */
+sono_status sono_program_open_on(sono_params *params, sono_program **out, sono_error *error);
 void sono_program_close(sono_program *program); /* NULL is allowed */
 
 static inline const sono_tensor *sono_program_tensor(const sono_program *program, sono_tid id)

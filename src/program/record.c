@@ -2,6 +2,7 @@
 #include "program/record.h"
 
 #include "base/alloc.h"
+#include "program/params.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -88,6 +89,22 @@ sono_tid sono_record_tensor(sono_recorder *rec, const char *name, sono_dtype dty
     return add_root(rec, name, SONO_TENSOR_ACTIVATION, dtype, n, h, w, c);
 }
 
+int sono_record_adopts(const sono_recorder *rec)
+{
+    return rec->program->params->complete;
+}
+
+/* The next of the params that are there already; 0 unless it is the one that is meant. */
+static int adopt_param(sono_program *program, sono_tensor *tensor)
+{
+    if (program->n_params >= program->params->n)
+        return 0;
+    const sono_param *param = &program->params->list[program->n_params];
+    tensor->param = param->values;
+    return strcmp(param->name, tensor->name) == 0 && param->n == tensor->n && param->h == tensor->h &&
+           param->w == tensor->w && param->c == tensor->c;
+}
+
 sono_tid sono_record_param(sono_recorder *rec, const char *name, int32_t n, int32_t h, int32_t w, int32_t c,
                            float **values)
 {
@@ -95,14 +112,19 @@ sono_tid sono_record_param(sono_recorder *rec, const char *name, int32_t n, int3
     const sono_tid id = add_root(rec, name, SONO_TENSOR_PARAM, SONO_DTYPE_F32, n, h, w, c);
     if (!id)
         return 0;
-    sono_tensor *tensor = &rec->program->tensors[id];
-    const int64_t count = sono_tensor_count(tensor);
-    tensor->param = sono_alloc_array((size_t)count, sizeof(float));
-    if (!tensor->param)
-        return sono_record_latch(
-            rec, SONO_FAIL(rec->error, OUT_OF_MEMORY, "out of memory for parameter %s", name));
-    rec->program->params_bytes += count * (int64_t)sizeof(float);
-    *values = tensor->param;
+    sono_program *program = rec->program;
+    sono_tensor *tensor = &program->tensors[id];
+    if (sono_record_adopts(rec)) {
+        if (!adopt_param(program, tensor))
+            return RECORD_FAIL(rec, "%s: these networks have other parameters", tensor->name);
+    } else {
+        tensor->param = *values = sono_params_add(program->params, tensor->name, n, h, w, c);
+        if (!*values)
+            return sono_record_latch(
+                rec, SONO_FAIL(rec->error, OUT_OF_MEMORY, "out of memory for parameter %s", name));
+    }
+    tensor->param_index = (int32_t)program->n_params++;
+    program->params_bytes += sono_tensor_count(tensor) * (int64_t)sizeof(float);
     return id;
 }
 

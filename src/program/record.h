@@ -36,9 +36,12 @@ sono_tid sono_record_input(sono_recorder *rec, const char *name, sono_dtype dtyp
 /* An activation for others to write into through views. */
 sono_tid sono_record_tensor(sono_recorder *rec, const char *name, sono_dtype dtype, int32_t n, int32_t h,
                             int32_t w, int32_t c);
-/* A zeroed float32 constant; *values (not NULL) is where the caller puts it. *values is NULL on failure. */
+/* A zeroed float32 constant; *values (not NULL) is where the caller puts it. *values is NULL on failure, and
+ * where the program takes over params that are complete: then there is nothing to fill in. */
 sono_tid sono_record_param(sono_recorder *rec, const char *name, int32_t n, int32_t h, int32_t w, int32_t c,
                            float **values);
+/* Whether it does: then no param's values are to be read from the checkpoint. */
+int sono_record_adopts(const sono_recorder *rec);
 /* Keeps a tensor for the caller to read after the run. */
 void sono_record_output(sono_recorder *rec, sono_tid tensor);
 

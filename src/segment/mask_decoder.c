@@ -174,7 +174,7 @@ static sono_tid record_upscale(sono_recorder *rec, const char *name, sono_tid x,
                                               4 * c_out, &weight_values);
     const sono_tid bias =
         sono_record_param(rec, sono_layer_path(rec, path, "%s.bias", name), 1, 1, 1, 4 * c_out, &bias_values);
-    if (rec->status == SONO_STATUS_OK) {
+    if (rec->status == SONO_STATUS_OK && weight_values && bias_values) {
         for (int32_t ci = 0; ci < in.c; ci++)
             for (int32_t i = 0; i < 4 * c_out; i++) // i = co * 4 + dy * 2 + dx
                 weight_values[(size_t)ci * 4 * (size_t)c_out + (size_t)(i % 4 * c_out + i / 4)] =

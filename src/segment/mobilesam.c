@@ -11,7 +11,7 @@ const float sono_mobilesam_inv_std[3] = {1 / 58.395f, 1 / 57.12f, 1 / 57.375f};
 
 float *sono_mobilesam_take(sono_recorder *rec, const char *name, int32_t n_dims, const int64_t *dims)
 {
-    if (rec->status != SONO_STATUS_OK)
+    if (rec->status != SONO_STATUS_OK || sono_record_adopts(rec))
         return NULL;
     size_t count = 1;
     for (int32_t i = 0; i < n_dims; i++)

@@ -12,7 +12,7 @@
 #define SONO_LAYER_NORM_2D_EPS 1e-6f /* LayerNorm2d's, mobile_sam/modeling/common.py:32 @ 34bbbfd */
 
 /* The checkpoint's tensor `name` of shape dims[n_dims], row-major, in memory of its own; freed by the caller
- * with sono_free(). NULL after a failure. */
+ * with sono_free(). NULL after a failure, and where nothing is to be read (sono_record_adopts()). */
 float *sono_mobilesam_take(sono_recorder *rec, const char *name, int32_t n_dims, const int64_t *dims);
 
 /* The output tokens and the embedded corners of each detected box: [NK, 1, 7, 256]. */

@@ -19,7 +19,7 @@
 static void fill_rows(sono_recorder *rec, const char *name, int32_t n_rows, float *table, int32_t first_row)
 {
     const int64_t dims[2] = {n_rows, SONO_MOBILESAM_CHANNELS};
-    if (rec->status == SONO_STATUS_OK)
+    if (rec->status == SONO_STATUS_OK && table)
         sono_record_latch(rec,
                           sono_bind_f32(rec->binder, name, 2, dims,
                                         table + (size_t)first_row * SONO_MOBILESAM_CHANNELS, rec->error));

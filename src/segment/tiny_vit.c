@@ -130,7 +130,7 @@ static void bind_qkv(sono_recorder *rec, const stage *s, const char *attn, qkv_p
         sono_record_param(rec, sono_layer_path(rec, path, "%s.pad_k", attn), 1, 1, 1, c, &p->pad_values[0]);
     p->pad_v =
         sono_record_param(rec, sono_layer_path(rec, path, "%s.pad_v", attn), 1, 1, 1, c, &p->pad_values[1]);
-    if (rec->status == SONO_STATUS_OK)
+    if (rec->status == SONO_STATUS_OK && rows)
         fill_qkv(s, rows, bias, beta, p);
     sono_free(rows);
     sono_free(bias);

@@ -76,7 +76,7 @@ static uint8_t *root_memory(sono_executor *cpu, sono_tid root)
 {
     const sono_tensor *tensor = &cpu->program->tensors[root];
     if (tensor->kind == SONO_TENSOR_PARAM)
-        return (uint8_t *)tensor->param;
+        return (uint8_t *)(uintptr_t)tensor->param;
     if (!cpu->io || cpu->plan.offset_bytes[root] == SIZE_MAX)
         return NULL;
     const sono_block block = sono_tensor_block(tensor);

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The CUDA executor. One device block holds, in this order: parameters as the kernels want them, activations,
- * a scratch area a lane, and each slot's inputs and outputs; one pinned block mirrors the slots. prepare()
- * captures one graph a slot: upload, both lanes, download.
+ * The CUDA executor. One device block holds, in this order: activations, a scratch area a lane, and each
+ * slot's inputs and outputs; another, which executors may share, the parameters as the kernels want them
+ * (params.h); one pinned block mirrors the slots. prepare() captures one graph a slot: upload, both lanes,
+ * download.
  */
 #include "backend/cuda/carry.h"
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/pack.h"
+#include "backend/cuda/params.h"
 #include "backend/executor.h"
 #include "base/alloc.h"
 #include "gpu/gpu.h"
@@ -15,12 +17,6 @@
 
 #define N_LANES          2
 #define MAX_STAGE_EVENTS 32
-
-/* Where a root parameter lies in the device block; SIZE_MAX = not in that form. */
-typedef struct param_place {
-    size_t plain;  /* float32, as recorded */
-    size_t packed; /* see kernels.h */
-} param_place;
 
 /* Timing events of one slot's graph: event i ends the ops of stages[i] that started at event starts[i]. */
 typedef struct stage_events {
@@ -44,8 +40,7 @@ struct sono_executor {
     sono_executor_options options;
     sono_plan plan;
     sono_gpu gpu;
-    param_place *params; /* by tensor id */
-    size_t params_bytes;
+    sono_executor_params *params; /* its own, or shared with other executors */
     size_t activations_at;
     size_t scratch_at[N_LANES], scratch_bytes[N_LANES];
     cuda_slot *slots;
@@ -53,28 +48,15 @@ struct sono_executor {
     int32_t slot; /* selected */
 };
 
-static size_t round_up(size_t value)
-{
-    return (value + SONO_GPU_ALIGN_BYTES - 1) / SONO_GPU_ALIGN_BYTES * SONO_GPU_ALIGN_BYTES;
-}
-
 /* Takes n_bytes from the end of a block that is being laid out. */
 static size_t reserve(size_t *total, size_t n_bytes)
 {
     const size_t at = *total;
-    *total = round_up(at + n_bytes);
+    *total = sono_gpu_round_up(at + n_bytes);
     return at;
 }
 
 /* ---- where things are ---- */
-
-/* Whether input k of op is a weight that the kernel takes in packed form. */
-static int takes_packed(const sono_executor *cuda, const sono_op *op, int k)
-{
-    if (k != 1 || (op->kind != SONO_OP_CONV && op->kind != SONO_OP_LINEAR))
-        return 0;
-    return sono_tensor_stored_dtype(cuda->program, op->in[0], cuda->options.precision) == SONO_DTYPE_F16;
-}
 
 static uint8_t *root_memory(const sono_executor *cuda, sono_tid root)
 {
@@ -97,7 +79,7 @@ static sono_cuda_tensor resolve_packed(const sono_executor *cuda, sono_tid id)
     const sono_tensor *t = &cuda->program->tensors[id];
     const int64_t k = (int64_t)t->n * t->h * t->w;
     const int64_t k_padded = (k + SONO_CUDA_PACK_K - 1) / SONO_CUDA_PACK_K * SONO_CUDA_PACK_K;
-    return (sono_cuda_tensor){.data = cuda->gpu.device_block + cuda->params[id].packed,
+    return (sono_cuda_tensor){.data = cuda->params->block + cuda->params->places[t->param_index].packed,
                               .dtype = SONO_DTYPE_F16,
                               .n = 1,
                               .h = 1,
@@ -112,10 +94,12 @@ static sono_cuda_tensor resolve(const sono_executor *cuda, sono_tid id)
         return (sono_cuda_tensor){0};
     const sono_tensor *t = &cuda->program->tensors[id];
     const sono_dtype dtype = sono_tensor_stored_dtype(cuda->program, id, cuda->options.precision);
-    const int is_param = cuda->program->tensors[t->root].kind == SONO_TENSOR_PARAM;
-    uint8_t *base = NULL;
+    const sono_tensor *root = &cuda->program->tensors[t->root];
+    uint8_t *base = NULL; /* until there is memory for the activations: kernels.h, scratch */
     if (cuda->gpu.device_block)
-        base = is_param ? cuda->gpu.device_block + cuda->params[t->root].plain : root_memory(cuda, t->root);
+        base = root->kind == SONO_TENSOR_PARAM
+                   ? cuda->params->block + cuda->params->places[root->param_index].plain
+                   : root_memory(cuda, t->root);
     return (sono_cuda_tensor){.data = base ? base + (size_t)t->offset * sono_dtype_bytes(dtype) : NULL,
                               .dtype = dtype,
                               .n = t->n,
@@ -137,40 +121,15 @@ static sono_cuda_call make_call(const sono_executor *cuda, const sono_op *op)
         call.scratch_bytes = cuda->scratch_bytes[op->lane];
     }
     for (int i = 0; i < SONO_OP_MAX_IN; i++)
-        call.in[i] = takes_packed(cuda, op, i) ? resolve_packed(cuda, op->in[i]) : resolve(cuda, op->in[i]);
+        call.in[i] = sono_cuda_takes_packed(cuda->program, cuda->options.precision, op, i)
+                         ? resolve_packed(cuda, op->in[i])
+                         : resolve(cuda, op->in[i]);
     for (int i = 0; i < SONO_OP_MAX_OUT; i++)
         call.out[i] = resolve(cuda, op->out[i]);
     return call;
 }
 
 /* ---- open ---- */
-
-/* Gives every parameter its place in the forms its readers want. */
-static sono_status place_params(sono_executor *cuda, size_t *total, sono_error *error)
-{
-    const sono_program *program = cuda->program;
-    for (size_t i = 0; i < program->n_tensors; i++)
-        cuda->params[i] = (param_place){SIZE_MAX, SIZE_MAX};
-    for (size_t i = 0; i < program->n_ops; i++) {
-        const sono_op *op = &program->ops[i];
-        for (int k = 0; k < SONO_OP_MAX_IN; k++) {
-            const sono_tid root = program->tensors[op->in[k]].root;
-            const sono_tensor *t = &program->tensors[root];
-            if (!op->in[k] || t->kind != SONO_TENSOR_PARAM)
-                continue;
-            param_place *place = &cuda->params[root];
-            const int packed = takes_packed(cuda, op, k);
-            if (packed && root != op->in[k])
-                return SONO_FAIL(error, UNSUPPORTED, "%s: a weight cannot be a view", t->name);
-            if (packed && place->packed == SIZE_MAX)
-                place->packed = reserve(total, sono_cuda_packed_bytes((int64_t)t->n * t->h * t->w, t->c));
-            if (!packed && place->plain == SIZE_MAX)
-                place->plain = reserve(total, (size_t)sono_tensor_count(t) * sizeof(float));
-        }
-    }
-    cuda->params_bytes = *total;
-    return SONO_STATUS_OK;
-}
 
 static void place_scratch(sono_executor *cuda, size_t *total)
 {
@@ -192,10 +151,9 @@ static void place_scratch(sono_executor *cuda, size_t *total)
 
 static sono_status allocate(sono_executor *cuda, sono_error *error)
 {
-    const size_t input_bytes = round_up(cuda->plan.block_bytes[SONO_BLOCK_INPUTS]);
-    const size_t output_bytes = round_up(cuda->plan.block_bytes[SONO_BLOCK_OUTPUTS]);
+    const size_t input_bytes = sono_gpu_round_up(cuda->plan.block_bytes[SONO_BLOCK_INPUTS]);
+    const size_t output_bytes = sono_gpu_round_up(cuda->plan.block_bytes[SONO_BLOCK_OUTPUTS]);
     size_t total = 0;
-    SONO_TRY(place_params(cuda, &total, error));
     cuda->activations_at = reserve(&total, cuda->plan.block_bytes[SONO_BLOCK_ACTIVATIONS]);
     place_scratch(cuda, &total);
     for (int32_t i = 0; i < cuda->n_slots; i++) {
@@ -211,45 +169,6 @@ static sono_status allocate(sono_executor *cuda, sono_error *error)
         cuda->slots[i].host_outputs = pinned + input_bytes;
     }
     return SONO_STATUS_OK;
-}
-
-/* Uploads one parameter; a packed one goes through its plain form, or through staging when nobody reads that.
- */
-static sono_status upload_param(sono_executor *cuda, sono_tid id, uint8_t *staging, sono_error *error)
-{
-    const sono_tensor *t = &cuda->program->tensors[id];
-    const param_place *place = &cuda->params[id];
-    uint8_t *plain = place->plain == SIZE_MAX ? staging : cuda->gpu.device_block + place->plain;
-    SONO_TRY(sono_gpu_upload(&cuda->gpu, NULL, plain, t->param, (size_t)sono_tensor_count(t) * sizeof(float),
-                             "open", error));
-    if (place->packed != SIZE_MAX)
-        SONO_GPU_TRY(&cuda->gpu, "open", error,
-                     sono_cuda_pack_weight((const float *)plain, (int64_t)t->n * t->h * t->w, t->c,
-                                           cuda->gpu.device_block + place->packed, cuda->gpu.stream));
-    return SONO_STATUS_OK;
-}
-
-static sono_status upload_params(sono_executor *cuda, sono_error *error)
-{
-    size_t staging_bytes = 0;
-    for (size_t i = 1; i < cuda->program->n_tensors; i++) {
-        const size_t n_bytes = (size_t)sono_tensor_count(&cuda->program->tensors[i]) * sizeof(float);
-        if (cuda->params[i].packed != SIZE_MAX && cuda->params[i].plain == SIZE_MAX &&
-            n_bytes > staging_bytes)
-            staging_bytes = n_bytes;
-    }
-    uint8_t *staging = NULL;
-    if (staging_bytes) {
-        SONO_GPU_TRY(&cuda->gpu, "open", error, cudaMalloc((void **)&staging, staging_bytes));
-        sono_ledger_book(&cuda->gpu.ledger, NULL, SONO_CROSSING_ALLOCATION, (int64_t)staging_bytes);
-    }
-    sono_status status = SONO_STATUS_OK;
-    for (size_t i = 1; i < cuda->program->n_tensors && status == SONO_STATUS_OK; i++)
-        if (cuda->params[i].packed != SIZE_MAX || cuda->params[i].plain != SIZE_MAX)
-            status = upload_param(cuda, (sono_tid)i, staging, error);
-    const sono_status drained = sono_gpu_drain(&cuda->gpu, NULL, "open", error);
-    cudaFree(staging);
-    return status != SONO_STATUS_OK ? status : drained;
 }
 
 static void free_slot(cuda_slot *slot)
@@ -272,8 +191,19 @@ static void cuda_close(sono_executor *cuda)
     sono_gpu_close(&cuda->gpu);
     sono_plan_free(&cuda->plan);
     sono_free(cuda->slots);
-    sono_free(cuda->params);
+    sono_cuda_params_close(cuda->params);
     sono_free(cuda);
+}
+
+static sono_status take_params(sono_executor *cuda, sono_error *error)
+{
+    const sono_executor_options *options = &cuda->options;
+    if (!options->params)
+        return sono_cuda_params_make(&cuda->gpu, cuda->program, options->precision, &cuda->params, error);
+    SONO_TRY(
+        sono_cuda_params_share(options->params, cuda->program, options->device, options->precision, error));
+    cuda->params = options->params;
+    return SONO_STATUS_OK;
 }
 
 static sono_status open_parts(sono_executor *cuda, sono_error *error)
@@ -289,16 +219,16 @@ static sono_status open_parts(sono_executor *cuda, sono_error *error)
                              sono_op_name(program->ops[i].kind));
     cuda->n_slots = cuda->options.n_slots ? cuda->options.n_slots : 1;
     cuda->slots = sono_alloc_array((size_t)cuda->n_slots, sizeof *cuda->slots);
-    cuda->params = sono_alloc_array(program->n_tensors, sizeof *cuda->params);
-    if (!cuda->slots || !cuda->params)
+    if (!cuda->slots)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the CUDA executor");
     SONO_TRY(sono_plan_make(program, &plan_options, &cuda->plan, error));
     SONO_TRY(sono_gpu_open(&cuda->gpu, cuda->options.device, error));
+    SONO_TRY(take_params(cuda, error));
     SONO_TRY(allocate(cuda, error));
     for (int32_t i = 0; i < cuda->n_slots; i++)
         SONO_GPU_TRY(&cuda->gpu, "open", error,
                      cudaEventCreateWithFlags(&cuda->slots[i].done, cudaEventDisableTiming));
-    return upload_params(cuda, error);
+    return SONO_STATUS_OK;
 }
 
 static sono_status cuda_open(const sono_program *program, const sono_executor_options *options,
@@ -643,7 +573,7 @@ static const void *cuda_address(const sono_executor *cuda, sono_tid tensor)
 
 static int64_t cuda_params_bytes(const sono_executor *cuda)
 {
-    return (int64_t)cuda->params_bytes;
+    return (int64_t)cuda->params->n_bytes;
 }
 
 static int64_t cuda_planned_bytes(const sono_executor *cuda)
@@ -696,6 +626,8 @@ const sono_executor_ops sono_cuda_executor = {
     .name = "cuda",
     .open = cuda_open,
     .close = cuda_close,
+    .params_open = sono_cuda_params_open,
+    .params_close = sono_cuda_params_close,
     .slot_memory = cuda_slot_memory,
     .device_memory = cuda_device_memory,
     .run = cuda_run,

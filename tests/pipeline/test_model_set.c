@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// labels: slow timeout=300
+/* Several pipelines on one set of models: the parameters are there once, and each pipeline gives what one of
+ * its own gives. SONO_TEST_DEVICE names the device (default cpu). */
+#include "pipeline/pipeline_private.h"
+#include "support/pipeline_fixture.h"
+#include "test.h"
+
+#include <string.h>
+
+static void expect_packet(sono_pipeline *pipeline, const sono_frame *frame, const sono_object *wanted,
+                          const uint8_t *mask)
+{
+    const sono_packet *packet = pipeline_fixture_run(pipeline, frame);
+    assert_true(packet->objects[0].score == wanted->score);
+    assert_memory_equal(packet->objects[0].bbox_xyxy_px, wanted->bbox_xyxy_px, sizeof wanted->bbox_xyxy_px);
+    assert_memory_equal(packet->objects[0].mask, mask, (size_t)frame->width_px * (size_t)frame->height_px);
+    assert_ok(sono_packet_release(pipeline, packet), NULL);
+}
+
+/* Every parameter of the two programs is one value in memory. */
+static void expect_shared(const sono_pipeline *a, const sono_pipeline *b)
+{
+    size_t n = 0;
+    assert_ptr_equal(a->flow.program->params, b->flow.program->params);
+    assert_int_equal(a->flow.program->n_params, b->flow.program->n_params);
+    assert_int_equal(a->flow.program->params_bytes, b->flow.program->params_bytes);
+    for (size_t i = 1; i < b->flow.program->n_tensors; i++) {
+        const sono_tensor *t = &b->flow.program->tensors[i];
+        if (t->kind != SONO_TENSOR_PARAM || t->root != (sono_tid)i)
+            continue;
+        assert_ptr_equal(t->param, b->flow.program->params->list[t->param_index].values);
+        n++;
+    }
+    assert_int_equal(n, b->flow.program->params->n);
+    /* And on a device one address. */
+    for (size_t i = 1; i < a->flow.program->n_tensors && a->choice.ops->device_memory; i++)
+        for (size_t k = 1; k < b->flow.program->n_tensors; k++) {
+            const sono_tensor *t = &a->flow.program->tensors[i], *u = &b->flow.program->tensors[k];
+            if (t->kind == SONO_TENSOR_PARAM && u->kind == SONO_TENSOR_PARAM && t->root == (sono_tid)i &&
+                u->root == (sono_tid)k && t->param_index == u->param_index)
+                assert_ptr_equal(a->choice.ops->address(a->executor, (sono_tid)i),
+                                 b->choice.ops->address(b->executor, (sono_tid)k));
+        }
+}
+
+static void test_two_pipelines(void **state)
+{
+    (void)state;
+    static uint8_t mask[320 * 240];
+    sono_pipeline_config config;
+    sono_error error = {0};
+    sono_model_set *models = NULL;
+    pipeline_fixture_synthetic(&config);
+    config.max_width_px = 320;
+    config.max_height_px = 240;
+    const sono_frame frame = pipeline_fixture_frame();
+    sono_pipeline *alone = pipeline_fixture_open(&config);
+    const sono_packet *packet = pipeline_fixture_run(alone, &frame);
+    const sono_object wanted = packet->objects[0];
+    memcpy(mask, wanted.mask, sizeof mask);
+    sono_pipeline_close(alone);
+
+    assert_ok(sono_model_set_open(config.detector_path, config.segmenter_path, config.device,
+                                  SONO_PRECISION_AUTO, &models, &error),
+              &error);
+    config.models = models;
+    config.detector_path = config.segmenter_path = config.device = NULL;
+    sono_pipeline *first = pipeline_fixture_open(&config);
+    config.max_width_px = 640; /* other ops and tensors, the same parameters */
+    config.want_weight_maps = 1;
+    sono_pipeline *second = pipeline_fixture_open(&config);
+    sono_model_set_close(models);
+    expect_shared(first, second);
+    expect_packet(first, &frame, &wanted, mask);
+    expect_packet(second, &frame, &wanted, mask);
+    sono_pipeline_close(first);
+    expect_packet(second, &frame, &wanted, mask);
+    sono_pipeline_close(second);
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    sono_pipeline_config config;
+    sono_pipeline *pipeline = NULL;
+    sono_model_set *models = NULL;
+    sono_error error = {0};
+    pipeline_fixture_synthetic(&config);
+    assert_status(
+        SONO_STATUS_INVALID_ARGUMENT,
+        sono_model_set_open(config.detector_path, NULL, "cpu", SONO_PRECISION_AUTO, &models, &error), &error);
+    assert_status(SONO_STATUS_MODEL_MISMATCH,
+                  sono_model_set_open(config.segmenter_path, config.detector_path, "cpu", SONO_PRECISION_AUTO,
+                                      &models, &error),
+                  &error);
+    assert_status(SONO_STATUS_UNSUPPORTED,
+                  sono_model_set_open(config.detector_path, config.segmenter_path, "cpu", SONO_PRECISION_FP16,
+                                      &models, &error),
+                  &error);
+    assert_null(models);
+    assert_ok(sono_model_set_open(config.detector_path, config.segmenter_path, "cpu", SONO_PRECISION_AUTO,
+                                  &models, &error),
+              &error);
+    config.models = models;
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_open(&config, &pipeline, &error), &error);
+    assert_non_null(strstr(error.text, "with models"));
+    sono_model_set_close(models);
+    sono_model_set_close(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_two_pipelines),
+        cmocka_unit_test(test_refused),
+    };
+    return sono_test_run("pipeline/model_set", tests, sizeof tests / sizeof tests[0]);
+}
