@@ -12,7 +12,7 @@
  * Thread-safety: functions without a handle are thread-safe. A pipeline allows one thread in
  * sono_pipeline_submit() / sono_pipeline_flush() and one other in sono_pipeline_receive() /
  * sono_packet_release() at the same time; anything beyond that, and open and close, need the caller's own
- * exclusion. Two pipelines never share state.
+ * exclusion. Two pipelines share no state, but may share the constant parameters of a sono_model_set.
  */
 #ifndef SONOSEG_SONOSEG_H
 #define SONOSEG_SONOSEG_H

@@ -102,6 +102,7 @@ sono_status sono_gpu_graph_carry(sono_gpu *gpu, sono_gpu_graph *graph, void *arg
         struct cudaKernelNodeParams kernel;
         SONO_GPU_TRY(gpu, "launch", error, cudaGraphKernelNodeGetParams(graph->carrier, &kernel));
         kernel.kernelParams = &args;
+        kernel.extra = NULL;
         SONO_GPU_TRY(gpu, "launch", error,
                      cudaGraphExecKernelNodeSetParams(graph->exec, graph->carrier, &kernel));
     }

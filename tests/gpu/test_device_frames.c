@@ -2,6 +2,7 @@
 // labels: slow timeout=300
 /* Frames in device memory and DLPack tensors: the packet is the one that host memory gives, bit for bit, and
  * nothing is uploaded. On a GPU with the synthetic checkpoints (SONO_TEST_DETECTOR, SONO_TEST_SEGMENTER). */
+#include "base/clock.h"
 #include "sonoseg/cuda.h"
 #include "sonoseg/io.h"
 #include "support/gpu_fixture.h"
@@ -11,6 +12,7 @@
 
 #ifdef SONO_HAVE_CUDA
 #include <cuda_runtime_api.h>
+#include <stdatomic.h>
 
 #define WIDTH_PX  320
 #define HEIGHT_PX 240
@@ -91,11 +93,13 @@ static void test_device_memory(void **state)
     cudaStreamDestroy(stream);
 }
 
-/* A stream whose work is still to come: the pipeline waits for it on the GPU. */
+/* A stream whose work is still to come: the pipeline waits for it on the GPU. Gives up after a while, so that
+ * a submit that waits makes the test fail and not hang. */
 static void CUDART_CB hold(void *user)
 {
-    volatile int *released = user;
-    while (!*released)
+    atomic_int *released = user;
+    const int64_t end_ns = sono_clock_ns() + 5 * INT64_C(1000000000);
+    while (!atomic_load(released) && sono_clock_ns() < end_ns)
         ;
 }
 
@@ -106,7 +110,7 @@ static void test_stream_order(void **state)
     sono_error error = {0};
     cudaStream_t stream = NULL;
     void *staged = NULL, *pixels = NULL;
-    static volatile int released;
+    static atomic_int released;
     gpu_fixture_synthetic(&config);
     sono_pipeline *pipeline = pipeline_fixture_open(&config);
     sono_frame host = pipeline_fixture_frame(), device = host;
@@ -115,14 +119,17 @@ static void test_stream_order(void **state)
     assert_cuda(cudaMalloc(&staged, N_PIXELS));
     assert_cuda(cudaMalloc(&pixels, N_PIXELS));
     assert_cuda(cudaMemcpy(staged, host.pixels, N_PIXELS, cudaMemcpyHostToDevice));
+    assert_cuda(cudaMemcpy(pixels, staged, N_PIXELS, cudaMemcpyDeviceToDevice)); /* loads what it takes */
     assert_cuda(cudaMemset(pixels, 0, N_PIXELS));
     assert_cuda(cudaDeviceSynchronize());
-    released = 0;
-    assert_cuda(cudaLaunchHostFunc(stream, hold, (void *)(uintptr_t)&released));
+    atomic_store(&released, 0);
+    const int64_t start_ns = sono_clock_ns();
+    assert_cuda(cudaLaunchHostFunc(stream, hold, &released));
     assert_cuda(cudaMemcpyAsync(pixels, staged, N_PIXELS, cudaMemcpyDeviceToDevice, stream));
     device.pixels = pixels;
     assert_ok(sono_pipeline_submit_cuda(pipeline, &device, stream, &error), &error);
-    released = 1; /* submit returned although the pixels were not there */
+    assert_true(sono_clock_ns() - start_ns < 4 * INT64_C(1000000000)); /* the host did not wait */
+    atomic_store(&released, 1);
     receive_same(pipeline, score, 0);
     sono_pipeline_close(pipeline);
     cudaFree(staged);
@@ -149,6 +156,46 @@ static void test_refused(void **state)
     for (int i = 0; i < 4; i++) /* neither a slot nor the device was lost */
         run_host(pipeline, &frame);
     sono_pipeline_close(pipeline);
+}
+
+/* Frames of one batch may come from either memory; only where one of them is the host's is there an upload.
+ */
+static void test_batch(void **state)
+{
+    (void)state;
+    sono_pipeline_config config;
+    sono_error error = {0};
+    gpu_fixture_synthetic(&config);
+    config.batch = 2;
+    sono_pipeline *pipeline = pipeline_fixture_open(&config);
+    sono_frame host = pipeline_fixture_frame(), device = host;
+    device.pixels = put_rows(&host, NULL);
+    device.pitch_bytes = PITCH;
+    float score = 0.0f;
+    for (int round = 0; round < 3; round++) {
+        const sono_frame *first = round == 2 ? &device : &host;
+        const sono_packet *packets[2] = {NULL, NULL};
+        for (int i = 0; i < 2; i++) {
+            const sono_frame *frame = i == 0 ? first : round == 0 ? &host : &device;
+            assert_ok(frame == &host ? sono_pipeline_submit(pipeline, frame, &error)
+                                     : sono_pipeline_submit_cuda(pipeline, frame, NULL, &error),
+                      &error);
+        }
+        for (int i = 0; i < 2; i++)
+            assert_ok(sono_pipeline_receive(pipeline, &packets[i], &error), &error);
+        assert_int_equal(packets[0]->ledger.n_h2d, round == 2 ? 0 : 1);
+        if (round == 0) {
+            score = packets[0]->objects[0].score;
+            memcpy(expected, packets[0]->objects[0].mask, N_PIXELS);
+        }
+        for (int i = 0; i < 2; i++) {
+            assert_true(packets[i]->objects[0].score == score);
+            assert_memory_equal(packets[i]->objects[0].mask, expected, N_PIXELS);
+            assert_ok(sono_packet_release(pipeline, packets[i]), NULL);
+        }
+    }
+    sono_pipeline_close(pipeline);
+    cudaFree((void *)(uintptr_t)device.pixels);
 }
 
 static int n_deleted;
@@ -196,15 +243,15 @@ static void test_device_memory(void **state)
 }
 #define test_stream_order test_device_memory
 #define test_refused      test_device_memory
+#define test_batch        test_device_memory
 #define test_dlpack       test_device_memory
 #endif
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_device_memory),
-        cmocka_unit_test(test_stream_order),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_device_memory), cmocka_unit_test(test_stream_order),
+        cmocka_unit_test(test_refused),       cmocka_unit_test(test_batch),
         cmocka_unit_test(test_dlpack),
     };
     return sono_test_run("gpu/device_frames", tests, sizeof tests / sizeof tests[0]);
