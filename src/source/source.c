@@ -56,6 +56,15 @@ sono_status sono_source_next(sono_source *source, sono_frame *frame, const char 
     return SONO_STATUS_END;
 }
 
+sono_status sono_source_truth(const sono_source *source, sono_truth *out, sono_error *error)
+{
+    if (!source || !out)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "source and truth must not be NULL");
+    if (!source->ops->truth)
+        return SONO_FAIL(error, UNSUPPORTED, "this source knows no truth");
+    return source->ops->truth(source, out, error);
+}
+
 void sono_source_close(sono_source *source)
 {
     if (source)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What every source is behind sono_source: a table of three calls. An implementation embeds sono_source as
+ * What every source is behind sono_source: a table of calls. An implementation embeds sono_source as
  * its first member, fills in `ops` at open, and gets that pointer back. One thread at a time.
  */
 #ifndef SONO_SOURCE_SOURCE_H
@@ -14,6 +14,8 @@ typedef struct sono_source_ops {
     /* As sono_source_next(); never called again after END. */
     sono_status (*next)(sono_source *source, sono_frame *frame, const char **name, sono_error *error);
     void (*close)(sono_source *source); /* frees the source itself */
+    /* optional: if NULL, the source knows no truth. As sono_source_truth(). */
+    sono_status (*truth)(const sono_source *source, sono_truth *out, sono_error *error);
 } sono_source_ops;
 
 struct sono_source {
