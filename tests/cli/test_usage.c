@@ -67,6 +67,24 @@ static void test_options(void **state)
     command_expect(2, "unexpected 'x'", WORDS("version", "x"));
 }
 
+/* The source is opened before the checkpoints are read. */
+static void test_phantom(void **state)
+{
+    (void)state;
+#define PHANTOM(text) WORDS("run", text, "--output", "x", "--detector", "none", "--segmenter", "none")
+    command_expect(2, "'sed=1' is not understood", PHANTOM("phantom:frames=2,sed=1"));
+    command_expect(2, "'seed=' is not understood", PHANTOM("phantom:seed="));
+    command_expect(2, "'size=64' is not understood", PHANTOM("phantom:size=64"));
+    command_expect(2, "'frames=-1' is not understood", PHANTOM("phantom:frames=-1"));
+    command_expect(2, "'shape=round' is not understood", PHANTOM("phantom:shape=round"));
+    command_expect(2, "sides must be within 16..4096", PHANTOM("phantom:size=8x64"));
+    command_expect(1, "none: ", PHANTOM("phantom:seed=3,size=64x48,rate=10,depth=40,shape=pair,sweep=2"));
+    command_expect(
+        2, "do not go together",
+        WORDS("run", "a.png", "phantom:", "--output", "x", "--detector", "none", "--segmenter", "none"));
+#undef PHANTOM
+}
+
 static void test_missing_words(void **state)
 {
     (void)state;
@@ -115,9 +133,13 @@ static void test_bad_checkpoints(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_help),           cmocka_unit_test(test_commands),
-        cmocka_unit_test(test_options),        cmocka_unit_test(test_missing_words),
-        cmocka_unit_test(test_no_checkpoints), cmocka_unit_test(test_bad_checkpoints),
+        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_phantom),
+        cmocka_unit_test(test_missing_words),
+        cmocka_unit_test(test_no_checkpoints),
+        cmocka_unit_test(test_bad_checkpoints),
     };
     return sono_test_run("cli/usage", tests, sizeof tests / sizeof tests[0]);
 }

@@ -67,7 +67,7 @@ static int take(void *user, int id, const char *value)
 static const args_option options[] = {
     {"input", ID_INPUT, "PATH...",
      "image files (PNG, JPEG, TIFF, PGM, PPM) or folders of them, in\nnatural order; bare paths are inputs "
-     "too"},
+     "too; phantom:[seed=N,frames=N,size=WxH,...] is the synthetic\nscanner"},
     {"output", ID_OUTPUT, "DIR",
      "folder for the results, made when missing; results.jsonl and\npictures that are there already are "
      "overwritten"},

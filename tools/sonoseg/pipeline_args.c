@@ -2,6 +2,7 @@
 #include "pipeline_args.h"
 
 #include "commands.h"
+#include "phantom_input.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,8 +146,28 @@ int pipeline_args_has_checkpoints(const pipeline_args *args)
     return 0;
 }
 
+static int open_phantom(const pipeline_args *args, int32_t n_held, sono_source **out)
+{
+    sono_error error;
+    sono_phantom_options options;
+    if (args->n_inputs > 1) {
+        report_error("phantom: is an input of its own: it and other inputs do not go together");
+        return STATUS_USAGE;
+    }
+    if (phantom_input_parse(args->inputs[0], &options))
+        return STATUS_USAGE;
+    options.n_held = n_held;
+    if (!sono_source_open_phantom(&options, out, &error))
+        return STATUS_DONE;
+    report_error("%s", error.text);
+    return error.status == SONO_STATUS_INVALID_ARGUMENT ? STATUS_USAGE : STATUS_FAILED;
+}
+
 int pipeline_args_open_source(const pipeline_args *args, int32_t n_held, sono_source **out)
 {
+    for (int32_t i = 0; i < args->n_inputs; i++)
+        if (phantom_input_matches(args->inputs[i]))
+            return open_phantom(args, n_held, out);
     sono_error error;
     sono_source_options options;
     sono_source_options_init(&options);

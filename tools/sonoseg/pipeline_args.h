@@ -65,7 +65,8 @@ int pipeline_args_take(pipeline_args *args, int id, const char *value);
 /* Whether both checkpoints are named; otherwise says on stderr where official ones come from. */
 int pipeline_args_has_checkpoints(const pipeline_args *args);
 
-/* Opens the image source over the inputs with n_held frames kept. Returns an exit status (0 = opened). */
+/* Opens the image source over the inputs, or the phantom when they name it (phantom_input.h), with
+ * n_held frames kept. Returns an exit status (0 = opened). */
 int pipeline_args_open_source(const pipeline_args *args, int32_t n_held, sono_source **out);
 
 /* Opens the events and the pipeline; warns when `auto` ended on the CPU. Returns an exit status (0 = opened)
