@@ -32,7 +32,7 @@ static int draw_chance(phantom_dice *dice, float share)
     return phantom_draw(dice, 0, 1) < share;
 }
 
-/* swing_share: of the mean. */
+/* The swing is drawn from a fifth of the given one up to all of it. */
 static sono_phantom_wave draw_wave(phantom_dice *dice, float mean, float swing)
 {
     sono_phantom_wave wave = {.mean = mean};
@@ -92,7 +92,7 @@ static void draw_bones(phantom_dice *dice, sono_phantom_shape shape, float view_
     scene->incidence_power = phantom_draw(dice, 0.4f, 1.3f);
     scene->roughness_db = phantom_draw(dice, 1, 5);
     scene->shadow_db = phantom_draw(dice, 28, 50);
-    scene->haze_db = phantom_draw(dice, -26, -8);
+    scene->haze_db = phantom_draw(dice, -32, -15);
     scene->haze_mm = phantom_draw(dice, 1.5f, 7);
     scene->penumbra = phantom_draw(dice, 0.01f, 0.06f);
     scene->reverb_db = phantom_draw(dice, -58, -34);
@@ -132,8 +132,8 @@ static void draw_settings(phantom_dice *dice, const sono_phantom_options *option
     scene->slices_hz = phantom_draw(dice, 0.5f, 4);
     scene->loss_db_mm = phantom_draw(dice, 10, 55) / depth;
     scene->ripple_db = phantom_draw(dice, 0, 3);
-    scene->sigma_axial_mm = phantom_draw(dice, 0.06f, 0.12f);
-    scene->sigma_lateral_mm = phantom_draw(dice, 0.16f, 0.34f);
+    scene->sigma_axial_mm = phantom_draw(dice, 0.05f, 0.1f);
+    scene->sigma_lateral_mm = phantom_draw(dice, 0.11f, 0.26f);
     scene->focus_mm = phantom_draw(dice, 0.2f, 0.6f) * depth;
     scene->focus_length_mm = phantom_draw(dice, 0.25f, 0.6f) * depth;
     scene->edge_widening = phantom_draw(dice, 0.1f, 0.8f);

@@ -20,11 +20,11 @@ static float muscle_at(const muscle *m, const float *lattice, float x_mm, float 
     const float along = x_mm * m->cosine + y_mm * m->sine;
     const float across = y_mm * m->cosine - x_mm * m->sine;
     const float fine = phantom_noise(lattice, along * 0.22f, across * 2.1f + m->drift);
-    const float warp = 3 * fine;
-    const float ridge = 1 - fabsf(2 * phantom_noise(lattice, along * m->scale + m->drift,
-                                                    (across + warp * 0.25f) * 2 * m->scale + 64) -
-                                  1);
     const float patch = phantom_noise(lattice, x_mm * 0.16f + 17, y_mm * 0.2f + m->drift);
+    const float bent_along = along + 5 * patch, bent_across = across + 0.75f * fine - 3 * patch;
+    const float coarse =
+        phantom_noise(lattice, bent_along * m->scale + m->drift, bent_across * 2 * m->scale + 64);
+    const float ridge = 1 - fabsf(2 * coarse - 1);
     const float sharp = ridge * ridge * ridge * ridge;
     const float texture =
         0.15f + m->fibre * 4 * fine * fine * fine * fine + m->septa * 2 * sharp * sharp * patch;
