@@ -3,7 +3,7 @@
 
 After "Segment Anything", arxiv.org/abs/2304.02643, appendix A: focal and dice loss in the ratio 20 : 1, mean squared
 error of the predicted IoU with weight 1, box prompts with noise of a tenth of the box's side, at most 20 px. The
-official MobileSAM repository has no training code.
+official MobileSAM repository has no code that trains MobileSAM.
 """
 import torch
 from torch.nn import functional as F
