@@ -3,21 +3,6 @@
 
 #include <string.h>
 
-size_t sono_pixel_bytes(sono_pixel_format format)
-{
-    switch (format) {
-    case SONO_PIXEL_GRAY8:
-        return 1;
-    case SONO_PIXEL_GRAY16:
-        return 2;
-    case SONO_PIXEL_RGB8:
-        return 3;
-    case SONO_PIXEL_RGBA8:
-        return 4;
-    }
-    return 0;
-}
-
 size_t sono_frame_max_bytes(int32_t max_width_px, int32_t max_height_px)
 {
     return (size_t)max_width_px * (size_t)max_height_px * sono_pixel_bytes(SONO_PIXEL_RGBA8);

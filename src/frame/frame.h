@@ -3,10 +3,8 @@
 #ifndef SONO_FRAME_FRAME_H
 #define SONO_FRAME_FRAME_H
 
+#include "base/pixel.h"
 #include "program/record.h"
-
-/* Bytes of one pixel; 0 for a format that does not exist. */
-size_t sono_pixel_bytes(sono_pixel_format format);
 
 /* Bytes of input that hold any frame up to that size in any format, rows contiguous. */
 size_t sono_frame_max_bytes(int32_t max_width_px, int32_t max_height_px);

@@ -2,23 +2,9 @@
 #include "source/image.h"
 
 #include "base/alloc.h"
+#include "base/pixel.h"
 
 #include <string.h>
-
-static int bytes_per_pixel(sono_pixel_format format)
-{
-    switch (format) {
-    case SONO_PIXEL_GRAY16:
-        return 2;
-    case SONO_PIXEL_RGB8:
-        return 3;
-    case SONO_PIXEL_RGBA8:
-        return 4;
-    case SONO_PIXEL_GRAY8:
-    default:
-        return 1;
-    }
-}
 
 sono_status sono_image_check_size(const sono_image_job *job, int64_t width_px, int64_t height_px)
 {
@@ -37,7 +23,7 @@ sono_status sono_image_shape(const sono_image_job *job, int64_t width_px, int64_
 {
     SONO_TRY(sono_image_check_size(job, width_px, height_px));
     sono_image *image = job->image;
-    const size_t pitch_bytes = (size_t)width_px * (size_t)bytes_per_pixel(format);
+    const size_t pitch_bytes = (size_t)width_px * sono_pixel_bytes(format);
     if ((size_t)height_px > SIZE_MAX / pitch_bytes)
         return SONO_FAIL(job->error, OUT_OF_MEMORY, "%s: out of memory", job->name);
     const size_t n_bytes = pitch_bytes * (size_t)height_px;
