@@ -33,7 +33,7 @@ enum {
      "D-FINE checkpoint (.pth, .pt, .safetensors); default $SONO_DETECTOR"},                                 \
         {"segmenter", ID_SEGMENTER, "FILE", "MobileSAM checkpoint; default $SONO_SEGMENTER"},                \
         {"device", ID_DEVICE, "NAME", "auto (default), cpu, cuda or cuda:N"},                                \
-        {"precision", ID_PRECISION, "P", "fp32 (default) or fp16 (not on the CPU)"},                         \
+        {"precision", ID_PRECISION, "P", "fp32 (default on the CPU) or fp16 (CUDA only, its default)"},      \
         {"threshold", ID_THRESHOLD, "T", "a best score below T is LOST; 0..1, default 0.30"},                \
         {"threads", ID_THREADS, "N", "CPU threads; default 0 = every core"},                                 \
         {"max-objects", ID_MAX_OBJECTS, "K", "segment up to K boxes a frame, 1..16; default 1"},             \
