@@ -3,10 +3,10 @@
 #include "commands.h"
 #include "frame_loop.h"
 #include "json.h"
+#include "output_file.h"
 #include "pipeline_args.h"
 #include "trace_file.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -223,14 +223,8 @@ static void write_json_trace(const audit *self, FILE *stream)
 static void write_json_figures(const audit *self, FILE *stream)
 {
     const sono_audit *r = &self->result;
-    fprintf(stream, "{\n  \"version\": \"%s\",\n  \"detector\": ", sono_version());
-    json_string(stream, self->info.detector);
-    fputs(",\n  \"segmenter\": ", stream);
-    json_string(stream, self->info.segmenter);
-    fprintf(stream,
-            ",\n  \"backend\": \"%s\",\n  \"precision\": \"%s\",\n  \"frames\": %lld,\n  \"width_px\": %d,\n"
-            "  \"height_px\": %d,\n",
-            sono_backend_name(self->info.backend), sono_precision_name(self->info.precision),
+    json_begin_report(stream, &self->info);
+    fprintf(stream, "  \"frames\": %lld,\n  \"width_px\": %d,\n  \"height_px\": %d,\n",
             (long long)r->n_frames, self->width_px, self->height_px);
     fprintf(stream,
             "  \"critical\": %lld,\n  \"medium\": %lld,\n  \"minor\": %lld,\n  \"chains\": %lld,\n"
@@ -249,18 +243,12 @@ static void write_json_figures(const audit *self, FILE *stream)
 
 static int write_json(const audit *self)
 {
-    FILE *stream = fopen(self->json_path, "we");
-    if (!stream) {
-        report_error("%s: cannot be created: %s", self->json_path, strerror(errno));
+    FILE *stream = output_file_open(self->json_path);
+    if (!stream)
         return STATUS_FAILED;
-    }
     write_json_figures(self, stream);
     write_json_trace(self, stream);
-    const int has_failed = ferror(stream);
-    if (!fclose(stream) && !has_failed)
-        return STATUS_DONE;
-    report_error("%s: cannot be written: %s", self->json_path, strerror(errno));
-    return STATUS_FAILED;
+    return output_file_close(stream, self->json_path) ? STATUS_FAILED : STATUS_DONE;
 }
 
 /* One error line for each way in which it failed. */

@@ -3,12 +3,11 @@
 #include "commands.h"
 #include "frame_loop.h"
 #include "json.h"
+#include "output_file.h"
 #include "pipeline_args.h"
 #include "stats.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/resource.h>
 
 enum { ID_FRAMES = ID_OWN, ID_WARMUP, ID_BATCH, ID_JSON };
@@ -199,18 +198,11 @@ static void write_json_stages(bench *self, FILE *stream)
 
 static int write_json(bench *self)
 {
-    FILE *stream = fopen(self->json_path, "we");
-    if (!stream) {
-        report_error("%s: cannot be created: %s", self->json_path, strerror(errno));
+    FILE *stream = output_file_open(self->json_path);
+    if (!stream)
         return STATUS_FAILED;
-    }
-    fprintf(stream, "{\n  \"version\": \"%s\",\n  \"detector\": ", sono_version());
-    json_string(stream, self->info.detector);
-    fputs(",\n  \"segmenter\": ", stream);
-    json_string(stream, self->info.segmenter);
-    fprintf(stream, ",\n  \"backend\": \"%s\",\n  \"precision\": \"%s\",\n  \"threads\": %d,\n",
-            sono_backend_name(self->info.backend), sono_precision_name(self->info.precision),
-            self->info.n_threads);
+    json_begin_report(stream, &self->info);
+    fprintf(stream, "  \"threads\": %d,\n", self->info.n_threads);
     fprintf(stream, "  \"frames\": %d,\n  \"warmup\": %d,\n  \"width_px\": %d,\n  \"height_px\": %d,\n",
             self->n_frames, self->n_warmup, self->width_px, self->height_px);
     fprintf(stream, "  \"batch\": %d,\n  \"frames_per_s\": %.2f,\n", self->args.config.batch,
@@ -220,11 +212,7 @@ static int write_json(bench *self)
             samples_percentile(&self->total_ms, 99), samples_percentile(&self->total_ms, 100));
     fprintf(stream, "  \"open_s\": %.4f,\n  \"peak_rss_mb\": %.1f,\n", self->open_s, peak_rss_mb());
     write_json_stages(self, stream);
-    const int has_failed = ferror(stream);
-    if (!fclose(stream) && !has_failed)
-        return STATUS_DONE;
-    report_error("%s: cannot be written: %s", self->json_path, strerror(errno));
-    return STATUS_FAILED;
+    return output_file_close(stream, self->json_path) ? STATUS_FAILED : STATUS_DONE;
 }
 
 static int open_and_time(bench *self)

@@ -3,19 +3,16 @@
 
 #include "args.h"
 #include "json.h"
+#include "output_file.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 int events_open(events *out, const char *path, int as_json)
 {
     out->as_json = as_json;
-    out->stream = strcmp(path, "-") ? fopen(path, "we") : stderr;
-    if (out->stream)
-        return 0;
-    report_error("%s: cannot be created: %s", path, strerror(errno));
-    return -1;
+    out->stream = strcmp(path, "-") ? output_file_open(path) : stderr;
+    return out->stream ? 0 : -1;
 }
 
 static int is_number(const char *text)

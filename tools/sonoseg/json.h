@@ -3,10 +3,15 @@
 #ifndef SONOSEG_TOOL_JSON_H
 #define SONOSEG_TOOL_JSON_H
 
+#include "sonoseg/sonoseg.h"
+
 #include <stdio.h>
 
 /* text as a JSON string; ASCII quotes, backslashes and control characters escaped, other bytes as they are.
  */
 void json_string(FILE *stream, const char *text);
+
+/* Opens an object and writes its first members: version, detector, segmenter, backend, precision. */
+void json_begin_report(FILE *stream, const sono_pipeline_info *info);
 
 #endif

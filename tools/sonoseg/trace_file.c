@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trace_file.h"
 
-#include "args.h"
 #include "json.h"
+#include "output_file.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #define MAX_ROWS 64
 
@@ -85,19 +83,13 @@ static void write_names(writer *self)
 
 int trace_file_write(const char *path, const sono_trace_record *records, int64_t n_records)
 {
-    writer self = {.stream = fopen(path, "we"), .origin_ns = n_records ? records[0].start_ns : 0};
-    if (!self.stream) {
-        report_error("%s: cannot be created: %s", path, strerror(errno));
+    writer self = {.stream = output_file_open(path), .origin_ns = n_records ? records[0].start_ns : 0};
+    if (!self.stream)
         return -1;
-    }
     fputs("{\"displayTimeUnit\": \"ns\", \"traceEvents\": [\n", self.stream);
     for (int64_t i = 0; i < n_records; i++)
         write_record(&self, &records[i]);
     write_names(&self);
     fputs("]}\n", self.stream);
-    const int has_failed = ferror(self.stream);
-    if (!fclose(self.stream) && !has_failed)
-        return 0;
-    report_error("%s: cannot be written: %s", path, strerror(errno));
-    return -1;
+    return output_file_close(self.stream, path);
 }
