@@ -1,47 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "args.h"
 #include "commands.h"
+#include "flights.h"
 #include "pipeline_args.h"
-#include "progress.h"
-#include "stats.h"
 
-#include <signal.h>
 #include <stdio.h>
-#include <string.h>
-
-#define N_SLOTS 2 /* one frame is computed while the one before is written and the one behind is read */
 
 enum { ID_OUTPUT = 'o', ID_QUIET = 'q', ID_NO_MASKS = ID_OWN, ID_NO_OVERLAYS };
-
-typedef struct flight {
-    sono_frame frame;
-    const char *name;
-} flight;
 
 typedef struct run {
     pipeline_args args;
     const char *output;
     sono_sink_options sink_options;
-    sono_source *source;
     sono_sink *sink;
-    sono_pipeline *pipeline;
-    int at_end;      /* nothing more is read: the inputs are done, or the user wants to stop */
-    int has_stopped; /* the pipeline or the output is of no more use */
-    int64_t n_frames;
-    int64_t n_lost;
-    int64_t n_failed;
-    samples latencies_ms;
-    double started_s;
-    progress bar;
+    flights flights;
 } run;
-
-static volatile sig_atomic_t is_interrupted;
-
-static void on_interrupt(int number)
-{
-    (void)number;
-    is_interrupted = 1;
-}
 
 static int take(void *user, int id, const char *value)
 {
@@ -102,142 +75,57 @@ static const args_spec spec = {
     .take = take,
 };
 
-static void fail_input(run *self, const char *name, const sono_error *error)
+static sono_status write_result(void *user, const flight *current, const sono_packet *packet,
+                                sono_error *error)
 {
-    self->n_failed++;
-    progress_clear(&self->bar);
-    if (strstr(error->text, name))
-        report_error("%s%s", error->text, error->status == SONO_STATUS_LIMIT ? " (see --max-size)" : "");
-    else
-        report_error("%s: %s%s", name, error->text,
-                     error->status == SONO_STATUS_LIMIT ? " (see --max-size)" : "");
-    progress_update(&self->bar, self->n_frames + self->n_failed, "");
-}
-
-/* Reads the next frame that can be read, naming those that cannot. Returns whether there is one. */
-static int read_next(run *self, flight *next)
-{
-    sono_error error;
-    while (!self->at_end && !is_interrupted) {
-        const sono_status status = sono_source_next(self->source, &next->frame, &next->name, &error);
-        if (status == SONO_STATUS_OK)
-            return 1;
-        if (status == SONO_STATUS_END)
-            break;
-        fail_input(self, next->name, &error);
-    }
-    self->at_end = 1;
-    return 0;
-}
-
-/* Returns whether the frame is in flight now. */
-static int submit(run *self, const flight *next)
-{
-    sono_error error;
-    if (is_interrupted || self->has_stopped)
-        return 0;
-    const sono_status status = sono_pipeline_submit(self->pipeline, &next->frame, &error);
-    if (status == SONO_STATUS_OK)
-        return 1;
-    fail_input(self, next->name, &error);
-    self->has_stopped = status == SONO_STATUS_DEVICE;
-    return 0;
-}
-
-static void count_packet(run *self, const sono_packet *packet)
-{
-    char state[48];
-    self->n_frames++;
-    self->n_lost += packet->state == SONO_STATE_LOST;
-    samples_add(&self->latencies_ms, packet->latency_ms);
-    snprintf(state, sizeof state, "%s %.2f", sono_state_name(packet->state),
-             (double)packet->objects[0].score);
-    progress_update(&self->bar, self->n_frames + self->n_failed, state);
-}
-
-/* Waits for the frame in flight; NULL when there is no packet. */
-static const sono_packet *receive(run *self, const flight *current)
-{
-    sono_error error;
-    const sono_packet *packet = NULL;
-    if (sono_pipeline_receive(self->pipeline, &packet, &error) == SONO_STATUS_OK)
-        return packet;
-    fail_input(self, current->name, &error);
-    self->has_stopped = 1;
-    return NULL;
-}
-
-static void write_result(run *self, const flight *current, const sono_packet *packet)
-{
-    sono_error error;
-    if (sono_sink_write(self->sink, packet, &current->frame, current->name, &error) == SONO_STATUS_OK) {
-        count_packet(self, packet);
-    } else {
-        fail_input(self, current->name, &error);
-        self->has_stopped = 1;
-    }
-    sono_packet_release(self->pipeline, packet);
-}
-
-/* A frame's latency holds no waiting for another: it is submitted when the one before it has been received.
- */
-static int process(run *self)
-{
-    flight current = {0}, next = {0};
-    int is_flying = 0;
-    self->started_s = now_s();
-    progress_start(&self->bar, sono_source_count(self->source),
-                   !self->args.is_quiet && self->args.events.stream != stderr);
-    progress_update(&self->bar, 0, "");
-    while (!self->has_stopped) {
-        const int has_next = read_next(self, &next);
-        if (!is_flying && !has_next)
-            break;
-        const sono_packet *packet = is_flying ? receive(self, &current) : NULL;
-        is_flying = has_next && submit(self, &next);
-        if (packet)
-            write_result(self, &current, packet);
-        current = next;
-    }
-    progress_clear(&self->bar);
-    if (self->has_stopped)
-        report_error("stopped: what was done before is in %s", self->output);
-    return self->n_failed ? STATUS_FAILED : STATUS_DONE;
+    const run *self = user;
+    return sono_sink_write(self->sink, packet, &current->frame, current->name, error);
 }
 
 static void print_summary(run *self)
 {
-    const double elapsed = now_s() - self->started_s;
+    flights *done = &self->flights;
     printf(
         "%lld frame%s: %lld VISIBLE, %lld LOST; %lld failed; median %.1f ms, %.2f frames/s; results in %s\n",
-        (long long)self->n_frames, self->n_frames == 1 ? "" : "s", (long long)(self->n_frames - self->n_lost),
-        (long long)self->n_lost, (long long)self->n_failed, samples_percentile(&self->latencies_ms, 50),
-        elapsed > 0 ? (double)self->n_frames / elapsed : 0.0, self->output);
+        (long long)done->n_frames, done->n_frames == 1 ? "" : "s", (long long)(done->n_frames - done->n_lost),
+        (long long)done->n_lost, (long long)done->n_failed, samples_percentile(&done->latencies_ms, 50),
+        done->elapsed_s > 0 ? (double)done->n_frames / done->elapsed_s : 0.0, self->output);
 }
 
-static int open_and_process(run *self)
+static int process(run *self)
 {
     sono_error error;
-    self->args.config.n_slots = N_SLOTS;
-    self->sink_options.write_weights = self->args.config.want_weight_maps;
-    self->sink_options.gray16_white = self->args.config.gray16_white;
-    int status = pipeline_args_open_source(&self->args, N_SLOTS, &self->source);
-    if (!status)
-        status = pipeline_args_open(&self->args, &self->pipeline);
-    if (status)
-        return status;
-    if (sono_sink_open_folder(self->output, &self->sink_options, &self->sink, &error)) {
-        report_error("%s", error.text);
-        return STATUS_FAILED;
-    }
-    status = process(self);
+    self->flights.take = write_result;
+    self->flights.user = self;
+    self->flights.is_quiet = self->args.is_quiet || self->args.events.stream == stderr;
+    int status = flights_run(&self->flights);
+    if (self->flights.has_stopped)
+        report_error("stopped: what was done before is in %s", self->output);
     if (sono_sink_close(self->sink, &error)) {
         report_error("%s", error.text);
         status = STATUS_FAILED;
     }
     if (!self->args.is_quiet)
         print_summary(self);
-    return is_interrupted ? STATUS_INTERRUPTED : status;
+    return status;
+}
+
+static int open_and_process(run *self)
+{
+    sono_error error;
+    self->args.config.n_slots = FLIGHTS_HELD;
+    self->sink_options.write_weights = self->args.config.want_weight_maps;
+    self->sink_options.gray16_white = self->args.config.gray16_white;
+    int status = pipeline_args_open_source(&self->args, FLIGHTS_HELD, &self->flights.source);
+    if (!status)
+        status = pipeline_args_open(&self->args, &self->flights.pipeline);
+    if (status)
+        return status;
+    if (sono_sink_open_folder(self->output, &self->sink_options, &self->sink, &error)) {
+        report_error("%s", error.text);
+        return STATUS_FAILED;
+    }
+    return process(self);
 }
 
 static int check_usage(const run *self)
@@ -261,14 +149,11 @@ int cmd_run(int argc, char **argv)
     int status = parsed == ARGS_WRONG ? STATUS_USAGE : STATUS_DONE;
     if (parsed == ARGS_GO)
         status = check_usage(&self);
-    if (parsed == ARGS_GO && !status) {
-        const struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
-        sigaction(SIGINT, &action, NULL);
+    if (parsed == ARGS_GO && !status)
         status = open_and_process(&self);
-    }
-    sono_pipeline_close(self.pipeline);
-    sono_source_close(self.source);
-    samples_free(&self.latencies_ms);
+    sono_pipeline_close(self.flights.pipeline);
+    sono_source_close(self.flights.source);
+    flights_free(&self.flights);
     const int closed = pipeline_args_close(&self.args);
     return status ? status : closed;
 }

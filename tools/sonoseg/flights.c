@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "flights.h"
+
+#include "args.h"
+#include "commands.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static volatile sig_atomic_t is_interrupted;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    is_interrupted = 1;
+}
+
+static void show_progress(flights *self, const char *state)
+{
+    progress_update(&self->bar, self->n_frames + self->n_failed, state);
+}
+
+static void fail_input(flights *self, const char *name, const sono_error *error)
+{
+    const char *hint = error->status == SONO_STATUS_LIMIT ? " (see --max-size)" : "";
+    self->n_failed++;
+    progress_clear(&self->bar);
+    if (strstr(error->text, name))
+        report_error("%s%s", error->text, hint);
+    else
+        report_error("%s: %s%s", name, error->text, hint);
+    show_progress(self, "");
+}
+
+/* Reads the next frame that can be read, naming those that cannot. Returns whether there is one. */
+static int read_next(flights *self, flight *next)
+{
+    sono_error error;
+    *next = (flight){0};
+    while (!self->at_end && !is_interrupted) {
+        sono_status status = sono_source_next(self->source, &next->frame, &next->name, &error);
+        if (status == SONO_STATUS_END)
+            break;
+        if (status == SONO_STATUS_OK && self->wants_truth)
+            status = sono_source_truth(self->source, &next->truth, &error);
+        if (status == SONO_STATUS_OK)
+            return 1;
+        fail_input(self, next->name, &error);
+    }
+    self->at_end = 1;
+    return 0;
+}
+
+/* Returns whether the frame is in flight now. */
+static int submit(flights *self, const flight *next)
+{
+    sono_error error;
+    if (is_interrupted || self->has_stopped)
+        return 0;
+    const sono_status status = sono_pipeline_submit(self->pipeline, &next->frame, &error);
+    if (status == SONO_STATUS_OK)
+        return 1;
+    fail_input(self, next->name, &error);
+    self->has_stopped = status == SONO_STATUS_DEVICE;
+    return 0;
+}
+
+static void count_packet(flights *self, const sono_packet *packet)
+{
+    char state[48];
+    self->n_frames++;
+    self->n_lost += packet->state == SONO_STATE_LOST;
+    samples_add(&self->latencies_ms, packet->latency_ms);
+    snprintf(state, sizeof state, "%s %.2f", sono_state_name(packet->state),
+             (double)packet->objects[0].score);
+    show_progress(self, state);
+}
+
+/* Waits for the frame in flight; NULL when there is no packet. */
+static const sono_packet *receive(flights *self, const flight *current)
+{
+    sono_error error;
+    const sono_packet *packet = NULL;
+    if (sono_pipeline_receive(self->pipeline, &packet, &error) == SONO_STATUS_OK)
+        return packet;
+    fail_input(self, current->name, &error);
+    self->has_stopped = 1;
+    return NULL;
+}
+
+static void hand_on(flights *self, const flight *current, const sono_packet *packet)
+{
+    sono_error error;
+    if (self->take(self->user, current, packet, &error) == SONO_STATUS_OK) {
+        count_packet(self, packet);
+    } else {
+        fail_input(self, current->name, &error);
+        self->has_stopped = 1;
+    }
+    sono_packet_release(self->pipeline, packet);
+}
+
+/* A frame's latency holds no waiting for another: it is submitted when the one before it has been received.
+ */
+static void fly(flights *self)
+{
+    flight current = {0}, next = {0};
+    int is_flying = 0;
+    while (!self->has_stopped) {
+        const int has_next = read_next(self, &next);
+        if (!is_flying && !has_next)
+            break;
+        const sono_packet *packet = is_flying ? receive(self, &current) : NULL;
+        is_flying = has_next && submit(self, &next);
+        if (packet)
+            hand_on(self, &current, packet);
+        current = next;
+    }
+}
+
+int flights_run(flights *self)
+{
+    const struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGINT, &action, NULL);
+    const double started_s = now_s();
+    progress_start(&self->bar, sono_source_count(self->source), !self->is_quiet);
+    show_progress(self, "");
+    fly(self);
+    progress_clear(&self->bar);
+    self->elapsed_s = now_s() - started_s;
+    if (is_interrupted)
+        return STATUS_INTERRUPTED;
+    return self->n_failed ? STATUS_FAILED : STATUS_DONE;
+}
+
+void flights_free(flights *self)
+{
+    samples_free(&self->latencies_ms);
+}

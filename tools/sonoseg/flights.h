@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The frames of a source through a pipeline, for every command that has an end: one frame is computed while
+ * the one before is taken care of and the one behind is read. Shows the progress line, names on stderr what
+ * fails and goes on; Ctrl-C finishes the frames in flight.
+ */
+#ifndef SONOSEG_TOOL_FLIGHTS_H
+#define SONOSEG_TOOL_FLIGHTS_H
+
+#include "progress.h"
+#include "stats.h"
+
+#include "sonoseg/io.h"
+#include "sonoseg/sonoseg.h"
+
+#define FLIGHTS_HELD 2 /* frames that the source must keep (n_held), slots that the pipeline must have */
+
+typedef struct flight {
+    sono_frame frame;
+    const char *name; /* where the frame came from */
+    sono_truth truth; /* with wants_truth, else zero */
+} flight;
+
+typedef struct flights {
+    /* To be filled in; the rest zero. */
+    sono_source *source;     /* borrowed */
+    sono_pipeline *pipeline; /* borrowed */
+    int wants_truth;         /* the source is one that knows it */
+    int is_quiet;            /* no progress line */
+    /* Called with each result, in input order; both are borrowed for the call. A failure ends the run. */
+    sono_status (*take)(void *user, const flight *current, const sono_packet *packet, sono_error *error);
+    void *user;
+
+    /* Results. */
+    int64_t n_frames; /* taken */
+    int64_t n_lost;   /* of these */
+    int64_t n_failed; /* inputs, named on stderr */
+    int has_stopped;  /* before the end: the pipeline failed, or take() did */
+    double elapsed_s;
+    samples latencies_ms;
+
+    int at_end; /* nothing more is read: the inputs are done, or the user wants to stop */
+    progress bar;
+} flights;
+
+/* Returns an exit status: all done, an input failed, or interrupted. */
+int flights_run(flights *self);
+
+void flights_free(flights *self);
+
+#endif
