@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From echoes to grey values: shadow, contact, gain, artefacts, log compression. And the outline."""
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .beam import make_echoes
+from .scene import N_BONES, Scene
+from .texture import level, noise, step
+from .tissue import crest_px, render_tissue, rows
+
+OUTLINE_ABOVE = 0.42  # of the band, above the surface
+OUTLINE_BELOW = 0.55
+OUTLINE_GREY = 0.38  # displayed level below which a clinician would not draw, 1 = white
+OUTLINE_LEAST_PX = 8  # area of a structure that counts as visible
+SHADOW_STARTS = 0.6  # bands below the surface
+NEAR_FREE_MM = 1.5  # depth to which poor contact does not reach
+PENUMBRA_MOST_PX = 15
+
+
+def render(scene: Scene, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Grey values 0..255 and labels, [n, height, width] each."""
+    scene.columns.crest = crest_px(scene)
+    amplitude, specular = render_tissue(scene)
+    real, imaginary = make_echoes(scene, amplitude, generator)
+    gain = _gain(scene)
+    gain_at_bone = _at_bone(scene, gain)
+    hiss = torch.randn(2, *gain.shape, generator=generator, device=generator.device) * level(scene.scanner.noise_db)
+    real = gain * (real + specular) + _artefacts(scene, gain_at_bone) + hiss[0]
+    imaginary = gain * imaginary + hiss[1]
+    intensity = _smoothed(real * real + imaginary * imaginary, scene.scanner.smoothing)
+    return (255 * _displayed(scene, intensity)).round(), _outline(scene, gain_at_bone)
+
+
+def _at_bone(scene: Scene, plane: Tensor) -> Tensor:
+    """A plane's values along each bone's surface, 0 where that is outside the image. [n, 2, width]"""
+    row = scene.columns.bone.long()
+    inside = row < scene.height_px
+    return plane.gather(1, row.clamp(max=scene.height_px - 1)) * inside
+
+
+def _gain(scene: Scene) -> Tensor:
+    columns, scanner = scene.columns, scene.scanner
+    y_mm = rows(scene) / scene.px_per_mm
+    ripple_db = scanner.ripple_db * (2 * noise(scene.lattice, 3.5, y_mm * 0.12) - 1)
+    depth_gain = level(ripple_db - scanner.loss_db / scanner.depth_mm * y_mm)
+    reached = step(0.3 * NEAR_FREE_MM, 2 * NEAR_FREE_MM, y_mm)
+    gain = depth_gain * columns.streak * (1 + reached * (columns.contact - 1))
+    shade, haze = _shade(scene)
+    dark = level(-scene.echo.shadow_db)
+    return gain * (1 - shade * (1 - (dark + haze).clamp(max=1)))
+
+
+def _shade(scene: Scene) -> tuple[Tensor, Tensor]:
+    """Share of the beam that bone takes, with its penumbra, and the haze below."""
+    columns, echo = scene.columns, scene.echo
+    opaque = glow = torch.zeros((), device=scene.lattice.device)
+    for b in range(N_BONES):
+        edge = columns.bone[:, b:b + 1] + SHADOW_STARTS * scene.band_px / columns.cosine[:, b:b + 1]
+        below = rows(scene) - edge
+        fade = below / (echo.haze_mm * scene.px_per_mm).clamp(min=1)
+        glow = torch.maximum(glow, torch.where(below > 0, level(echo.haze_db) / (1 + fade * (1 + fade)), 0.0))
+        opaque = torch.maximum(opaque, torch.where(below > 0, columns.present[:, b:b + 1], 0.0))
+    return _blurred_by_depth(scene, opaque), glow
+
+
+def _blurred_by_depth(scene: Scene, plane: Tensor) -> Tensor:
+    """Mean over 2 w + 1 columns, w growing with depth; outermost columns repeat."""
+    most = PENUMBRA_MOST_PX
+    half = (1 + scene.echo.penumbra * rows(scene)).clamp(max=most).long()
+    running = functional.pad(plane, (most + 1, most), mode="replicate").cumsum(dim=-1)
+    x = torch.arange(scene.width_px, device=plane.device)
+    right, left = (x + most + 1 + half), (x + most - half)
+    mean = (running.gather(-1, right) - running.gather(-1, left)) / (2 * half + 1)
+    return mean.clamp(0, 1)
+
+
+def _artefacts(scene: Scene, gain_at_bone: Tensor) -> Tensor:
+    """Echoes that no shadow hides: the probe's ringing near the skin, and each bone once more at twice its depth."""
+    columns, tissue = scene.columns, scene.tissue
+    y_mm = rows(scene) / scene.px_per_mm
+    x_mm = torch.arange(scene.width_px, device=y_mm.device) / scene.px_per_mm + scene.probe_mm
+    ringing = level(tissue.near_db) * torch.exp(-y_mm / tissue.near_mm) * (
+        0.55 + 0.45 * torch.cos(2 * math.pi * y_mm / tissue.near_period_mm))
+    echo = ringing * (0.4 + 1.2 * noise(scene.lattice, x_mm * 0.08, y_mm * 2.3))
+    strength = level(scene.echo.reverb_db) * columns.cosine * columns.rough * columns.streak
+    strength = strength * columns.echo * gain_at_bone
+    for b in range(N_BONES):
+        distance = (rows(scene) - 2 * columns.bone[:, b:b + 1]) * columns.cosine[:, b:b + 1] / (0.5 * scene.band_px)
+        echo = echo + strength[:, b:b + 1] * torch.exp(-0.5 * distance * distance)
+    return echo
+
+
+def _smoothed(intensity: Tensor, share: Tensor) -> Tensor:
+    """Mixed with its own 1 2 1 filter in both directions."""
+    padded = functional.pad(intensity, (1, 1, 1, 1), mode="replicate")
+    tall = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
+    filtered = (tall[..., :-2] + 2 * tall[..., 1:-1] + tall[..., 2:]) / 16
+    return intensity + share * (filtered - intensity)
+
+
+def _displayed(scene: Scene, intensity: Tensor) -> Tensor:
+    """Log compression and contrast curve: 0..1."""
+    scanner = scene.scanner
+    v = (1 + 10 * torch.log10(intensity + 1e-12) / scanner.range_db).clamp(0, 1)
+    return v * (1 - scanner.curve + scanner.curve * v)
+
+
+def _outline(scene: Scene, gain_at_bone: Tensor) -> Tensor:
+    """The bright band where it shows; structures of few pixels are dropped, the others numbered from 1."""
+    columns, band = scene.columns, scene.band_px
+    shown = _displayed(scene, (columns.echo * gain_at_bone) ** 2) >= OUTLINE_GREY
+    top = torch.maximum(columns.bone - OUTLINE_ABOVE * band / columns.cosine, columns.crest - OUTLINE_ABOVE * band)
+    bottom = columns.bone + OUTLINE_BELOW * band / columns.cosine
+    first, last = (top + 0.5).floor(), (bottom + 0.5).floor()
+    y_px = rows(scene)
+    found = [shown[:, b:b + 1] & (y_px >= first[:, b:b + 1]) & (y_px <= last[:, b:b + 1]) for b in range(N_BONES)]
+    found[0] = found[0] & ~found[1]
+    visible = torch.stack([part.sum(dim=(1, 2)) >= OUTLINE_LEAST_PX for part in found], dim=1)
+    numbers = (visible.cumsum(dim=1) * visible).to(torch.uint8)
+    return found[0] * numbers[:, 0, None, None] + found[1] * numbers[:, 1, None, None]
