@@ -172,6 +172,12 @@ SONO_API sono_status sono_sink_write(sono_sink *sink, const sono_packet *packet,
 /* Flushes and closes; what could not be written is reported here at the latest. NULL is allowed. */
 SONO_API sono_status sono_sink_close(sono_sink *sink, sono_error *error);
 
+/* Writes one picture as a PNG file. pixels: height_px rows of width_px * channels bytes, contiguous; channels
+ * 1 (grey) or 3 (RGB). A file that could not be written whole is removed. Thread-safe. Errors:
+ * INVALID_ARGUMENT (NULL, an empty size, other channels), IO, OUT_OF_MEMORY; the text names path. */
+SONO_API sono_status sono_png_write(const char *path, const uint8_t *pixels, int32_t width_px,
+                                    int32_t height_px, int32_t channels, sono_error *error);
+
 /* ---- audit --------------------------------------------------------------------------------------------- */
 
 /* What is booked: every crossing between host and device, and launches beside them. */

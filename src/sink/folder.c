@@ -2,7 +2,6 @@
 /* The sink of files: DIR/results.jsonl, DIR/masks, DIR/overlays, DIR/weights. */
 #include "sink/jsonl.h"
 #include "sink/overlay.h"
-#include "sink/png_file.h"
 #include "sink/sink.h"
 #include "sink/stems.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sink/png_file.h"
+#include "sonoseg/io.h"
 
 #include "base/alloc.h"
+#include "base/status.h"
 
 #include <errno.h>
 #include <png.h>
@@ -106,6 +107,9 @@ static int write_stream(writer *state, const picture *source)
 sono_status sono_png_write(const char *path, const uint8_t *pixels, int32_t width_px, int32_t height_px,
                            int32_t channels, sono_error *error)
 {
+    if (!path || !pixels || width_px < 1 || height_px < 1 || (channels != 1 && channels != 3))
+        return SONO_FAIL(error, INVALID_ARGUMENT, "%s: a picture of %d x %d pixels and %d channels",
+                         path ? path : "NULL", width_px, height_px, channels);
     const picture source = {pixels, width_px, height_px, channels};
     writer state = {.stream = fopen(path, "wbe")};
     if (!state.stream)
