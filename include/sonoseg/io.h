@@ -178,6 +178,28 @@ SONO_API sono_status sono_sink_close(sono_sink *sink, sono_error *error);
 SONO_API sono_status sono_png_write(const char *path, const uint8_t *pixels, int32_t width_px,
                                     int32_t height_px, int32_t channels, sono_error *error);
 
+/* An RGB picture to draw into; what lies outside of it is left out. */
+typedef struct sono_picture {
+    uint8_t *pixels; /* height_px rows of width_px * 3 bytes, contiguous; the caller's */
+    int32_t width_px;
+    int32_t height_px;
+} sono_picture;
+
+typedef struct sono_colour {
+    uint8_t r, g, b;
+} sono_colour;
+
+/* Mixes ink into columns x0_px..x1_px - 1 of rows y0_px..y1_px - 1; weight: [0, 256], 256 covers. */
+SONO_API void sono_picture_fill(const sono_picture *picture, int32_t x0_px, int32_t y0_px, int32_t x1_px,
+                                int32_t y1_px, sono_colour ink, int32_t weight);
+
+/* One line of text with its top left corner at x_px, y_px. A letter is SONO_TEXT_DOTS dots high, a dot dot_px
+ * pixels. Letters, digits and . , # % : - + / ( ); anything else is a blank. */
+#define SONO_TEXT_DOTS 7
+SONO_API void sono_picture_draw_text(const sono_picture *picture, int32_t x_px, int32_t y_px, int32_t dot_px,
+                                     const char *text, sono_colour ink);
+SONO_API int32_t sono_picture_text_width(const char *text, int32_t dot_px);
+
 /* ---- audit --------------------------------------------------------------------------------------------- */
 
 /* What is booked: every crossing between host and device, and launches beside them. */

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A bitmap font, 5 x 7: digits, capitals, blank, '.', '#', '%', ':' and '-'; anything else is drawn as a
- * blank. */
+/* A bitmap font, 5 x 7: digits, letters, blank and . , # % : - + / ( ); anything else is drawn as a blank. */
 #ifndef SONO_SINK_FONT_H
 #define SONO_SINK_FONT_H
 

@@ -1,30 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sink/overlay.h"
 
-#include "sink/font.h"
+#include "sonoseg/io.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-typedef struct colour {
-    uint8_t r, g, b;
-} colour;
-
 typedef struct canvas {
-    uint8_t *rgb;
-    int32_t width_px;
-    int32_t height_px;
+    sono_picture picture;
     int32_t line_px; /* thickness of lines */
     int32_t dot_px;  /* size of a letter's dot */
 } canvas;
 
 /* Bright, far from grey and from each other. */
-static const colour object_colours[] = {
+static const sono_colour object_colours[] = {
     {0, 230, 118},  {255, 196, 0}, {64, 156, 255},  {255, 64, 129},
     {29, 233, 182}, {255, 109, 0}, {179, 136, 255}, {205, 220, 57},
 };
-static const colour lost_colour = {255, 82, 82};
+static const sono_colour lost_colour = {255, 82, 82};
 
 static uint8_t grey_at(const uint8_t *row, int32_t x, const sono_frame *frame, int32_t gray16_white)
 {
@@ -48,31 +42,12 @@ static size_t pitch_of(const sono_frame *frame)
 static void draw_grey(const canvas *out, const sono_frame *frame, int32_t gray16_white)
 {
     const size_t pitch_bytes = pitch_of(frame);
-    uint8_t *pixel = out->rgb;
-    for (int32_t y = 0; y < out->height_px; y++) {
+    uint8_t *pixel = out->picture.pixels;
+    for (int32_t y = 0; y < out->picture.height_px; y++) {
         const uint8_t *row = (const uint8_t *)frame->pixels + (size_t)y * pitch_bytes;
-        for (int32_t x = 0; x < out->width_px; x++, pixel += 3)
+        for (int32_t x = 0; x < out->picture.width_px; x++, pixel += 3)
             pixel[0] = pixel[1] = pixel[2] = grey_at(row, x, frame, gray16_white);
     }
-}
-
-/* Mixes a colour in; weight 256 covers. Outside the canvas nothing happens. */
-static void blend(const canvas *out, int32_t x, int32_t y, colour ink, uint32_t weight)
-{
-    if (x < 0 || y < 0 || x >= out->width_px || y >= out->height_px)
-        return;
-    uint8_t *pixel = out->rgb + 3 * ((size_t)y * (size_t)out->width_px + (size_t)x);
-    pixel[0] = (uint8_t)((pixel[0] * (256 - weight) + ink.r * weight) >> 8);
-    pixel[1] = (uint8_t)((pixel[1] * (256 - weight) + ink.g * weight) >> 8);
-    pixel[2] = (uint8_t)((pixel[2] * (256 - weight) + ink.b * weight) >> 8);
-}
-
-static void fill_rectangle(const canvas *out, int32_t x0, int32_t y0, int32_t x1, int32_t y1, colour ink,
-                           uint32_t weight)
-{
-    for (int32_t y = y0 < 0 ? 0 : y0; y < y1 && y < out->height_px; y++)
-        for (int32_t x = x0 < 0 ? 0 : x0; x < x1 && x < out->width_px; x++)
-            blend(out, x, y, ink, weight);
 }
 
 /* Whether a pixel outside the mask lies within reach_px; the image's border does not count. */
@@ -80,45 +55,40 @@ static int is_contour(const uint8_t *mask, const canvas *size, int32_t x, int32_
 {
     const int32_t x0 = x < reach_px ? 0 : x - reach_px;
     const int32_t y0 = y < reach_px ? 0 : y - reach_px;
-    for (int32_t v = y0; v <= y + reach_px && v < size->height_px; v++)
-        for (int32_t u = x0; u <= x + reach_px && u < size->width_px; u++)
-            if (!mask[(size_t)v * (size_t)size->width_px + (size_t)u])
+    for (int32_t v = y0; v <= y + reach_px && v < size->picture.height_px; v++)
+        for (int32_t u = x0; u <= x + reach_px && u < size->picture.width_px; u++)
+            if (!mask[(size_t)v * (size_t)size->picture.width_px + (size_t)u])
                 return 1;
     return 0;
 }
 
-static void draw_mask(const canvas *out, const uint8_t *mask, colour ink)
+static void draw_mask(const canvas *out, const uint8_t *mask, sono_colour ink)
 {
     const uint8_t *pixel = mask;
-    for (int32_t y = 0; y < out->height_px; y++)
-        for (int32_t x = 0; x < out->width_px; x++, pixel++)
+    for (int32_t y = 0; y < out->picture.height_px; y++)
+        for (int32_t x = 0; x < out->picture.width_px; x++, pixel++)
             if (*pixel)
-                blend(out, x, y, ink, is_contour(mask, out, x, y, out->line_px) ? 256 : 48);
+                sono_picture_fill(&out->picture, x, y, x + 1, y + 1, ink,
+                                  is_contour(mask, out, x, y, out->line_px) ? 256 : 48);
 }
 
-static int32_t text_width(const canvas *out, const char *text)
+static int32_t plate_width(const canvas *out, const char *text)
 {
-    return ((int32_t)strlen(text) * (SONO_FONT_WIDTH_PX + 1) + 1) * out->dot_px;
+    return sono_picture_text_width(text, out->dot_px) + 2 * out->dot_px;
 }
 
-static int32_t text_height(const canvas *out)
+static int32_t plate_height(const canvas *out)
 {
-    return (SONO_FONT_HEIGHT_PX + 2) * out->dot_px;
+    return (SONO_TEXT_DOTS + 2) * out->dot_px;
 }
 
 /* Text on a dark plate with its top left corner at x, y. */
-static void draw_text(const canvas *out, int32_t x, int32_t y, const char *text, colour ink)
+static void draw_plate(const canvas *out, int32_t x, int32_t y, const char *text, sono_colour ink)
 {
     const int32_t dot = out->dot_px;
-    fill_rectangle(out, x, y, x + text_width(out, text), y + text_height(out), (colour){0, 0, 0}, 192);
-    for (int32_t left = x + dot; *text; text++, left += (SONO_FONT_WIDTH_PX + 1) * dot) {
-        const uint8_t *rows = sono_font_rows(*text);
-        for (int32_t v = 0; v < SONO_FONT_HEIGHT_PX; v++)
-            for (int32_t u = 0; u < SONO_FONT_WIDTH_PX; u++)
-                if (rows[v] >> (SONO_FONT_WIDTH_PX - 1 - u) & 1)
-                    fill_rectangle(out, left + u * dot, y + (v + 1) * dot, left + (u + 1) * dot,
-                                   y + (v + 2) * dot, ink, 256);
-    }
+    const sono_colour black = {0, 0, 0};
+    sono_picture_fill(&out->picture, x, y, x + plate_width(out, text), y + plate_height(out), black, 192);
+    sono_picture_draw_text(&out->picture, x + dot, y + dot, dot, text, ink);
 }
 
 static int32_t clamp(int32_t value, int32_t low, int32_t high)
@@ -133,36 +103,37 @@ static int32_t to_pixel(float coordinate, int32_t size_px)
 }
 
 /* Text above the box, or below it, or inside its top edge: wherever it fits first. */
-static void draw_box(const canvas *out, const sono_object *object, const char *text, colour ink)
+static void draw_box(const canvas *out, const sono_object *object, const char *text, sono_colour ink)
 {
     const int32_t line = out->line_px;
-    const int32_t x0 = to_pixel(object->bbox_xyxy_px[0], out->width_px);
-    const int32_t y0 = to_pixel(object->bbox_xyxy_px[1], out->height_px);
-    const int32_t x1 = to_pixel(object->bbox_xyxy_px[2], out->width_px) + 1;
-    const int32_t y1 = to_pixel(object->bbox_xyxy_px[3], out->height_px) + 1;
-    fill_rectangle(out, x0, y0, x1, y0 + line, ink, 200);
-    fill_rectangle(out, x0, y1 - line, x1, y1, ink, 200);
-    fill_rectangle(out, x0, y0, x0 + line, y1, ink, 200);
-    fill_rectangle(out, x1 - line, y0, x1, y1, ink, 200);
-    if (text_width(out, text) > out->width_px)
+    const int32_t x0 = to_pixel(object->bbox_xyxy_px[0], out->picture.width_px);
+    const int32_t y0 = to_pixel(object->bbox_xyxy_px[1], out->picture.height_px);
+    const int32_t x1 = to_pixel(object->bbox_xyxy_px[2], out->picture.width_px) + 1;
+    const int32_t y1 = to_pixel(object->bbox_xyxy_px[3], out->picture.height_px) + 1;
+    sono_picture_fill(&out->picture, x0, y0, x1, y0 + line, ink, 200);
+    sono_picture_fill(&out->picture, x0, y1 - line, x1, y1, ink, 200);
+    sono_picture_fill(&out->picture, x0, y0, x0 + line, y1, ink, 200);
+    sono_picture_fill(&out->picture, x1 - line, y0, x1, y1, ink, 200);
+    if (plate_width(out, text) > out->picture.width_px)
         return;
-    int32_t y = y0 - text_height(out);
+    int32_t y = y0 - plate_height(out);
     if (y < 0)
-        y = y1 + text_height(out) <= out->height_px ? y1 : y0 + line;
-    draw_text(out, clamp(x0, 0, out->width_px - text_width(out, text)), y, text, ink);
+        y = y1 + plate_height(out) <= out->picture.height_px ? y1 : y0 + line;
+    draw_plate(out, clamp(x0, 0, out->picture.width_px - plate_width(out, text)), y, text, ink);
 }
 
 void sono_overlay_draw(const sono_packet *packet, const sono_frame *frame, int32_t gray16_white, uint8_t *rgb)
 {
     const int32_t longer_px = packet->width_px > packet->height_px ? packet->width_px : packet->height_px;
-    const canvas out = {rgb, packet->width_px, packet->height_px, clamp((longer_px + 250) / 500, 1, 8),
+    const canvas out = {{rgb, packet->width_px, packet->height_px},
+                        clamp((longer_px + 250) / 500, 1, 8),
                         clamp((longer_px + 250) / 400, 1, 10)};
     char text[32];
     draw_grey(&out, frame, gray16_white);
     if (packet->state == SONO_STATE_LOST) {
         snprintf(text, sizeof text, "LOST %.2f", (double)packet->objects[0].score);
-        if (text_width(&out, text) <= out.width_px)
-            draw_text(&out, 0, 0, text, lost_colour);
+        if (plate_width(&out, text) <= out.picture.width_px)
+            draw_plate(&out, 0, 0, text, lost_colour);
         return;
     }
     const int32_t n_colours = (int32_t)(sizeof object_colours / sizeof object_colours[0]);
