@@ -57,7 +57,7 @@ class FrozenBatchNorm(nn.Module):
 
 
 class Affine(nn.Module):
-    """One learnt scale and one learnt offset for a whole tensor."""
+    """One learnt scale and one learnt offset for a whole tensor, in the tensor's type, as autocast treats weights."""
 
     def __init__(self):
         super().__init__()
@@ -65,7 +65,7 @@ class Affine(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.scale + self.bias
+        return x * self.scale.to(x.dtype) + self.bias.to(x.dtype)
 
 
 @dataclass(frozen=True)
