@@ -39,15 +39,16 @@ def spans(present: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def boxes_of(labels: torch.Tensor) -> list[torch.Tensor]:
     """Per frame of uint8 [B, H, W] the structures' boxes, float32 [n, 4], in order of their label numbers.
 
-    x1 y1 x2 y2 in px edges: x1, y1 the first column and row, x2, y2 the last ones + 1.
+    x1 y1 x2 y2 in px edges: x1, y1 the first column and row, x2, y2 the last ones + 1. Waits for the device twice.
     """
     n_labels = int(labels.max()) if labels.numel() else 0
     boxes = labels.new_zeros((len(labels), n_labels, 4), dtype=torch.float32)
-    present = torch.zeros((len(labels), n_labels), dtype=torch.bool, device=labels.device)
     for label in range(1, n_labels + 1):
         of_label = labels == label
         x1, x2 = spans(of_label.any(1))
         y1, y2 = spans(of_label.any(2))
         boxes[:, label - 1] = torch.stack((x1, y1, x2, y2), -1).float()
-        present[:, label - 1] = x2 > 0
-    return [frame[keep] for frame, keep in zip(boxes, present)]
+    boxes = boxes.cpu()
+    present = boxes[..., 2] > 0
+    counts = present.sum(1).tolist()
+    return list(boxes[present].to(labels.device).split(counts))
