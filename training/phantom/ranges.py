@@ -117,7 +117,7 @@ TRAINING = Ranges(
     ),
     bone=Bone(level_db=(-9, 9), break_at=(-0.7, 0.7), break_half=(0.015, 0.16), break_step_mm=(-5, 5)),
     echo=Echo(band_mm=(0.6, 1.9), incidence_power=(0.15, 1.5), roughness_db=(0.5, 8), shadow_db=(20, 60),
-              penumbra=(0, 0.1), haze_db=(-45, -10), haze_mm=(0.8, 12), reverb_db=(-70, -24)),
+              penumbra=(0, 0.1), haze_db=(-45, -10), haze_mm=(0.8, 12), reverb_db=(-70, -28)),
     tissue=Tissue(
         skin_mm=(0.4, 4), fat_depths=(0.01, 0.3), muscle_depths=(0.05, 0.6),
         layer_tilt=((-0.05, 0.05), (-0.15, 0.15), (-0.3, 0.3)),
@@ -129,7 +129,7 @@ TRAINING = Ranges(
         depth_mm=(25, 90), loss_db=(0, 70), ripple_db=(0, 6), sigma_axial_mm=(0.04, 0.14),
         sigma_lateral_mm=(0.08, 0.4), focus_depths=(0.05, 0.9), focus_length_depths=(0.2, 1), widening=(0, 1.2),
         contact_db=((-60, -10), (-60, -10)), contact_views=((0.03, 0.45), (0.03, 0.45)), contact_soft_mm=(0.3, 7),
-        noise_db=(-85, -42), range_db=(38, 78), smoothing=(0, 1), curve=(-0.4, 0.9)),
+        noise_db=(-85, -47), range_db=(38, 78), smoothing=(0, 1), curve=(-0.4, 0.9)),
     centre_views=(-0.4, 0.4),
     apart_views=(0.15, 0.36),
     empty_share=0.12,

@@ -19,7 +19,7 @@ MIN_COSINE = 0.12
 SOFT_END = 0.14  # of a bone's half width
 LAYER_SOFT_MM = 1.5
 LAYER_GAP_MM = 0.6  # soft tissue that stays above a bone
-CONTACT_FREE_MM = 1.5  # raggedness of the edge of poor contact
+RAGGED_MM = 1.5  # of the edge of poor contact
 
 
 class Dice:
@@ -191,7 +191,7 @@ def _pose_layers(scene: Scene, x_mm: Tensor) -> None:
 def _pose_gains(scene: Scene, left_mm: Tensor) -> None:
     scanner, columns, lattice = scene.scanner, scene.columns, scene.lattice
     from_side_mm = torch.cat([left_mm, scene.width_px / scene.px_per_mm - left_mm], dim=1)
-    ragged = CONTACT_FREE_MM * (noise(lattice, left_mm * 1.7, 90.5) - 0.5)
+    ragged = RAGGED_MM * (noise(lattice, left_mm * 1.7, 90.5) - 0.5)
     edge, soft = scanner.contact_mm, scanner.contact_soft_mm
     poor_db = scanner.contact_db * (1 - step(edge - soft, edge + soft, from_side_mm + ragged))
     columns.contact = level(poor_db.sum(dim=1, keepdim=True))

@@ -67,11 +67,10 @@ def _fasciae(scene: Scene) -> Tensor:
     free = step(1.0, FREE_MM, to_bone_mm).prod(dim=1, keepdim=True)
     strength = torch.where(number == 2, strength * free, strength)
     spread_px = (LINE_MM * scene.px_per_mm * torch.where(number == 0, 0.7, 1.0)).clamp(min=0.6)
-    echo = torch.zeros(())
+    echo = torch.zeros((), device=x_mm.device)
     for k in range(3):
         distance = (rows(scene) - columns.layer[:, k:k + 1]) / spread_px[:, k:k + 1]
-        line = strength[:, k:k + 1] * torch.exp(-0.5 * distance * distance)
-        echo = line if k == 0 else torch.maximum(echo, line)
+        echo = torch.maximum(echo, strength[:, k:k + 1] * torch.exp(-0.5 * distance * distance))
     return echo
 
 
