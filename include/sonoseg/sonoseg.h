@@ -182,6 +182,8 @@ typedef struct sono_packet {
     double latency_ms; /* this frame's submit to the result, waiting for the rest of its batch included */
     double stage_ms[SONO_STAGE_COUNT]; /* of the whole batch */
     sono_ledger_totals ledger; /* of the whole batch in its first frame's packet, zero in the others */
+    double device_ms; /* of the whole batch on the GPU, from before the upload to after the download; 0 on the
+                         CPU and unless time_device was set at open */
 } sono_packet;
 
 /* ---- models that pipelines share ----------------------------------------------------------------------- */
@@ -237,6 +239,10 @@ typedef struct sono_pipeline_config {
     sono_model_set
         *models; /* optional: parameters that are there already; then detector_path, segmenter_path,
                     device and precision are its, and must be left at their defaults here */
+    int32_t skip_decoder_when_lost; /* CUDA 12.4 or later: 1 = the mask decoder does not run where no frame of
+                                       a batch passes the gate (decided on the GPU); 0 (default) = it runs
+                                       always. Packets are the same. The CPU never runs it then. */
+    int32_t time_device; /* CUDA: 1 = packets carry device_ms; 0 (default) spares two events a batch */
 } sono_pipeline_config;
 
 /* Fills in the defaults named above. */
@@ -247,7 +253,8 @@ typedef struct sono_pipeline sono_pipeline;
 /* Reads both checkpoints, records the networks, plans and allocates everything and runs one warm-up frame.
  * config: copied. out: the new handle, to be closed by the caller. error: optional.
  * Errors: INVALID_ARGUMENT (a field outside its range), IO, FORMAT, UNSUPPORTED, MODEL_MISMATCH
- * (checkpoints), NO_DEVICE (device "cuda" without a usable one), OUT_OF_MEMORY. */
+ * (checkpoints), NO_DEVICE (device "cuda" without a usable one), UNSUPPORTED (skip_decoder_when_lost before
+ * CUDA 12.4), OUT_OF_MEMORY. */
 SONO_API sono_status sono_pipeline_open(const sono_pipeline_config *config, sono_pipeline **out,
                                         sono_error *error);
 

@@ -17,6 +17,14 @@ struct CUstream_st; /* what cudaStream_t points to */
 
 #define SONO_CARRIED_BYTES 1280 /* 32 headers */
 
+/* Ops [first_op, last_op), of one stage, that only matter when a row of `detections` is valid: whoever reads
+ * what they write looks there first. All on lane 0, behind lane 1's last. first_op == last_op: there are
+ * none. */
+typedef struct sono_gated_ops {
+    int32_t first_op, last_op;
+    sono_tid detections; /* F32 [N, 1, K, 8], sono_detection */
+} sono_gated_ops;
+
 typedef struct sono_executor_options {
     sono_plan_mode plan_mode;
     int32_t n_slots;          /* frames that may be in flight, each with its own inputs and outputs; 0 = 1 */
@@ -24,6 +32,8 @@ typedef struct sono_executor_options {
     int32_t device;           /* CUDA: ordinal */
     sono_precision precision; /* CUDA: how activations are stored; the CPU is FP32 */
     int32_t time_stages;      /* CUDA: put timing events into the graph */
+    int32_t time_device;      /* CUDA: put timing events around it */
+    sono_gated_ops gated;     /* CUDA: submitted frames leave them out when they do not matter */
     struct sono_executor_params *params; /* shared ones, from params_open; NULL = its own */
     int32_t poison; /* tests, CPU: fill a tensor's bytes with NaN before its first op and after its last */
 } sono_executor_options;
@@ -31,7 +41,8 @@ typedef struct sono_executor_options {
 /* What one frame cost, as wait() reports it. */
 typedef struct sono_frame_cost {
     int64_t stage_ns[SONO_STAGE_COUNT]; /* all 0 unless stages are timed */
-    int64_t device_ns;                  /* from the first op to the last; 0 unless stages are timed */
+    int64_t ops_ns;                     /* from the first op to the last; 0 unless stages are timed */
+    int64_t device_ns; /* from before the upload to after the download; 0 unless the device is timed */
     sono_ledger_totals ledger;
 } sono_frame_cost;
 
@@ -62,7 +73,8 @@ typedef struct sono_executor_ops {
     /* Which slot's inputs and outputs run(), write() and read() mean; 0 after open. */
     void (*select_slot)(sono_executor *executor, int32_t slot);
 
-    /* Whole frames without the host in between; NULL on a backend that only has run().
+    /* Whole frames without the host in between; NULL on a backend that only has run(), which knows no gated
+     * ops.
      * prepare: captures everything once and runs it, so that nothing is set up later.
      * submit: starts a slot's frame and returns; only the first bytes of each block cross.
      * wait: returns when its outputs are in slot memory. One thread may submit while another waits. */

@@ -121,6 +121,7 @@ void sono_gpu_close(sono_gpu *gpu)
 {
     gpu->ledger.phase = SONO_PHASE_CLOSE;
     /* Nothing can be done about a failure here: the device may be gone, which is why it is closed. */
+    sono_gpu_condition_abandon(gpu);
     end_capture(gpu);
     if (gpu->stream) {
         cudaStreamSynchronize(gpu->stream);
@@ -134,6 +135,8 @@ void sono_gpu_close(sono_gpu *gpu)
         cudaEventDestroy(gpu->join);
     if (gpu->fork)
         cudaEventDestroy(gpu->fork);
+    if (gpu->body_stream)
+        cudaStreamDestroy(gpu->body_stream);
     if (gpu->side_stream)
         cudaStreamDestroy(gpu->side_stream);
     if (gpu->stream)

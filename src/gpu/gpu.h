@@ -23,6 +23,8 @@ typedef struct sono_gpu {
     char name[64];
     cudaStream_t stream;      /* lane 0: uploads, launches, downloads */
     cudaStream_t side_stream; /* lane 1, used while capturing */
+    cudaStream_t body_stream; /* while capturing: what a launch may leave out; NULL = nothing */
+    int32_t in_body;          /* body_stream is capturing */
     cudaEvent_t fork, join;
     cudaEvent_t order; /* where a caller's stream is; under order_mutex */
     pthread_mutex_t order_mutex;
@@ -135,9 +137,29 @@ sono_status sono_gpu_graph_resize(sono_gpu *gpu, sono_gpu_graph *graph, size_t u
 /* The next launch carries: *args, as the kernel takes them, are copied. NULL = it uploads.
  * Errors: UNSUPPORTED (the graph has no carrier). */
 sono_status sono_gpu_graph_carry(sono_gpu *gpu, sono_gpu_graph *graph, void *args, sono_error *error);
-/* Launches it on gpu->stream and records `done` behind it. */
-sono_status sono_gpu_graph_launch(sono_gpu *gpu, sono_gpu_graph *graph, cudaEvent_t done,
+/* Launches it on gpu->stream and records `done` behind it, `before` (NULL = not wanted) in front of it. */
+sono_status sono_gpu_graph_launch(sono_gpu *gpu, sono_gpu_graph *graph, cudaEvent_t before, cudaEvent_t done,
                                   sono_ledger_account *frame, sono_error *error);
 void sono_gpu_graph_free(sono_gpu_graph *graph);
+
+/* ---- what a launch may leave out (CUDA 12.4 or later) ---- */
+
+/* Call once before the rest. Errors: UNSUPPORTED (says which of toolkit and driver is too old). */
+sono_status sono_gpu_condition_open(sono_gpu *gpu, sono_error *error);
+/* A condition of the graph that is being captured. A kernel put on gpu->stream next decides about it in every
+ * launch: cudaGraphSetConditional(condition, 0 or 1). */
+sono_status sono_gpu_condition_make(sono_gpu *gpu, unsigned long long *condition, sono_error *error);
+/* Kernels and memsets put on lane 0 from begin to end run when the condition is not 0; nothing else may be
+ * put there. What comes on gpu->stream next starts after them, or in their place. */
+sono_status sono_gpu_condition_begin(sono_gpu *gpu, unsigned long long condition, sono_error *error);
+sono_status sono_gpu_condition_end(sono_gpu *gpu, sono_error *error);
+/* Cleans up behind a begin without an end; does nothing otherwise. */
+void sono_gpu_condition_abandon(sono_gpu *gpu);
+
+/* Where the ops of a lane go now. */
+static inline cudaStream_t sono_gpu_lane(const sono_gpu *gpu, int32_t lane)
+{
+    return lane ? gpu->side_stream : gpu->in_body ? gpu->body_stream : gpu->stream;
+}
 
 #endif

@@ -56,6 +56,7 @@ static sono_status find_nodes(sono_gpu *gpu, sono_gpu_graph *graph, sono_error *
 sono_status sono_gpu_graph_end(sono_gpu *gpu, sono_gpu_graph *graph, sono_error *error)
 {
     gpu->ledger.capture = NULL;
+    sono_gpu_condition_abandon(gpu);
     SONO_GPU_TRY(gpu, "capture", error, cudaStreamEndCapture(gpu->stream, &graph->graph));
     SONO_TRY(find_nodes(gpu, graph, error));
     SONO_GPU_TRY(gpu, "capture", error, cudaGraphInstantiate(&graph->exec, graph->graph, 0));
@@ -111,9 +112,11 @@ sono_status sono_gpu_graph_carry(sono_gpu *gpu, sono_gpu_graph *graph, void *arg
     return SONO_STATUS_OK;
 }
 
-sono_status sono_gpu_graph_launch(sono_gpu *gpu, sono_gpu_graph *graph, cudaEvent_t done,
+sono_status sono_gpu_graph_launch(sono_gpu *gpu, sono_gpu_graph *graph, cudaEvent_t before, cudaEvent_t done,
                                   sono_ledger_account *frame, sono_error *error)
 {
+    if (before)
+        SONO_GPU_TRY(gpu, "launch", error, cudaEventRecord(before, gpu->stream));
     SONO_GPU_TRY(gpu, "launch", error, cudaGraphLaunch(graph->exec, gpu->stream));
     sono_ledger_book_graph(&gpu->ledger, frame, &graph->account);
     SONO_TRY(sono_gpu_commit_offence(gpu, frame, error));

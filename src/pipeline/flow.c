@@ -115,6 +115,7 @@ static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *con
     const sono_tid embedding = sono_tiny_vit_record(rec, image);
     rec->lane = 0;
     rec->stage = SONO_STAGE_DECODE;
+    flow->first_decode_op = (int32_t)rec->program->n_ops;
     sono_mobilesam_record_decoder(rec, embedding, flow->detections, flow->frame.header, &outlined);
     flow->iou = outlined.iou;
     sono_record_output(rec, flow->iou);

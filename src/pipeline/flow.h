@@ -16,9 +16,9 @@ typedef struct sono_flow {
     sono_tid iou;                 /* OUTPUT F32 [NK, 1, 1, 4] */
     sono_tid area, mask;          /* OUTPUT I32 [NK, 1, 1, 1], U8 [NK, 1, 1, max pixels] */
     sono_weights_tensors weights; /* OUTPUT, or all 0 */
-    int32_t
-        first_segment_op; /* ops [first_segment_op, first_mask_op) only matter when a box passed the gate */
-    int32_t first_mask_op;
+    /* Ops [first_segment_op, first_mask_op) only matter when a box passed the gate: the image encoder's, then
+     * from first_decode_op on those that wait for the detector. */
+    int32_t first_segment_op, first_decode_op, first_mask_op;
 } sono_flow;
 
 typedef struct sono_flow_network {

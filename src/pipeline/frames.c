@@ -92,7 +92,7 @@ void sono_pipeline_release_pixels(sono_pipeline_slot *s)
     }
 }
 
-static void finish_packet(sono_pipeline *p, sono_pipeline_slot *s, int32_t index, const int64_t *stage_ns)
+static void finish_packet(sono_pipeline *p, sono_pipeline_slot *s, int32_t index, const sono_frame_cost *cost)
 {
     sono_packet *packet = &s->frames[index].storage.packet;
     if (s->status != SONO_STATUS_OK) {
@@ -105,17 +105,18 @@ static void finish_packet(sono_pipeline *p, sono_pipeline_slot *s, int32_t index
     packet->backend = p->choice.backend;
     packet->precision = p->choice.precision;
     for (int i = 0; i < SONO_STAGE_COUNT; i++)
-        packet->stage_ms[i] = 1e-6 * (double)stage_ns[i];
+        packet->stage_ms[i] = 1e-6 * (double)cost->stage_ns[i];
+    packet->device_ms = 1e-6 * (double)cost->device_ns;
     packet->latency_ms = 1e-6 * (double)(sono_clock_ns() - s->frames[index].submitted_ns);
     sono_event_emit(&p->events, "infer_frame", "frame=%llu latency_ms=%.3f conf=%.4f state=%s",
                     (unsigned long long)packet->frame_id, packet->latency_ms,
                     (double)packet->objects[0].score, sono_state_name(packet->state));
 }
 
-static void finish_batch(sono_pipeline *p, sono_pipeline_slot *s, const int64_t *stage_ns)
+static void finish_batch(sono_pipeline *p, sono_pipeline_slot *s, const sono_frame_cost *cost)
 {
     for (int32_t i = 0; i < s->n_frames; i++)
-        finish_packet(p, s, i, stage_ns);
+        finish_packet(p, s, i, cost);
 }
 
 /* One call of the segmenter serves the whole batch; it bears the number of the first frame. */
@@ -178,9 +179,9 @@ void *sono_pipeline_main(void *pipeline)
         const int32_t index = sono_slots_take(&p->ring);
         if (index < 0)
             return NULL;
-        int64_t stage_ns[SONO_STAGE_COUNT] = {0};
-        run_flow(p, index, 1, stage_ns);
-        finish_batch(p, &p->slots[index], stage_ns);
+        sono_frame_cost cost = {0};
+        run_flow(p, index, 1, cost.stage_ns);
+        finish_batch(p, &p->slots[index], &cost);
         sono_slots_finish(&p->ring, index);
     }
 }
@@ -258,5 +259,5 @@ void sono_pipeline_complete(sono_pipeline *p, int32_t slot)
     sono_pipeline_release_pixels(s);
     emit_segmenter_end(p, s);
     s->frames[0].storage.packet.ledger = cost.ledger;
-    finish_batch(p, s, cost.stage_ns);
+    finish_batch(p, s, &cost);
 }

@@ -68,14 +68,17 @@ static sono_status open_parts(sono_pipeline *p, const sono_pipeline_config *conf
 {
     const int64_t start_ns = sono_clock_ns();
     const sono_executor_ops *ops = p->choice.ops;
-    const sono_executor_options options = {.n_slots = config->n_slots,
-                                           .n_threads = config->n_threads,
-                                           .device = p->choice.device,
-                                           .precision = p->choice.precision,
-                                           .params = p->models ? p->models->stored : NULL,
-                                           .time_stages = config->time_stages};
+    sono_executor_options options = {.n_slots = config->n_slots,
+                                     .n_threads = config->n_threads,
+                                     .device = p->choice.device,
+                                     .precision = p->choice.precision,
+                                     .params = p->models ? p->models->stored : NULL,
+                                     .time_stages = config->time_stages,
+                                     .time_device = config->time_device};
     SONO_TRY(sono_events_open(&p->events, config->on_event, config->on_event_user, error));
     SONO_TRY(record_flow(p, config, error));
+    if (config->skip_decoder_when_lost)
+        options.gated = (sono_gated_ops){p->flow.first_decode_op, p->flow.first_mask_op, p->flow.detections};
     SONO_TRY(ops->open(p->flow.program, &options, &p->executor, error));
     SONO_TRY(open_slots(p, error));
     announce_models(p, config, 1e-6 * (double)(sono_clock_ns() - start_ns));

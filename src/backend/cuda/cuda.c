@@ -6,12 +6,14 @@
  * download.
  */
 #include "backend/cuda/carry.h"
+#include "backend/cuda/gate.h"
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/pack.h"
 #include "backend/cuda/params.h"
 #include "backend/executor.h"
 #include "base/alloc.h"
 #include "gpu/gpu.h"
+#include "gpu/range.h"
 
 #include <string.h>
 
@@ -30,6 +32,7 @@ typedef struct cuda_slot {
     size_t inputs_at, outputs_at; /* in the device block */
     uint8_t *host_inputs, *host_outputs;
     sono_gpu_graph graph;
+    cudaEvent_t before; /* the graph; NULL unless the device is timed */
     cudaEvent_t done;
     sono_ledger_account account; /* of the frame in flight */
     stage_events times;
@@ -113,7 +116,7 @@ static sono_cuda_tensor resolve(const sono_executor *cuda, sono_tid id)
 static sono_cuda_call make_call(const sono_executor *cuda, const sono_op *op)
 {
     sono_cuda_call call = {.op = op,
-                           .stream = op->lane ? cuda->gpu.side_stream : cuda->gpu.stream,
+                           .stream = sono_gpu_lane(&cuda->gpu, op->lane),
                            .n_multiprocessors = cuda->gpu.n_multiprocessors,
                            .compute_capability = cuda->gpu.compute_capability};
     if (cuda->gpu.device_block) {
@@ -178,6 +181,8 @@ static void free_slot(cuda_slot *slot)
         cudaEventDestroy(slot->times.events[i]);
     if (slot->done)
         cudaEventDestroy(slot->done);
+    if (slot->before)
+        cudaEventDestroy(slot->before);
 }
 
 static void cuda_close(sono_executor *cuda)
@@ -206,6 +211,23 @@ static sono_status take_params(sono_executor *cuda, sono_error *error)
     return SONO_STATUS_OK;
 }
 
+static int has_gated_ops(const sono_executor *cuda)
+{
+    return cuda->options.gated.first_op < cuda->options.gated.last_op;
+}
+
+static sono_status open_events(sono_executor *cuda, sono_error *error)
+{
+    const unsigned flags = cuda->options.time_device ? cudaEventDefault : cudaEventDisableTiming;
+    for (int32_t i = 0; i < cuda->n_slots; i++) {
+        cuda_slot *slot = &cuda->slots[i];
+        SONO_GPU_TRY(&cuda->gpu, "open", error, cudaEventCreateWithFlags(&slot->done, flags));
+        if (cuda->options.time_device)
+            SONO_GPU_TRY(&cuda->gpu, "open", error, cudaEventCreateWithFlags(&slot->before, flags));
+    }
+    return SONO_STATUS_OK;
+}
+
 static sono_status open_parts(sono_executor *cuda, sono_error *error)
 {
     const sono_program *program = cuda->program;
@@ -223,12 +245,11 @@ static sono_status open_parts(sono_executor *cuda, sono_error *error)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the CUDA executor");
     SONO_TRY(sono_plan_make(program, &plan_options, &cuda->plan, error));
     SONO_TRY(sono_gpu_open(&cuda->gpu, cuda->options.device, error));
+    if (has_gated_ops(cuda))
+        SONO_TRY(sono_gpu_condition_open(&cuda->gpu, error));
     SONO_TRY(take_params(cuda, error));
     SONO_TRY(allocate(cuda, error));
-    for (int32_t i = 0; i < cuda->n_slots; i++)
-        SONO_GPU_TRY(&cuda->gpu, "open", error,
-                     cudaEventCreateWithFlags(&cuda->slots[i].done, cudaEventDisableTiming));
-    return SONO_STATUS_OK;
+    return open_events(cuda, error);
 }
 
 static sono_status cuda_open(const sono_program *program, const sono_executor_options *options,
@@ -239,7 +260,9 @@ static sono_status cuda_open(const sono_program *program, const sono_executor_op
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the CUDA executor");
     cuda->program = program;
     cuda->options = *options;
+    sono_gpu_range_push("sonoseg open");
     const sono_status status = open_parts(cuda, error);
+    sono_gpu_range_pop();
     if (status != SONO_STATUS_OK) {
         cuda_close(cuda);
         return status;
@@ -259,6 +282,29 @@ static sono_status launch(sono_executor *cuda, const sono_op *op, sono_error *er
     return SONO_STATUS_OK;
 }
 
+/* Launches the gated ops as the body of a condition, behind the kernel that decides about it. */
+static sono_status launch_gated(sono_executor *cuda, sono_error *error)
+{
+    const sono_gated_ops *gated = &cuda->options.gated;
+    const sono_cuda_tensor detections = resolve(cuda, gated->detections);
+    unsigned long long condition = 0;
+    SONO_TRY(sono_gpu_condition_make(&cuda->gpu, &condition, error));
+    SONO_GPU_TRY(&cuda->gpu, "capture", error, sono_cuda_gate(&detections, condition, cuda->gpu.stream));
+    SONO_TRY(sono_gpu_condition_begin(&cuda->gpu, condition, error));
+    for (int32_t i = gated->first_op; i < gated->last_op; i++)
+        SONO_TRY(launch(cuda, &cuda->program->ops[i], error));
+    return sono_gpu_condition_end(&cuda->gpu, error);
+}
+
+/* Launches op number *i, or all gated ops where it is their first; *i is the last one launched then. */
+static sono_status launch_next(sono_executor *cuda, size_t *i, sono_error *error)
+{
+    if (!has_gated_ops(cuda) || *i != (size_t)cuda->options.gated.first_op)
+        return launch(cuda, &cuda->program->ops[*i], error);
+    *i = (size_t)cuda->options.gated.last_op - 1;
+    return launch_gated(cuda, error);
+}
+
 /* Marks the end of a span that started at event `start`, or with -1 only the start of one. Returns the
  * event's index, -1 when stages are not timed. */
 static int32_t mark_time(sono_executor *cuda, int32_t lane, int32_t start, sono_stage stage,
@@ -270,8 +316,8 @@ static int32_t mark_time(sono_executor *cuda, int32_t lane, int32_t start, sono_
     cudaEvent_t *event = &times->events[times->n];
     cudaError_t code = SONO_CUDA(cudaEventCreate(event));
     if (code == cudaSuccess)
-        code = SONO_CUDA(cudaEventRecordWithFlags(*event, lane ? cuda->gpu.side_stream : cuda->gpu.stream,
-                                                  cudaEventRecordExternal));
+        code = SONO_CUDA(
+            cudaEventRecordWithFlags(*event, sono_gpu_lane(&cuda->gpu, lane), cudaEventRecordExternal));
     if (code != cudaSuccess) {
         *status = sono_gpu_fail(&cuda->gpu, code, "cudaEventRecordWithFlags", "capture", error);
         return -1;
@@ -295,7 +341,7 @@ static sono_status launch_lane(sono_executor *cuda, int32_t lane, size_t first, 
         if (previous && previous->stage != ops[i].stage)
             start = mark_time(cuda, lane, start, previous->stage, &status, error);
         if (status == SONO_STATUS_OK)
-            status = launch(cuda, &ops[i], error);
+            status = launch_next(cuda, &i, error);
         previous = &ops[i];
     }
     if (previous)
@@ -361,33 +407,42 @@ static sono_status capture_slot(sono_executor *cuda, sono_error *error)
     return status != SONO_STATUS_OK ? status : ended;
 }
 
+/* carried: the headers of a frame that uploads nothing; NULL = it uploads input_bytes. */
+static sono_status launch_slot(sono_executor *cuda, int32_t slot, sono_cuda_carry_args *carried,
+                               size_t input_bytes, size_t output_bytes, sono_error *error)
+{
+    cuda_slot *s = &cuda->slots[slot];
+    SONO_GPU_TRY(&cuda->gpu, "launch", error, cudaSetDevice(cuda->gpu.device));
+    memset(&s->account, 0, sizeof s->account);
+    SONO_TRY(sono_gpu_graph_carry(&cuda->gpu, &s->graph, carried, error));
+    SONO_TRY(sono_gpu_graph_resize(&cuda->gpu, &s->graph, input_bytes, output_bytes, error));
+    return sono_gpu_graph_launch(&cuda->gpu, &s->graph, s->before, s->done, &s->account, error);
+}
+
 static sono_status cuda_submit(sono_executor *cuda, int32_t slot, size_t input_bytes, size_t output_bytes,
                                sono_error *error)
 {
-    cuda_slot *s = &cuda->slots[slot];
     SONO_TRY(sono_gpu_check(&cuda->gpu, error));
-    SONO_GPU_TRY(&cuda->gpu, "launch", error, cudaSetDevice(cuda->gpu.device));
-    memset(&s->account, 0, sizeof s->account);
-    SONO_TRY(sono_gpu_graph_carry(&cuda->gpu, &s->graph, NULL, error));
-    SONO_TRY(sono_gpu_graph_resize(&cuda->gpu, &s->graph, input_bytes, output_bytes, error));
-    return sono_gpu_graph_launch(&cuda->gpu, &s->graph, s->done, &s->account, error);
+    sono_gpu_range_push("sonoseg submit");
+    const sono_status status = launch_slot(cuda, slot, NULL, input_bytes, output_bytes, error);
+    sono_gpu_range_pop();
+    return status;
 }
 
 static sono_status cuda_submit_resident(sono_executor *cuda, int32_t slot, size_t header_bytes,
                                         size_t output_bytes, sono_error *error)
 {
-    cuda_slot *s = &cuda->slots[slot];
+    const cuda_slot *s = &cuda->slots[slot];
     sono_cuda_carry_args args = {.to = (uint32_t *)(void *)(cuda->gpu.device_block + s->inputs_at),
                                  .n_words = (int32_t)(header_bytes / sizeof(uint32_t))};
     SONO_TRY(sono_gpu_check(&cuda->gpu, error));
     if (header_bytes > sizeof args.words)
         return SONO_FAIL(error, UNSUPPORTED, "%zu bytes of headers cannot ride with a launch", header_bytes);
     memcpy(args.words, s->host_inputs, header_bytes);
-    SONO_GPU_TRY(&cuda->gpu, "launch", error, cudaSetDevice(cuda->gpu.device));
-    memset(&s->account, 0, sizeof s->account);
-    SONO_TRY(sono_gpu_graph_carry(&cuda->gpu, &s->graph, &args, error));
-    SONO_TRY(sono_gpu_graph_resize(&cuda->gpu, &s->graph, 0, output_bytes, error));
-    return sono_gpu_graph_launch(&cuda->gpu, &s->graph, s->done, &s->account, error);
+    sono_gpu_range_push("sonoseg submit");
+    const sono_status status = launch_slot(cuda, slot, &args, 0, output_bytes, error);
+    sono_gpu_range_pop();
+    return status;
 }
 
 static sono_status cuda_order_after(sono_executor *cuda, const void *memory, struct CUstream_st *stream,
@@ -399,9 +454,10 @@ static sono_status cuda_order_after(sono_executor *cuda, const void *memory, str
     return sono_gpu_order_after(&cuda->gpu, stream, error);
 }
 
-static sono_status read_times(sono_executor *cuda, const stage_events *times, sono_frame_cost *cost,
+static sono_status read_times(sono_executor *cuda, const cuda_slot *slot, sono_frame_cost *cost,
                               sono_error *error)
 {
+    const stage_events *times = &slot->times;
     float ms = 0.0f;
     for (int32_t i = 0; i < times->n; i++) {
         if (times->starts[i] < 0)
@@ -413,19 +469,30 @@ static sono_status read_times(sono_executor *cuda, const stage_events *times, so
     if (times->n) {
         SONO_GPU_TRY(&cuda->gpu, "download", error,
                      cudaEventElapsedTime(&ms, times->events[0], times->events[times->n - 1]));
+        cost->ops_ns = (int64_t)(1e6 * (double)ms);
+    }
+    if (slot->before) {
+        SONO_GPU_TRY(&cuda->gpu, "download", error, cudaEventElapsedTime(&ms, slot->before, slot->done));
         cost->device_ns = (int64_t)(1e6 * (double)ms);
     }
     return SONO_STATUS_OK;
 }
 
-static sono_status cuda_wait(sono_executor *cuda, int32_t slot, sono_frame_cost *cost, sono_error *error)
+static sono_status wait_for_slot(sono_executor *cuda, cuda_slot *s, sono_frame_cost *cost, sono_error *error)
 {
-    cuda_slot *s = &cuda->slots[slot];
     SONO_GPU_TRY(&cuda->gpu, "download", error, cudaSetDevice(cuda->gpu.device));
     SONO_TRY(sono_gpu_wait(&cuda->gpu, &s->account, s->done, "download", error));
     SONO_TRY(sono_gpu_check(&cuda->gpu, error));
     sono_ledger_totals_of(&s->account, &cost->ledger);
-    return read_times(cuda, &s->times, cost, error);
+    return read_times(cuda, s, cost, error);
+}
+
+static sono_status cuda_wait(sono_executor *cuda, int32_t slot, sono_frame_cost *cost, sono_error *error)
+{
+    sono_gpu_range_push("sonoseg wait");
+    const sono_status status = wait_for_slot(cuda, &cuda->slots[slot], cost, error);
+    sono_gpu_range_pop();
+    return status;
 }
 
 /* Launches the selected slot's graph in both ways, with whatever its inputs hold. */
@@ -447,7 +514,7 @@ static sono_status try_slot(sono_executor *cuda, sono_error *error)
 }
 
 /* Captures every slot's graph and launches each, as a frame of no pixels at all would. */
-static sono_status cuda_prepare(sono_executor *cuda, sono_error *error)
+static sono_status prepare_slots(sono_executor *cuda, sono_error *error)
 {
     for (cuda->slot = 0; cuda->slot < cuda->n_slots; cuda->slot++) {
         sono_status status = capture_slot(cuda, error);
@@ -461,6 +528,14 @@ static sono_status cuda_prepare(sono_executor *cuda, sono_error *error)
     cuda->slot = 0;
     cuda->gpu.ledger.phase = SONO_PHASE_LOOP;
     return SONO_STATUS_OK;
+}
+
+static sono_status cuda_prepare(sono_executor *cuda, sono_error *error)
+{
+    sono_gpu_range_push("sonoseg warm-up");
+    const sono_status status = prepare_slots(cuda, error);
+    sono_gpu_range_pop();
+    return status;
 }
 
 static sono_status cuda_run(sono_executor *cuda, int32_t first_op, int32_t last_op,

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+// labels: slow timeout=600
+/* Frames with and without a find in turn, and in one batch: a LOST frame's packet is empty whatever ran
+ * before it or runs beside it, and skip_decoder_when_lost changes no packet by a bit. On the checkpoints of
+ * SONO_TEST_DETECTOR and SONO_TEST_SEGMENTER, on the device that SONO_TEST_DEVICE names. */
+#include "support/pipeline_fixture.h"
+#include "test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SIDE_PX  160
+#define N_PIXELS (SIDE_PX * SIDE_PX)
+#define N_KINDS  3
+#define N_FRAMES 6
+
+/* What a packet said; maps: edge, inside, outside. */
+typedef struct result {
+    sono_state state;
+    float bbox_xyxy_px[4], score, iou_predicted;
+    int64_t mask_area_px;
+    uint8_t mask[N_PIXELS];
+    float maps[3][N_PIXELS];
+} result;
+
+/* Which kind of frame comes when: found after LOST and the other way round, alone and in batches of two. */
+static const int order[N_FRAMES] = {0, 1, 2, 0, 1, 1};
+
+/* Three windows on one picture, whose best scores differ. */
+static sono_frame frame_of(int kind)
+{
+    sono_frame frame = pipeline_fixture_frame();
+    frame.pixels = (const uint8_t *)frame.pixels + kind * 80;
+    frame.pitch_bytes = frame.width_px;
+    frame.width_px = frame.height_px = SIDE_PX;
+    return frame;
+}
+
+static sono_pipeline *open_with(float threshold, int32_t batch, int32_t skip)
+{
+    sono_pipeline_config config;
+    pipeline_fixture_synthetic(&config);
+    config.threshold = threshold;
+    config.max_width_px = config.max_height_px = SIDE_PX;
+    config.want_weight_maps = 1;
+    config.batch = batch;
+    config.n_slots = 1; /* what a frame leaves behind is what the next one finds */
+    config.skip_decoder_when_lost = skip;
+    sono_pipeline *pipeline = NULL;
+    sono_error error = {0};
+    const sono_status status = sono_pipeline_open(&config, &pipeline, &error);
+    if (status == SONO_STATUS_UNSUPPORTED && skip)
+        sono_test_skip(error.text);
+    assert_ok(status, &error);
+    return pipeline;
+}
+
+static void take(const sono_packet *packet, result *out)
+{
+    const sono_object *object = packet->objects;
+    const float *const maps[3] = {object->edge, object->inside, object->outside};
+    assert_int_equal(packet->width_px * packet->height_px, N_PIXELS);
+    memset(out, 0, sizeof *out);
+    out->state = packet->state;
+    memcpy(out->bbox_xyxy_px, object->bbox_xyxy_px, sizeof out->bbox_xyxy_px);
+    out->score = object->score;
+    out->iou_predicted = object->iou_predicted;
+    out->mask_area_px = object->mask_area_px;
+    memcpy(out->mask, object->mask, sizeof out->mask);
+    for (int i = 0; i < 3; i++)
+        memcpy(out->maps[i], maps[i], sizeof out->maps[i]);
+}
+
+static void receive(sono_pipeline *pipeline, result *out)
+{
+    const sono_packet *packet = NULL;
+    sono_error error = {0};
+    assert_ok(sono_pipeline_receive(pipeline, &packet, &error), &error);
+    take(packet, out);
+    assert_ok(sono_packet_release(pipeline, packet), NULL);
+}
+
+/* All frames in that order. */
+static void run(float threshold, int32_t batch, int32_t skip, result *out)
+{
+    sono_error error = {0};
+    sono_pipeline *pipeline = open_with(threshold, batch, skip);
+    for (int i = 0; i < N_FRAMES; i++) {
+        const sono_frame frame = frame_of(order[i]);
+        assert_ok(sono_pipeline_submit(pipeline, &frame, &error), &error);
+        if ((i + 1) % batch == 0)
+            for (int k = i + 1 - batch; k <= i; k++)
+                receive(pipeline, &out[k]);
+    }
+    sono_pipeline_close(pipeline);
+}
+
+static int by_value(const void *left, const void *right)
+{
+    const float a = *(const float *)left, b = *(const float *)right;
+    return (a > b) - (a < b);
+}
+
+/* A threshold that one kind of frame does not reach and two do. */
+static float threshold_between(const result *results)
+{
+    float scores[N_KINDS];
+    for (int i = 0; i < N_FRAMES; i++)
+        scores[order[i]] = results[i].score;
+    qsort(scores, N_KINDS, sizeof scores[0], by_value);
+    assert_true(scores[0] < scores[1]);
+    return 0.5f * (scores[0] + scores[1]);
+}
+
+/* want: the packet with threshold 0. */
+static void expect(const result *want, const result *got, float threshold)
+{
+    static result empty;
+    empty.state = SONO_STATE_LOST;
+    empty.score = want->score;
+    const int found = want->score >= threshold;
+    assert_int_equal(got->state, found ? SONO_STATE_VISIBLE : SONO_STATE_LOST);
+    assert_memory_equal(got, found ? want : &empty, sizeof *got);
+}
+
+static void check(int32_t batch, int32_t skip)
+{
+    static result wanted[2][N_FRAMES], got[N_FRAMES];
+    static int is_known[2];
+    result *want = wanted[batch - 1];
+    int64_t area = 0;
+    if (!is_known[batch - 1])
+        run(0.0f, batch, 0, want);
+    is_known[batch - 1] = 1;
+    const float threshold = threshold_between(want);
+    run(threshold, batch, skip, got);
+    for (int i = 0; i < N_FRAMES; i++) {
+        expect(&want[i], &got[i], threshold);
+        area += got[i].mask_area_px;
+    }
+    assert_true(area > 0);
+}
+
+static void test_one_by_one(void **state)
+{
+    (void)state;
+    check(1, 0);
+}
+
+static void test_one_by_one_skipping(void **state)
+{
+    (void)state;
+    check(1, 1);
+}
+
+static void test_batches(void **state)
+{
+    (void)state;
+    check(2, 0);
+}
+
+static void test_batches_skipping(void **state)
+{
+    (void)state;
+    check(2, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_by_one),
+        cmocka_unit_test(test_one_by_one_skipping),
+        cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_batches_skipping),
+    };
+    return sono_test_run("pipeline/lost", tests, sizeof tests / sizeof tests[0]);
+}
