@@ -116,6 +116,9 @@ int pipeline_args_take(pipeline_args *args, int id, const char *value)
     case ID_WEIGHTS:
         config->want_weight_maps = 1;
         return 0;
+    case ID_SKIP_DECODER:
+        config->skip_decoder_when_lost = 1;
+        return 0;
     default:
         return -1;
     }

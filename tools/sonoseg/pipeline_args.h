@@ -24,6 +24,7 @@ enum {
     ID_EVENTS,
     ID_EVENTS_JSON,
     ID_WEIGHTS,
+    ID_SKIP_DECODER,
     ID_OWN /* first id of a command's own options */
 };
 
@@ -37,6 +38,7 @@ enum {
         {"threshold", ID_THRESHOLD, "T", "a best score below T is LOST; 0..1, default 0.30"},                \
         {"threads", ID_THREADS, "N", "CPU threads; default 0 = every core"},                                 \
         {"max-objects", ID_MAX_OBJECTS, "K", "segment up to K boxes a frame, 1..16; default 1"},             \
+        {"skip-decoder", ID_SKIP_DECODER, NULL, "CUDA 12.4: run no mask decoder where nothing is found"},    \
         {"max-size", ID_MAX_SIZE, "WxH", "largest frame, default 1920x1200; larger ones are refused"},       \
         {"gray16-white", ID_GRAY16_WHITE, "V", "16-bit value that means white; default 65535"},              \
         {"color", ID_COLOR, NULL, "keep colour; by default colour images become luma"},                      \
