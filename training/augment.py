@@ -206,7 +206,7 @@ def window(images: Tensor, generator: torch.Generator) -> Tensor:
 def blur(images: Tensor, generator: torch.Generator) -> Tensor:
     """Gaussian, of other widths along the beam and across it."""
     across = torch.exp(uniform(images, -1.2, 1.3, generator))
-    along = across * torch.exp(uniform(images, -1.2, 0.3, generator))
+    along = across * torch.exp(uniform(images, -1.8, 0.2, generator))
     return _filtered(_filtered(images, across, -1), along, -2)
 
 
@@ -257,7 +257,7 @@ def grain(images: Tensor, generator: torch.Generator) -> Tensor:
     """Noise of several correlation lengths, a part of it in proportion to the light."""
     height, width = images.shape[-2:]
     field = torch.zeros_like(images)
-    for cell_y, cell_x in ((1, 1), (2, 2), (2, 6), (6, 6), (16, 24)):
+    for cell_y, cell_x in ((1, 2), (2, 3), (2, 8), (6, 12), (16, 24)):
         weight = uniform(images, -0.6, 1, generator).clamp(min=0)
         field = field + weight * _smooth_field(images, max(2, height // cell_y), max(2, width // cell_x), generator)
     added, proportional = uniform(images, 0, 0.05, generator), uniform(images, 0, 0.3, generator)
@@ -316,7 +316,7 @@ SCENE_EFFECTS: tuple[tuple[SceneEffect, float], ...] = (
 LOOK_EFFECTS: tuple[tuple[LookEffect, float], ...] = (
     (gain, 0.6),
     (veil, 0.2),
-    (blur, 0.3),
+    (blur, 0.4),
     (curve, 0.6),
     (despeckle, 0.3),
     (sharpen, 0.25),

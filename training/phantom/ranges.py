@@ -127,7 +127,7 @@ TRAINING = Ranges(
         septa_mm=(1.5, 9)),
     scanner=Scanner(
         depth_mm=(25, 90), loss_db=(0, 70), ripple_db=(0, 6), sigma_axial_mm=(0.04, 0.14),
-        sigma_lateral_mm=(0.08, 0.4), focus_depths=(0.05, 0.9), focus_length_depths=(0.2, 1), widening=(0, 1.2),
+        sigma_lateral_mm=(0.1, 0.45), focus_depths=(0.05, 0.9), focus_length_depths=(0.2, 1), widening=(0, 1.2),
         contact_db=((-60, -10), (-60, -10)), contact_views=((0.03, 0.45), (0.03, 0.45)), contact_soft_mm=(0.3, 7),
         noise_db=(-85, -47), range_db=(38, 78), smoothing=(0, 1), curve=(-0.4, 0.9)),
     centre_views=(-0.4, 0.4),
