@@ -38,6 +38,10 @@ SONO_API sono_status sono_model_inspect(const char *path, sono_model_info *out, 
 /* Writes one line a tensor ("name  F32 [32, 3, 3, 3]") to stream. */
 SONO_API sono_status sono_model_list_tensors(const char *path, FILE *stream, sono_error *error);
 
+/* Writes the metadata of a safetensors file to stream, one line a key in the file's order ("key  value");
+ * control characters come out as '?'. Other files have none. */
+SONO_API sono_status sono_model_list_metadata(const char *path, FILE *stream, sono_error *error);
+
 /* Writes path_in's tensors under their official names to a safetensors file with metadata (architecture,
  * classes, input size, source hash). precision FP16 stores floating-point tensors as F16 and fails with
  * UNSUPPORTED when a value does not fit (above 65504). path_out is written beside and renamed: an existing
@@ -47,6 +51,10 @@ SONO_API sono_status sono_model_convert(const char *path_in, const char *path_ou
 
 /* Prints the network's op list: one line an op with shapes, bytes and FLOPs, then totals. */
 SONO_API sono_status sono_model_print_program(const char *path, FILE *stream, sono_error *error);
+
+/* The backend that a device name of sono_pipeline_config takes on this machine, so that a model can be chosen
+ * for it. NULL = "auto". Errors: INVALID_ARGUMENT (no such name), NO_DEVICE. Thread-safe. */
+SONO_API sono_status sono_device_backend(const char *device, sono_backend *out, sono_error *error);
 
 /* ---- sources ------------------------------------------------------------------------------------------- */
 

@@ -43,3 +43,27 @@ sono_status sono_model_list_tensors(const char *path, FILE *stream, sono_error *
         return SONO_FAIL_NATIVE(error, IO, errno, "cannot write the list of tensors: %s", strerror(errno));
     return SONO_STATUS_OK;
 }
+
+static int print_clean(FILE *stream, const char *text)
+{
+    for (; *text; text++)
+        if (putc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, stream) == EOF)
+            return -1;
+    return 0;
+}
+
+sono_status sono_model_list_metadata(const char *path, FILE *stream, sono_error *error)
+{
+    if (!path || !stream)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "path and stream must not be NULL");
+    sono_checkpoint *checkpoint = NULL;
+    SONO_TRY(sono_checkpoint_open(path, &checkpoint, error));
+    int failed = 0;
+    for (size_t i = 0; i < checkpoint->n_metadata && !failed; i++)
+        failed = print_clean(stream, checkpoint->metadata[i].key) || fputs("  ", stream) < 0 ||
+                 print_clean(stream, checkpoint->metadata[i].value) || putc('\n', stream) == EOF;
+    sono_checkpoint_close(checkpoint);
+    if (failed || fflush(stream))
+        return SONO_FAIL_NATIVE(error, IO, errno, "cannot write the metadata: %s", strerror(errno));
+    return SONO_STATUS_OK;
+}

@@ -160,3 +160,16 @@ sono_status sono_config_choose_backend(const sono_pipeline_config *config, sono_
     choose_cpu(automatic ? NO_CUDA_WORD : NULL, out);
     return SONO_STATUS_OK;
 }
+
+sono_status sono_device_backend(const char *device, sono_backend *out, sono_error *error)
+{
+    sono_pipeline_config config;
+    sono_backend_choice choice;
+    if (!out)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "out is NULL");
+    sono_pipeline_config_init(&config);
+    config.device = device;
+    SONO_TRY(sono_config_choose_backend(&config, &choice, error));
+    *out = choice.backend;
+    return SONO_STATUS_OK;
+}

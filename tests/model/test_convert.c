@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct paths {
@@ -214,6 +215,26 @@ static void tensors_are_listed(void **state)
     }
 }
 
+static void metadata_is_listed(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"__metadata__\":{\"note\":\"a\\n\\u001b[1mb\",\"seed\":\"7\"},"
+                               "\"tensor\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}";
+    uint8_t bytes[8 + sizeof text - 1 + 4] = {sizeof text - 1};
+    paths p;
+    sono_error error = {0};
+    char *list = NULL;
+    size_t n_bytes = 0;
+    set_paths(&p);
+    memcpy(bytes + 8, text, sizeof text - 1);
+    sono_test_write_file(p.out, bytes, sizeof bytes);
+    FILE *stream = open_memstream(&list, &n_bytes);
+    assert_ok(sono_model_list_metadata(p.out, stream, &error), &error);
+    fclose(stream);
+    assert_string_equal(list, "note  a??[1mb\nseed  7\n");
+    free(list);
+}
+
 static void shared_checkpoint_converts(void **state)
 {
     (void)state;
@@ -233,9 +254,10 @@ static void shared_checkpoint_converts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_tensor_survives),     cmocka_unit_test(failures_leave_the_target_alone),
-        cmocka_unit_test(a_file_can_replace_itself), cmocka_unit_test(anchors_stay_as_they_are),
-        cmocka_unit_test(tensors_are_listed),        cmocka_unit_test(shared_checkpoint_converts),
+        cmocka_unit_test(every_tensor_survives),      cmocka_unit_test(failures_leave_the_target_alone),
+        cmocka_unit_test(a_file_can_replace_itself),  cmocka_unit_test(anchors_stay_as_they_are),
+        cmocka_unit_test(tensors_are_listed),         cmocka_unit_test(metadata_is_listed),
+        cmocka_unit_test(shared_checkpoint_converts),
     };
     return sono_test_run("model/convert", tests, sizeof tests / sizeof *tests);
 }

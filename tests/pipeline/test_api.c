@@ -5,6 +5,8 @@
 #include "support/pipeline_fixture.h"
 #include "test.h"
 
+#include "sonoseg/io.h"
+
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -165,6 +167,23 @@ static void test_query(void **state)
     assert_true(info.stage_flops[SONO_STAGE_ENCODE] > 70e9 && info.stage_flops[SONO_STAGE_ENCODE] < 85e9);
 }
 
+/* What a device name stands for, before any model is chosen. */
+static void test_device_backend(void **state)
+{
+    (void)state;
+    sono_error error = {0};
+    sono_backend backend = SONO_BACKEND_CUDA;
+    assert_ok(sono_device_backend("cpu", &backend, &error), &error);
+    assert_int_equal(backend, SONO_BACKEND_CPU);
+    assert_ok(sono_device_backend(NULL, &backend, &error), &error);
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_device_backend("gpu", &backend, &error), &error);
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_device_backend("cpu", NULL, &error), &error);
+    if (strcmp(sono_backends(), "cpu") == 0) {
+        assert_int_equal(backend, SONO_BACKEND_CPU);
+        assert_status(SONO_STATUS_NO_DEVICE, sono_device_backend("cuda", &backend, &error), &error);
+    }
+}
+
 static void test_back_pressure_and_order(void **state)
 {
     (void)state;
@@ -321,11 +340,17 @@ static void test_events(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_open_refuses),   cmocka_unit_test(test_null_handles),
-        cmocka_unit_test(test_submit_refuses), cmocka_unit_test(test_packet),
-        cmocka_unit_test(test_query),          cmocka_unit_test(test_back_pressure_and_order),
-        cmocka_unit_test(test_gate),           cmocka_unit_test(test_several_objects),
-        cmocka_unit_test(test_formats),        cmocka_unit_test(test_events),
+        cmocka_unit_test(test_open_refuses),
+        cmocka_unit_test(test_null_handles),
+        cmocka_unit_test(test_submit_refuses),
+        cmocka_unit_test(test_packet),
+        cmocka_unit_test(test_query),
+        cmocka_unit_test(test_device_backend),
+        cmocka_unit_test(test_back_pressure_and_order),
+        cmocka_unit_test(test_gate),
+        cmocka_unit_test(test_several_objects),
+        cmocka_unit_test(test_formats),
+        cmocka_unit_test(test_events),
     };
     return sono_test_run_with("pipeline/api", tests, sizeof tests / sizeof tests[0], NULL, close_shared);
 }

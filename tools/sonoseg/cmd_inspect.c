@@ -38,9 +38,11 @@ static const args_option options[] = {
 static const args_spec spec = {
     .command = "inspect",
     .usage = "inspect FILE [--tensors] [--program]",
-    .intro = "Says what a checkpoint is: network, size, classes, parameters, hash. Reads .pth and .pt files "
-             "of PyTorch\n"
-             "(nothing in them is executed) and .safetensors.",
+    .intro = "Says what a checkpoint is: network, size, classes, parameters, hash, and the metadata of a "
+             ".safetensors\n"
+             "file: where a model comes from and how good it is. Reads .pth and .pt files of PyTorch too "
+             "(nothing in\n"
+             "them is executed).",
     .options = options,
     .n_options = sizeof options / sizeof options[0],
     .examples = "examples\n"
@@ -71,6 +73,8 @@ static int show(const inspect *self)
     sono_status status = sono_model_inspect(self->path, &info, &error);
     if (status == SONO_STATUS_OK)
         print_info(self->path, &info);
+    if (status == SONO_STATUS_OK)
+        status = sono_model_list_metadata(self->path, stdout, &error);
     if (status == SONO_STATUS_OK && self->wants_tensors)
         status = sono_model_list_tensors(self->path, stdout, &error);
     if (status == SONO_STATUS_OK && self->wants_program)
