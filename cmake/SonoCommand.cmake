@@ -4,6 +4,11 @@ file(GLOB command_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/sonoseg/
 if(command_sources)
     add_executable(sonoseg_command ${command_sources})
     target_link_libraries(sonoseg_command PRIVATE sonoseg_shared Threads::Threads m)
+    # Where the shipped models lie, seen from the command: installed, and in its build folder.
+    file(RELATIVE_PATH bin_to_models ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_DATADIR}/sonoseg/models)
+    file(RELATIVE_PATH bin_to_source ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${PROJECT_SOURCE_DIR}/models)
+    target_compile_definitions(sonoseg_command PRIVATE
+        SONO_INSTALLED_MODELS="${bin_to_models}" SONO_SOURCE_MODELS="${bin_to_source}")
     file(RELATIVE_PATH bin_to_lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
     set_target_properties(sonoseg_command PROPERTIES OUTPUT_NAME sonoseg INSTALL_RPATH $ORIGIN/${bin_to_lib})
 endif()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# make install: libraries, headers, command, manual page, licence, pkg-config file and CMake package. Nothing installed
+# make install: libraries, headers, command, manual page, models, licence, pkg-config file and CMake package. Nothing installed
 # names an absolute path, so the installed tree can be moved.
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/sonoseg)
@@ -11,6 +11,10 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/sonoseg DESTINATION ${CMAKE_INST
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 if(TARGET sonoseg_command)
     install(TARGETS sonoseg_command)
+endif()
+if(EXISTS ${PROJECT_SOURCE_DIR}/models)
+    install(DIRECTORY ${PROJECT_SOURCE_DIR}/models/ DESTINATION ${CMAKE_INSTALL_DATADIR}/sonoseg/models
+        FILES_MATCHING PATTERN "*.safetensors" PATTERN "SHA256SUMS" PATTERN "README.md")
 endif()
 if(EXISTS ${PROJECT_SOURCE_DIR}/docs/sonoseg.1)
     install(FILES ${PROJECT_SOURCE_DIR}/docs/sonoseg.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)

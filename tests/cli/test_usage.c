@@ -97,18 +97,6 @@ static void test_missing_words(void **state)
     command_expect(2, "--precision: 'fp8'", WORDS("convert", "a", "b", "--precision", "fp8"));
 }
 
-static void test_no_checkpoints(void **state)
-{
-    (void)state;
-    char folder[SONO_TEST_PATH_BYTES];
-    sono_test_path(folder, sizeof folder, "untouched");
-    command_expect(2, "Peterande/D-FINE", WORDS("run", "a.png", "--output", folder));
-    command_expect(2, "--segmenter FILE or set SONO_SEGMENTER",
-                   WORDS("run", "a.png", "--output", folder, "--detector", "x"));
-    command_expect(2, "ChaoningZhang/MobileSAM", WORDS("bench", "--segmenter", "x"));
-    assert_int_not_equal(access(folder, F_OK), 0);
-}
-
 static void test_bad_checkpoints(void **state)
 {
     (void)state;
@@ -133,13 +121,9 @@ static void test_bad_checkpoints(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_help),
-        cmocka_unit_test(test_commands),
-        cmocka_unit_test(test_options),
-        cmocka_unit_test(test_phantom),
-        cmocka_unit_test(test_missing_words),
-        cmocka_unit_test(test_no_checkpoints),
-        cmocka_unit_test(test_bad_checkpoints),
+        cmocka_unit_test(test_help),          cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_options),       cmocka_unit_test(test_phantom),
+        cmocka_unit_test(test_missing_words), cmocka_unit_test(test_bad_checkpoints),
     };
     return sono_test_run("cli/usage", tests, sizeof tests / sizeof tests[0]);
 }

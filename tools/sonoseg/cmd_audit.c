@@ -294,14 +294,14 @@ static int open_and_audit(audit *self)
     return status ? status : judged;
 }
 
-static int check_usage(const audit *self)
+static int check_usage(audit *self)
 {
     if (self->wants_trace && !strcmp(self->args.config.device, "cpu")) {
         report_error("there is nothing to trace on the CPU");
         report_see_help("audit");
         return STATUS_USAGE;
     }
-    return pipeline_args_has_checkpoints(&self->args) ? STATUS_DONE : STATUS_USAGE;
+    return pipeline_args_find_checkpoints(&self->args);
 }
 
 int cmd_audit(int argc, char **argv)

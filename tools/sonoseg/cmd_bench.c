@@ -259,7 +259,7 @@ int cmd_bench(int argc, char **argv)
     const args_result parsed = args_parse(&spec, argc, argv, &self);
     int status = parsed == ARGS_WRONG ? STATUS_USAGE : STATUS_DONE;
     if (parsed == ARGS_GO)
-        status = pipeline_args_has_checkpoints(&self.args) ? STATUS_DONE : STATUS_USAGE;
+        status = pipeline_args_find_checkpoints(&self.args);
     if (parsed == ARGS_GO && !status) {
         frame_loop_init(&self.frames, &self.args);
         status = open_and_time(&self);

@@ -128,14 +128,14 @@ static int open_and_process(run *self)
     return process(self);
 }
 
-static int check_usage(const run *self)
+static int check_usage(run *self)
 {
     if (!self->args.n_inputs)
         report_error("no input: pass --input PATH...");
     else if (!self->output)
         report_error("no output folder: pass --output DIR");
     else
-        return pipeline_args_has_checkpoints(&self->args) ? STATUS_DONE : STATUS_USAGE;
+        return pipeline_args_find_checkpoints(&self->args);
     report_see_help("run");
     return STATUS_USAGE;
 }

@@ -124,12 +124,8 @@ int pipeline_args_take(pipeline_args *args, int id, const char *value)
     }
 }
 
-int pipeline_args_has_checkpoints(const pipeline_args *args)
+static void report_missing_checkpoints(int has_detector, int has_segmenter)
 {
-    const int has_detector = args->config.detector_path != NULL;
-    const int has_segmenter = args->config.segmenter_path != NULL;
-    if (has_detector && has_segmenter)
-        return 1;
     report_error("no checkpoint for the %s: pass %s",
                  has_detector    ? "segmenter"
                  : has_segmenter ? "detector"
@@ -138,6 +134,7 @@ int pipeline_args_has_checkpoints(const pipeline_args *args)
                  : has_segmenter
                      ? "--detector FILE or set SONO_DETECTOR"
                      : "--detector FILE --segmenter FILE or set SONO_DETECTOR and SONO_SEGMENTER");
+    models_print_places(stderr);
     fputs("Official checkpoints work as they are; no conversion is needed.\n"
           "  detector   D-FINE n, s, m, l or x: dfine_*.pth, release dfinev1.0 at\n"
           "             https://github.com/Peterande/storage/releases (named in the README of "
@@ -146,7 +143,29 @@ int pipeline_args_has_checkpoints(const pipeline_args *args)
           "The detector must have been trained on what you look for: D-FINE's own releases know everyday "
           "objects.\n",
           stderr);
-    return 0;
+}
+
+/* A device that is not there is reported when the pipeline is opened. */
+static sono_backend expected_backend(const char *device)
+{
+    sono_backend backend = SONO_BACKEND_CPU;
+    sono_device_backend(device, &backend, NULL);
+    return backend;
+}
+
+int pipeline_args_find_checkpoints(pipeline_args *args)
+{
+    sono_pipeline_config *config = &args->config;
+    const sono_backend backend = expected_backend(config->device);
+    const char **paths[] = {
+        [MODEL_DETECTOR] = &config->detector_path, [MODEL_SEGMENTER] = &config->segmenter_path};
+    for (int i = 0; i < MODEL_ROLE_COUNT; i++)
+        if (!*paths[i])
+            *paths[i] = args->shipped[i] = models_find((model_role)i, backend);
+    if (config->detector_path && config->segmenter_path)
+        return STATUS_DONE;
+    report_missing_checkpoints(config->detector_path != NULL, config->segmenter_path != NULL);
+    return STATUS_USAGE;
 }
 
 static int open_phantom(const pipeline_args *args, int32_t n_held, sono_source **out)
@@ -215,6 +234,8 @@ int pipeline_args_open(pipeline_args *args, sono_pipeline **out)
 
 int pipeline_args_close(pipeline_args *args)
 {
+    for (int i = 0; i < MODEL_ROLE_COUNT; i++)
+        free(args->shipped[i]);
     free(args->inputs);
     args->inputs = NULL;
     return events_close(&args->events) ? STATUS_FAILED : STATUS_DONE;

@@ -5,6 +5,7 @@
 
 #include "args.h"
 #include "events.h"
+#include "models.h"
 
 #include "sonoseg/io.h"
 #include "sonoseg/sonoseg.h"
@@ -31,8 +32,9 @@ enum {
 /* Rows for a command's option table. */
 #define PIPELINE_OPTIONS                                                                                     \
     {"detector", ID_DETECTOR, "FILE",                                                                        \
-     "D-FINE checkpoint (.pth, .pt, .safetensors); default $SONO_DETECTOR"},                                 \
-        {"segmenter", ID_SEGMENTER, "FILE", "MobileSAM checkpoint; default $SONO_SEGMENTER"},                \
+     "D-FINE checkpoint (.pth, .pt, .safetensors); default\n$SONO_DETECTOR, else the model that comes with " \
+     "sonoseg"},                                                                                             \
+        {"segmenter", ID_SEGMENTER, "FILE", "MobileSAM checkpoint; default likewise, $SONO_SEGMENTER"},      \
         {"device", ID_DEVICE, "NAME", "auto (default), cpu, cuda or cuda:N"},                                \
         {"precision", ID_PRECISION, "P", "fp32 (default on the CPU) or fp16 (CUDA only, its default)"},      \
         {"threshold", ID_THRESHOLD, "T", "a best score below T is LOST; 0..1, default 0.30"},                \
@@ -50,7 +52,8 @@ enum {
 typedef struct pipeline_args {
     sono_pipeline_config config;
     int32_t keep_colour;
-    const char **inputs; /* array owned, texts borrowed from argv */
+    char *shipped[MODEL_ROLE_COUNT]; /* paths; NULL = not needed */
+    const char **inputs;             /* array owned, texts borrowed from argv */
     int32_t n_inputs;
     const char *events_path; /* NULL = none */
     int events_as_json;
@@ -64,8 +67,9 @@ void pipeline_args_init(pipeline_args *args);
 /* Takes one of the options above or a bare input path. 0, -1 after report_error(). */
 int pipeline_args_take(pipeline_args *args, int id, const char *value);
 
-/* Whether both checkpoints are named; otherwise says on stderr where official ones come from. */
-int pipeline_args_has_checkpoints(const pipeline_args *args);
+/* Takes the models that come with sonoseg where no checkpoint is named (models.h). Returns an exit status (0
+ * = both are named now) after saying on stderr where it looked and where official checkpoints come from. */
+int pipeline_args_find_checkpoints(pipeline_args *args);
 
 /* Opens the image source over the inputs, or the phantom when they name it (phantom_input.h), with
  * n_held frames kept. Returns an exit status (0 = opened). */
