@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The first stage of the product: a frame -> the box of the structure, by D-FINE with one class."""
+import argparse
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from augment import augment
+from losses.detection import Targets, detection_losses
+from models.boxes import overlaps, to_centres, to_corners
+from models.dfine import INPUT_SIZE_PX, SIZES, Dfine
+from samples import Samples, boxes_of
+from stages import decay_groups
+
+STRIDE_PX = 32
+SMALLEST_BOX_PX = 3.0
+WEIGHT_DECAY = 1e-4
+ALARM_SCORE = 0.30
+EVALUATION_BATCH = 16
+LEARNING_RATES = {"n": 4e-4, "s": 2e-4, "m": 2e-4, "l": 2e-4, "x": 2e-4}
+
+
+def input_sizes(text: str) -> list[tuple[float, int]]:
+    """Of "320:0.5,640" the list of (progress until which it holds, size in px)."""
+    parts = [part.split(":") for part in text.split(",")]
+    sizes = [(float(part[1]) if len(part) == 2 else 1.0, int(part[0])) for part in parts]
+    untils = [until for until, _ in sizes]
+    if untils != sorted(untils) or untils[-1] != 1.0 or any(size <= 0 or size % STRIDE_PX for _, size in sizes):
+        raise argparse.ArgumentTypeError(f"{text}: SIZE:UNTIL,...,SIZE; sizes are multiples of {STRIDE_PX}")
+    return sizes
+
+
+def prepare(images: torch.Tensor, size_px: int) -> torch.Tensor:
+    """Luma [B, 1, H, W] in 0..255 -> the network's input [B, 3, size, size] in [0, 1], as the product makes it."""
+    resized = F.interpolate(images, (size_px, size_px), mode="bilinear", antialias=True, align_corners=False) / 255
+    return resized.repeat(1, 3, 1, 1).contiguous(memory_format=torch.channels_last)
+
+
+def targets_of(labels: torch.Tensor) -> Targets:
+    """Every structure as class 0 with its box cx cy w h in [0, 1]; what is left of one by 2 px or less is not one."""
+    height_px, width_px = labels.shape[1:]
+    scale = torch.tensor((width_px, height_px) * 2, dtype=torch.float32)
+    targets = []
+    for boxes in (found.cpu() for found in boxes_of(labels)):
+        boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).amax(1) >= SMALLEST_BOX_PX]
+        targets.append({"labels": torch.zeros(len(boxes), dtype=torch.int64), "boxes": to_centres(boxes / scale)})
+    return [{name: value.to(labels.device) for name, value in target.items()} for target in targets]
+
+
+def average_precision(scores: np.ndarray, ious: np.ndarray, n_positive: int, threshold: float) -> float:
+    """One box a frame against the frame's best structure; 101-point interpolated precision as COCO has it."""
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(ious[order] >= threshold)
+    recall, precision = hits / max(n_positive, 1), hits / np.arange(1, len(hits) + 1)
+    precision = np.maximum.accumulate(precision[::-1])[::-1]
+    index = np.searchsorted(recall, np.linspace(0, 1, 101), side="left")
+    return float(np.append(precision, 0.0)[index].mean())
+
+
+class DetectorStage:
+    """D-FINE from scratch: no parameter is frozen and the backbone learns at the rate of the rest."""
+    name = "detector"
+    checkpoint_name = "detector.pth"
+    batch = 32
+
+    def __init__(self):
+        self.learning_rate = LEARNING_RATES["n"]
+        self._sizes = [(1.0, INPUT_SIZE_PX)]
+        self._size_px = self._sizes[0][1]
+        self._generator = torch.Generator()
+
+    @staticmethod
+    def add_arguments(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--size", choices=sorted(SIZES), default="n", help="size of D-FINE (default %(default)s)")
+        parser.add_argument("--denoising", type=int, default=100, metavar="N",
+                            help="denoising queries a frame in training; fewer make a step cheaper (default %(default)s)")
+        parser.add_argument("--input-sizes", type=input_sizes, default=[(1.0, INPUT_SIZE_PX)],
+                            metavar="SIZE:UNTIL,...,SIZE",
+                            help="sides of the network's input in px, each until that share of the training, for slow "
+                                 f"machines: 320:0.6,640 (default {INPUT_SIZE_PX}, the product's size)")
+
+    def build(self, options: argparse.Namespace) -> nn.Module:
+        self._sizes = options.input_sizes
+        self._size_px = self._sizes[0][1]
+        self.learning_rate = LEARNING_RATES[options.size]
+        self._generator = torch.Generator(options.device).manual_seed(options.seed)
+        return Dfine(options.size, n_classes=1, n_denoising=options.denoising)
+
+    def losses(self, module: nn.Module, samples: Samples, progress: float) -> dict[str, torch.Tensor]:
+        """A larger input takes fewer of the frames, so that every step costs about the same."""
+        self._size_px = next(size for until, size in self._sizes if progress <= until)
+        n_frames = max(2, round(len(samples) * (self._sizes[0][1] / self._size_px) ** 2))
+        seen = augment(samples.rows(slice(n_frames)), self._generator)
+        targets = targets_of(seen.labels)
+        output = module(prepare(seen.images, self._size_px), targets)
+        return detection_losses(output, targets)
+
+    def evaluate(self, module: nn.Module, samples: Samples) -> dict[str, float]:
+        """At the input size that the training has reached."""
+        found = [best_boxes(module, samples.rows(slice(first, first + EVALUATION_BATCH)), self._size_px)
+                 for first in range(0, len(samples), EVALUATION_BATCH)]
+        scores, ious, positive = (np.concatenate(column) for column in zip(*found))
+        n_positive = int(positive.sum())
+        precisions = [average_precision(scores, ious, n_positive, step / 100) for step in range(50, 100, 5)]
+        alarms = scores >= ALARM_SCORE
+        return {"ap50": precisions[0], "ap50_95": float(np.mean(precisions)),
+                "found_share": float(alarms[positive].mean()) if n_positive else 0.0,
+                "false_alarm_share": float(alarms[~positive].mean()) if n_positive < len(positive) else 0.0,
+                "iou": float(ious[positive].mean()) if n_positive else 0.0, "input_px": self._size_px}
+
+    def rank(self, figures: dict[str, float]) -> tuple[float, ...]:
+        return figures["input_px"], figures["ap50"] + figures["ap50_95"]
+
+    def parameter_groups(self, module: nn.Module, lr: float) -> list[dict[str, Any]]:
+        return decay_groups(module, lr, WEIGHT_DECAY)
+
+    def checkpoint(self, state: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
+        return {"model": state}
+
+
+def best_boxes(module: nn.Module, samples: Samples, size_px: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Per frame: the best query's score, the largest IoU of its box with a structure, and whether there is one."""
+    output = module(prepare(samples.images, size_px))
+    scores, best = output.logits.float().sigmoid()[..., 0].max(1)
+    boxes = to_corners(output.boxes.float()[torch.arange(len(samples), device=best.device), best]).cpu()
+    truths = [to_corners(target["boxes"].cpu()) for target in targets_of(samples.labels)]
+    ious = [overlaps(box, truth)[0].amax().item() if len(truth) else 0.0 for box, truth in zip(boxes, truths)]
+    return scores.cpu().numpy(), np.array(ious), np.array([len(truth) > 0 for truth in truths])

@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Trains a network of the product, on phantoms or on frames of your own.
+
+    python training/train.py detector  --output out/detector  --minutes 25
+    python training/train.py segmenter --output out/segmenter --minutes 25
+    python training/train.py detector  --output out/mine --data my_set --mix 0.3 --init models/dfine_n_bone.safetensors
+
+Without --data or --coco it trains on phantoms, which need no file. A set of your own is a folder with images/ and
+masks/ (8-bit grey PNG, 0 = background, each other value a structure; a frame without mask shows none), or a COCO
+instance file with its folder of images. The result is the folder's detector.pth or segmenter.pt: sonoseg reads it.
+"""
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from data import DataError, MixedSource, PhantomSource, Store, StoreSource, read_coco, read_folder
+from samples import Samples
+from stages.detector import DetectorStage
+from stages.segmenter import SegmenterStage
+from trainer import Settings, Trainer, TrainingError, read_saved, seed_everything
+
+STAGES = {stage.name: stage for stage in (DetectorStage, SegmenterStage)}
+VALIDATION_SEED_OFFSET = 1_000_003
+INTERRUPTED = 130
+
+
+def common_arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for everything it writes")
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument("--minutes", type=float, help="how long to train; the schedule fits itself to it")
+    length.add_argument("--steps", type=int, help="how many steps to train, instead of --minutes")
+    frames = parser.add_argument_group("frames of your own")
+    frames.add_argument("--data", type=Path, metavar="SET", help="folder with images/ and masks/")
+    frames.add_argument("--coco", type=Path, metavar="JSON", help="COCO instance file; needs --images")
+    frames.add_argument("--images", type=Path, metavar="DIR", help="folder of the COCO file's images")
+    frames.add_argument("--mix", type=float, default=0.0, metavar="SHARE",
+                        help="share of phantoms in each batch beside your frames (default %(default)s)")
+    frames.add_argument("--validation-share", type=float, default=0.1, metavar="SHARE",
+                        help="last share of your frames, by name, that only measures (default %(default)s)")
+    run = parser.add_argument_group("training")
+    run.add_argument("--init", type=Path, metavar="CHECKPOINT", help="start from these parameters: .pth .pt .safetensors")
+    run.add_argument("--resume", action="store_true", help="go on from DIR/last.pt; repeat the other options")
+    run.add_argument("--batch", type=int, help="frames a step (default: the stage's)")
+    run.add_argument("--lr", type=float, help="learning rate (default: the stage's, less for a smaller batch)")
+    run.add_argument("--seed", type=int, default=1, help="of parameters, frames and noise (default %(default)s)")
+    run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    run.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto: bf16 on cuda")
+    run.add_argument("--threads", type=int, help="CPU threads (default: PyTorch's)")
+    run.add_argument("--reuse", type=float, metavar="N",
+                     help="how often a phantom is handed out on average (default 1 on cuda, 4 on a CPU)")
+    run.add_argument("--validation-frames", type=int, default=128, metavar="N",
+                     help="phantoms that only measure, when there are no own frames (default %(default)s)")
+    run.add_argument("--validations", type=int, default=25, metavar="N",
+                     help="how often to measure (default %(default)s)")
+    return parser
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="stage", required=True, metavar="detector|segmenter")
+    for name, stage in STAGES.items():
+        command = commands.add_parser(name, parents=[common_arguments()], help=stage.__doc__.splitlines()[0])
+        stage.add_arguments(command.add_argument_group(f"only {name}"))
+    options = parser.parse_args(arguments)
+    if bool(options.coco) != bool(options.images):
+        parser.error("--coco and --images go together")
+    if options.coco and options.data:
+        parser.error("give --data or --coco, not both")
+    if options.init and options.resume:
+        parser.error("--resume goes on from last.pt; --init has no place beside it")
+    for name in ("mix", "validation_share"):
+        if not 0 <= getattr(options, name) < 1:
+            parser.error(f"--{name.replace('_', '-')} lies in 0 .. 1, without 1")
+    return options
+
+
+def choose_device(wanted: str) -> str:
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("--device cuda: PyTorch finds no usable GPU")
+    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def own_frames(options: argparse.Namespace) -> Store | None:
+    if options.data:
+        return read_folder(options.data)
+    if options.coco:
+        return read_coco(options.coco, options.images, boxes_allowed=options.stage == DetectorStage.name)
+    return None
+
+
+def make_source(options: argparse.Namespace, n_done: int) -> tuple[object, Samples]:
+    """Frames to train on, others than those of the steps already done, and frames to measure with."""
+    seed, reuse = options.seed + n_done, options.reuse or (1 if options.device == "cuda" else 4)
+    store = own_frames(options)
+    if store is None:
+        fixed = PhantomSource(options.seed + VALIDATION_SEED_OFFSET, options.device)
+        return PhantomSource(seed, options.device, reuse), fixed.draw(options.validation_frames)
+    training, validation = store.split(options.validation_share)
+    source = StoreSource(training, seed)
+    if options.mix:
+        phantoms = PhantomSource(seed, options.device, reuse, *store.labels.shape[1:])
+        source = MixedSource(phantoms, source, options.mix, options.device)
+    return source, validation.samples(slice(None))
+
+
+def load_parameters(module: torch.nn.Module, path: Path) -> None:
+    """Every tensor of the checkpoint whose name and shape fit; what does not fit is named, and few may miss."""
+    content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    content = content.get("model", content)
+    own = module.state_dict()
+    fitting = {name: value for name, value in content.items() if name in own and own[name].shape == value.shape}
+    if len(fitting) < 0.9 * len(own):
+        raise TrainingError(f"{path}: only {len(fitting)} of {len(own)} tensors fit; is it of another network or size?")
+    module.load_state_dict(fitting, strict=False)
+    for name in sorted(own.keys() - fitting.keys()):
+        print(f"{path}: starts afresh: {name}", file=sys.stderr)
+
+
+def make_settings(options: argparse.Namespace, stage) -> Settings:
+    batch = options.batch or stage.batch
+    lr = options.lr or stage.learning_rate * min(1.0, (batch / stage.batch) ** 0.5)
+    bfloat16 = options.precision == "bf16" or (options.precision == "auto" and options.device == "cuda")
+    return Settings(options.output, lr, batch, options.minutes, options.steps, options.device, bfloat16,
+                    options.validations)
+
+
+def train(options: argparse.Namespace) -> int:
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    options.device = choose_device(options.device)
+    saved = read_saved(options.output) if options.resume else None
+    if saved is None and (options.output / "last.pt").exists():
+        raise TrainingError(f"{options.output}: holds a training; give --resume, or another --output")
+    seed_everything(options.seed)
+    stage = STAGES[options.stage]()
+    module = stage.build(options)
+    if options.init:
+        load_parameters(module, options.init)
+    source, validation = make_source(options, saved["progress"]["step"] if saved else 0)
+    trainer = Trainer(stage, module, source, validation, make_settings(options, stage))
+    if saved:
+        trainer.resume(saved)
+    if not trainer.run():
+        print(f"\nstopped; --resume goes on from {options.output / 'last.pt'}", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def main() -> int:
+    try:
+        return train(parse_arguments())
+    except (DataError, TrainingError) as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
