@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "args.h"
+#include "commands.h"
+#include "output_folder.h"
+#include "phantom_input.h"
+#include "progress.h"
+
+#include <limits.h>
+#include <stdio.h>
+
+enum { ID_INPUT = 'i', ID_OUTPUT = 'o', ID_QUIET = 'q' };
+
+typedef struct phantom_set {
+    const char *input;
+    const char *output;
+    int is_quiet;
+    sono_source *source;
+    int64_t n_frames;
+    int64_t n_empty;
+    progress bar;
+} phantom_set;
+
+static int take(void *user, int id, const char *value)
+{
+    phantom_set *self = user;
+    if (id == ID_OUTPUT) {
+        self->output = value;
+    } else if (id == ID_QUIET) {
+        self->is_quiet = 1;
+    } else if (self->input) {
+        report_error("'%s' is too many: one phantom at a time", value);
+        return -1;
+    } else {
+        self->input = value;
+    }
+    return 0;
+}
+
+static const args_option options[] = {
+    {"input", ID_INPUT, "SPEC", "phantom:[key=value,...], as of 'run'; a bare word is one, too"},
+    {"output", ID_OUTPUT, "DIR",
+     "folder for the set, made when missing; files of the same\nname are overwritten"},
+    {"quiet", ID_QUIET, NULL, "no progress line, no summary; errors only"},
+};
+
+static const args_spec spec = {
+    .command = "phantom",
+    .usage = "phantom [SPEC] --output DIR [options]",
+    .intro =
+        "Writes frames of the synthetic scanner with their truth, as 'evaluate' and training read them:\n"
+        "  DIR/images/<stem>.png   8 bits grey\n"
+        "  DIR/masks/<stem>.png    0 = background, 1, 2 ... = one structure each\n"
+        "SPEC is phantom:seed=N,frames=N,sweep=N,size=WxH,rate=HZ,depth=MM,shape=NAME, each part optional;\n"
+        "sweep is how many frames share one anatomy, shape one of any, flat, arched, ridge, broken, pair, "
+        "empty.",
+    .options = options,
+    .n_options = sizeof options / sizeof options[0],
+    .examples = "examples\n"
+                "  sonoseg phantom --output set\n"
+                "  sonoseg phantom phantom:seed=7,frames=200,sweep=1 --output set\n\n"
+                "exit status\n"
+                "  0 all done   1 the output failed   2 usage",
+    .take = take,
+};
+
+static int open_source(phantom_set *self)
+{
+    sono_error error;
+    sono_phantom_options phantom;
+    const char *input = self->input ? self->input : "phantom:";
+    if (!phantom_input_matches(input)) {
+        report_error("'%s' is no phantom: it begins with 'phantom:'", input);
+        return STATUS_USAGE;
+    }
+    if (phantom_input_parse(input, &phantom))
+        return STATUS_USAGE;
+    if (!sono_source_open_phantom(&phantom, &self->source, &error))
+        return STATUS_DONE;
+    report_error("%s", error.text);
+    return error.status == SONO_STATUS_INVALID_ARGUMENT ? STATUS_USAGE : STATUS_FAILED;
+}
+
+/* Writes SET/folder/name.png, or only makes SET/folder where name is NULL. */
+static int write_picture(const phantom_set *self, const char *folder, const char *name,
+                         const sono_frame *frame, const void *pixels)
+{
+    char path[PATH_MAX];
+    sono_error error;
+    if (snprintf(path, sizeof path, "%s/%s/%s.png", self->output, folder, name) >= PATH_MAX) {
+        report_error("%s: the path is too long", self->output);
+        return -1;
+    }
+    if (!sono_png_write(path, pixels, frame->width_px, frame->height_px, 1, &error))
+        return 0;
+    report_error("%s", error.text);
+    return -1;
+}
+
+static int make_folders(const phantom_set *self)
+{
+    static const char *const names[] = {"images", "masks"};
+    for (int i = 0; i < 2; i++) {
+        char path[PATH_MAX];
+        if (snprintf(path, sizeof path, "%s/%s", self->output, names[i]) >= PATH_MAX) {
+            report_error("%s: the path is too long", self->output);
+            return -1;
+        }
+        if (output_folder_make(path))
+            return -1;
+    }
+    return 0;
+}
+
+static int write_frames(phantom_set *self)
+{
+    sono_frame frame;
+    sono_truth truth;
+    const char *name = NULL;
+    sono_error error;
+    while (!sono_source_next(self->source, &frame, &name, &error)) {
+        sono_status status = sono_source_truth(self->source, &truth, &error);
+        if (status) {
+            report_error("%s", error.text);
+            return -1;
+        }
+        if (write_picture(self, "images", name, &frame, frame.pixels) ||
+            write_picture(self, "masks", name, &frame, truth.labels))
+            return -1;
+        self->n_frames++;
+        self->n_empty += !truth.is_visible;
+        progress_update(&self->bar, self->n_frames, truth.is_visible ? "" : "empty");
+    }
+    return 0;
+}
+
+static int write_set(phantom_set *self)
+{
+    const int status = open_source(self);
+    if (status)
+        return status;
+    if (make_folders(self))
+        return STATUS_FAILED;
+    progress_start(&self->bar, sono_source_count(self->source), !self->is_quiet);
+    const int has_failed = write_frames(self);
+    progress_clear(&self->bar);
+    if (has_failed)
+        return STATUS_FAILED;
+    if (!self->is_quiet)
+        printf("%lld frame%s, %lld of them empty, in %s/images and %s/masks\n", (long long)self->n_frames,
+               self->n_frames == 1 ? "" : "s", (long long)self->n_empty, self->output, self->output);
+    return STATUS_DONE;
+}
+
+int cmd_phantom(int argc, char **argv)
+{
+    phantom_set self = {0};
+    const args_result parsed = args_parse(&spec, argc, argv, &self);
+    int status = parsed == ARGS_WRONG ? STATUS_USAGE : STATUS_DONE;
+    if (parsed == ARGS_GO && !self.output) {
+        report_error("no output folder: pass --output DIR");
+        report_see_help("phantom");
+        status = STATUS_USAGE;
+    } else if (parsed == ARGS_GO) {
+        status = write_set(&self);
+    }
+    sono_source_close(self.source);
+    return status;
+}
