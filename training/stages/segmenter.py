@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training of MobileSAM: prompts with their masks, windows of the network's input, what is left as it was.
+
+A prompt is a jittered box around one structure, whose mask is that structure alone, or a box on nothing, whose mask is
+empty and whose IoU is 0. Only what the product uses is trained: mask 0 and its predicted IoU. The filters of masks
+1..3, the classifier head, and the encodings of points and masks keep their initial values.
+
+The encoder costs most of a step, so training may begin with windows: it sees a part of the 1024 x 1024 input at full
+scale, its tokens are encoded at their true places, boxes stay in pixels of the whole input, and the loss looks at
+the window. Windows of a multiple of 224 px fit the attention windows of TinyViT (14 tokens of 16 px): 256 px would
+cost three times as much for a third more pixels, as attention pads. Batch norms see no padding in small windows, so the last
+part of a schedule should be the whole input.
+"""
+import argparse
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+
+from augment import augment
+from losses.segmentation import jitter_boxes, segmentation_losses, true_iou
+from models.mobilesam import INPUT_SIZE_PX, MAP_STRIDE, MobileSam, input_scale, prepare, restore
+from samples import Samples, boxes_of
+from stages import decay_groups
+
+TARGET_STRIDE = 2  # input pixels per pixel of the masks that the loss compares, close to one source pixel
+LOGIT_STRIDE = 4
+WINDOWS_A_FRAME = 2  # that smaller than the input are cut from an augmented frame
+MOST_PROMPTS = 3  # per window
+FEWEST_PIXELS = 8  # of a structure in a window for a prompt; in target pixels
+SHARE_ON_NOTHING = 0.25  # of the windows on frames with structures that get a box on nothing as well
+NOTHING_SIDE = (0.06, 0.7)  # range of the sides of such a box, as a share of the frame's sides
+N_TRIES = 8
+WEIGHT_DECAY = 0.01
+UNUSED = ("image_encoder.norm_head", "image_encoder.head", "prompt_encoder.not_a_point_embed",
+          "prompt_encoder.point_embeddings.0", "prompt_encoder.point_embeddings.1", "prompt_encoder.mask_downscaling",
+          "mask_decoder.output_hypernetworks_mlps.1", "mask_decoder.output_hypernetworks_mlps.2",
+          "mask_decoder.output_hypernetworks_mlps.3")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Windows of `size_px` until the share `until` of the training is done."""
+    size_px: int
+    until: float
+
+
+def parse_phases(text: str) -> list[Phase]:
+    """`224:0.6,448:0.9,1024`, or `1024` for the whole training."""
+    rows = [part.partition(":") for part in text.split(",")]
+    try:
+        phases = [Phase(int(size), float(until or 1)) for size, _, until in rows]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text}: expected SIZE:UNTIL,...,SIZE, such as 224:0.6,1024") from None
+    untils = [phase.until for phase in phases]
+    if untils != sorted(set(untils)) or untils[0] <= 0 or untils[-1] != 1:
+        raise argparse.ArgumentTypeError(f"{text}: shares must rise from above 0 to 1")
+    if any(phase.size_px % MAP_STRIDE or not MAP_STRIDE <= phase.size_px <= INPUT_SIZE_PX for phase in phases):
+        raise argparse.ArgumentTypeError(f"{text}: sizes must be multiples of {MAP_STRIDE} up to {INPUT_SIZE_PX}")
+    return phases
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """P boxes [P, 4] in input pixels, the window that each looks at [P], masks uint8 [P, size/2, size/2]."""
+    boxes: torch.Tensor
+    window: torch.Tensor
+    masks: torch.Tensor
+
+
+def labels_of_input(labels: torch.Tensor) -> torch.Tensor:
+    """Labels [B, H, W] of frames -> [B, 512, 512], the label at the middle of each 2 x 2 pixels of the input."""
+    height, width = labels.shape[1:]
+    n_target = INPUT_SIZE_PX // TARGET_STRIDE
+    middle = (torch.arange(n_target, device=labels.device) + 0.5) * (TARGET_STRIDE / input_scale(height, width))
+    row, column = middle.long(), middle.long()
+    found = labels[:, row.clamp(max=height - 1)][:, :, column.clamp(max=width - 1)]
+    return found * ((row < height)[:, None] & (column < width))
+
+
+class SegmenterStage:
+    """MobileSAM from scratch, without a teacher."""
+
+    name = "segmenter"
+    checkpoint_name = "segmenter.pt"
+    learning_rate = 1e-3
+    batch = 4
+
+    @staticmethod
+    def add_arguments(parser: argparse.ArgumentParser):
+        parser.add_argument(
+            "--windows", type=parse_phases, default=[Phase(INPUT_SIZE_PX, 1.0)], metavar="SIZE:UNTIL,...,SIZE",
+            help="sides in px of the windows of the input that it trains on, each until that share of the training, "
+                 "for slow machines: 224:0.6,448:0.9,1024 (default 1024, the whole input)")
+
+    def build(self, options: argparse.Namespace) -> MobileSam:
+        self.phases = options.windows
+        self.generator = torch.Generator(options.device).manual_seed(options.seed)
+        module = MobileSam()
+        for name in UNUSED:
+            module.get_submodule(name).requires_grad_(False)
+        return module
+
+    def parameter_groups(self, module: MobileSam, lr: float) -> list[dict]:
+        return decay_groups(module, lr, WEIGHT_DECAY)
+
+    def rank(self, figures: dict[str, float]) -> tuple[float, ...]:
+        return (figures["iou"],)
+
+    def checkpoint(self, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return state
+
+    def losses(self, module: MobileSam, samples: Samples, progress: float) -> dict[str, torch.Tensor]:
+        """Later phases take fewer of the frames, so that a step costs about the same (at least one whole frame)."""
+        size_px = next((phase.size_px for phase in self.phases if progress < phase.until), self.phases[-1].size_px)
+        n_frames = round(len(samples) * (self.phases[0].size_px / size_px) ** 2)
+        samples = augment(samples.rows(slice(max(1, n_frames))), self.generator)
+        with torch.autocast(samples.images.device.type, enabled=False):
+            images, corners, prompts = self._windows(samples, size_px)
+        logits, iou = segment_windows(module, images, corners, prompts)
+        return segmentation_losses(logits, iou, prompts.masks)
+
+    @torch.no_grad()
+    def evaluate(self, module: MobileSam, samples: Samples) -> dict[str, float]:
+        """Over all structures, with jittered true boxes and the whole input, the same jitter each time."""
+        height, width = samples.labels.shape[1:]
+        generator = torch.Generator(samples.labels.device).manual_seed(0)
+        ious, errors = [], []
+        for i, boxes in enumerate(boxes_of(samples.labels)):
+            if not len(boxes):
+                continue
+            jittered = jitter_boxes(boxes, height, width, generator) * input_scale(height, width)
+            first = torch.zeros(len(boxes), dtype=torch.long, device=boxes.device)
+            logits, predicted = module(prepare(samples.images[i:i + 1]), jittered, first)
+            frame = samples.labels[i]
+            masks = torch.stack([frame == label for label in frame.unique() if label])
+            iou = true_iou(restore(logits[:, :1].float(), height, width)[:, 0], masks)
+            ious.append(iou)
+            errors.append((predicted[:, 0] - iou).abs())
+        return {"iou": torch.cat(ious).mean().item(), "iou_error": torch.cat(errors).mean().item()}
+
+    def _windows(self, samples: Samples, size_px: int) -> tuple[torch.Tensor, torch.Tensor, Prompts]:
+        """Prepared windows [B, 3, size, size], their corners [B, 2] (x, y) px, and the prompts on them."""
+        labels, images = labels_of_input(samples.labels), prepare(samples.images)
+        n_windows = WINDOWS_A_FRAME if size_px < INPUT_SIZE_PX else 1
+        parts, corners, boxes, masks = [], [], [], []
+        for i, frame_boxes in enumerate(boxes_of(samples.labels)):
+            for _ in range(n_windows):
+                corner = self._place(labels[i], samples.labels.shape[1:], size_px)
+                x, y = corner.tolist()
+                seen = cut(labels[i], x // TARGET_STRIDE, y // TARGET_STRIDE, size_px // TARGET_STRIDE)
+                prompts = self._prompts(samples.labels[i], frame_boxes, seen)
+                parts.append(cut(images[i], x, y, size_px))
+                corners.append(corner)
+                boxes.append(prompts[0])
+                masks.append(prompts[1])
+        n_prompts = torch.tensor([len(of_window) for of_window in boxes], device=labels.device)
+        window = torch.arange(len(boxes), device=labels.device).repeat_interleave(n_prompts)
+        scale = input_scale(*samples.labels.shape[1:])
+        return (torch.stack(parts).contiguous(memory_format=torch.channels_last), torch.stack(corners),
+                Prompts(torch.cat(boxes) * scale, window, torch.cat(masks)))
+
+    def _place(self, labels, frame_size, size_px):
+        """Corner x, y of a window, on the grid of tokens: near a structure, anywhere in an empty frame."""
+        hits = labels.nonzero()
+        if len(hits):
+            middle = hits[self._below(len(hits))].flip(0) * TARGET_STRIDE
+        else:
+            height, width = frame_size
+            middle = self._uniform(2) * torch.tensor((width, height), device=labels.device) * input_scale(height, width)
+        corner = middle + (self._uniform(2) - 0.5) * (size_px / 1.5) - size_px / 2
+        return ((corner / MAP_STRIDE).round() * MAP_STRIDE).clamp(0, INPUT_SIZE_PX - size_px).long()
+
+    def _prompts(self, labels, boxes, part):
+        """Boxes [n, 4] in source pixels and masks [n, h, w] for the window `part` of one frame's labels."""
+        height, width = labels.shape
+        numbers = [label for label in labels.unique().tolist() if label]
+        order = torch.randperm(len(numbers), generator=self.generator, device=labels.device).tolist()
+        seen = [i for i in order if int((part == numbers[i]).sum()) >= FEWEST_PIXELS][:MOST_PROMPTS]
+        masks = [(part == numbers[i]).to(torch.uint8) for i in seen]
+        chosen = jitter_boxes(boxes[seen], height, width, self.generator)
+        if not seen or self._uniform(1).item() < SHARE_ON_NOTHING:
+            nothing = self._box_on_nothing(labels)
+            chosen = torch.cat((chosen, nothing))
+            masks += [torch.zeros_like(part)] * len(nothing)
+        return chosen, torch.stack(masks) if masks else part.new_zeros((0, *part.shape))
+
+    def _box_on_nothing(self, labels):
+        """[1, 4] px, or [0, 4] when each try hit a structure."""
+        height, width = labels.shape
+        size = torch.tensor((width, height), device=labels.device)
+        low, high = NOTHING_SIDE
+        for _ in range(N_TRIES):
+            sides = size * low * (high / low) ** self._uniform(2)
+            corner = self._uniform(2) * (size - sides)
+            x1, y1, x2, y2 = torch.cat((corner, corner + sides)).round().long().tolist()
+            if not labels[y1:y2 + 1, x1:x2 + 1].any():
+                return torch.tensor([[x1, y1, x2, y2]], dtype=torch.float32, device=labels.device)
+        return torch.zeros((0, 4), device=labels.device)
+
+    def _uniform(self, n):
+        return torch.rand(n, generator=self.generator, device=self.generator.device)
+
+    def _below(self, n):
+        return torch.randint(n, (), generator=self.generator, device=self.generator.device)
+
+
+def cut(image: torch.Tensor, x: int, y: int, size: int) -> torch.Tensor:
+    """A square of the last two dimensions."""
+    return image[..., y:y + size, x:x + size]
+
+
+def segment_windows(module: MobileSam, images: torch.Tensor, corners: torch.Tensor,
+                    prompts: Prompts) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits [P, size/2, size/2] of mask 0 and its predicted IoU [P], for windows [B, 3, size, size]."""
+    embedding = module.image_encoder(images)
+    n_tokens = embedding.shape[-1]
+    with torch.autocast(images.device.type, enabled=False):
+        everywhere = module.prompt_encoder.dense_position()[0]
+        position = torch.stack([cut(everywhere, x, y, n_tokens) for x, y in (corners // MAP_STRIDE).tolist()])
+        sparse = module.prompt_encoder.boxes(prompts.boxes)
+    dense = module.prompt_encoder.no_mask(len(prompts.boxes))[..., :n_tokens, :n_tokens]
+    logits, iou = module.mask_decoder(embedding[prompts.window], position[prompts.window], sparse, dense)
+    finer = F.interpolate(logits[:, :1], scale_factor=LOGIT_STRIDE // TARGET_STRIDE, mode="bilinear")
+    return finer[:, 0], iou[:, 0]
