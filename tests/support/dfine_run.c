@@ -2,6 +2,7 @@
 #include "support/dfine_run.h"
 
 #include "base/alloc.h"
+#include "support/executor_fixture.h"
 #include "support/golden.h"
 #include "support/synthetic.h"
 #include "support/test.h"
@@ -18,6 +19,7 @@ void dfine_run_record(dfine_run *run, const char *checkpoint_path, int32_t max_s
     sono_error error = {0};
     sono_recorder rec;
     memset(run, 0, sizeof *run);
+    run->backend = executor_to_test();
     assert_ok(sono_checkpoint_open(checkpoint_path, &run->checkpoint, &error), &error);
     assert_ok(sono_binder_open(run->checkpoint, &run->binder, &error), &error);
     assert_ok(sono_program_open(&run->program, &error), &error);
@@ -67,19 +69,19 @@ void dfine_run_open(dfine_run *run, int32_t n_threads, int32_t poison)
     sono_error error = {0};
     const sono_executor_options options = {
         .plan_mode = SONO_PLAN_REUSE, .n_threads = n_threads, .poison = poison};
-    assert_ok(sono_cpu_executor.open(run->program, &options, &run->executor, &error), &error);
+    assert_ok(run->backend->open(run->program, &options, &run->executor, &error), &error);
 }
 
 void dfine_run_write(dfine_run *run, sono_tid tensor, const void *values)
 {
     sono_error error = {0};
-    assert_ok(sono_cpu_executor.write(run->executor, tensor, values, &error), &error);
+    assert_ok(run->backend->write(run->executor, tensor, values, &error), &error);
 }
 
 void dfine_run_frame(dfine_run *run)
 {
     sono_error error = {0};
-    assert_ok(sono_cpu_executor.run(run->executor, 0, -1, NULL, &error), &error);
+    assert_ok(run->backend->run(run->executor, 0, -1, NULL, &error), &error);
 }
 
 void *dfine_run_read(dfine_run *run, const char *name, sono_tensor *shape)
@@ -89,13 +91,14 @@ void *dfine_run_read(dfine_run *run, const char *name, sono_tensor *shape)
     *shape = *sono_program_tensor(run->program, tensor);
     void *values = sono_alloc_array((size_t)sono_tensor_count(shape), sono_dtype_bytes(shape->dtype));
     assert_non_null(values);
-    assert_ok(sono_cpu_executor.read(run->executor, tensor, values, &error), &error);
+    assert_ok(run->backend->read(run->executor, tensor, values, &error), &error);
     return values;
 }
 
 void dfine_run_close(dfine_run *run)
 {
-    sono_cpu_executor.close(run->executor);
+    if (run->backend)
+        run->backend->close(run->executor);
     sono_program_close(run->program);
     sono_binder_close(run->binder);
     sono_checkpoint_close(run->checkpoint);

@@ -13,6 +13,7 @@ typedef struct dfine_run {
     sono_checkpoint *checkpoint;
     sono_binder *binder;
     sono_program *program;
+    const sono_executor_ops *backend; /* executor_to_test(), in float32 */
     sono_executor *executor;
     sono_tid image;          /* [1, 640, 640, 3]: INPUT, or what PREPROCESS makes of pixels */
     sono_tid pixels, header; /* 0 without preprocessing */
@@ -26,7 +27,7 @@ void dfine_run_record(dfine_run *run, const char *checkpoint_path, int32_t max_s
 /* Keeps the tensor of that name, to be read after the run. */
 void dfine_run_keep(dfine_run *run, const char *name);
 
-/* Plans with memory reused (dead bytes poisoned where asked for) and opens the executor. */
+/* Plans with memory reused (on the CPU dead bytes poisoned where asked for) and opens the executor. */
 void dfine_run_open(dfine_run *run, int32_t n_threads, int32_t poison);
 
 void dfine_run_write(dfine_run *run, sono_tid tensor, const void *values);

@@ -6,14 +6,14 @@
 #ifdef SONO_HAVE_CUDA
 #include "backend/executor.h"
 
-static void need_gpu(void)
+void gpu_fixture_need(void)
 {
     sono_error why = {0};
     if (sono_cuda_executor_count(&why) == 0)
         sono_test_skip(why.text);
 }
 #else
-static void need_gpu(void)
+void gpu_fixture_need(void)
 {
     sono_test_skip("built without CUDA");
 }
@@ -21,7 +21,7 @@ static void need_gpu(void)
 
 void gpu_fixture_synthetic(sono_pipeline_config *config)
 {
-    need_gpu();
+    gpu_fixture_need();
     pipeline_fixture_synthetic(config);
     config->device = "cuda";
 }

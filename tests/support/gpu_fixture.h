@@ -5,6 +5,9 @@
 
 #include "support/pipeline_fixture.h"
 
+/* Skips the test where there is no usable GPU, or the build has no CUDA. */
+void gpu_fixture_need(void);
+
 /* pipeline_fixture_synthetic() with device cuda, whatever SONO_TEST_DEVICE says. Skips the test where there
  * is no usable GPU, or the build has no CUDA. */
 void gpu_fixture_synthetic(sono_pipeline_config *config);

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "executor_fixture.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -24,21 +25,10 @@ double sono_op_test_tolerance(sono_op_kind kind)
     return tolerances[kind];
 }
 
-/* Skips the test when it is asked for a GPU that is not there. */
 static const sono_executor_ops *backend_to_test(void)
 {
     const char *wish = getenv("SONO_TEST_BACKEND");
-    if (!wish || strcmp(wish, "cuda") != 0)
-        return &sono_cpu_executor;
-#ifdef SONO_HAVE_CUDA
-    sono_error why = {0};
-    if (sono_cuda_executor_count(&why) > 0)
-        return &sono_cuda_executor;
-    sono_test_skip(why.text);
-#else
-    sono_test_skip("built without CUDA");
-#endif
-    return NULL;
+    return executor_named(wish ? wish : "cpu");
 }
 
 void sono_op_test_open(sono_op_test *t, uint64_t seed)

@@ -634,9 +634,30 @@ static sono_status cuda_write(sono_executor *cuda, sono_tid tensor, const void *
     return move_root(cuda, tensor, (void *)(uintptr_t)values, 1, error);
 }
 
+/* Picks a view's rows from its root, which is dense. */
+static void copy_view(const sono_tensor *view, const uint8_t *root, uint8_t *out)
+{
+    const size_t element = sono_dtype_bytes(view->dtype), row_bytes = (size_t)view->c * element;
+    for (int32_t n = 0; n < view->n; n++)
+        for (int64_t i = 0; i < (int64_t)view->h * view->w; i++, out += row_bytes) {
+            const int64_t at = view->offset + n * view->batch_stride + i * view->pitch;
+            memcpy(out, root + (size_t)at * element, row_bytes);
+        }
+}
+
 static sono_status cuda_read(sono_executor *cuda, sono_tid tensor, void *values, sono_error *error)
 {
-    return move_root(cuda, tensor, values, 0, error);
+    const sono_tensor *t = &cuda->program->tensors[tensor], *root = &cuda->program->tensors[t->root];
+    if (t->root == tensor)
+        return move_root(cuda, tensor, values, 0, error);
+    uint8_t *whole = sono_alloc_array((size_t)sono_tensor_count(root), sono_dtype_bytes(root->dtype));
+    if (!whole)
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for tensor %s", root->name);
+    const sono_status status = move_root(cuda, t->root, whole, 0, error);
+    if (status == SONO_STATUS_OK)
+        copy_view(t, whole, values);
+    sono_free(whole);
+    return status;
 }
 
 static const void *cuda_address(const sono_executor *cuda, sono_tid tensor)
