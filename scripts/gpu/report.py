@@ -4,8 +4,8 @@
 
     scripts/gpu/report.py WORK --out FILE [--device NAME] [--commit ID] [--table]
 
-Reads WORK/{accuracy_fp16,accuracy_fp32,audit,bench,memory,cold_start,peers}.json and WORK/run_fp16/results.jsonl, any
-of which may be missing: what is not known is null. Standard library only.
+Reads WORK/{accuracy_fp16,accuracy_fp32,audit,bench,memory,cold_start,peers,skip_*}.json and
+WORK/run_fp16/results.jsonl, any of which may be missing: what is not known is null. Standard library only.
 """
 import argparse
 import datetime
@@ -15,6 +15,7 @@ import sys
 
 ACCURACY = ("box_median_px", "box_worst_px", "score_worst", "iou_median", "iou_worst")
 AUDIT = ("critical", "medium", "minor", "chains", "residency", "trace_agrees")
+KINDS = ("found", "lost")
 PER_FRAME = ("allocations", "h2d", "launches", "d2h", "waits", "bytes_h2d", "bytes_d2h")
 
 
@@ -45,10 +46,16 @@ def ledger_of_runs(folder):
     return {key: max(row.get(key, row.get("n_" + key, 0)) for row in rows) for key in PER_FRAME} if rows else {}
 
 
+def decoder_skipping(folder):
+    """Median latency by what the frames hold, with the mask decoder always run and left out where LOST."""
+    return {way: {kind: load(folder, f"skip_{way}_{kind}").get("latency_ms", {}).get("p50") for kind in KINDS}
+            for way in ("always", "when_found")}
+
+
 def gather(folder, options):
-    audit, bench = load(folder, "audit"), load(folder, "bench")
-    latency = bench.get("latency_ms", {})
-    peers = load(folder, "peers").get("peers", {})
+    audit, bench, comparison = load(folder, "audit"), load(folder, "bench"), load(folder, "peers")
+    latency, ours = bench.get("latency_ms", {}), comparison.get("ours") or {}
+    peers = comparison.get("peers", {})
     per_frame = audit.get("per_frame") or ledger_of_runs(folder)
     gpu_ms = bench.get("gpu_ms")
     return {
@@ -63,6 +70,8 @@ def gather(folder, options):
         "gpu_ms": {"p50": gpu_ms.get("p50") if isinstance(gpu_ms, dict) else gpu_ms},
         "stages_ms": {name: stage.get("p50_ms") for name, stage in bench.get("stages", {}).items()},
         "peers_ms": {"pytorch_" + name: row.get("p50") for name, row in peers.items()},
+        "beside_peers": {"p50_ms": ours.get("p50"), "turns_ms": ours.get("turns"), "ratio": comparison.get("ratio")},
+        "decoder_ms": decoder_skipping(folder),
         "memory_mb": load(folder, "memory").get("memory_mb"),
         "cold_start_s": load(folder, "cold_start").get("cold_start_s"),
     }
@@ -71,11 +80,13 @@ def gather(folder, options):
 def text(value):
     if value is None:
         return "-"
+    if isinstance(value, list):
+        return "/".join(map(text, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def print_row(name, values):
-    print(f"  {name:14} " + "  ".join(f"{key} {text(value)}" for key, value in values.items()))
+    print(f"  {name:18} " + "  ".join(f"{key} {text(value)}" for key, value in values.items()))
 
 
 def print_table(result):
@@ -84,12 +95,10 @@ def print_table(result):
         print_row("accuracy " + precision, values)
     for key in ("audit", "per_frame", "latency_ms", "gpu_ms", "stages_ms", "peers_ms"):
         print_row(key, result[key])
+    print_row("beside_peers", result["beside_peers"])
+    for way, values in result["decoder_ms"].items():
+        print_row("decoder " + way, values)
     print_row("", {key: result[key] for key in ("memory_mb", "cold_start_s")})
-    p50 = result["latency_ms"]["p50"]
-    known = {name: value for name, value in result["peers_ms"].items() if value}
-    if p50 and known:
-        best = min(known, key=known.get)
-        print(f"  {best} takes {known[best] / p50:.2f} times as long as sonoseg")
 
 
 def main():
