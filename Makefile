@@ -6,10 +6,13 @@ SHARED := $(or $(SONO_SHARED),../shared)
 PREFIX ?= /usr/local
 OUTPUT ?= out/
 COMMAND := build/release/bin/sonoseg
-DETECTOR ?= $(or $(SONO_DETECTOR),$(firstword $(wildcard $(SHARED)/checkpoints/dfine_s_bone.pth)))
-SEGMENTER ?= $(or $(SONO_SEGMENTER),$(firstword $(wildcard $(SHARED)/checkpoints/mobile_sam_bone.pt)))
+# The command finds the models that come with it; the reference material's stand in where there are none.
+DETECTOR ?= $(or $(SONO_DETECTOR),$(if $(wildcard models/dfine_*.safetensors),,$(firstword $(wildcard $(SHARED)/checkpoints/dfine_s_bone.pth))))
+SEGMENTER ?= $(or $(SONO_SEGMENTER),$(if $(wildcard models/mobile_sam_*.safetensors),,$(firstword $(wildcard $(SHARED)/checkpoints/mobile_sam_bone.pt))))
+CHECKPOINTS = $(if $(DETECTOR),--detector "$$DETECTOR") $(if $(SEGMENTER),--segmenter "$$SEGMENTER")
 INPUT ?= $(firstword $(wildcard $(SHARED)/frames))
 RUN_FLAGS ?=
+DEMO_FLAGS ?=
 BENCH_FLAGS ?=
 FUZZ_SECONDS ?= 60
 CTEST_FLAGS ?=
@@ -17,7 +20,7 @@ CTEST_FLAGS ?=
 export DETECTOR SEGMENTER INPUT OUTPUT
 
 .DEFAULT_GOAL := release
-.PHONY: release debug setup run test bench asan ubsan tsan fuzz check format install clean help
+.PHONY: release debug setup demo run test bench asan ubsan tsan fuzz check format install clean help
 
 release debug: ## build/release (the default) or build/debug
 	@scripts/build.sh $@ $(JOBS)
@@ -25,11 +28,17 @@ release debug: ## build/release (the default) or build/debug
 setup: ## install the Debian packages that are missing (needs root or sudo without a password)
 	@scripts/setup.sh build
 
-run: ## set up, build, and analyse INPUT with DETECTOR and SEGMENTER into OUTPUT
+demo: ## set up, build, and show it all on synthetic frames (into sonoseg-demo/; DEMO_FLAGS="--frames 12")
+	@scripts/setup.sh build
+	@INPUT=built-in scripts/need_inputs.sh
+	@scripts/build.sh release $(JOBS)
+	$(COMMAND) demo $(CHECKPOINTS) $(DEMO_FLAGS)
+
+run: ## set up, build, and analyse INPUT into OUTPUT (with DETECTOR and SEGMENTER, if you have your own)
 	@scripts/setup.sh build
 	@scripts/need_inputs.sh
 	@scripts/build.sh release $(JOBS)
-	$(COMMAND) run --detector "$$DETECTOR" --segmenter "$$SEGMENTER" --input $(INPUT) --output "$$OUTPUT" $(RUN_FLAGS)
+	$(COMMAND) run $(CHECKPOINTS) --input $(INPUT) --output "$$OUTPUT" $(RUN_FLAGS)
 
 test: ## set up, build, and run every test
 	@scripts/setup.sh test
@@ -38,7 +47,7 @@ test: ## set up, build, and run every test
 
 bench: release ## time every stage (BENCH_FLAGS="--frames 20")
 	@INPUT=built-in scripts/need_inputs.sh
-	$(COMMAND) bench --detector "$$DETECTOR" --segmenter "$$SEGMENTER" $(BENCH_FLAGS)
+	$(COMMAND) bench $(CHECKPOINTS) $(BENCH_FLAGS)
 
 asan ubsan tsan: ## the quick tests under a sanitizer (tsan: the threading tests)
 	@scripts/build.sh $@ $(JOBS)
@@ -64,7 +73,8 @@ clean: ## remove build/
 help: ## this text
 	@echo "sonoseg: finds one structure in an ultrasound frame and outlines it."
 	@echo
-	@echo "  make run DETECTOR=dfine_s.pth SEGMENTER=mobile_sam.pt INPUT=frames/ OUTPUT=out/"
+	@echo "  make demo"
+	@echo "  make run INPUT=frames/ OUTPUT=out/"
 	@echo "  make test"
 	@echo
 	@sed -n 's/^\([a-z][a-z ]*\):.*## \(.*\)/\1|\2/p' Makefile | \

@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Says what `make run` still needs; exit status 2 when something is missing.
+# Says what `make run` still needs; exit status 2 when something is missing. Checkpoints are needed where no models
+# came with the checkout.
 set -euo pipefail
+models=${SONO_MODELS:-$(dirname "$0")/../models}
+has() { compgen -G "$models/$1" >/dev/null; }
 missing=()
-[ -n "${DETECTOR:-}" ] || missing+=(DETECTOR)
-[ -n "${SEGMENTER:-}" ] || missing+=(SEGMENTER)
+[ -n "${DETECTOR:-}" ] || has 'dfine_*.safetensors' || missing+=(DETECTOR)
+[ -n "${SEGMENTER:-}" ] || has 'mobile_sam_*.safetensors' || missing+=(SEGMENTER)
 [ -n "${INPUT:-}" ] || missing+=(INPUT)
 [ ${#missing[@]} -eq 0 ] && exit 0
 cat >&2 <<TEXT
-sonoseg: make run needs ${missing[*]}
+sonoseg: still needed: ${missing[*]}
 
     make run DETECTOR=dfine_s.pth SEGMENTER=mobile_sam.pt INPUT=frames/ OUTPUT=out/
 

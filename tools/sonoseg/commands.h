@@ -10,6 +10,7 @@ enum exit_status {
     STATUS_INTERRUPTED = 130 /* SIGINT: what was done is written */
 };
 
+int cmd_demo(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_evaluate(int argc, char **argv);
 int cmd_phantom(int argc, char **argv);

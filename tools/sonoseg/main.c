@@ -13,6 +13,7 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
+    {"demo", cmd_demo, "show it all on synthetic frames; needs nothing"},
     {"run", cmd_run, "find and outline the structure in image files"},
     {"evaluate", cmd_evaluate, "say how good boxes, masks and scores are on labelled frames"},
     {"phantom", cmd_phantom, "write labelled frames of the synthetic scanner"},
@@ -33,10 +34,11 @@ static void print_help(void)
     for (size_t i = 0; i < N_COMMANDS; i++)
         printf("  %-9s %s\n", commands[i].name, commands[i].help);
     printf("\nexamples\n"
-           "  sonoseg run --input sweep/ --output out --detector dfine_s.pth --segmenter mobile_sam.pt\n"
-           "  sonoseg inspect dfine_s.pth\n"
-           "  sonoseg bench --detector dfine_s.pth --segmenter mobile_sam.pt\n\n"
-           "The environment may name the checkpoints: SONO_DETECTOR, SONO_SEGMENTER.\n"
+           "  sonoseg demo\n"
+           "  sonoseg run --input sweep/ --output out\n"
+           "  sonoseg run --input sweep/ --output out --detector dfine_s.pth --segmenter mobile_sam.pt\n\n"
+           "Models come with sonoseg. The environment may name others: SONO_DETECTOR, SONO_SEGMENTER, or a\n"
+           "folder, SONO_MODELS.\n"
            "'sonoseg <command> --help' shows a command's options. For research, not a medical device.\n");
 }
 
