@@ -16,6 +16,8 @@ from samples import Samples, boxes_of
 from stages import decay_groups
 
 STRIDE_PX = 32
+SMALLEST_BATCH = 4
+AUGMENTED_SIDES = 1.5  # of the network's input: frames larger than that are reduced before they are augmented
 SMALLEST_BOX_PX = 3.0
 WEIGHT_DECAY = 1e-4
 ALARM_SCORE = 0.30
@@ -37,6 +39,16 @@ def prepare(images: torch.Tensor, size_px: int) -> torch.Tensor:
     """Luma [B, 1, H, W] in 0..255 -> the network's input [B, 3, size, size] in [0, 1], as the product makes it."""
     resized = F.interpolate(images, (size_px, size_px), mode="bilinear", antialias=True, align_corners=False) / 255
     return resized.repeat(1, 3, 1, 1).contiguous(memory_format=torch.channels_last)
+
+
+def reduced(samples: Samples, side_px: int) -> Samples:
+    """The frames, with their longer side reduced to `side_px` if it is longer."""
+    scale = side_px / max(samples.labels.shape[1:])
+    if scale >= 1:
+        return samples
+    size_px = tuple(round(scale * side) for side in samples.labels.shape[1:])
+    images = F.interpolate(samples.images, size_px, mode="bilinear", antialias=True)
+    return Samples(images, F.interpolate(samples.labels[:, None], size_px, mode="nearest-exact")[:, 0])
 
 
 def targets_of(labels: torch.Tensor) -> Targets:
@@ -92,8 +104,9 @@ class DetectorStage:
     def losses(self, module: nn.Module, samples: Samples, progress: float) -> dict[str, torch.Tensor]:
         """A larger input takes fewer of the frames, so that every step costs about the same."""
         self._size_px = next(size for until, size in self._sizes if progress <= until)
-        n_frames = max(2, round(len(samples) * (self._sizes[0][1] / self._size_px) ** 2))
-        seen = augment(samples.rows(slice(n_frames)), self._generator)
+        n_frames = max(SMALLEST_BATCH, round(len(samples) * (self._sizes[0][1] / self._size_px) ** 2))
+        frames = reduced(samples.rows(slice(n_frames)), round(AUGMENTED_SIDES * self._size_px))
+        seen = augment(frames, self._generator)
         targets = targets_of(seen.labels)
         output = module(prepare(seen.images, self._size_px), targets)
         return detection_losses(output, targets)
