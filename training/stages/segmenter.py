@@ -6,10 +6,10 @@ empty and whose IoU is 0. Only what the product uses is trained: mask 0 and its 
 1..3, the classifier head, and the encodings of points and masks keep their initial values.
 
 The encoder costs most of a step, so training may begin with windows: it sees a part of the 1024 x 1024 input at full
-scale, its tokens are encoded at their true places, boxes stay in pixels of the whole input, and the loss looks at
-the window. Windows of a multiple of 224 px fit the attention windows of TinyViT (14 tokens of 16 px): 256 px would
-cost three times as much for a third more pixels, as attention pads. Batch norms see no padding in small windows, so the last
-part of a schedule should be the whole input.
+scale, its tokens are encoded at their true places, boxes stay in pixels of the whole input, and the loss looks at the
+window. A multiple of 224 px fits TinyViT's attention windows (14 tokens of 16 px): 256 px would cost three times as
+much for a third more pixels, as attention pads. Small windows hold little padding, so the last part of a schedule
+should be the whole input, for the batch norms' sake too.
 """
 import argparse
 from dataclasses import dataclass
