@@ -7,17 +7,19 @@
 # Sections, in this order:
 #   ops        every op test on CUDA, fp32 and fp16
 #   accuracy   24 real frames in both precisions against the float32 reference
-#   tests      golden, pipeline, budget and fault tests that can use the GPU
-#   repeat     one frame 1,000 times, bitwise
 #   audit      sonoseg audit --trace
 #   bench      10,000 frames, one at a time: p50 <= 2.5 ms, p99 <= 1.2 p50
+#   peers      sonoseg and the official PyTorch code on the same frame in turn, unless --no-peers
+#   tests      GPU, budget, golden and pipeline tests that can use the GPU
+#   decoder    frames with and without a find, the mask decoder always run and left out when LOST
 #   memory     device memory of a running pipeline (<= 1 GB)
 #   cold       sonoseg run on one frame, from start to end (<= 3 s)
-#   peers      the official PyTorch code on the same frame, unless --no-peers
+#   repeat     one frame 1,000 times, bitwise
 #   sanitizer  compute-sanitizer memcheck, racecheck and initcheck on the op tests
 #   soak       100,000 frames without growth of memory; only with --only
-# --quick: fewer frames and repeats, memcheck only, no peers. --budget: no section starts or goes on beyond it.
-# --device cpu tries the script itself. No failure stops it; the last line counts them, and the exit status is 1 with any.
+# --quick: fewer frames and repeats, memcheck only, no peers. --budget: nothing goes on beyond it; what it cut off counts
+# as skipped. 570 do for everything up to peers, and more. --device cpu tries the script itself. No failure stops it;
+# the last line counts them, and the exit status is 1 with any.
 #
 # Uses carry/ (scripts/gpu/bundle.sh) where it is there, else builds, and takes frames, references and checkpoints
 # from $SONO_SHARED or ../shared. Writes bench/results/<device>.json; that, the output and the logs also go to $OUT if
@@ -35,7 +37,7 @@ while [ $# -gt 0 ]; do
         --only) only=,$2,; shift ;;
         --budget) budget=$2; shift ;;
         --device) device=$2; shift ;;
-        *) sed -n '3,26s/^# \{0,1\}//p' "$0"; exit 2 ;;
+        *) sed -n '3,28s/^# \{0,1\}//p' "$0"; exit 2 ;;
     esac
     shift
 done
@@ -54,14 +56,22 @@ pass() { n_passed=$((n_passed + 1)); echo "  PASS $*"; }
 skip() { n_skipped=$((n_skipped + 1)); echo "  SKIP $*"; }
 fail() { n_failed=$((n_failed + 1)); failures+=("$1"); echo "  FAIL $*"; }
 
-# Seconds left of the budget, at most $1.
+# Seconds left of the budget, at most $1, less what killing and the report take.
 seconds() {
     [ "$budget" -gt 0 ] || { echo "$1"; return; }
-    local left=$((budget - SECONDS))
-    echo $((left < $1 ? (left > 1 ? left : 1) : $1))
+    local left=$((budget - SECONDS - 4))
+    echo $((left < $1 ? (left > 0 ? left : 0) : $1))
 }
 
-limited() { timeout -k 5 "$(seconds "$1")" "${@:2}"; }
+limited() {
+    local limit
+    limit=$(seconds "$1")
+    [ "$limit" -gt 0 ] || return 124
+    timeout -k 2 "$limit" "${@:2}"
+}
+
+# was_cut_off STATUS: whether a command that ended so was ended by the budget.
+was_cut_off() { [[ $1 == @(124|137) ]] && [ "$(seconds 2)" -lt 2 ]; }
 
 # check NAME SECONDS COMMAND...: runs it, its output in logs/NAME.log; the last line is shown, more on failure.
 check() {
@@ -70,6 +80,8 @@ check() {
     status=$?
     if [ $status -eq 0 ]; then
         pass "$name ($((SECONDS - begin)) s): $(tail -n 1 "$log")"
+    elif was_cut_off $status; then
+        skip "$name: cut off by the budget"
     elif [ $status -eq 77 ]; then
         skip "$name: $(grep -m 1 '^skipped:' "$log" || echo 'says so')"
     else
@@ -82,14 +94,17 @@ check() {
 # section NAME FUNCTION: runs it when it is asked for and there is time, and saves what is known so far.
 section() {
     [ -z "$only" ] || [[ $only == *,$1,* ]] || return 0
+    local begin=$SECONDS passed=$n_passed failed=$n_failed skipped=$n_skipped
     echo "== $1 (at $SECONDS s)"
-    if [ "$budget" -gt 0 ] && [ $((budget - SECONDS)) -lt 5 ]; then
+    if [ "$(seconds 2)" -lt 2 ]; then
         skip "$1: no time left"
     elif [ "$device" = cuda ] && [ "$has_gpu" -eq 0 ]; then
         skip "$1: no GPU"
     else
         "$2"
     fi
+    echo "  -- $1: $((n_passed - passed)) passed, $((n_failed - failed)) failed, $((n_skipped - skipped)) skipped," \
+        "$((SECONDS - begin)) s"
     report
 }
 
@@ -106,7 +121,7 @@ report() {
 
 # run_tests SECONDS JOBS PREFIX PROGRAM...: runs the programs side by side, each behind $PREFIX.
 run_tests() {
-    local limit=$1 jobs=$2 prefix=$3 program name status begin=$SECONDS
+    local limit=$1 jobs=$2 prefix=$3 program name status
     shift 3
     for program in "$@"; do
         name=${label:+${label}_}$(basename "$program")
@@ -118,16 +133,19 @@ run_tests() {
     for program in "$@"; do
         name=${label:+${label}_}$(basename "$program")
         status=$(cat "$work/logs/$name.status")
+        if was_cut_off "$status"; then
+            skip "$name: cut off by the budget"
+            continue
+        fi
         case $status in
             0) pass "$name: $(grep -c '^\[       OK' "$work/logs/$name.log") of its tests" ;;
             77) skip "$name: $(grep -m 1 '^skipped:' "$work/logs/$name.log" || echo 'says so')" ;;
-            124 | 137) fail "$name" "took more than $(seconds "$limit") s" ;;
+            124 | 137) fail "$name" "took more than $limit s" ;;
             *) fail "$name" "exit status $status"
                grep -vE '^\[(==|--| RUN|       OK|  PASSED)' "$work/logs/$name.log" | head -n 12 | cut -c 1-200 |
                    sed 's/^/      /' ;;
         esac
     done
-    echo "  ($((SECONDS - begin)) s)"
 }
 
 # ---- what is there
@@ -206,9 +224,9 @@ ops() {
 
 tests() {
     local program chosen=()
-    for program in "$programs"/tests/test_{golden,pipeline,budget,gpu,fault,monitor}_*; do
+    for program in "$programs"/tests/test_{gpu,budget,golden,pipeline}_*; do
         [ -x "$program" ] && [[ $program != *_repeat ]] || continue
-        if [[ $program == */test_@(budget|gpu|fault)_* ]] || grep -qa SONO_TEST_DEVICE "$program"; then
+        if [[ $program == */test_@(budget|gpu)_* ]] || grep -qa SONO_TEST_DEVICE "$program"; then
             chosen+=("$program")
         else
             skip "$(basename "$program"): knows nothing of SONO_TEST_DEVICE"
@@ -219,11 +237,18 @@ tests() {
 
 accuracy() {
     [ "$has_shared" -eq 1 ] || { skip "accuracy: no reference material"; return; }
-    local precision
+    local precision status
     for precision in $precisions; do
         limited 180 "$sonoseg" run --input "$SONO_SHARED/frames" --output "$work/run_$precision" --device "$device" \
-            --precision "$precision" --threshold 0 --no-overlays --quiet >"$work/logs/run_$precision.log" 2>&1 ||
-            { fail "run $precision" "$(tail -n 2 "$work/logs/run_$precision.log")"; continue; }
+            --precision "$precision" --threshold 0 --no-overlays --quiet >"$work/logs/run_$precision.log" 2>&1
+        status=$?
+        if was_cut_off $status; then
+            skip "run $precision: cut off by the budget"
+            return
+        elif [ $status -ne 0 ]; then
+            fail "run $precision" "$(tail -n 2 "$work/logs/run_$precision.log")"
+            continue
+        fi
         check "accuracy $precision" 60 python3 scripts/gpu/accuracy.py "$work/run_$precision" \
             "$SONO_SHARED/reference/frames24.safetensors" --precision "$precision" \
             --json "$work/accuracy_$precision.json"
@@ -235,17 +260,23 @@ repeat() {
     grep -h ' runs on ' "$work/logs/test_pipeline_repeat.log" | sed 's/^/      /'
 }
 
-audit() {
-    "$sonoseg" --help 2>&1 | grep -qw audit || { skip "audit: sonoseg has no such command"; return; }
-    [ "$has_shared" -eq 1 ] || { skip "audit: no checkpoints"; return; }
-    local trace=(--trace --frames 100) cupti
-    [ "$device" = cuda ] || trace=(--frames 2)
+# audit_command NAME JSON FLAG...
+audit_command() {
+    local cupti
     # Where the toolkit has no CUPTI, PyTorch's packages may.
     cupti=$(python3 -c 'import glob, os, sysconfig
 found = glob.glob(sysconfig.get_path("purelib") + "/nvidia/*/lib/libcupti.so*")
 print(os.path.dirname(found[0]) if found else "")')
-    LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-}${cupti:+:$cupti} check audit 60 "$sonoseg" audit --input "$frame" "${pipeline_flags[@]}" "${trace[@]}" \
-        --json "$work/audit.json"
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-}${cupti:+:$cupti} check "$1" 60 "$sonoseg" audit --input "$frame" \
+        "${pipeline_flags[@]}" --json "$2" "${@:3}"
+}
+
+audit() {
+    "$sonoseg" --help 2>&1 | grep -qw audit || { skip "audit: sonoseg has no such command"; return; }
+    [ "$has_shared" -eq 1 ] || { skip "audit: no checkpoints"; return; }
+    local trace=(--trace --frames 100)
+    [ "$device" = cuda ] || trace=(--frames 2)
+    audit_command audit "$work/audit.json" "${trace[@]}"
     sed 's/^/      /' "$work/logs/audit.log" | head -n 40
 }
 
@@ -316,11 +347,29 @@ peers() {
     [ "$has_shared" -eq 1 ] || { skip "peers: no checkpoints"; return; }
     local dfine=${DFINE_CHECKOUT:-carry/peers/dfine} mobile_sam=${MOBILESAM_CHECKOUT:-carry/peers/mobile_sam}
     [ -d "$dfine" ] && [ -d "$mobile_sam" ] || { skip "peers: no checkouts (bundle.sh --dfine --mobile-sam)"; return; }
-    local flags=(--limit-s "$(seconds 150)")
-    [ "$device" = cuda ] || flags=(--device cpu --frames 1 --warmup 0 --variants "eager,graph")
-    PYTHONUNBUFFERED=1 check peers 300 python3 bench/peers/pytorch_cuda.py "$dfine" "$mobile_sam" "$SONO_DETECTOR" \
-        "$SONO_SEGMENTER" "$frame" --json "$work/peers.json" "${flags[@]}"
+    local flags=(--limit-s "$(seconds 240)" --frames "$((n_bench / 5))")
+    [ "$device" = cuda ] || flags=(--device cpu --frames 1 --peer-frames 1 --warmup 0 --no-compile)
+    PYTHONUNBUFFERED=1 check peers 300 python3 bench/peers/compare.py "$dfine" "$mobile_sam" "$SONO_DETECTOR" \
+        "$SONO_SEGMENTER" "$frame" --sonoseg "$sonoseg" --json "$work/peers.json" "${flags[@]}"
     grep ' p50 ' "$work/logs/peers.log" | sed 's/^/      /'
+}
+
+decoder() {
+    [ "$has_shared" -eq 1 ] || { skip "decoder: no checkpoints"; return; }
+    local way kind flags threshold trace=(--trace --frames 50)
+    for kind in found lost; do
+        [ $kind = lost ] && threshold=1 || threshold=0
+        for way in always when_found; do
+            flags=(--threshold "$threshold")
+            [ $way = always ] || flags+=(--skip-decoder)
+            check "decoder $way, $kind" 60 "$sonoseg" bench --input "$frame" --frames "$((n_bench / 5))" \
+                --warmup "$((n_bench / 50 + 1))" --max-size 640x640 "${pipeline_flags[@]}" "${flags[@]}" \
+                --json "$work/skip_${way}_$kind.json"
+            sed -n '/^total p99/!{/^total /s/^/      /p}' "$work/logs/decoder_${way},_$kind.log"
+        done
+    done
+    [ "$device" = cuda ] || trace=(--frames 2)
+    audit_command "audit of LOST frames without decoder" "$work/audit_skip.json" --skip-decoder --threshold 1 "${trace[@]}"
 }
 
 sanitizer() {
@@ -347,13 +396,14 @@ sys.exit(late[0] > early[0] + 1 or late[1] > early[1] + 4)' "$work/soak.txt"
 
 section ops ops
 section accuracy accuracy
-section tests tests
-section repeat repeat
 section audit audit
 section bench bench
+section peers peers
+section tests tests
+section decoder decoder
 section memory memory
 section cold cold
-section peers peers
+section repeat repeat
 section sanitizer sanitizer
 [ -z "$only" ] || section soak soak
 

@@ -55,7 +55,7 @@ class Comparison:
                 os.killpg(child.pid, signal.SIGKILL)  # compilers have children
                 child.wait()
         if status != 0:
-            self.n_failed += 1
+            self.n_failed += status is not None
             reason = "ended by the time limit" if status is None else f"exit status {status}"
             print(f"{name:34} {reason}", flush=True)
             with open(log, encoding="utf-8", errors="replace") as text:
