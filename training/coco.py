@@ -3,9 +3,9 @@
 
 Polygons [[x, y, x, y ...] ...] and boxes [x, y, width, height] are in px from the image's edge, so a pixel's centre
 lies at .5. Run lengths go down the columns and start with background; as a string each is written in groups of five
-bits, lowest first, in characters from '0' on whose bit 5 says that more follow, and from the third on as the difference
-from the one before the last. Format: cocodataset/cocoapi common/maskApi.c:191-230 @
-8c9bcc3cf640524c4c20a9c40e89cb6a2f2fa0e9.
+bits, lowest first, in characters from '0' on whose bit 5 says that more follow, and from the fourth on as the difference
+from the one before the last. Format: rleToString() in cocodataset/cocoapi common/maskApi.c @
+28dffd92a2f38db538cc1bcccdc2b76f03f8ee99.
 """
 import numpy as np
 

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 
 def read_log(path: Path) -> tuple[list[dict], list[dict]]:
     """The lines of log.jsonl with losses, and those with validations."""
@@ -11,13 +13,10 @@ def read_log(path: Path) -> tuple[list[dict], list[dict]]:
 
 
 def draw_curves(log_path: Path, picture_path: Path, title: str) -> None:
-    """Left the losses by kind, right the figures of the validations, both over the steps."""
-    import matplotlib
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    """Left the losses by kind, right those figures of the validations that are shares, both over the steps."""
     losses, validations = read_log(log_path)
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(13, 5), layout="constrained")
+    figure = Figure(figsize=(13, 5), layout="constrained")
+    left, right = figure.subplots(1, 2)
     for kind in losses[-1]["losses"] if losses else ():
         known = [line for line in losses if kind in line["losses"]]
         left.plot([line["step"] for line in known], [line["losses"][kind] for line in known], label=kind, linewidth=1)
@@ -33,4 +32,3 @@ def draw_curves(log_path: Path, picture_path: Path, title: str) -> None:
         if axes.lines:
             axes.legend(fontsize=8)
     figure.savefig(picture_path, dpi=100)
-    pyplot.close(figure)

@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
+from checkpoints import COUNTER, DERIVED, CheckpointError, read_tensors
 from data import DataError, MixedSource, PhantomSource, Store, StoreSource, read_coco, read_folder
 from samples import Samples
 from stages.detector import DetectorStage
@@ -26,6 +26,7 @@ from trainer import Settings, Trainer, TrainingError, read_saved, seed_everythin
 STAGES = {stage.name: stage for stage in (DetectorStage, SegmenterStage)}
 VALIDATION_SEED_OFFSET = 1_000_003
 INTERRUPTED = 130
+LEAST_FITTING = 0.9
 
 
 def common_arguments() -> argparse.ArgumentParser:
@@ -101,6 +102,8 @@ def make_source(options: argparse.Namespace, n_done: int) -> tuple[object, Sampl
         fixed = PhantomSource(options.seed + VALIDATION_SEED_OFFSET, options.device)
         return PhantomSource(seed, options.device, reuse), fixed.draw(options.validation_frames)
     training, validation = store.split(options.validation_share)
+    if not validation.labels.any():
+        raise DataError("no structure in the frames that measure, the last of the set by name; --validation-share")
     source = StoreSource(training, seed)
     if options.mix:
         phantoms = PhantomSource(seed, options.device, reuse, *store.labels.shape[1:])
@@ -109,15 +112,14 @@ def make_source(options: argparse.Namespace, n_done: int) -> tuple[object, Sampl
 
 
 def load_parameters(module: torch.nn.Module, path: Path) -> None:
-    """Every tensor of the checkpoint whose name and shape fit; what does not fit is named, and few may miss."""
-    content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    content = content.get("model", content)
-    own = module.state_dict()
-    fitting = {name: value for name, value in content.items() if name in own and own[name].shape == value.shape}
-    if len(fitting) < 0.9 * len(own):
-        raise TrainingError(f"{path}: only {len(fitting)} of {len(own)} tensors fit; is it of another network or size?")
+    """Every tensor of the checkpoint whose name and shape fit; the others, a tenth at most, start afresh, by name."""
+    given, own = read_tensors(path), module.state_dict()
+    wanted = {name for name in own if not name.endswith(COUNTER) and name not in DERIVED}
+    fitting = {name: given[name] for name in wanted & given.keys() if own[name].shape == given[name].shape}
+    if len(fitting) < LEAST_FITTING * len(wanted):
+        raise TrainingError(f"{path}: {len(fitting)} of {len(wanted)} tensors fit; is it of another network or size?")
     module.load_state_dict(fitting, strict=False)
-    for name in sorted(own.keys() - fitting.keys()):
+    for name in sorted(wanted - fitting.keys()):
         print(f"{path}: starts afresh: {name}", file=sys.stderr)
 
 
@@ -154,7 +156,7 @@ def train(options: argparse.Namespace) -> int:
 def main() -> int:
     try:
         return train(parse_arguments())
-    except (DataError, TrainingError) as error:
+    except (CheckpointError, DataError, TrainingError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
 

@@ -50,8 +50,9 @@ def make_denoising(targets: list[dict[str, torch.Tensor]], n_classes: int, n_que
     used = (classes != n_classes).repeat(1, 2 * n_groups)
     slots = torch.arange(2 * n_groups * n_slots, device=device)
     positive = slots % (2 * n_slots) < n_slots
-    matches = [((positive & row).nonzero()[:, 0], torch.arange(count, device=device).repeat(n_groups))
-               for row, count in zip(used, counts)]
+    first = torch.arange(n_groups, device=device)[:, None] * (2 * n_slots)
+    own = [torch.arange(count, device=device) for count in counts]
+    matches = [((first + target).flatten(), target.repeat(n_groups)) for target in own]
     return DenoisingQueries(
         classes=_noisy_classes(classes.repeat(1, 2 * n_groups), used, n_classes),
         boxes_unact=logit(_noisy_boxes(boxes.repeat(1, 2 * n_groups, 1), positive)),

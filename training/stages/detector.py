@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The first stage of the product: a frame -> the box of the structure, by D-FINE with one class."""
 import argparse
+import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from augment import augment
 from losses.detection import Targets, detection_losses
+from metrics import DEFAULT_THRESHOLD, IOU_THRESHOLDS, Frame, average_precision, mean
 from models.boxes import overlaps, to_centres, to_corners
 from models.dfine import INPUT_SIZE_PX, SIZES, Dfine
 from samples import Samples, boxes_of
@@ -20,7 +21,6 @@ SMALLEST_BATCH = 4
 AUGMENTED_SIDES = 1.5  # of the network's input: frames larger than that are reduced before they are augmented
 SMALLEST_BOX_PX = 3.0
 WEIGHT_DECAY = 1e-4
-ALARM_SCORE = 0.30
 EVALUATION_BATCH = 16
 LEARNING_RATES = {"n": 4e-4, "s": 2e-4, "m": 2e-4, "l": 2e-4, "x": 2e-4}
 
@@ -60,16 +60,6 @@ def targets_of(labels: torch.Tensor) -> Targets:
         boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).amax(1) >= SMALLEST_BOX_PX]
         targets.append({"labels": torch.zeros(len(boxes), dtype=torch.int64), "boxes": to_centres(boxes / scale)})
     return [{name: value.to(labels.device) for name, value in target.items()} for target in targets]
-
-
-def average_precision(scores: np.ndarray, ious: np.ndarray, n_positive: int, threshold: float) -> float:
-    """One box a frame against the frame's best structure; 101-point interpolated precision as COCO has it."""
-    order = np.argsort(-scores, kind="stable")
-    hits = np.cumsum(ious[order] >= threshold)
-    recall, precision = hits / max(n_positive, 1), hits / np.arange(1, len(hits) + 1)
-    precision = np.maximum.accumulate(precision[::-1])[::-1]
-    index = np.searchsorted(recall, np.linspace(0, 1, 101), side="left")
-    return float(np.append(precision, 0.0)[index].mean())
 
 
 class DetectorStage:
@@ -113,16 +103,16 @@ class DetectorStage:
 
     def evaluate(self, module: nn.Module, samples: Samples) -> dict[str, float]:
         """At the input size that the training has reached."""
-        found = [best_boxes(module, samples.rows(slice(first, first + EVALUATION_BATCH)), self._size_px)
-                 for first in range(0, len(samples), EVALUATION_BATCH)]
-        scores, ious, positive = (np.concatenate(column) for column in zip(*found))
-        n_positive = int(positive.sum())
-        precisions = [average_precision(scores, ious, n_positive, step / 100) for step in range(50, 100, 5)]
-        alarms = scores >= ALARM_SCORE
-        return {"ap50": precisions[0], "ap50_95": float(np.mean(precisions)),
-                "found_share": float(alarms[positive].mean()) if n_positive else 0.0,
-                "false_alarm_share": float(alarms[~positive].mean()) if n_positive < len(positive) else 0.0,
-                "iou": float(ious[positive].mean()) if n_positive else 0.0, "input_px": self._size_px}
+        frames = [frame for first in range(0, len(samples), EVALUATION_BATCH)
+                  for frame in judge(module, samples.rows(slice(first, first + EVALUATION_BATCH)), self._size_px)]
+        positive = [frame for frame in frames if frame.is_positive]
+        precisions = [average_precision(frames, threshold) for threshold in IOU_THRESHOLDS]
+        figures = {"ap50": precisions[0], "ap50_95": mean(precisions),
+                   "box_iou": mean([frame.box_iou for frame in positive]),
+                   "found_share": mean([frame.is_found for frame in positive]),
+                   "false_alarm_share": mean([frame.is_found for frame in frames if not frame.is_positive]),
+                   "input_px": self._size_px}
+        return {name: float(value) for name, value in figures.items() if not math.isnan(value)}
 
     def rank(self, figures: dict[str, float]) -> tuple[float, ...]:
         return figures["input_px"], figures["ap50"] + figures["ap50_95"]
@@ -134,11 +124,14 @@ class DetectorStage:
         return {"model": state}
 
 
-def best_boxes(module: nn.Module, samples: Samples, size_px: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Per frame: the best query's score, the largest IoU of its box with a structure, and whether there is one."""
+def judge(module: nn.Module, samples: Samples, size_px: int) -> list[Frame]:
+    """Each frame's best box against its structures, the mask's figures left at 0."""
     output = module(prepare(samples.images, size_px))
     scores, best = output.logits.float().sigmoid()[..., 0].max(1)
     boxes = to_corners(output.boxes.float()[torch.arange(len(samples), device=best.device), best]).cpu()
-    truths = [to_corners(target["boxes"].cpu()) for target in targets_of(samples.labels)]
-    ious = [overlaps(box, truth)[0].amax().item() if len(truth) else 0.0 for box, truth in zip(boxes, truths)]
-    return scores.cpu().numpy(), np.array(ious), np.array([len(truth) > 0 for truth in truths])
+    frames = []
+    for score, box, target in zip(scores.tolist(), boxes, targets_of(samples.labels)):
+        truth = to_corners(target["boxes"].cpu())
+        box_iou = overlaps(box, truth)[0].amax().item() if len(truth) else 0.0
+        frames.append(Frame(len(truth) > 0, score >= DEFAULT_THRESHOLD, score, 0.0, box_iou, 0.0, 0.0, 0.0))
+    return frames
