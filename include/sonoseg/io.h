@@ -38,7 +38,7 @@ SONO_API sono_status sono_model_inspect(const char *path, sono_model_info *out, 
 /* Writes one line a tensor ("name  F32 [32, 3, 3, 3]") to stream. */
 SONO_API sono_status sono_model_list_tensors(const char *path, FILE *stream, sono_error *error);
 
-/* Writes the metadata of a safetensors file to stream, one line a key in the file's order ("key  value");
+/* Writes the metadata of a safetensors file to stream, one line a key in the file's order ("key value");
  * control characters come out as '?'. Other files have none. */
 SONO_API sono_status sono_model_list_metadata(const char *path, FILE *stream, sono_error *error);
 

@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define VALUE_COLUMN 14 /* where the values of metadata begin, two blanks behind longer keys */
+
 sono_status sono_model_inspect(const char *path, sono_model_info *out, sono_error *error)
 {
     if (!path || !out)
@@ -52,6 +54,16 @@ static int print_clean(FILE *stream, const char *text)
     return 0;
 }
 
+static int print_pair(FILE *stream, const sono_checkpoint_pair *pair)
+{
+    const size_t n_letters = strlen(pair->key);
+    const int n_blanks = n_letters + 2 < VALUE_COLUMN ? (int)(VALUE_COLUMN - n_letters) : 2;
+    if (print_clean(stream, pair->key) || fprintf(stream, "%*s", n_blanks, "") < 0 ||
+        print_clean(stream, pair->value))
+        return -1;
+    return putc('\n', stream) == EOF ? -1 : 0;
+}
+
 sono_status sono_model_list_metadata(const char *path, FILE *stream, sono_error *error)
 {
     if (!path || !stream)
@@ -60,8 +72,7 @@ sono_status sono_model_list_metadata(const char *path, FILE *stream, sono_error 
     SONO_TRY(sono_checkpoint_open(path, &checkpoint, error));
     int failed = 0;
     for (size_t i = 0; i < checkpoint->n_metadata && !failed; i++)
-        failed = print_clean(stream, checkpoint->metadata[i].key) || fputs("  ", stream) < 0 ||
-                 print_clean(stream, checkpoint->metadata[i].value) || putc('\n', stream) == EOF;
+        failed = print_pair(stream, &checkpoint->metadata[i]);
     sono_checkpoint_close(checkpoint);
     if (failed || fflush(stream))
         return SONO_FAIL_NATIVE(error, IO, errno, "cannot write the metadata: %s", strerror(errno));

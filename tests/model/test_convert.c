@@ -218,7 +218,7 @@ static void tensors_are_listed(void **state)
 static void metadata_is_listed(void **state)
 {
     (void)state;
-    static const char text[] = "{\"__metadata__\":{\"note\":\"a\\n\\u001b[1mb\",\"seed\":\"7\"},"
+    static const char text[] = "{\"__metadata__\":{\"note\":\"a\\n\\u001b[1mb\",\"licence_of_all\":\"7\"},"
                                "\"tensor\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}";
     uint8_t bytes[8 + sizeof text - 1 + 4] = {sizeof text - 1};
     paths p;
@@ -231,7 +231,7 @@ static void metadata_is_listed(void **state)
     FILE *stream = open_memstream(&list, &n_bytes);
     assert_ok(sono_model_list_metadata(p.out, stream, &error), &error);
     fclose(stream);
-    assert_string_equal(list, "note  a??[1mb\nseed  7\n");
+    assert_string_equal(list, "note          a??[1mb\nlicence_of_all  7\n");
     free(list);
 }
 
