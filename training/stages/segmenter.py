@@ -25,10 +25,11 @@ from stages import decay_groups
 
 TARGET_STRIDE = 2  # input pixels per pixel of the masks that the loss compares, close to one source pixel
 LOGIT_STRIDE = 4
-WINDOWS_A_FRAME = 2  # that smaller than the input are cut from an augmented frame
+SMALL_WINDOW_PX = INPUT_SIZE_PX // 4  # up to this size two windows are cut from an augmented frame
 MOST_PROMPTS = 3  # per window
 FEWEST_PIXELS = 8  # of a structure in a window for a prompt; in target pixels
-SHARE_ON_NOTHING = 0.25  # of the windows on frames with structures that get a box on nothing as well
+SHARE_ON_NOTHING = 0.25  # of the windows on frames with structures that get a box on nothing as well, but only
+NOTHING_FROM = 0.35  # after this share of the training: before it can use boxes, a network learns to doubt from them
 NOTHING_SIDE = (0.06, 0.7)  # range of the sides of such a box, as a share of the frame's sides
 N_TRIES = 8
 WEIGHT_DECAY = 0.01
@@ -96,6 +97,7 @@ class SegmenterStage:
     def build(self, options: argparse.Namespace) -> MobileSam:
         self.phases = options.windows
         self.generator = torch.Generator(options.device).manual_seed(options.seed)
+        self.share_on_nothing = SHARE_ON_NOTHING
         module = MobileSam()
         for name in UNUSED:
             module.get_submodule(name).requires_grad_(False)
@@ -112,8 +114,9 @@ class SegmenterStage:
 
     def losses(self, module: MobileSam, samples: Samples, progress: float) -> dict[str, torch.Tensor]:
         """Later phases take fewer of the frames, so that a step costs about the same (at least one whole frame)."""
+        self.share_on_nothing = SHARE_ON_NOTHING if progress >= NOTHING_FROM else 0.0
         size_px = next((phase.size_px for phase in self.phases if progress < phase.until), self.phases[-1].size_px)
-        n_frames = round(len(samples) * (self.phases[0].size_px / size_px) ** 2)
+        n_frames = round(len(samples) * pixels_a_frame(self.phases[0].size_px) / pixels_a_frame(size_px))
         samples = augment(samples.rows(slice(max(1, n_frames))), self.generator)
         with torch.autocast(samples.images.device.type, enabled=False):
             images, corners, prompts = self._windows(samples, size_px)
@@ -142,10 +145,9 @@ class SegmenterStage:
     def _windows(self, samples: Samples, size_px: int) -> tuple[torch.Tensor, torch.Tensor, Prompts]:
         """Prepared windows [B, 3, size, size], their corners [B, 2] (x, y) px, and the prompts on them."""
         labels, images = labels_of_input(samples.labels), prepare(samples.images)
-        n_windows = WINDOWS_A_FRAME if size_px < INPUT_SIZE_PX else 1
         parts, corners, boxes, masks = [], [], [], []
         for i, frame_boxes in enumerate(boxes_of(samples.labels)):
-            for _ in range(n_windows):
+            for _ in range(windows_a_frame(size_px)):
                 corner = self._place(labels[i], samples.labels.shape[1:], size_px)
                 x, y = corner.tolist()
                 seen = cut(labels[i], x // TARGET_STRIDE, y // TARGET_STRIDE, size_px // TARGET_STRIDE)
@@ -179,7 +181,7 @@ class SegmenterStage:
         seen = [i for i in order if int((part == numbers[i]).sum()) >= FEWEST_PIXELS][:MOST_PROMPTS]
         masks = [(part == numbers[i]).to(torch.uint8) for i in seen]
         chosen = jitter_boxes(boxes[seen], height, width, self.generator)
-        if not seen or self._uniform(1).item() < SHARE_ON_NOTHING:
+        if not seen or self._uniform(1).item() < self.share_on_nothing:
             nothing = self._box_on_nothing(labels)
             chosen = torch.cat((chosen, nothing))
             masks += [torch.zeros_like(part)] * len(nothing)
@@ -203,6 +205,15 @@ class SegmenterStage:
 
     def _below(self, n):
         return torch.randint(n, (), generator=self.generator, device=self.generator.device)
+
+
+def windows_a_frame(size_px: int) -> int:
+    return 2 if size_px <= SMALL_WINDOW_PX else 1
+
+
+def pixels_a_frame(size_px: int) -> int:
+    """What the encoder sees of each frame."""
+    return windows_a_frame(size_px) * size_px ** 2
 
 
 def cut(image: torch.Tensor, x: int, y: int, size: int) -> torch.Tensor:
