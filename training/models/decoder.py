@@ -259,7 +259,7 @@ class DfineDecoder(nn.Module):
 
         denoising = None
         if targets is not None:
-            denoising = make_denoising(targets, self.config.n_classes, N_QUERIES, self.config.n_denoising)
+            denoising = make_denoising(targets, self.config.n_classes, content.shape[1], self.config.n_denoising)
         if denoising is None:
             layers, initial = self._refine(content, boxes_unact, levels, None)
             return DecoderOutput(layers, self.up, self.reg_scale, initial, selected)
@@ -275,6 +275,7 @@ class DfineDecoder(nn.Module):
     def _select(self, memory, shapes):
         """The 300 tokens of highest score: content, box before the sigmoid, and their prediction for the losses.
 
+        Of small inputs, which training may begin with, all tokens.
         A checkpoint may hold NaN for invalid anchors; one such query would poison all others by self-attention.
         """
         known = shapes == self.shapes
@@ -282,7 +283,7 @@ class DfineDecoder(nn.Module):
         anchors = torch.where(valid, anchors, torch.inf)
         tokens = self.enc_output(valid.to(memory.dtype) * memory)
         logits = self.enc_score_head(tokens)
-        index = logits.amax(-1).topk(N_QUERIES, -1).indices[..., None]
+        index = logits.amax(-1).topk(min(N_QUERIES, logits.shape[1]), -1).indices[..., None]
         content = tokens.take_along_dim(index, 1)
         boxes_unact = self.enc_bbox_head(content) + anchors.take_along_dim(index, 1)
         selected = Prediction(logits.take_along_dim(index, 1), boxes_unact.sigmoid())
