@@ -4,7 +4,9 @@
 #include "support/synthetic.h"
 #include "test.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define FRAME_WIDTH_PX  320
 #define FRAME_HEIGHT_PX 240
@@ -33,6 +35,26 @@ void pipeline_fixture_real(sono_pipeline_config *config)
     static char detector[SONO_TEST_PATH_BYTES], segmenter[SONO_TEST_PATH_BYTES];
     sono_test_need_shared(detector, sizeof detector, "checkpoints/dfine_s_bone.pth");
     sono_test_need_shared(segmenter, sizeof segmenter, "checkpoints/mobile_sam_bone.pt");
+    sono_pipeline_config_init(config);
+    config->detector_path = detector;
+    config->segmenter_path = segmenter;
+    config->device = device_to_test();
+    config->max_width_px = config->max_height_px = 640;
+}
+
+static void find_shipped(char *path, size_t path_bytes, const char *name)
+{
+    const char *source = getenv("SONO_SOURCE_DIR");
+    snprintf(path, path_bytes, "%s/models/%s", source ? source : ".", name);
+    if (access(path, R_OK))
+        sono_test_skip("no shipped models");
+}
+
+void pipeline_fixture_shipped(sono_pipeline_config *config)
+{
+    static char detector[SONO_TEST_PATH_BYTES], segmenter[SONO_TEST_PATH_BYTES];
+    find_shipped(detector, sizeof detector, "dfine_n_bone.safetensors");
+    find_shipped(segmenter, sizeof segmenter, "mobile_sam_bone.safetensors");
     sono_pipeline_config_init(config);
     config->detector_path = detector;
     config->segmenter_path = segmenter;
