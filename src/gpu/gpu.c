@@ -38,6 +38,7 @@ sono_status sono_gpu_fail(sono_gpu *gpu, cudaError_t code, const char *what, con
         gpu->error = found;
     if (error)
         *error = found;
+    (void)cudaGetLastError(); /* on record now: the thread's next launch must not find it */
     return status;
 }
 
@@ -101,6 +102,7 @@ sono_status sono_gpu_open(sono_gpu *gpu, int32_t device, sono_error *error)
                          device, count);
     gpu->device = device;
     SONO_GPU_TRY(gpu, "open", error, cudaSetDevice(device));
+    (void)cudaGetLastError(); /* a launcher would take what the thread has left there for its own */
     SONO_TRY(describe(gpu, error));
     return open_streams(gpu, error);
 }
@@ -143,6 +145,7 @@ void sono_gpu_close(sono_gpu *gpu)
         cudaStreamDestroy(gpu->stream);
     cudaFree(gpu->device_block);
     cudaFreeHost(gpu->pinned_block);
+    (void)cudaGetLastError();
     memset(gpu, 0, sizeof *gpu);
 }
 
@@ -197,9 +200,21 @@ static int is_callers_fault(cudaError_t code)
            (code >= cudaErrorStreamCaptureUnsupported && code <= cudaErrorCapturedEvent);
 }
 
+/* Asks first: an event of a stream that is being captured would draw gpu->stream into that capture. */
+static cudaError_t record_order(sono_gpu *gpu, cudaStream_t stream)
+{
+    enum cudaStreamCaptureStatus state = cudaStreamCaptureStatusNone;
+    const cudaError_t code = SONO_CUDA(cudaStreamIsCapturing(stream, &state));
+    if (code != cudaSuccess)
+        return code;
+    if (state != cudaStreamCaptureStatusNone)
+        return cudaErrorStreamCaptureUnsupported;
+    return SONO_CUDA(cudaEventRecord(gpu->order, stream));
+}
+
 static sono_status record_and_wait(sono_gpu *gpu, cudaStream_t stream, sono_error *error)
 {
-    const cudaError_t code = SONO_CUDA(cudaEventRecord(gpu->order, stream));
+    const cudaError_t code = record_order(gpu, stream);
     if (is_callers_fault(code)) {
         (void)cudaGetLastError();
         return SONO_FAIL_NATIVE(error, INVALID_ARGUMENT, (int32_t)code,

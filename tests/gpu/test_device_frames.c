@@ -55,7 +55,7 @@ static void *put_rows(const sono_frame *frame, cudaStream_t stream)
 {
     void *device = NULL;
     assert_cuda(cudaMalloc(&device, (size_t)PITCH * HEIGHT_PX));
-    assert_cuda(cudaMemset(device, 0x5a, (size_t)PITCH * HEIGHT_PX));
+    assert_cuda(cudaMemsetAsync(device, 0x5a, (size_t)PITCH * HEIGHT_PX, stream));
     assert_cuda(cudaMemcpy2DAsync(device, PITCH, frame->pixels, WIDTH_PX, WIDTH_PX, HEIGHT_PX,
                                   cudaMemcpyHostToDevice, stream));
     return device;
@@ -158,6 +158,37 @@ static void test_refused(void **state)
     sono_pipeline_close(pipeline);
 }
 
+/* A stream that is being captured cannot be waited for, and nothing of the frame gets into the capture. */
+static void test_captured_stream(void **state)
+{
+    (void)state;
+    sono_pipeline_config config;
+    sono_error error = {0};
+    cudaStream_t stream = NULL;
+    cudaGraph_t graph = NULL;
+    size_t n_nodes = 1;
+    gpu_fixture_synthetic(&config);
+    sono_pipeline *pipeline = pipeline_fixture_open(&config);
+    sono_frame host = pipeline_fixture_frame(), device = host;
+    const float score = run_host(pipeline, &host);
+    assert_cuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+    device.pixels = put_rows(&host, stream);
+    device.pitch_bytes = PITCH;
+    assert_cuda(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed));
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_submit_cuda(pipeline, &device, stream, &error),
+                  &error);
+    assert_non_null(strstr(error.text, "not a stream of cuda:0 to wait for"));
+    assert_cuda(cudaStreamEndCapture(stream, &graph));
+    assert_cuda(cudaGraphGetNodes(graph, NULL, &n_nodes));
+    assert_int_equal(n_nodes, 0);
+    assert_cuda(cudaGraphDestroy(graph));
+    assert_ok(sono_pipeline_submit_cuda(pipeline, &device, stream, &error), &error);
+    receive_same(pipeline, score, 0);
+    sono_pipeline_close(pipeline);
+    cudaFree((void *)(uintptr_t)device.pixels);
+    cudaStreamDestroy(stream);
+}
+
 /* Frames of one batch may come from either memory; only where one of them is the host's is there an upload.
  */
 static void test_batch(void **state)
@@ -241,18 +272,19 @@ static void test_device_memory(void **state)
     (void)state;
     sono_test_skip("built without CUDA");
 }
-#define test_stream_order test_device_memory
-#define test_refused      test_device_memory
-#define test_batch        test_device_memory
-#define test_dlpack       test_device_memory
+#define test_stream_order    test_device_memory
+#define test_refused         test_device_memory
+#define test_captured_stream test_device_memory
+#define test_batch           test_device_memory
+#define test_dlpack          test_device_memory
 #endif
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_device_memory), cmocka_unit_test(test_stream_order),
-        cmocka_unit_test(test_refused),       cmocka_unit_test(test_batch),
-        cmocka_unit_test(test_dlpack),
+        cmocka_unit_test(test_refused),       cmocka_unit_test(test_captured_stream),
+        cmocka_unit_test(test_batch),         cmocka_unit_test(test_dlpack),
     };
     return sono_test_run("gpu/device_frames", tests, sizeof tests / sizeof tests[0]);
 }
