@@ -148,6 +148,11 @@ run_tests() {
     done
 }
 
+# with_cupti COMMAND...: where the toolkit has no CUPTI, PyTorch's packages may.
+with_cupti() {
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-}${cupti:+:$cupti} "$@"
+}
+
 # ---- what is there
 
 has_gpu=0 device_name=cpu
@@ -164,6 +169,10 @@ fi
 if command -v nvcc >/dev/null; then
     export CUDA_HOME=${CUDA_HOME:-$(dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")")}
 fi
+
+cupti=$(python3 -c 'import glob, os, sysconfig
+found = glob.glob(sysconfig.get_path("purelib") + "/nvidia/*/lib/libcupti.so*")
+print(os.path.dirname(found[0]) if found else "")')
 
 echo "== programs"
 if [ -f carry/gpu.tar.xz ]; then
@@ -232,7 +241,7 @@ tests() {
             skip "$(basename "$program"): knows nothing of SONO_TEST_DEVICE"
         fi
     done
-    [ ${#chosen[@]} -eq 0 ] || label='' run_tests 150 3 '' "${chosen[@]}"
+    [ ${#chosen[@]} -eq 0 ] || label='' with_cupti run_tests 150 3 '' "${chosen[@]}"
 }
 
 accuracy() {
@@ -262,13 +271,7 @@ repeat() {
 
 # audit_command NAME JSON FLAG...
 audit_command() {
-    local cupti
-    # Where the toolkit has no CUPTI, PyTorch's packages may.
-    cupti=$(python3 -c 'import glob, os, sysconfig
-found = glob.glob(sysconfig.get_path("purelib") + "/nvidia/*/lib/libcupti.so*")
-print(os.path.dirname(found[0]) if found else "")')
-    LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-}${cupti:+:$cupti} check "$1" 60 "$sonoseg" audit --input "$frame" \
-        "${pipeline_flags[@]}" --json "$2" "${@:3}"
+    with_cupti check "$1" 60 "$sonoseg" audit --input "$frame" "${pipeline_flags[@]}" --json "$2" "${@:3}"
 }
 
 audit() {
