@@ -32,22 +32,10 @@ void sono_gpu_condition_abandon(sono_gpu *gpu)
 
 #if CUDART_VERSION >= NEEDED_VERSION
 
-/* Where the capture of a stream stands: its graph, and the nodes that the next one comes after. */
-typedef struct capture_point {
-    cudaGraph_t graph;
-    const cudaGraphNode_t *nodes; /* the runtime's, until the capture goes on */
-    size_t n_nodes;
-} capture_point;
-
-/* CUDA 13 made the forms with edge data the only ones; NULL stands for plain edges in all three. */
+/* CUDA 13 made the forms with edge data the only ones; NULL stands for plain edges in both. */
 #if CUDART_VERSION >= 13000
-static cudaError_t find_point(cudaStream_t stream, capture_point *out)
-{
-    enum cudaStreamCaptureStatus state;
-    return cudaStreamGetCaptureInfo(stream, &state, NULL, &out->graph, &out->nodes, NULL, &out->n_nodes);
-}
-
-static cudaError_t add_node(const capture_point *at, struct cudaGraphNodeParams *params, cudaGraphNode_t *out)
+static cudaError_t add_node(const sono_gpu_capture_point *at, struct cudaGraphNodeParams *params,
+                            cudaGraphNode_t *out)
 {
     return cudaGraphAddNode(out, at->graph, at->nodes, NULL, at->n_nodes, params);
 }
@@ -57,13 +45,8 @@ static cudaError_t go_on_after(cudaStream_t stream, cudaGraphNode_t node)
     return cudaStreamUpdateCaptureDependencies(stream, &node, NULL, 1, cudaStreamSetCaptureDependencies);
 }
 #else
-static cudaError_t find_point(cudaStream_t stream, capture_point *out)
-{
-    enum cudaStreamCaptureStatus state;
-    return cudaStreamGetCaptureInfo_v2(stream, &state, NULL, &out->graph, &out->nodes, &out->n_nodes);
-}
-
-static cudaError_t add_node(const capture_point *at, struct cudaGraphNodeParams *params, cudaGraphNode_t *out)
+static cudaError_t add_node(const sono_gpu_capture_point *at, struct cudaGraphNodeParams *params,
+                            cudaGraphNode_t *out)
 {
     return cudaGraphAddNode(out, at->graph, at->nodes, at->n_nodes, params);
 }
@@ -76,9 +59,9 @@ static cudaError_t go_on_after(cudaStream_t stream, cudaGraphNode_t node)
 
 sono_status sono_gpu_condition_make(sono_gpu *gpu, unsigned long long *condition, sono_error *error)
 {
-    capture_point at = {0};
+    sono_gpu_capture_point at = {0};
     cudaGraphConditionalHandle handle = 0;
-    SONO_GPU_TRY(gpu, "capture", error, find_point(gpu->stream, &at));
+    SONO_GPU_TRY(gpu, "capture", error, sono_gpu_capture_point_of(gpu->stream, &at));
     SONO_GPU_TRY(gpu, "capture", error, cudaGraphConditionalHandleCreate(&handle, at.graph, 0, 0));
     *condition = handle;
     return SONO_STATUS_OK;
@@ -86,13 +69,13 @@ sono_status sono_gpu_condition_make(sono_gpu *gpu, unsigned long long *condition
 
 sono_status sono_gpu_condition_begin(sono_gpu *gpu, unsigned long long condition, sono_error *error)
 {
-    capture_point at = {0};
+    sono_gpu_capture_point at = {0};
     cudaGraphNode_t node = NULL;
     struct cudaGraphNodeParams params = {.type = cudaGraphNodeTypeConditional,
                                          .conditional = {.handle = (cudaGraphConditionalHandle)condition,
                                                          .type = cudaGraphCondTypeIf,
                                                          .size = 1}};
-    SONO_GPU_TRY(gpu, "capture", error, find_point(gpu->stream, &at));
+    SONO_GPU_TRY(gpu, "capture", error, sono_gpu_capture_point_of(gpu->stream, &at));
     SONO_GPU_TRY(gpu, "capture", error, add_node(&at, &params, &node));
     SONO_GPU_TRY(gpu, "capture", error, go_on_after(gpu->stream, node));
     SONO_GPU_TRY(gpu, "capture", error,

@@ -57,8 +57,8 @@ sono_status sono_gpu_allocate_device(sono_gpu *gpu, size_t n_bytes, uint8_t **ou
 /* Takes both blocks at once. Errors: OUT_OF_MEMORY (says how much is needed and how much is free). */
 sono_status sono_gpu_allocate(sono_gpu *gpu, size_t device_bytes, size_t pinned_bytes, sono_error *error);
 
-/* Records a failed CUDA call: latches it and fills error. `what` is the call, `stage` the room it happened
- * in. */
+/* Records a failed CUDA call: latches it, fills error and clears CUDA's own record of the thread's last one.
+ * `what` is the call, `stage` the room it happened in. */
 sono_status sono_gpu_fail(sono_gpu *gpu, cudaError_t code, const char *what, const char *stage,
                           sono_error *error);
 
@@ -113,9 +113,9 @@ sono_status sono_gpu_check_memory(sono_gpu *gpu, const void *memory, sono_error 
 typedef struct sono_gpu_graph {
     cudaGraph_t graph;
     cudaGraphExec_t exec;
-    cudaGraphNode_t upload, download; /* NULL = the graph has none */
-    cudaGraphNode_t carrier;          /* likewise; off unless carrying */
-    const void *carrier_kernel;       /* set by the caller before end: which kernel the carrier is */
+    cudaGraphNode_t upload, download;           /* NULL = the graph has none */
+    cudaGraphNode_t carrier;                    /* likewise; off unless carrying */
+    struct cudaKernelNodeParams carrier_kernel; /* set by the caller: how it is launched, but for arguments */
     int32_t carries;
     size_t upload_bytes;
     void *upload_device, *download_host;
@@ -127,6 +127,8 @@ typedef struct sono_gpu_graph {
  */
 sono_status sono_gpu_graph_begin(sono_gpu *gpu, sono_gpu_graph *graph, sono_error *error);
 sono_status sono_gpu_graph_end(sono_gpu *gpu, sono_gpu_graph *graph, sono_error *error);
+/* What was put on gpu->stream last, a kernel, is the carrier of the graph that is being captured. */
+sono_status sono_gpu_graph_mark_carrier(sono_gpu *gpu, sono_gpu_graph *graph, sono_error *error);
 /* Lane 1 starts after what is on lane 0 now; lane 0 goes on after what is on lane 1 now. */
 sono_status sono_gpu_fork(sono_gpu *gpu, sono_error *error);
 sono_status sono_gpu_join(sono_gpu *gpu, sono_error *error);
@@ -141,6 +143,15 @@ sono_status sono_gpu_graph_carry(sono_gpu *gpu, sono_gpu_graph *graph, void *arg
 sono_status sono_gpu_graph_launch(sono_gpu *gpu, sono_gpu_graph *graph, cudaEvent_t before, cudaEvent_t done,
                                   sono_ledger_account *frame, sono_error *error);
 void sono_gpu_graph_free(sono_gpu_graph *graph);
+
+/* Where the capture of a stream stands: its graph, and the nodes that the next one comes after. */
+typedef struct sono_gpu_capture_point {
+    cudaGraph_t graph;
+    const cudaGraphNode_t *nodes; /* the runtime's, until the capture goes on */
+    size_t n_nodes;
+} sono_gpu_capture_point;
+
+cudaError_t sono_gpu_capture_point_of(cudaStream_t stream, sono_gpu_capture_point *out);
 
 /* ---- what a launch may leave out (CUDA 12.4 or later) ---- */
 

@@ -14,19 +14,30 @@ sono_status sono_gpu_graph_begin(sono_gpu *gpu, sono_gpu_graph *graph, sono_erro
     return SONO_STATUS_OK;
 }
 
-static int is_carrier(const sono_gpu_graph *graph, cudaGraphNode_t node)
+cudaError_t sono_gpu_capture_point_of(cudaStream_t stream, sono_gpu_capture_point *out)
 {
-    struct cudaKernelNodeParams kernel;
-    if (cudaGraphKernelNodeGetParams(node, &kernel) == cudaSuccess)
-        return kernel.func == graph->carrier_kernel;
-    (void)cudaGetLastError(); /* a kernel that the runtime cannot describe is not ours */
-    return 0;
+    enum cudaStreamCaptureStatus state;
+#if CUDART_VERSION >= 13000 /* made the form with edge data the only one; NULL stands for plain edges */
+    return cudaStreamGetCaptureInfo(stream, &state, NULL, &out->graph, &out->nodes, NULL, &out->n_nodes);
+#else
+    return cudaStreamGetCaptureInfo_v2(stream, &state, NULL, &out->graph, &out->nodes, &out->n_nodes);
+#endif
 }
 
-/* Keeps the nodes that change from frame to frame: upload and download, whose size does, and the carrier. */
-static sono_status find_nodes(sono_gpu *gpu, sono_gpu_graph *graph, sono_error *error)
+sono_status sono_gpu_graph_mark_carrier(sono_gpu *gpu, sono_gpu_graph *graph, sono_error *error)
 {
-    static const enum cudaMemcpyKind kinds[2] = {cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost};
+    sono_gpu_capture_point at = {0};
+    SONO_GPU_TRY(gpu, "capture", error, sono_gpu_capture_point_of(gpu->stream, &at));
+    if (at.n_nodes != 1)
+        return SONO_FAIL(error, STATE, "%zu nodes came last in the capture, not the carrier alone",
+                         at.n_nodes);
+    graph->carrier = at.nodes[0];
+    return SONO_STATUS_OK;
+}
+
+/* Keeps the copies, whose size changes from frame to frame. */
+static sono_status find_copies(sono_gpu *gpu, sono_gpu_graph *graph, sono_error *error)
+{
     cudaGraphNode_t nodes[MAX_NODES];
     size_t n_nodes = MAX_NODES;
     SONO_GPU_TRY(gpu, "capture", error, cudaGraphGetNodes(graph->graph, nodes, &n_nodes));
@@ -34,17 +45,14 @@ static sono_status find_nodes(sono_gpu *gpu, sono_gpu_graph *graph, sono_error *
         enum cudaGraphNodeType type;
         struct cudaMemcpy3DParms copy;
         SONO_GPU_TRY(gpu, "capture", error, cudaGraphNodeGetType(nodes[i], &type));
-        if (type == cudaGraphNodeTypeKernel && graph->carrier_kernel && !graph->carrier &&
-            is_carrier(graph, nodes[i]))
-            graph->carrier = nodes[i];
         if (type != cudaGraphNodeTypeMemcpy)
             continue;
         SONO_GPU_TRY(gpu, "capture", error, cudaGraphMemcpyNodeGetParams(nodes[i], &copy));
-        if (copy.kind == kinds[0]) {
+        if (copy.kind == cudaMemcpyHostToDevice) {
             graph->upload = nodes[i];
             graph->upload_device = copy.dstPtr.ptr;
             graph->upload_host = copy.srcPtr.ptr;
-        } else if (copy.kind == kinds[1]) {
+        } else if (copy.kind == cudaMemcpyDeviceToHost) {
             graph->download = nodes[i];
             graph->download_host = copy.dstPtr.ptr;
             graph->download_device = copy.srcPtr.ptr;
@@ -58,7 +66,7 @@ sono_status sono_gpu_graph_end(sono_gpu *gpu, sono_gpu_graph *graph, sono_error 
     gpu->ledger.capture = NULL;
     sono_gpu_condition_abandon(gpu);
     SONO_GPU_TRY(gpu, "capture", error, cudaStreamEndCapture(gpu->stream, &graph->graph));
-    SONO_TRY(find_nodes(gpu, graph, error));
+    SONO_TRY(find_copies(gpu, graph, error));
     SONO_GPU_TRY(gpu, "capture", error, cudaGraphInstantiate(&graph->exec, graph->graph, 0));
     graph->upload_bytes = (size_t)graph->account.bytes[SONO_CROSSING_H2D];
     if (graph->carrier)
@@ -100,10 +108,8 @@ sono_status sono_gpu_graph_carry(sono_gpu *gpu, sono_gpu_graph *graph, void *arg
     if (!graph->carrier || !graph->upload)
         return SONO_FAIL(error, UNSUPPORTED, "this graph can only upload its inputs");
     if (args) {
-        struct cudaKernelNodeParams kernel;
-        SONO_GPU_TRY(gpu, "launch", error, cudaGraphKernelNodeGetParams(graph->carrier, &kernel));
+        struct cudaKernelNodeParams kernel = graph->carrier_kernel;
         kernel.kernelParams = &args;
-        kernel.extra = NULL;
         SONO_GPU_TRY(gpu, "launch", error,
                      cudaGraphExecKernelNodeSetParams(graph->exec, graph->carrier, &kernel));
     }

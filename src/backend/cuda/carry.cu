@@ -22,7 +22,10 @@ extern "C" cudaError_t sono_cuda_carry(const sono_cuda_carry_args *args, cudaStr
     return cudaGetLastError();
 }
 
-extern "C" const void *sono_cuda_carry_kernel(void)
+extern "C" void sono_cuda_carry_kernel(struct cudaKernelNodeParams *out)
 {
-    return (const void *)carry_kernel;
+    *out = cudaKernelNodeParams();
+    out->func = (void *)carry_kernel;
+    out->gridDim = dim3(1);
+    out->blockDim = dim3(THREADS);
 }

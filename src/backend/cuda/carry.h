@@ -22,8 +22,8 @@ extern "C" {
 
 /* Puts the kernel on the stream; one block, all words at once. */
 cudaError_t sono_cuda_carry(const sono_cuda_carry_args *args, cudaStream_t stream);
-/* The kernel as graph nodes name it. */
-const void *sono_cuda_carry_kernel(void);
+/* The same launch as graph nodes describe it, without arguments. */
+void sono_cuda_carry_kernel(struct cudaKernelNodeParams *out);
 
 #ifdef __cplusplus
 }

@@ -387,14 +387,15 @@ static sono_status copy_out(sono_executor *cuda, size_t n_bytes, sono_error *err
 static sono_status put_carrier(sono_executor *cuda, sono_error *error)
 {
     const sono_cuda_carry_args nothing = {0};
+    sono_gpu_graph *graph = &cuda->slots[cuda->slot].graph;
     SONO_GPU_TRY(&cuda->gpu, "capture", error, sono_cuda_carry(&nothing, cuda->gpu.stream));
-    return SONO_STATUS_OK;
+    sono_cuda_carry_kernel(&graph->carrier_kernel);
+    return sono_gpu_graph_mark_carrier(&cuda->gpu, graph, error);
 }
 
 static sono_status capture_slot(sono_executor *cuda, sono_error *error)
 {
     sono_gpu_graph *graph = &cuda->slots[cuda->slot].graph;
-    graph->carrier_kernel = sono_cuda_carry_kernel();
     SONO_TRY(sono_gpu_graph_begin(&cuda->gpu, graph, error));
     sono_status status = copy_in(cuda, cuda->plan.block_bytes[SONO_BLOCK_INPUTS], error);
     if (status == SONO_STATUS_OK)
