@@ -171,6 +171,10 @@ static sono_status allocate(sono_executor *cuda, sono_error *error)
         cuda->slots[i].host_inputs = pinned;
         cuda->slots[i].host_outputs = pinned + input_bytes;
     }
+    /* As the pinned block is: what lies between outputs crosses with them. */
+    const size_t slots_at = cuda->slots[0].inputs_at;
+    SONO_GPU_TRY(&cuda->gpu, "open", error,
+                 cudaMemsetAsync(cuda->gpu.device_block + slots_at, 0, total - slots_at, cuda->gpu.stream));
     return SONO_STATUS_OK;
 }
 
@@ -320,6 +324,8 @@ static int32_t mark_time(sono_executor *cuda, int32_t lane, int32_t start, sono_
             cudaEventRecordWithFlags(*event, sono_gpu_lane(&cuda->gpu, lane), cudaEventRecordExternal));
     if (code != cudaSuccess) {
         *status = sono_gpu_fail(&cuda->gpu, code, "cudaEventRecordWithFlags", "capture", error);
+        if (*event)
+            cudaEventDestroy(*event);
         return -1;
     }
     times->starts[times->n] = start;
