@@ -14,11 +14,12 @@
 #include <string.h>
 
 #ifdef SONO_HAVE_CUDA
-#define N_FRAMES  3
-#define WIDTH_PX  320
-#define HEIGHT_PX 240
-#define N_PIXELS  (WIDTH_PX * HEIGHT_PX)
-#define BUDGET_NS (25 * INT64_C(1000000000)) /* a test */
+#define N_FRAMES           3
+#define WIDTH_PX           320
+#define HEIGHT_PX          240
+#define N_PIXELS           (WIDTH_PX * HEIGHT_PX)
+#define CUDA_ERROR_UNKNOWN 999                        /* what a call fails with when it is made to */
+#define BUDGET_NS          (25 * INT64_C(1000000000)) /* a test */
 
 /* Three pictures that differ, and what each gives when nothing fails. */
 typedef struct pictures {
@@ -133,6 +134,8 @@ static void check_text(const fault *f, int64_t number)
     const int has_device = f->status == SONO_STATUS_DEVICE || f->status == SONO_STATUS_NO_DEVICE;
     if (!has_device)
         fail_msg("call %lld: %s (%s)", (long long)number, sono_status_name(f->status), f->error.text);
+    if (f->status == SONO_STATUS_DEVICE && f->error.native_code != CUDA_ERROR_UNKNOWN)
+        fail_msg("call %lld: \"%s\" is not the failure that was asked for", (long long)number, f->error.text);
     if (f->status == SONO_STATUS_DEVICE && (!strstr(f->error.text, " in ") || !f->error.where[0] ||
                                             strncmp(f->error.text, f->error.where, strlen(f->error.where))))
         fail_msg("call %lld: \"%s\" does not name call and stage (%s)", (long long)number, f->error.text,
