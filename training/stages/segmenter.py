@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training of MobileSAM: prompts with their masks, windows of the network's input, what is left as it was.
 
-A prompt is a jittered box around one structure, whose mask is that structure alone, or a box on nothing, whose mask is
-empty and whose IoU is 0. Only what the product uses is trained: mask 0 and its predicted IoU. The filters of masks
+A prompt is a jittered box around one structure, whose mask is that structure alone; or around a part of one, between two
+columns, whose mask is that part; or a box on nothing, whose mask is empty and whose IoU is 0. Where a window shows one
+structure the first kind alone would teach nothing about the box: the parts give one image several answers. Only what the product uses is trained: mask 0 and its predicted IoU. The filters of masks
 1..3, the classifier head, and the encodings of points and masks keep their initial values.
 
 The encoder costs most of a step, so training may begin with windows: it sees a part of the 1024 x 1024 input at full
@@ -26,7 +27,10 @@ from stages import decay_groups
 TARGET_STRIDE = 2  # input pixels per pixel of the masks that the loss compares, close to one source pixel
 LOGIT_STRIDE = 4
 SMALL_WINDOW_PX = INPUT_SIZE_PX // 4  # up to this size two windows are cut from an augmented frame
-MOST_PROMPTS = 3  # per window
+MOST_PROMPTS = 3  # on structures, per window
+SHARE_OF_PARTS = 0.7  # of the prompts on structures that come with one on a part of it as well
+PART_WIDTH = (0.15, 0.7)  # range of the width of such a part, as a share of its structure's
+LEAST_PART_PX = 8  # its least width in source pixels
 FEWEST_PIXELS = 8  # of a structure in a window for a prompt; in target pixels
 SHARE_ON_NOTHING = 0.25  # of the windows on frames with structures that get a box on nothing as well, but only
 NOTHING_FROM = 0.35  # after this share of the training: before it can use boxes, a network learns to doubt from them
@@ -97,7 +101,7 @@ class SegmenterStage:
     def build(self, options: argparse.Namespace) -> MobileSam:
         self.phases = options.windows
         self.generator = torch.Generator(options.device).manual_seed(options.seed)
-        self.share_on_nothing = SHARE_ON_NOTHING
+        self.share_on_nothing, self.share_of_parts = SHARE_ON_NOTHING, SHARE_OF_PARTS
         module = MobileSam()
         for name in UNUSED:
             module.get_submodule(name).requires_grad_(False)
@@ -151,7 +155,7 @@ class SegmenterStage:
                 corner = self._place(labels[i], samples.labels.shape[1:], size_px)
                 x, y = corner.tolist()
                 seen = cut(labels[i], x // TARGET_STRIDE, y // TARGET_STRIDE, size_px // TARGET_STRIDE)
-                prompts = self._prompts(samples.labels[i], frame_boxes, seen)
+                prompts = self._prompts(samples.labels[i], frame_boxes, seen, x)
                 parts.append(cut(images[i], x, y, size_px))
                 corners.append(corner)
                 boxes.append(prompts[0])
@@ -173,19 +177,46 @@ class SegmenterStage:
         corner = middle + (self._uniform(2) - 0.5) * (size_px / 1.5) - size_px / 2
         return ((corner / MAP_STRIDE).round() * MAP_STRIDE).clamp(0, INPUT_SIZE_PX - size_px).long()
 
-    def _prompts(self, labels, boxes, part):
-        """Boxes [n, 4] in source pixels and masks [n, h, w] for the window `part` of one frame's labels."""
+    def _prompts(self, labels, boxes, window, window_x):
+        """Boxes [n, 4] in source pixels and masks [n, h, w] for the `window` of one frame's labels, whose left edge is
+        at window_x in input pixels."""
         height, width = labels.shape
         numbers = [label for label in labels.unique().tolist() if label]
         order = torch.randperm(len(numbers), generator=self.generator, device=labels.device).tolist()
-        seen = [i for i in order if int((part == numbers[i]).sum()) >= FEWEST_PIXELS][:MOST_PROMPTS]
-        masks = [(part == numbers[i]).to(torch.uint8) for i in seen]
-        chosen = jitter_boxes(boxes[seen], height, width, self.generator)
+        seen = [i for i in order if int((window == numbers[i]).sum()) >= FEWEST_PIXELS][:MOST_PROMPTS]
+        masks = [(window == numbers[i]).to(torch.uint8) for i in seen]
+        around = [boxes[i] for i in seen]
+        for i in seen:
+            if self._uniform(1).item() < self.share_of_parts:
+                part = self._part(labels == numbers[i], boxes[i], window == numbers[i], window_x)
+                around += part[:1]
+                masks += part[1:]
+        chosen = jitter_boxes(torch.stack(around) if around else boxes[:0], height, width, self.generator)
         if not seen or self._uniform(1).item() < self.share_on_nothing:
             nothing = self._box_on_nothing(labels)
             chosen = torch.cat((chosen, nothing))
-            masks += [torch.zeros_like(part)] * len(nothing)
-        return chosen, torch.stack(masks) if masks else part.new_zeros((0, *part.shape))
+            masks += [torch.zeros_like(window)] * len(nothing)
+        return chosen, torch.stack(masks) if masks else window.new_zeros((0, *window.shape))
+
+    def _part(self, structure, box, seen, window_x):
+        """[box [4] in source pixels, mask like `seen`] of the part of a structure between two columns, around a pixel
+        that the window shows; [] for a structure that is too narrow."""
+        low, high = PART_WIDTH
+        side_px = (box[2] - box[0]).item() * (low + (high - low) * self._uniform(1).item())
+        if side_px < LEAST_PART_PX:
+            return []
+        source_px = TARGET_STRIDE / input_scale(*structure.shape)  # per pixel of `seen`
+        columns = (window_x / TARGET_STRIDE + torch.arange(seen.shape[1], device=seen.device) + 0.5) * source_px
+        middle = columns[seen.any(0).nonzero().flatten()[self._below(int(seen.any(0).sum()))]].item()
+        first = round(middle - side_px * self._uniform(1).item())
+        end = first + round(side_px)
+        inside = structure.clone()
+        inside[:, :max(first, 0)] = False
+        inside[:, end:] = False
+        mask = seen & ((columns >= first) & (columns < end))
+        if not inside.any() or int(mask.sum()) < FEWEST_PIXELS:
+            return []
+        return [boxes_of(inside[None].to(torch.uint8))[0][0], mask.to(torch.uint8)]
 
     def _box_on_nothing(self, labels):
         """[1, 4] px, or [0, 4] when each try hit a structure."""

@@ -20,10 +20,11 @@ def two_structures() -> Samples:
     return Samples(torch.rand(2, 1, *FRAME, generator=torch.Generator().manual_seed(0)) * 255, labels)
 
 
-def stage_of(windows: str, seed: int = 0) -> SegmenterStage:
+def stage_of(windows: str, seed: int = 0, share_of_parts: float = 0.0) -> SegmenterStage:
     stage = SegmenterStage()
     torch.manual_seed(0)
     stage.module = stage.build(argparse.Namespace(windows=parse_phases(windows), device="cpu", seed=seed))
+    stage.share_of_parts = share_of_parts
     return stage
 
 
@@ -70,6 +71,26 @@ class PromptsOnStructures(unittest.TestCase):
             if mask.any():
                 y, x = mask.nonzero().float().mean(0) * 2
                 self.assertTrue(box[0] < x < box[2] and box[1] < y < box[3])
+
+    def test_a_part_lies_in_its_box_and_in_its_structure(self):
+        samples = two_structures().rows(slice(1))
+        stage, n_parts = stage_of("224", share_of_parts=1.0), 0
+        whole = {label: int((samples.labels == label).sum()) * (INPUT_SIZE_PX / 558 / 2) ** 2 for label in (1, 2)}
+        for _ in range(20):
+            _, corners, prompts = stage._windows(samples, ONE_WINDOW)
+            labels = labels_of_input(samples.labels)[0]
+            for box, window, mask in zip(prompts.boxes, prompts.window.tolist(), prompts.masks):
+                if not mask.any():
+                    continue
+                x, y = (corners[window] // 2).tolist()
+                under = labels[y:y + ONE_WINDOW // 2, x:x + ONE_WINDOW // 2][mask.bool()].unique().tolist()
+                self.assertEqual(len(under), 1)
+                if box[2] - box[0] < 0.6 * 150 * INPUT_SIZE_PX / 558:
+                    n_parts += 1
+                    self.assertLess(int(mask.sum()), 0.75 * whole[under[0]])
+                    columns = (mask.any(0).nonzero().flatten() + x) * 2
+                    self.assertTrue((columns > box[0] - 40).all() and (columns < box[2] + 40).all())
+        self.assertGreater(n_parts, 20)
 
     def test_empty_frames_get_a_box_on_nothing(self):
         samples = two_structures().rows(slice(1, 2))

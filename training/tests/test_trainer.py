@@ -17,7 +17,8 @@ from models.boxes import to_corners
 from samples import Samples
 from stages import decay_groups
 from stages.detector import DetectorStage, input_sizes, prepare, reduced, targets_of
-from train import load_parameters, parse_arguments
+from team import Team, run_team
+from train import load_parameters, parse_arguments, train
 from trainer import Average, Settings, Trainer, TrainingError, lr_share, read_saved, seed_everything
 
 
@@ -228,6 +229,33 @@ class Detector(unittest.TestCase):
                 load_parameters(larger, path)
         for name, value in other.state_dict().items():
             torch.testing.assert_close(value, module.state_dict()[name], equal_nan=True)
+
+
+def work_of_two(team: Team) -> int:
+    values = [torch.full((2, 3), float(team.rank)), torch.tensor([10.0 * team.rank])]
+    team.average(values)
+    is_mean = (values[0] == 0.5).all() and values[1].item() == 5.0
+    return 0 if is_mean and team.from_leader(team.rank + 3.0) == [3.0] else 1
+
+
+class TwoProcesses(unittest.TestCase):
+    def test_average_and_leader(self):
+        self.assertEqual(run_team(2, work_of_two), 0)
+
+    def test_one_process_changes_nothing(self):
+        value = torch.ones(2)
+        Team().average([value])
+        self.assertEqual(Team().from_leader(2.0), [2.0])
+        self.assertTrue(torch.equal(value, torch.ones(2)))
+
+    def test_one_of_them_writes(self):
+        with tempfile.TemporaryDirectory() as folder, redirect_stderr(io.StringIO()):
+            arguments = ["segmenter", "--steps", "2", "--batch", "1", "--windows", "224", "--processes", "2", "--device",
+                         "cpu", "--validations", "1", "--validation-frames", "3", "--threads", "1", "--output", folder]
+            self.assertEqual(train(parse_arguments(arguments)), 0)
+            lines = (Path(folder) / "log.jsonl").read_text(encoding="utf-8").splitlines()
+            self.assertEqual([json.loads(line)["step"] for line in lines], [2])
+            self.assertTrue((Path(folder) / "segmenter.pt").is_file())
 
 
 class CommandLine(unittest.TestCase):
