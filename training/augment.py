@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from samples import Samples
 
+PLAIN_SHARE = 0.25  # of the frames, which stay as they are
 LEAST_PX = 20  # area below which what is left of a structure is no longer called visible
 HIDDEN = 0.3  # share of the light below which a covered pixel is no longer labelled
 JPEG_LUMA = torch.tensor([  # ITU-T T.81, table K.1: quantisation of luma at quality 50
@@ -22,23 +23,25 @@ JPEG_LUMA = torch.tensor([  # ITU-T T.81, table K.1: quantisation of luma at qua
     [49, 64, 78, 87, 103, 121, 120, 101], [72, 92, 95, 98, 112, 100, 103, 99]], dtype=torch.float32)
 
 
-def augment(samples: Samples, generator: torch.Generator) -> Samples:
+def augment(samples: Samples, generator: torch.Generator, plain_share: float = PLAIN_SHARE) -> Samples:
     """New samples of the same size; structures that have left the view lose their label."""
     images, labels = samples.images / 255, samples.labels
+    changed = _draw(len(images), 1 - plain_share, generator)
     for effect, share in SCENE_EFFECTS:
-        rows = _chosen(len(images), share, generator)
+        rows = (changed & _draw(len(images), share, generator)).nonzero().flatten()
         if len(rows):
             images_out, labels_out = effect(images[rows], labels[rows], generator)
             images, labels = images.index_copy(0, rows, images_out), labels.index_copy(0, rows, labels_out)
     for effect, share in LOOK_EFFECTS:
-        rows = _chosen(len(images), share, generator)
+        rows = (changed & _draw(len(images), share, generator)).nonzero().flatten()
         if len(rows):
             images = images.index_copy(0, rows, effect(images[rows], generator).clamp(0, 1))
     return Samples((255 * images).round(), _without_slivers(labels))
 
 
-def _chosen(n: int, share: float, generator: torch.Generator) -> Tensor:
-    return (torch.rand(n, generator=generator, device=generator.device) < share).nonzero().flatten()
+def _draw(n: int, share: float, generator: torch.Generator) -> Tensor:
+    """Whether each of n frames is among a share of them, bool [n]."""
+    return torch.rand(n, generator=generator, device=generator.device) < share
 
 
 def _without_slivers(labels: Tensor) -> Tensor:

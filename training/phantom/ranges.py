@@ -132,7 +132,7 @@ TRAINING = Ranges(
         noise_db=(-85, -47), range_db=(38, 78), smoothing=(0, 1), curve=(-0.4, 0.9)),
     centre_views=(-0.4, 0.4),
     apart_views=(0.15, 0.36),
-    empty_share=0.12,
+    empty_share=0.2,
     poor_contact_share=(0.4, 0.4),
     text_share=0.4,
     calliper_share=0.3,

@@ -97,6 +97,13 @@ class Augmentation(unittest.TestCase):
         self.assertTrue(torch.equal(images, self.samples.images))
         self.assertTrue(torch.equal(labels, self.samples.labels))
 
+    def test_plain_frames_stay_as_they_are(self):
+        plain = augment.augment(self.samples, generator(3), plain_share=1.0)
+        self.assertTrue(torch.equal(plain.images, self.samples.images.round()))
+        mixed = augment.augment(self.samples, generator(3), plain_share=0.5)
+        same = (mixed.images == self.samples.images.round()).flatten(1).all(1)
+        self.assertTrue(same.any() and not same.all())
+
     def test_every_effect_keeps_shape_and_gives_numbers(self):
         images, labels = self.samples.images / 255, self.samples.labels
         for effect, _ in augment.SCENE_EFFECTS:
