@@ -27,8 +27,12 @@ class Stage(Protocol):
     def build(self, options: argparse.Namespace) -> nn.Module:
         """The module with fresh parameters, drawn from torch's default generator, on the CPU."""
 
-    def losses(self, module: nn.Module, samples: Samples, progress: float) -> dict[str, torch.Tensor]:
-        """Weighted losses as `kind` or `kind.place`; their sum is minimised. progress: share of the training, 0..1."""
+    def inputs(self, samples: Samples, progress: float) -> Any:
+        """What losses() takes: the frames augmented, in the network's form, with their targets. progress: share of the
+        training, 0..1. On a GPU it is called in a thread of its own, beside losses()."""
+
+    def losses(self, module: nn.Module, inputs: Any) -> dict[str, torch.Tensor]:
+        """Weighted losses as `kind` or `kind.place`; their sum is minimised."""
 
     def evaluate(self, module: nn.Module, samples: Samples) -> dict[str, float]:
         """Figures of the module, which is in eval mode, on frames that it has not been trained on."""

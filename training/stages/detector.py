@@ -91,15 +91,17 @@ class DetectorStage:
         self._generator = torch.Generator(options.device).manual_seed(options.seed)
         return Dfine(options.size, n_classes=1, n_denoising=options.denoising)
 
-    def losses(self, module: nn.Module, samples: Samples, progress: float) -> dict[str, torch.Tensor]:
-        """A larger input takes fewer of the frames, so that every step costs about the same."""
+    def inputs(self, samples: Samples, progress: float) -> tuple[torch.Tensor, Targets]:
+        """Images and targets. A larger input takes fewer of the frames, so that every step costs about the same."""
         self._size_px = next(size for until, size in self._sizes if progress <= until)
         n_frames = max(SMALLEST_BATCH, round(len(samples) * (self._sizes[0][1] / self._size_px) ** 2))
         frames = reduced(samples.rows(slice(n_frames)), round(AUGMENTED_SIDES * self._size_px))
         seen = augment(frames, self._generator)
-        targets = targets_of(seen.labels)
-        output = module(prepare(seen.images, self._size_px), targets)
-        return detection_losses(output, targets)
+        return prepare(seen.images, self._size_px), targets_of(seen.labels)
+
+    def losses(self, module: nn.Module, inputs: tuple[torch.Tensor, Targets]) -> dict[str, torch.Tensor]:
+        images, targets = inputs
+        return detection_losses(module(images, targets), targets)
 
     def evaluate(self, module: nn.Module, samples: Samples) -> dict[str, float]:
         """At the input size that the training has reached."""

@@ -3,8 +3,9 @@
 
 A prompt is a jittered box around one structure, whose mask is that structure alone; or around a part of one, between two
 columns, whose mask is that part; or a box on nothing, whose mask is empty and whose IoU is 0. Where a window shows one
-structure the first kind alone would teach nothing about the box: the parts give one image several answers. Only what the product uses is trained: mask 0 and its predicted IoU. The filters of masks
-1..3, the classifier head, and the encodings of points and masks keep their initial values.
+structure the first kind alone would teach nothing about the box: the parts give one image several answers. Only what
+the product uses is trained: mask 0 and its predicted IoU. The filters of masks 1..3, the classifier head, and the
+encodings of points and masks keep their initial values.
 
 The encoder costs most of a step, so training may begin with windows: it sees a part of the 1024 x 1024 input at full
 scale, its tokens are encoded at their true places, boxes stay in pixels of the whole input, and the loss looks at the
@@ -116,14 +117,16 @@ class SegmenterStage:
     def checkpoint(self, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return state
 
-    def losses(self, module: MobileSam, samples: Samples, progress: float) -> dict[str, torch.Tensor]:
-        """Later phases take fewer of the frames, so that a step costs about the same (at least one whole frame)."""
+    def inputs(self, samples: Samples, progress: float) -> tuple[torch.Tensor, torch.Tensor, Prompts]:
+        """Windows, corners, prompts. Later phases take fewer of the frames, so that a step costs about the same (at
+        least one whole frame)."""
         self.share_on_nothing = SHARE_ON_NOTHING if progress >= NOTHING_FROM else 0.0
         size_px = next((phase.size_px for phase in self.phases if progress < phase.until), self.phases[-1].size_px)
         n_frames = round(len(samples) * pixels_a_frame(self.phases[0].size_px) / pixels_a_frame(size_px))
-        samples = augment(samples.rows(slice(max(1, n_frames))), self.generator)
-        with torch.autocast(samples.images.device.type, enabled=False):
-            images, corners, prompts = self._windows(samples, size_px)
+        return self._windows(augment(samples.rows(slice(max(1, n_frames))), self.generator), size_px)
+
+    def losses(self, module: MobileSam, inputs: tuple[torch.Tensor, torch.Tensor, Prompts]) -> dict[str, torch.Tensor]:
+        images, corners, prompts = inputs
         logits, iou = segment_windows(module, images, corners, prompts)
         return segmentation_losses(logits, iou, prompts.masks)
 

@@ -155,7 +155,7 @@ class Training(unittest.TestCase):
         module = stage.module.train()
         before = {name: value.clone() for name, value in module.named_parameters()}
         optimizer = torch.optim.AdamW(stage.parameter_groups(module, 1e-3))
-        losses = stage.losses(module, two_structures().rows(slice(1)), 0.0)
+        losses = stage.losses(module, stage.inputs(two_structures().rows(slice(1)), 0.0))
         self.assertEqual(set(losses), {"focal", "dice", "iou"})
         sum(losses.values()).backward()
         optimizer.step()

@@ -19,7 +19,7 @@ from stages import decay_groups
 from stages.detector import DetectorStage, input_sizes, prepare, reduced, targets_of
 from team import Team, run_team
 from train import load_parameters, parse_arguments, train
-from trainer import Average, Settings, Trainer, TrainingError, lr_share, read_saved, seed_everything
+from trainer import Ahead, Average, Settings, Trainer, TrainingError, lr_share, read_saved, seed_everything
 
 
 class MeanStage:
@@ -32,7 +32,10 @@ class MeanStage:
     def __init__(self, spoil=(), on_step=lambda step: None):
         self.n_steps, self.spoil, self.on_step = 0, spoil, on_step
 
-    def losses(self, module, samples, progress):
+    def inputs(self, samples, progress):
+        return samples
+
+    def losses(self, module, samples):
         self.n_steps += 1
         self.on_step(self.n_steps)
         error = module(samples.images.mean((2, 3)) / 255)[:, 0] - samples.labels.float().mean((1, 2))
@@ -196,8 +199,9 @@ class Detector(unittest.TestCase):
         for bfloat16 in (False, True):
             with self.subTest(bfloat16=bfloat16):
                 stage, module = self.stage()
+                inputs = stage.inputs(frames, 0.0)
                 with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-                    losses = stage.losses(module, frames, 0.0)
+                    losses = stage.losses(module, inputs)
                 sum(losses.values()).backward()
                 norm = nn.utils.get_total_norm([p.grad for p in module.parameters() if p.grad is not None])
                 self.assertTrue(norm.isfinite() and norm > 0)
@@ -206,7 +210,7 @@ class Detector(unittest.TestCase):
     def test_sizes_follow_progress(self):
         stage, module = self.stage()
         frames = labelled_frames()
-        stage.losses(module, frames, 0.6)
+        stage.inputs(frames, 0.6)
         figures = stage.evaluate(module.eval(), frames)
         self.assertEqual(figures["input_px"], 256)
         self.assertTrue(0 <= figures["ap50_95"] <= figures["ap50"] <= 1)
@@ -229,6 +233,31 @@ class Detector(unittest.TestCase):
                 load_parameters(larger, path)
         for name, value in other.state_dict().items():
             torch.testing.assert_close(value, module.state_dict()[name], equal_nan=True)
+
+
+@unittest.skipUnless(torch.cuda.is_available(), "no GPU")
+class OnCuda(unittest.TestCase):
+    """Frames are made a step ahead, in another thread and stream."""
+
+    def test_three_steps_of_each_stage(self):
+        for stage in ("detector", "segmenter"):
+            with self.subTest(stage), tempfile.TemporaryDirectory() as folder, redirect_stderr(io.StringIO()):
+                options = parse_arguments([stage, "--output", folder, "--steps", "3", "--batch", "2", "--validations", "1",
+                                           "--validation-frames", "4", "--device", "cuda"])
+                self.assertEqual(train(options), 0)
+                saved = read_saved(Path(folder))
+                self.assertEqual((saved["progress"]["step"], saved["progress"]["n_skipped"]), (3, 0))
+
+    def test_ahead_gives_what_was_made_in_order(self):
+        made = []
+
+        def make(share):
+            made.append(share)
+            return torch.full((1 << 20,), share, device="cuda")
+
+        ahead = Ahead(make, torch.device("cuda"))
+        taken = [ahead.take(share) for share in (0.0, 0.5, 1.0)]
+        self.assertEqual([part.mean().item() for part in taken], [0.0, 0.0, 0.5])
 
 
 def work_of_two(team: Team) -> int:
