@@ -23,7 +23,8 @@
 #
 # Uses carry/ (scripts/gpu/bundle.sh) where it is there, else builds, and takes frames, references and checkpoints
 # from $SONO_SHARED or ../shared. Writes bench/results/<device>.json; that, the output and the logs also go to $OUT if
-# it is set. Needs bash, python3 with numpy and pillow (peers: torch, torchvision, timm, pyyaml), the NVIDIA driver.
+# it is set; what other sections had found at the same commit stays in it. Needs bash, python3 with numpy and pillow
+# (peers: torch, torchvision, timm, pyyaml), the NVIDIA driver.
 set -uo pipefail
 exec </dev/null
 cd "$(dirname "$0")/.." || exit 1
@@ -37,7 +38,7 @@ while [ $# -gt 0 ]; do
         --only) only=,$2,; shift ;;
         --budget) budget=$2; shift ;;
         --device) device=$2; shift ;;
-        *) sed -n '3,28s/^# \{0,1\}//p' "$0"; exit 2 ;;
+        *) sed -n '3,29s/^# \{0,1\}//p' "$0"; exit 2 ;;
     esac
     shift
 done
@@ -103,17 +104,18 @@ section() {
     else
         "$2"
     fi
-    echo "  -- $1: $((n_passed - passed)) passed, $((n_failed - failed)) failed, $((n_skipped - skipped)) skipped," \
-        "$((SECONDS - begin)) s"
+    passed=$((n_passed - passed)) failed=$((n_failed - failed)) skipped=$((n_skipped - skipped))
+    echo "  -- $1: $passed passed, $failed failed, $skipped skipped, $((SECONDS - begin)) s"
+    echo "$1 $passed $failed $skipped" >>"$work/sections.txt"
     report
 }
 
 report() {
-    python3 scripts/gpu/report.py "$work" --out "$work/result.json" --device "$device_name" --commit "$commit" "$@" ||
-        return
-    [ "$device" = cuda ] && [ "$has_gpu" -eq 1 ] || return 0
     local name
     name=$(tr 'A-Z ' 'a-z_' <<<"${device_name#NVIDIA }" | tr -cd 'a-z0-9_-')
+    python3 scripts/gpu/report.py "$work" --out "$work/result.json" --before "bench/results/$name.json" \
+        --device "$device_name" --commit "$commit" "$@" || return
+    [ "$device" = cuda ] && [ "$has_gpu" -eq 1 ] || return 0
     mkdir -p bench/results
     cp "$work/result.json" "bench/results/$name.json"
     [ -z "${OUT:-}" ] || cp "$work/result.json" "$OUT/$name.json"
@@ -297,14 +299,36 @@ print(f"p50 {p50:.3f} ms (at most 2.5), p99 {p99 / p50:.3f} p50 (at most 1.2)")
 sys.exit(p50 > 2.5 or p99 > 1.2 * p50)' "$work/bench.json"
 }
 
-used_mb() { nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits | head -n 1; }
+device_mb() { nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits | head -n 1; }
 
-# watch_memory FRAMES FILE: "<device MB> <host MB>" a line while that many frames run; the first line is before.
+# used_mb PID BEFORE: what the process has on the device; where that is not told, all that is used beyond BEFORE.
+used_mb() {
+    local own
+    own=$(nvidia-smi --query-compute-apps=pid,used_memory --format=csv,noheader,nounits |
+        awk -F', ' -v pid="$1" '$1 == pid && $2 ~ /^[0-9]+$/ {print $2}')
+    echo "${own:-$(($(device_mb) - $2))}"
+}
+
+# watch_memory FRAMES FILE: "<device MB> <host MB>" a line while that many frames run.
 watch_memory() {
+    local before watched end
+    before=$(device_mb)
+    "$sonoseg" bench --input "$frame" --frames "$1" --warmup 10 --threshold 0 --max-size 640x640 \
+        "${pipeline_flags[@]}" >"$work/logs/watched.log" 2>&1 &
+    watched=$! end=$((SECONDS + $(seconds 900)))
+    while kill -0 $watched 2>/dev/null; do
+        [ $SECONDS -lt $end ] || kill $watched
+        sleep 0.25
+        echo "$(used_mb $watched "$before") $(awk '/^VmRSS/ {print int($2 / 1024)}' /proc/$watched/status 2>/dev/null)"
+    done >"$2"
+    wait $watched
+}
+
+memory() {
     echo "$(used_mb) 0" >"$2"
     "$sonoseg" bench --input "$frame" --frames "$1" --warmup 10 --threshold 0 --max-size 640x640 \
         "${pipeline_flags[@]}" >"$work/logs/watched.log" 2>&1 &
-    local watched=$! end=$((SECONDS + $(seconds 400)))
+    local watched=$! end=$((SECONDS + $(seconds 900)))
     while kill -0 $watched 2>/dev/null; do
         [ $SECONDS -lt $end ] || kill $watched
         sleep 0.25
@@ -319,8 +343,7 @@ memory() {
         { fail memory "$(tail -n 1 "$work/logs/watched.log")"; return; }
     check "memory limit" 10 python3 -c '
 import json, sys
-rows = [int(line.split()[0]) for line in open(sys.argv[1])]
-used = max(rows) - rows[0]
+used = max(int(line.split()[0]) for line in open(sys.argv[1]) if len(line.split()) == 2)
 json.dump({"memory_mb": used}, open(sys.argv[2], "w"))
 print(f"{used} MB on the device, the CUDA context included (at most 1024)")
 sys.exit(used > 1024)' "$work/memory.txt" "$work/memory.json"
@@ -390,11 +413,12 @@ soak() {
     [ "$has_shared" -eq 1 ] && [ "$has_gpu" -eq 1 ] || { skip "soak: no checkpoints or no GPU"; return; }
     watch_memory 100000 "$work/soak.txt" || { fail soak "$(tail -n 1 "$work/logs/watched.log")"; return; }
     check "soak growth" 10 python3 -c '
-import sys
-rows = [tuple(map(int, line.split())) for line in open(sys.argv[1]) if len(line.split()) == 2][1:]
+import json, sys
+rows = [tuple(map(int, line.split())) for line in open(sys.argv[1]) if len(line.split()) == 2]
 early, late = rows[len(rows) // 10], rows[-len(rows) // 10]
+json.dump({"frames": 100000, "device_mb": [early[0], late[0]], "host_mb": [early[1], late[1]]}, open(sys.argv[2], "w"))
 print(f"device {early[0]} -> {late[0]} MB, host {early[1]} -> {late[1]} MB over 100,000 frames")
-sys.exit(late[0] > early[0] + 1 or late[1] > early[1] + 4)' "$work/soak.txt"
+sys.exit(late[0] > early[0] + 1 or late[1] > early[1] + 4)' "$work/soak.txt" "$work/soak.json"
 }
 
 section ops ops

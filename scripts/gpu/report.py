@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts together what the sections of scripts/gpu_check.sh left behind: one JSON file, and a table on request.
 
-    scripts/gpu/report.py WORK --out FILE [--device NAME] [--commit ID] [--table]
+    scripts/gpu/report.py WORK --out FILE [--before FILE] [--device NAME] [--commit ID] [--table]
 
-Reads WORK/{accuracy_fp16,accuracy_fp32,audit,bench,memory,cold_start,peers,skip_*}.json and
-WORK/run_fp16/results.jsonl, any of which may be missing: what is not known is null. Standard library only.
+Reads WORK/{accuracy_fp16,accuracy_fp32,audit,bench,memory,cold_start,peers,soak,skip_*}.json, WORK/run_fp16/results.jsonl
+and WORK/sections.txt (name, passed, failed, skipped), any of which may be missing: what is not known is taken from the
+report BEFORE if that is of the same commit and device, else null. Standard library only.
 """
 import argparse
 import datetime
@@ -52,6 +53,33 @@ def decoder_skipping(folder):
             for way in ("always", "when_found")}
 
 
+def sections(folder):
+    """How many checks of each section passed, failed and were skipped."""
+    try:
+        with open(os.path.join(folder, "sections.txt"), encoding="utf-8") as file:
+            rows = [line.split() for line in file]
+    except OSError:
+        return {}
+    return {name: dict(zip(("passed", "failed", "skipped"), map(int, counts))) for name, *counts in rows}
+
+
+def completed(new, old):
+    """`new` with what it does not know taken from `old`."""
+    if isinstance(new, dict) and isinstance(old, dict):
+        return {key: completed(new.get(key), old.get(key)) for key in new | old}
+    return old if new is None or new == {} else new
+
+
+def with_before(result, path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            before = json.load(file)
+    except (OSError, ValueError):
+        return result
+    same = all(before.get(key) == result[key] for key in ("commit", "device"))
+    return completed(result, before) if same else result
+
+
 def gather(folder, options):
     audit, bench, comparison = load(folder, "audit"), load(folder, "bench"), load(folder, "peers")
     latency, ours = bench.get("latency_ms", {}), comparison.get("ours") or {}
@@ -74,6 +102,8 @@ def gather(folder, options):
         "decoder_ms": decoder_skipping(folder),
         "memory_mb": load(folder, "memory").get("memory_mb"),
         "cold_start_s": load(folder, "cold_start").get("cold_start_s"),
+        "soak": load(folder, "soak") or None,
+        "sections": sections(folder),
     }
 
 
@@ -99,17 +129,21 @@ def print_table(result):
     for way, values in result["decoder_ms"].items():
         print_row("decoder " + way, values)
     print_row("", {key: result[key] for key in ("memory_mb", "cold_start_s")})
+    print_row("soak", result["soak"] or {})
+    for name, counts in result["sections"].items():
+        print_row(name, counts)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", metavar="WORK")
     parser.add_argument("--out", metavar="FILE", required=True)
+    parser.add_argument("--before", metavar="FILE")
     parser.add_argument("--device", default="unknown")
     parser.add_argument("--commit", default="unknown")
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
-    result = gather(options.work, options)
+    result = with_before(gather(options.work, options), options.before or "")
     os.makedirs(os.path.dirname(options.out) or ".", exist_ok=True)
     with open(options.out, "w", encoding="utf-8") as file:
         json.dump(result, file, indent=2)

@@ -81,7 +81,10 @@ static sono_status describe(sono_gpu *gpu, sono_error *error)
 
 static sono_status open_streams(sono_gpu *gpu, sono_error *error)
 {
-    SONO_GPU_TRY(gpu, "open", error, cudaStreamCreateWithFlags(&gpu->stream, cudaStreamNonBlocking));
+    int least = 0, greatest = 0;
+    SONO_GPU_TRY(gpu, "open", error, cudaDeviceGetStreamPriorityRange(&least, &greatest));
+    SONO_GPU_TRY(gpu, "open", error,
+                 cudaStreamCreateWithPriority(&gpu->stream, cudaStreamNonBlocking, greatest));
     SONO_GPU_TRY(gpu, "open", error, cudaStreamCreateWithFlags(&gpu->side_stream, cudaStreamNonBlocking));
     SONO_GPU_TRY(gpu, "open", error, cudaEventCreateWithFlags(&gpu->fork, cudaEventDisableTiming));
     SONO_GPU_TRY(gpu, "open", error, cudaEventCreateWithFlags(&gpu->join, cudaEventDisableTiming));

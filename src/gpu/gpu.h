@@ -21,7 +21,7 @@ typedef struct sono_gpu {
     int32_t n_multiprocessors;
     int32_t compute_capability; /* 90 = 9.0 */
     char name[64];
-    cudaStream_t stream;      /* lane 0: uploads, launches, downloads */
+    cudaStream_t stream;      /* lane 0: uploads, launches, downloads; its many small kernels go first */
     cudaStream_t side_stream; /* lane 1, used while capturing */
     cudaStream_t body_stream; /* while capturing: what a launch may leave out; NULL = nothing */
     int32_t in_body;          /* body_stream is capturing */

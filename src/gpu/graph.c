@@ -67,7 +67,8 @@ sono_status sono_gpu_graph_end(sono_gpu *gpu, sono_gpu_graph *graph, sono_error 
     sono_gpu_condition_abandon(gpu);
     SONO_GPU_TRY(gpu, "capture", error, cudaStreamEndCapture(gpu->stream, &graph->graph));
     SONO_TRY(find_copies(gpu, graph, error));
-    SONO_GPU_TRY(gpu, "capture", error, cudaGraphInstantiate(&graph->exec, graph->graph, 0));
+    SONO_GPU_TRY(gpu, "capture", error,
+                 cudaGraphInstantiate(&graph->exec, graph->graph, cudaGraphInstantiateFlagUseNodePriority));
     graph->upload_bytes = (size_t)graph->account.bytes[SONO_CROSSING_H2D];
     if (graph->carrier)
         SONO_GPU_TRY(gpu, "capture", error, cudaGraphNodeSetEnabled(graph->exec, graph->carrier, 0));
