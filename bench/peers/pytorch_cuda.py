@@ -89,7 +89,12 @@ class Networks:
                    if not key.endswith(("anchors", "valid_mask", "denoising_class_embed.weight", "num_batches_tracked"))]
         if unexpected or missing:
             raise SystemExit(f"{options.detector}: unexpected {unexpected}, missing {missing}")
-        return model.to(self.device).deploy()
+        model = model.to(self.device).deploy()
+        for module in model.modules():  # position encodings are no buffers: a capture could not copy them
+            for name, value in vars(module).items():
+                if isinstance(value, torch.Tensor):
+                    setattr(module, name, value.to(self.device))
+        return model
 
     def convert(self):
         """Weights of products and the cached attention biases to float16, channels last."""

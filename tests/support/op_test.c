@@ -10,10 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SENTINEL   -3072.0f /* exact in float16 */
-#define HALF_MAX   65504.0
-#define MAX_ROUNDS 201
-#define BENCH_NS   400000000
+#define SENTINEL    -3072.0f /* exact in float16 */
+#define SENTINEL_U8 0x5a     /* no mask holds it */
+#define HALF_MAX    65504.0
+#define MAX_ROUNDS  201
+#define BENCH_NS    400000000
 
 double sono_op_test_tolerance(sono_op_kind kind)
 {
@@ -294,6 +295,18 @@ static sono_executor *open_executor(sono_op_test *t, int32_t n_threads)
     return executor;
 }
 
+static int can_be_marked(const sono_tensor *root)
+{
+    return root->dtype == SONO_DTYPE_F32 || root->dtype == SONO_DTYPE_U8;
+}
+
+static int is_marked(const sono_op_test *t, const sono_tensor *root, int64_t i)
+{
+    const void *values = t->host[root->root];
+    return root->dtype == SONO_DTYPE_F32 ? ((const float *)values)[i] == SENTINEL
+                                         : ((const uint8_t *)values)[i] == SENTINEL_U8;
+}
+
 /* Fills what the program writes with a value that must survive where no op writes. */
 static void mark_outputs(sono_op_test *t, sono_executor *executor)
 {
@@ -304,9 +317,11 @@ static void mark_outputs(sono_op_test *t, sono_executor *executor)
         if (!t->host[id])
             t->host[id] = sono_alloc_array((size_t)count, sono_dtype_bytes(root->dtype));
         assert_non_null(t->host[id]);
-        if (root->dtype != SONO_DTYPE_F32)
+        if (!can_be_marked(root))
             continue;
-        for (int64_t k = 0; k < count; k++)
+        if (root->dtype == SONO_DTYPE_U8)
+            memset(t->host[id], SENTINEL_U8, (size_t)count);
+        for (int64_t k = 0; root->dtype == SONO_DTYPE_F32 && k < count; k++)
             ((float *)t->host[id])[k] = SENTINEL;
         assert_ok(t->backend->write(executor, id, t->host[id], &t->error), &t->error);
     }
@@ -345,7 +360,7 @@ static void check_surroundings(const sono_op_test *t, const sono_op_test_expecta
 {
     const sono_tensor *v = tensor_of(t, want->tensor);
     const sono_tensor *root = tensor_of(t, v->root);
-    if (root->dtype != SONO_DTYPE_F32)
+    if (!can_be_marked(root))
         return;
     int64_t n_written = 0, n_sentinels = 0;
     for (size_t i = 0; i < t->n_wants; i++)
@@ -353,7 +368,7 @@ static void check_surroundings(const sono_op_test *t, const sono_op_test_expecta
             n_written += sono_tensor_count(tensor_of(t, t->wants[i].tensor));
     const int64_t count = sono_tensor_count(root);
     for (int64_t i = 0; i < count; i++)
-        n_sentinels += ((const float *)t->host[v->root])[i] == SENTINEL;
+        n_sentinels += is_marked(t, root, i);
     if (n_sentinels != count - n_written)
         fail_msg("%s (%s): %lld elements beside the output were written, or some of it was not", v->name, isa,
                  (long long)(count - n_written - n_sentinels));
