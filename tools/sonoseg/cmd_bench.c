@@ -132,8 +132,22 @@ static int run_frames(bench *self, int32_t n_frames, int is_timed)
     return receive_frames(self, n_inside, is_timed);
 }
 
+/* Before the first frame: what is booked must not look like growth of the pipeline's memory. */
+static int reserve(bench *self)
+{
+    const size_t n = (size_t)self->n_frames;
+    int failed = samples_reserve(&self->total_ms, n) || samples_reserve(&self->device_ms, n);
+    for (int i = 0; i < SONO_STAGE_COUNT; i++)
+        failed = failed || samples_reserve(&self->stages_ms[i], n);
+    if (failed)
+        report_error("out of memory for the times of %d frames", self->n_frames);
+    return failed ? STATUS_FAILED : STATUS_DONE;
+}
+
 static int time_frames(bench *self)
 {
+    if (reserve(self))
+        return STATUS_FAILED;
     if (run_frames(self, self->n_warmup, 0))
         return STATUS_FAILED;
     const double start_s = now_s();

@@ -2,18 +2,26 @@
 #include "stats.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
+
+int samples_reserve(samples *list, size_t capacity)
+{
+    if (capacity <= list->capacity)
+        return 0;
+    double *values = realloc(list->values, capacity * sizeof *values);
+    if (!values)
+        return -1;
+    memset(values + list->count, 0, (capacity - list->count) * sizeof *values);
+    list->values = values;
+    list->capacity = capacity;
+    return 0;
+}
 
 int samples_add(samples *list, double value)
 {
-    if (list->count == list->capacity) {
-        const size_t capacity = list->capacity ? 2 * list->capacity : 256;
-        double *values = realloc(list->values, capacity * sizeof *values);
-        if (!values)
-            return -1;
-        list->values = values;
-        list->capacity = capacity;
-    }
+    if (list->count == list->capacity && samples_reserve(list, list->capacity ? 2 * list->capacity : 256))
+        return -1;
     list->values[list->count++] = value;
     return 0;
 }

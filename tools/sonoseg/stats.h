@@ -13,6 +13,10 @@ typedef struct samples {
 
 int samples_add(samples *list, double value); /* 0, or -1 when out of memory */
 
+/* Room for `capacity` numbers in all, its pages written, so that adding so many takes no memory from the
+ * system. 0, or -1 when out of memory. */
+int samples_reserve(samples *list, size_t capacity);
+
 /* Sorts the list; linear interpolation between neighbours; 0 when empty. percent in [0, 100]. */
 double samples_percentile(samples *list, double percent);
 
