@@ -10,7 +10,8 @@
 # carry/shared/          frames, references and checkpoints of $SONO_SHARED (../shared), if there; the checkpoints as
 #                        float16 safetensors, half the bytes: every one of their values is a float16
 # carry/peers/           what bench/peers/pytorch_cuda.py imports of the official checkouts, if given
-# Then carry/ and the repository are all that travels; together they must stay below 64 MiB.
+# Then carry/ and the repository are all that travels; together they must stay below 64 MiB. With the reference checkpoints
+# that leaves no room for models/*.safetensors: move them aside meanwhile, and the tests that need them are skipped.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 architectures=90 dfine='' mobile_sam='' build=1
@@ -20,7 +21,7 @@ while [ $# -gt 0 ]; do
         --dfine) dfine=$2; shift 2 ;;
         --mobile-sam) mobile_sam=$2; shift 2 ;;
         --no-build) build=0; shift ;;
-        *) sed -n '3,14s/^# \{0,1\}//p' "$0"; exit 2 ;;
+        *) sed -n '3,15s/^# \{0,1\}//p' "$0"; exit 2 ;;
     esac
 done
 shared=${SONO_SHARED:-../shared}
@@ -75,6 +76,8 @@ copy_python() {
 [ -z "$mobile_sam" ] || copy_python "$mobile_sam" mobile_sam mobile_sam
 
 du -sh "$stage" carry/* | sed 's/^/    /'
-bytes=$( (du -sb carry; git ls-files -z -co --exclude-standard | du -cb --files0-from=- | tail -n 1) | awk '{n += $1} END {print n}')
+present() { while IFS= read -r -d '' file; do [ ! -f "$file" ] || printf '%s\0' "$file"; done; }
+bytes=$( (du -sb carry; git ls-files -z -co --exclude-standard | present | du -cb --files0-from=- | tail -n 1) |
+    awk '{n += $1} END {print n}')
 echo "sonoseg: carry/ and the repository: $((bytes / 1048576)) MiB"
 [ "$bytes" -lt $((64 * 1048576)) ] || { echo "sonoseg: more than 64 MiB" >&2; exit 1; }
