@@ -325,19 +325,6 @@ watch_memory() {
 }
 
 memory() {
-    echo "$(used_mb) 0" >"$2"
-    "$sonoseg" bench --input "$frame" --frames "$1" --warmup 10 --threshold 0 --max-size 640x640 \
-        "${pipeline_flags[@]}" >"$work/logs/watched.log" 2>&1 &
-    local watched=$! end=$((SECONDS + $(seconds 900)))
-    while kill -0 $watched 2>/dev/null; do
-        [ $SECONDS -lt $end ] || kill $watched
-        sleep 0.25
-        echo "$(used_mb) $(awk '/^VmRSS/ {print int($2 / 1024)}' /proc/$watched/status 2>/dev/null)" >>"$2"
-    done
-    wait $watched
-}
-
-memory() {
     [ "$has_shared" -eq 1 ] && [ "$has_gpu" -eq 1 ] || { skip "memory: no checkpoints or no GPU"; return; }
     watch_memory "$((n_bench / 10))" "$work/memory.txt" ||
         { fail memory "$(tail -n 1 "$work/logs/watched.log")"; return; }
