@@ -20,10 +20,13 @@ CTEST_FLAGS ?=
 export DETECTOR SEGMENTER INPUT OUTPUT
 
 .DEFAULT_GOAL := release
-.PHONY: release debug setup demo run test bench asan ubsan tsan fuzz check format install clean help
+.PHONY: release debug cuda setup demo run test bench asan ubsan tsan fuzz check format install clean help
 
-release debug: ## build/release (the default) or build/debug
+release debug: ## build/release (the default) or build/debug; with CUDA where there is a GPU and nvcc 12.4
 	@scripts/build.sh $@ $(JOBS)
+
+cuda: ## build/cuda-release: with CUDA for every GPU since Turing, to be run elsewhere (nvcc 12.8, many minutes)
+	@scripts/build.sh cuda-release $(JOBS)
 
 setup: ## install the Debian packages that are missing (needs root or sudo without a password)
 	@scripts/setup.sh build

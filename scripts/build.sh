@@ -12,5 +12,6 @@ if [ ! -f "build/$preset/build.ninja" ]; then
         echo "sonoseg: configuring failed; 'make setup' installs what is needed on Debian" >&2
         exit 1
     fi
+    sed -n 's/^-- CUDA: /sonoseg: CUDA: /p' "$log"
 fi
 cmake --build --preset "$preset" -j "$jobs"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: slow timeout=300
+// labels: slow serial timeout=300
 /* skip_decoder_when_lost on a GPU: the mask decoder takes no time in a frame without a find and runs in the
  * next one with one, a frame costs what it costs without, and the device's time is known when it is asked
  * for. That packets are the same: tests/pipeline/test_lost.c. Needs the synthetic checkpoints
