@@ -37,7 +37,7 @@ def spans(present: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def boxes_of(labels: torch.Tensor) -> list[torch.Tensor]:
-    """Per frame of uint8 [B, H, W] the structures' boxes, float32 [n, 4], in order of their label numbers.
+    """Per frame of uint8 [B, H, W] the structures' boxes, float32 [n, 4] on the CPU, in order of their label numbers.
 
     x1 y1 x2 y2 in px edges: x1, y1 the first column and row, x2, y2 the last ones + 1. Waits for the device twice.
     """
@@ -51,4 +51,4 @@ def boxes_of(labels: torch.Tensor) -> list[torch.Tensor]:
     boxes = boxes.cpu()
     present = boxes[..., 2] > 0
     counts = present.sum(1).tolist()
-    return list(boxes[present].to(labels.device).split(counts))
+    return list(boxes[present].split(counts))

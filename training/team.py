@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several processes that train one network, each on frames of its own: gradients are averaged after every step.
 
-On a CPU two processes of one thread each do more than one process of two threads. Process 0 leads: it decides when to
-stop, measures, and writes files.
+On a CPU two processes of one thread each do more than one process of two threads; with GPUs each process has one.
+Process 0 leads: it decides when to stop, measures, and writes files.
 """
 import os
 import tempfile
@@ -58,7 +58,8 @@ def run_team(n_processes: int, work: Callable[[Team], int]) -> int:
 
 
 def _join(rank: int, n_processes: int, meeting: str, work: Callable[[Team], int]) -> int:
-    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=n_processes)
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    distributed.init_process_group(backend, init_method=meeting, rank=rank, world_size=n_processes)
     try:
         return work(Team(rank, n_processes))
     finally:

@@ -56,7 +56,7 @@ def common_arguments() -> argparse.ArgumentParser:
     run.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto: bf16 on cuda")
     run.add_argument("--threads", type=int, help="CPU threads (default: PyTorch's)")
     run.add_argument("--processes", type=int, default=1, metavar="N",
-                     help="processes on a CPU, each with a batch of its own (default %(default)s)")
+                     help="processes, each with a batch of its own and, on cuda, with a GPU of its own (default %(default)s)")
     run.add_argument("--reuse", type=float, metavar="N",
                      help="how often a phantom is handed out on average (default 1 on cuda, 4 on a CPU)")
     run.add_argument("--validation-frames", type=int, default=128, metavar="N",
@@ -140,8 +140,10 @@ def make_settings(options: argparse.Namespace, stage) -> Settings:
 
 def train(options: argparse.Namespace) -> int:
     options.device = choose_device(options.device)
-    if options.processes > 1 and (options.device == "cuda" or options.data or options.coco):
-        raise TrainingError("--processes: only for phantoms on a CPU")
+    if options.processes > 1 and (options.data or options.coco):
+        raise TrainingError("--processes: only for phantoms")
+    if options.device == "cuda" and options.processes > torch.cuda.device_count():
+        raise TrainingError(f"--processes {options.processes}: there are {torch.cuda.device_count()} GPUs")
     if options.resume:
         read_saved(options.output)
     elif (options.output / "last.pt").exists():
@@ -151,6 +153,8 @@ def train(options: argparse.Namespace) -> int:
 
 def train_together(options: argparse.Namespace, team: Team) -> int:
     """In each process of the team: the same parameters, other frames."""
+    if options.device == "cuda":
+        torch.cuda.set_device(team.rank)
     if options.threads:
         torch.set_num_threads(options.threads)
     saved = read_saved(options.output) if options.resume else None

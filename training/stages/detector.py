@@ -56,7 +56,7 @@ def targets_of(labels: torch.Tensor) -> Targets:
     height_px, width_px = labels.shape[1:]
     scale = torch.tensor((width_px, height_px) * 2, dtype=torch.float32)
     targets = []
-    for boxes in (found.cpu() for found in boxes_of(labels)):
+    for boxes in boxes_of(labels):
         boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).amax(1) >= SMALLEST_BOX_PX]
         targets.append({"labels": torch.zeros(len(boxes), dtype=torch.int64), "boxes": to_centres(boxes / scale)})
     return [{name: value.to(labels.device) for name, value in target.items()} for target in targets]

@@ -102,6 +102,7 @@ class SegmenterStage:
     def build(self, options: argparse.Namespace) -> MobileSam:
         self.phases = options.windows
         self.generator = torch.Generator(options.device).manual_seed(options.seed)
+        self.dice = torch.Generator().manual_seed(options.seed)
         self.share_on_nothing, self.share_of_parts = SHARE_ON_NOTHING, SHARE_OF_PARTS
         module = MobileSam()
         for name in UNUSED:
@@ -134,58 +135,64 @@ class SegmenterStage:
     def evaluate(self, module: MobileSam, samples: Samples) -> dict[str, float]:
         """Over all structures, with jittered true boxes and the whole input, the same jitter each time."""
         height, width = samples.labels.shape[1:]
-        generator = torch.Generator(samples.labels.device).manual_seed(0)
+        device, generator = samples.labels.device, torch.Generator().manual_seed(0)
         ious, errors = [], []
         for i, boxes in enumerate(boxes_of(samples.labels)):
             if not len(boxes):
                 continue
             jittered = jitter_boxes(boxes, height, width, generator) * input_scale(height, width)
-            first = torch.zeros(len(boxes), dtype=torch.long, device=boxes.device)
-            logits, predicted = module(prepare(samples.images[i:i + 1]), jittered, first)
+            first = torch.zeros(len(boxes), dtype=torch.long, device=device)
+            logits, predicted = module(prepare(samples.images[i:i + 1]), jittered.to(device), first)
             frame = samples.labels[i]
-            masks = torch.stack([frame == label for label in frame.unique() if label])
+            masks = torch.stack([frame == label for label in present_labels(frame)])
             iou = true_iou(restore(logits[:, :1].float(), height, width)[:, 0], masks)
             ious.append(iou)
             errors.append((predicted[:, 0] - iou).abs())
         return {"iou": torch.cat(ious).mean().item(), "iou_error": torch.cat(errors).mean().item()}
 
     def _windows(self, samples: Samples, size_px: int) -> tuple[torch.Tensor, torch.Tensor, Prompts]:
-        """Prepared windows [B, 3, size, size], their corners [B, 2] (x, y) px, and the prompts on them."""
-        labels, images = labels_of_input(samples.labels), prepare(samples.images)
+        """Prepared windows [B, 3, size, size], their corners [B, 2] (x, y) px on the CPU, and the prompts on them.
+
+        Prompts are many small decisions: made on a GPU each would wait for whatever the training is at there.
+        """
+        device, images = samples.labels.device, prepare(samples.images)
+        labels, frame_labels = labels_of_input(samples.labels).cpu(), samples.labels.cpu()
         parts, corners, boxes, masks = [], [], [], []
         for i, frame_boxes in enumerate(boxes_of(samples.labels)):
             for _ in range(windows_a_frame(size_px)):
-                corner = self._place(labels[i], samples.labels.shape[1:], size_px)
+                corner = self._place(labels[i], frame_labels.shape[1:], size_px)
                 x, y = corner.tolist()
                 seen = cut(labels[i], x // TARGET_STRIDE, y // TARGET_STRIDE, size_px // TARGET_STRIDE)
-                prompts = self._prompts(samples.labels[i], frame_boxes, seen, x)
+                prompts = self._prompts(frame_labels[i], frame_boxes, seen, x)
                 parts.append(cut(images[i], x, y, size_px))
                 corners.append(corner)
                 boxes.append(prompts[0])
-                masks.append(prompts[1])
-        n_prompts = torch.tensor([len(of_window) for of_window in boxes], device=labels.device)
-        window = torch.arange(len(boxes), device=labels.device).repeat_interleave(n_prompts)
-        scale = input_scale(*samples.labels.shape[1:])
+                masks += prompts[1]
+        n_prompts = torch.tensor([len(of_window) for of_window in boxes])
+        window = torch.arange(len(boxes)).repeat_interleave(n_prompts)
+        scale = input_scale(*frame_labels.shape[1:])
         return (torch.stack(parts).contiguous(memory_format=torch.channels_last), torch.stack(corners),
-                Prompts(torch.cat(boxes) * scale, window, torch.cat(masks)))
+                Prompts((torch.cat(boxes) * scale).to(device), window.to(device), torch.stack(masks).to(device)))
 
     def _place(self, labels, frame_size, size_px):
         """Corner x, y of a window, on the grid of tokens: near a structure, anywhere in an empty frame."""
+        if size_px == INPUT_SIZE_PX:
+            return torch.zeros(2, dtype=torch.long)
         hits = labels.nonzero()
         if len(hits):
             middle = hits[self._below(len(hits))].flip(0) * TARGET_STRIDE
         else:
             height, width = frame_size
-            middle = self._uniform(2) * torch.tensor((width, height), device=labels.device) * input_scale(height, width)
+            middle = self._uniform(2) * torch.tensor((width, height)) * input_scale(height, width)
         corner = middle + (self._uniform(2) - 0.5) * (size_px / 1.5) - size_px / 2
         return ((corner / MAP_STRIDE).round() * MAP_STRIDE).clamp(0, INPUT_SIZE_PX - size_px).long()
 
     def _prompts(self, labels, boxes, window, window_x):
-        """Boxes [n, 4] in source pixels and masks [n, h, w] for the `window` of one frame's labels, whose left edge is
+        """Boxes [n, 4] in source pixels and n masks [h, w] for the `window` of one frame's labels, whose left edge is
         at window_x in input pixels."""
         height, width = labels.shape
-        numbers = [label for label in labels.unique().tolist() if label]
-        order = torch.randperm(len(numbers), generator=self.generator, device=labels.device).tolist()
+        numbers = present_labels(labels)
+        order = torch.randperm(len(numbers), generator=self.dice).tolist()
         seen = [i for i in order if int((window == numbers[i]).sum()) >= FEWEST_PIXELS][:MOST_PROMPTS]
         masks = [(window == numbers[i]).to(torch.uint8) for i in seen]
         around = [boxes[i] for i in seen]
@@ -194,12 +201,12 @@ class SegmenterStage:
                 part = self._part(labels == numbers[i], boxes[i], window == numbers[i], window_x)
                 around += part[:1]
                 masks += part[1:]
-        chosen = jitter_boxes(torch.stack(around) if around else boxes[:0], height, width, self.generator)
+        chosen = jitter_boxes(torch.stack(around) if around else boxes[:0], height, width, self.dice)
         if not seen or self._uniform(1).item() < self.share_on_nothing:
             nothing = self._box_on_nothing(labels)
             chosen = torch.cat((chosen, nothing))
             masks += [torch.zeros_like(window)] * len(nothing)
-        return chosen, torch.stack(masks) if masks else window.new_zeros((0, *window.shape))
+        return chosen, masks
 
     def _part(self, structure, box, seen, window_x):
         """[box [4] in source pixels, mask like `seen`] of the part of a structure between two columns, around a pixel
@@ -209,7 +216,7 @@ class SegmenterStage:
         if side_px < LEAST_PART_PX:
             return []
         source_px = TARGET_STRIDE / input_scale(*structure.shape)  # per pixel of `seen`
-        columns = (window_x / TARGET_STRIDE + torch.arange(seen.shape[1], device=seen.device) + 0.5) * source_px
+        columns = (window_x / TARGET_STRIDE + torch.arange(seen.shape[1]) + 0.5) * source_px
         middle = columns[seen.any(0).nonzero().flatten()[self._below(int(seen.any(0).sum()))]].item()
         first = round(middle - side_px * self._uniform(1).item())
         end = first + round(side_px)
@@ -224,21 +231,26 @@ class SegmenterStage:
     def _box_on_nothing(self, labels):
         """[1, 4] px, or [0, 4] when each try hit a structure."""
         height, width = labels.shape
-        size = torch.tensor((width, height), device=labels.device)
+        size = torch.tensor((width, height))
         low, high = NOTHING_SIDE
         for _ in range(N_TRIES):
             sides = size * low * (high / low) ** self._uniform(2)
             corner = self._uniform(2) * (size - sides)
             x1, y1, x2, y2 = torch.cat((corner, corner + sides)).round().long().tolist()
             if not labels[y1:y2 + 1, x1:x2 + 1].any():
-                return torch.tensor([[x1, y1, x2, y2]], dtype=torch.float32, device=labels.device)
-        return torch.zeros((0, 4), device=labels.device)
+                return torch.tensor([[x1, y1, x2, y2]], dtype=torch.float32)
+        return torch.zeros((0, 4))
 
     def _uniform(self, n):
-        return torch.rand(n, generator=self.generator, device=self.generator.device)
+        return torch.rand(n, generator=self.dice)
 
     def _below(self, n):
-        return torch.randint(n, (), generator=self.generator, device=self.generator.device)
+        return torch.randint(n, (), generator=self.dice)
+
+
+def present_labels(labels: torch.Tensor) -> list[int]:
+    """Of one frame, in ascending order, without the background."""
+    return [label for label in labels.flatten().bincount().nonzero().flatten().tolist() if label]
 
 
 def windows_a_frame(size_px: int) -> int:
