@@ -16,7 +16,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from coco import CocoError, draw_annotation
-from phantom import TRAINING, Phantom, Ranges
+from phantom import CHUNK_GPU, TRAINING, Phantom, Ranges
 from samples import Samples, join
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg"}
@@ -47,8 +47,8 @@ class Interleaver:
 class PhantomSource:
     """Phantoms that are drawn as they are needed.
 
-    reuse: how often each is handed out on average. Above 1 a pool of the latest 1024 is kept, of which every draw
-    renews as many as make that average: for machines on which drawing takes a good part of a step.
+    reuse: how often each is handed out on average. Above 1 a pool of the latest 1024 is kept, which is renewed as fast
+    as makes that average, on a GPU a chunk at a time: where drawing takes a good part of a step.
     """
 
     def __init__(self, seed: int, device: str | torch.device = "cpu", reuse: float = 1.0, height_px: int = 558,
@@ -60,12 +60,16 @@ class PhantomSource:
         self._labels = torch.zeros((0, height_px, width_px), dtype=torch.uint8, device=device)
         self._owed = 0.0
         self._oldest = 0
+        self._at_once = CHUNK_GPU if torch.device(device).type == "cuda" else 1
 
     def draw(self, n: int) -> Samples:
         if self._reuse <= 1:
             return self._phantom.draw(n)
-        self._owed += n / self._reuse if len(self._images) else n
-        n_new, self._owed = int(self._owed), self._owed % 1
+        if not len(self._images):
+            self._keep(self._phantom.draw(n))
+        self._owed += n / self._reuse
+        n_new = int(self._owed) // self._at_once * self._at_once
+        self._owed -= n_new
         if n_new:
             self._keep(self._phantom.draw(n_new))
         rows = torch.randperm(len(self._images), generator=self._generator)[:n].to(self._images.device)

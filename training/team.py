@@ -47,14 +47,19 @@ def run_team(n_processes: int, work: Callable[[Team], int]) -> int:
         return work(Team())
     with tempfile.TemporaryDirectory() as folder:
         meeting = "file://" + os.path.join(folder, "meeting")
-        others = [multiprocessing.get_context("spawn").Process(target=_join, args=(rank, n_processes, meeting, work),
-                                                               daemon=True) for rank in range(1, n_processes)]
+        others = [multiprocessing.get_context("spawn").Process(target=_join, args=(rank, n_processes, meeting, work))
+                  for rank in range(1, n_processes)]
         for process in others:
             process.start()
-        result = _join(0, n_processes, meeting, work)
-        for process in others:
-            process.join()
-        return result
+        try:
+            return _join(0, n_processes, meeting, work)
+        except BaseException:
+            for process in others:
+                process.terminate()
+            raise
+        finally:
+            for process in others:
+                process.join()
 
 
 def _join(rank: int, n_processes: int, meeting: str, work: Callable[[Team], int]) -> int:

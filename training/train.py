@@ -12,11 +12,14 @@ instance file with its folder of images. The result is the folder's detector.pth
 """
 import argparse
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from ahead import Ahead, AheadError
 from checkpoints import COUNTER, DERIVED, CheckpointError, read_tensors
 from data import DataError, MixedSource, PhantomSource, Store, StoreSource, read_coco, read_folder
 from samples import Samples
@@ -99,6 +102,23 @@ def own_frames(options: argparse.Namespace) -> Store | None:
     return None
 
 
+def settle(options: argparse.Namespace, team: Team) -> None:
+    """The first thing in each process of a training."""
+    if options.device == "cuda":
+        torch.cuda.set_device(team.rank)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+
+
+def input_maker(options: argparse.Namespace, n_done: int, batch: int, team: Team) -> Callable[[float], Any]:
+    """What makes the inputs of a step, in the process that it is called in."""
+    settle(options, team)
+    stage = STAGES[options.stage]()
+    stage.set_up(options)
+    source, _ = make_source(options, n_done)
+    return lambda share: stage.inputs(source.draw(batch).to(options.device), share)
+
+
 def make_source(options: argparse.Namespace, n_done: int) -> tuple[object, Samples]:
     """Frames to train on, others than those of the steps already done, and frames to measure with."""
     seed, reuse = options.seed + n_done, options.reuse or (1 if options.device == "cuda" else 4)
@@ -153,19 +173,20 @@ def train(options: argparse.Namespace) -> int:
 
 def train_together(options: argparse.Namespace, team: Team) -> int:
     """In each process of the team: the same parameters, other frames."""
-    if options.device == "cuda":
-        torch.cuda.set_device(team.rank)
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    settle(options, team)
     saved = read_saved(options.output) if options.resume else None
     seed_everything(options.seed)
     options.seed += SEEDS_APART * team.rank
     stage = STAGES[options.stage]()
+    stage.set_up(options)
     module = stage.build(options)
     if options.init:
         load_parameters(module, options.init)
-    source, validation = make_source(options, saved["progress"]["step"] if saved else 0)
-    trainer = Trainer(stage, module, source, validation, make_settings(options, stage), team)
+    n_done = saved["progress"]["step"] if saved else 0
+    settings = make_settings(options, stage)
+    get_maker = partial(input_maker, options, n_done, settings.batch, team)
+    inputs = Ahead(get_maker).take if options.device == "cuda" else get_maker()
+    trainer = Trainer(stage, module, inputs, make_source(options, n_done)[1], settings, team)
     if saved:
         trainer.resume(saved)
     if not trainer.run():
@@ -178,7 +199,7 @@ def train_together(options: argparse.Namespace, team: Team) -> int:
 def main() -> int:
     try:
         return train(parse_arguments())
-    except (CheckpointError, DataError, TrainingError) as error:
+    except (AheadError, CheckpointError, DataError, TrainingError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
 

@@ -12,7 +12,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,32 +145,6 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-class Ahead:
-    """make(share) for each step. On a GPU a step ahead, in a thread and a stream of its own: drawing and preparing frames
-    is many small kernels and waits, while the GPU could work on the step before. What take() gives must be kept until
-    the device has done all work on it: then its memory goes to the other stream."""
-
-    def __init__(self, make: Callable[[float], Any], device: torch.device):
-        self._make, self._stream, self._next = make, None, None
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-            self._stream = torch.cuda.Stream(device, priority=-1)
-            self._thread = ThreadPoolExecutor(1)
-
-    def take(self, share: float) -> Any:
-        if self._stream is None:
-            return self._make(share)
-        made = (self._next or self._thread.submit(self._make_on_stream, share)).result()
-        self._next = self._thread.submit(self._make_on_stream, share)
-        return made
-
-    def _make_on_stream(self, share: float) -> Any:
-        with torch.cuda.stream(self._stream), torch.no_grad():
-            made = self._make(share)
-            self._stream.synchronize()
-            return made
-
-
 @dataclass
 class Window:
     """Sums since the last line of the log, and that line."""
@@ -193,11 +166,11 @@ class Window:
 
 
 class Trainer:
-    """Trains `module` for `stage` on batches of `source`, an object with draw(n) -> Samples."""
+    """Trains `module` for `stage` on inputs(share), what its losses take at that share of the training."""
 
-    def __init__(self, stage: Stage, module: nn.Module, source, validation: Samples, settings: Settings,
-                 team: Team = Team()):
-        self.stage, self.source, self.settings, self.team = stage, source, settings, team
+    def __init__(self, stage: Stage, module: nn.Module, inputs: Callable[[float], Any], validation: Samples,
+                 settings: Settings, team: Team = Team()):
+        self.stage, self.inputs, self.settings, self.team = stage, inputs, settings, team
         self.device = torch.device(settings.device)
         self.module = module.to(self.device, memory_format=torch.channels_last).train()
         self.validation = validation.to(self.device)
@@ -206,7 +179,6 @@ class Trainer:
         self.full_lr = [group["lr"] for group in self.optimizer.param_groups]
         self.average = Average(self.module)
         self.progress = Progress()
-        self.ahead = Ahead(self._inputs, self.device)
         self.log_path = settings.output / "log.jsonl"
         settings.output.mkdir(parents=True, exist_ok=True)
 
@@ -264,10 +236,11 @@ class Trainer:
         return share * self.settings.n_validations >= self.progress.n_validations + 1 or share >= 1.0
 
     def _step(self, share: float) -> dict[str, float]:
-        """One step; the losses' values, none when the step was skipped. Waits for the device once."""
+        """One step; the losses' values, none when the step was skipped. Waits for the device once, while it holds the
+        inputs, whose memory may be another process's."""
         for group, full_lr in zip(self.optimizer.param_groups, self.full_lr):
             group["lr"] = full_lr * lr_share(share)
-        inputs = self.ahead.take(share)
+        inputs = self.inputs(share)
         with self._autocast():
             losses = self.stage.losses(self.module, inputs)
         total = torch.stack([value.float() for value in losses.values()])
@@ -284,9 +257,6 @@ class Trainer:
         self.progress.step += 1
         self._count_skipped(finite)
         return dict(zip(losses, values)) if finite else {}
-
-    def _inputs(self, share: float) -> Any:
-        return self.stage.inputs(self.source.draw(self.settings.batch).to(self.device), share)
 
     def _count_skipped(self, finite: bool) -> None:
         self.progress.n_skipped += not finite

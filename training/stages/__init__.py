@@ -24,12 +24,16 @@ class Stage(Protocol):
     def add_arguments(parser: argparse.ArgumentParser) -> None:
         """Adds the options that only this stage has; build() gets them with the common ones."""
 
+    def set_up(self, options: argparse.Namespace) -> None:
+        """Before anything below."""
+
     def build(self, options: argparse.Namespace) -> nn.Module:
         """The module with fresh parameters, drawn from torch's default generator, on the CPU."""
 
     def inputs(self, samples: Samples, progress: float) -> Any:
         """What losses() takes: the frames augmented, in the network's form, with their targets. progress: share of the
-        training, 0..1. On a GPU it is called in a thread of its own, beside losses()."""
+        training, 0..1. With a GPU it is called in a process of its own, on another instance than losses(), and what
+        it gives travels: few tensors, rather than many."""
 
     def losses(self, module: nn.Module, inputs: Any) -> dict[str, torch.Tensor]:
         """Weighted losses as `kind` or `kind.place`; their sum is minimised."""

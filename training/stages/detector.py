@@ -2,6 +2,7 @@
 """The first stage of the product: a frame -> the box of the structure, by D-FINE with one class."""
 import argparse
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -51,15 +52,18 @@ def reduced(samples: Samples, side_px: int) -> Samples:
     return Samples(images, F.interpolate(samples.labels[:, None], size_px, mode="nearest-exact")[:, 0])
 
 
-def targets_of(labels: torch.Tensor) -> Targets:
-    """Every structure as class 0 with its box cx cy w h in [0, 1]; what is left of one by 2 px or less is not one."""
+def target_boxes(labels: torch.Tensor) -> list[torch.Tensor]:
+    """Per frame the structures' boxes cx cy w h in [0, 1], on the CPU; what is left of one by 2 px or less is not one."""
     height_px, width_px = labels.shape[1:]
     scale = torch.tensor((width_px, height_px) * 2, dtype=torch.float32)
-    targets = []
-    for boxes in boxes_of(labels):
-        boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).amax(1) >= SMALLEST_BOX_PX]
-        targets.append({"labels": torch.zeros(len(boxes), dtype=torch.int64), "boxes": to_centres(boxes / scale)})
-    return [{name: value.to(labels.device) for name, value in target.items()} for target in targets]
+    return [to_centres(boxes[(boxes[:, 2:] - boxes[:, :2]).amax(1) >= SMALLEST_BOX_PX] / scale)
+            for boxes in boxes_of(labels)]
+
+
+def targets_of(boxes: Sequence[torch.Tensor]) -> Targets:
+    """Every structure is of class 0."""
+    labels = torch.zeros(sum(map(len, boxes)), dtype=torch.int64, device=boxes[0].device)
+    return [{"labels": of_frame, "boxes": part} for of_frame, part in zip(labels.split(list(map(len, boxes))), boxes)]
 
 
 class DetectorStage:
@@ -84,23 +88,30 @@ class DetectorStage:
                             help="sides of the network's input in px, each until that share of the training, for slow "
                                  f"machines: 320:0.6,640 (default {INPUT_SIZE_PX}, the product's size)")
 
-    def build(self, options: argparse.Namespace) -> nn.Module:
+    def set_up(self, options: argparse.Namespace) -> None:
         self._sizes = options.input_sizes
         self._size_px = self._sizes[0][1]
         self.learning_rate = LEARNING_RATES[options.size]
         self._generator = torch.Generator(options.device).manual_seed(options.seed)
+
+    def build(self, options: argparse.Namespace) -> nn.Module:
         return Dfine(options.size, n_classes=1, n_denoising=options.denoising)
 
-    def inputs(self, samples: Samples, progress: float) -> tuple[torch.Tensor, Targets]:
-        """Images and targets. A larger input takes fewer of the frames, so that every step costs about the same."""
-        self._size_px = next(size for until, size in self._sizes if progress <= until)
-        n_frames = max(SMALLEST_BATCH, round(len(samples) * (self._sizes[0][1] / self._size_px) ** 2))
-        frames = reduced(samples.rows(slice(n_frames)), round(AUGMENTED_SIDES * self._size_px))
+    def inputs(self, samples: Samples, progress: float) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
+        """Images, the boxes of all of them, and how many each has. A larger input takes fewer of the frames, so that
+        every step costs about the same."""
+        size_px = next(size for until, size in self._sizes if progress <= until)
+        n_frames = max(SMALLEST_BATCH, round(len(samples) * (self._sizes[0][1] / size_px) ** 2))
+        frames = reduced(samples.rows(slice(n_frames)), round(AUGMENTED_SIDES * size_px))
         seen = augment(frames, self._generator)
-        return prepare(seen.images, self._size_px), targets_of(seen.labels)
+        boxes = target_boxes(seen.labels)
+        return prepare(seen.images, size_px), torch.cat(boxes).to(seen.labels.device), [len(part) for part in boxes]
 
-    def losses(self, module: nn.Module, inputs: tuple[torch.Tensor, Targets]) -> dict[str, torch.Tensor]:
-        images, targets = inputs
+    def losses(self, module: nn.Module,
+               inputs: tuple[torch.Tensor, torch.Tensor, list[int]]) -> dict[str, torch.Tensor]:
+        images, boxes, counts = inputs
+        self._size_px = images.shape[-1]
+        targets = targets_of(boxes.split(counts))
         return detection_losses(module(images, targets), targets)
 
     def evaluate(self, module: nn.Module, samples: Samples) -> dict[str, float]:
@@ -132,8 +143,7 @@ def judge(module: nn.Module, samples: Samples, size_px: int) -> list[Frame]:
     scores, best = output.logits.float().sigmoid()[..., 0].max(1)
     boxes = to_corners(output.boxes.float()[torch.arange(len(samples), device=best.device), best]).cpu()
     frames = []
-    for score, box, target in zip(scores.tolist(), boxes, targets_of(samples.labels)):
-        truth = to_corners(target["boxes"].cpu())
+    for score, box, truth in zip(scores.tolist(), boxes, map(to_corners, target_boxes(samples.labels))):
         box_iou = overlaps(box, truth)[0].amax().item() if len(truth) else 0.0
         frames.append(Frame(len(truth) > 0, score >= DEFAULT_THRESHOLD, score, 0.0, box_iou, 0.0, 0.0, 0.0))
     return frames

@@ -99,11 +99,13 @@ class SegmenterStage:
             help="sides in px of the windows of the input that it trains on, each until that share of the training, "
                  "for slow machines: 224:0.6,448:0.9,1024 (default 1024, the whole input)")
 
-    def build(self, options: argparse.Namespace) -> MobileSam:
+    def set_up(self, options: argparse.Namespace) -> None:
         self.phases = options.windows
         self.generator = torch.Generator(options.device).manual_seed(options.seed)
         self.dice = torch.Generator().manual_seed(options.seed)
         self.share_on_nothing, self.share_of_parts = SHARE_ON_NOTHING, SHARE_OF_PARTS
+
+    def build(self, options: argparse.Namespace) -> MobileSam:
         module = MobileSam()
         for name in UNUSED:
             module.get_submodule(name).requires_grad_(False)

@@ -8,18 +8,20 @@ import signal
 import tempfile
 import unittest
 from contextlib import redirect_stderr
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from ahead import Ahead, AheadError
 from models.boxes import to_corners
 from samples import Samples
 from stages import decay_groups
-from stages.detector import DetectorStage, input_sizes, prepare, reduced, targets_of
+from stages.detector import DetectorStage, input_sizes, prepare, reduced, target_boxes, targets_of
 from team import Team, run_team
 from train import load_parameters, parse_arguments, train
-from trainer import Ahead, Average, Settings, Trainer, TrainingError, lr_share, read_saved, seed_everything
+from trainer import Average, Settings, Trainer, TrainingError, lr_share, read_saved, seed_everything
 
 
 class MeanStage:
@@ -74,7 +76,7 @@ class Loop(unittest.TestCase):
         seed_everything(5)
         stage = stage or MeanStage()
         settings = Settings(self.output, stage.learning_rate, stage.batch, steps=steps, n_validations=4)
-        return Trainer(stage, nn.Linear(1, 1), Greys(), Greys().draw(64), settings)
+        return Trainer(stage, nn.Linear(1, 1), lambda share: Greys().draw(stage.batch), Greys().draw(64), settings)
 
     def run_quietly(self, trainer: Trainer) -> bool:
         with redirect_stderr(io.StringIO()):
@@ -171,10 +173,11 @@ class Detector(unittest.TestCase):
         torch.manual_seed(0)
         stage = DetectorStage()
         options = argparse.Namespace(size="n", denoising=10, input_sizes=input_sizes(sizes), device="cpu", seed=1)
+        stage.set_up(options)
         return stage, stage.build(options).train()
 
     def test_targets(self):
-        targets = targets_of(labelled_frames().labels)
+        targets = targets_of(target_boxes(labelled_frames().labels))
         self.assertEqual([len(target["labels"]) for target in targets], [2, 0, 1, 0])
         scale = torch.tensor([64, 96, 64, 96])
         torch.testing.assert_close(to_corners(targets[0]["boxes"]) * scale,
@@ -210,7 +213,7 @@ class Detector(unittest.TestCase):
     def test_sizes_follow_progress(self):
         stage, module = self.stage()
         frames = labelled_frames()
-        stage.inputs(frames, 0.6)
+        stage.losses(module, stage.inputs(frames, 0.6))
         figures = stage.evaluate(module.eval(), frames)
         self.assertEqual(figures["input_px"], 256)
         self.assertTrue(0 <= figures["ap50_95"] <= figures["ap50"] <= 1)
@@ -237,7 +240,7 @@ class Detector(unittest.TestCase):
 
 @unittest.skipUnless(torch.cuda.is_available(), "no GPU")
 class OnCuda(unittest.TestCase):
-    """Frames are made a step ahead, in another thread and stream."""
+    """Frames are made a step ahead, in another process."""
 
     def test_three_steps_of_each_stage(self):
         for stage in ("detector", "segmenter"):
@@ -248,16 +251,47 @@ class OnCuda(unittest.TestCase):
                 saved = read_saved(Path(folder))
                 self.assertEqual((saved["progress"]["step"], saved["progress"]["n_skipped"]), (3, 0))
 
-    def test_ahead_gives_what_was_made_in_order(self):
-        made = []
-
-        def make(share):
-            made.append(share)
-            return torch.full((1 << 20,), share, device="cuda")
-
-        ahead = Ahead(make, torch.device("cuda"))
+    def test_ahead_gives_tensors_of_the_device(self):
+        ahead = Ahead(partial(maker_of_full, "cuda"))
+        self.addCleanup(ahead.close)
         taken = [ahead.take(share) for share in (0.0, 0.5, 1.0)]
         self.assertEqual([part.mean().item() for part in taken], [0.0, 0.0, 0.5])
+        self.assertEqual(taken[0].device.type, "cuda")
+
+
+def maker_of_full(device: str):
+    """Makes tensors of the share; fails at 0.75."""
+    def make(share):
+        if share == 0.75:
+            raise ValueError("three quarters")
+        return torch.full((1 << 20,), share, device=device)
+
+    return make
+
+
+def maker_that_ends():
+    return lambda share: os._exit(3)
+
+
+class MadeAhead(unittest.TestCase):
+    def test_in_order_a_step_late(self):
+        ahead = Ahead(partial(maker_of_full, "cpu"))
+        self.addCleanup(ahead.close)
+        self.assertEqual([ahead.take(share).mean().item() for share in (0.0, 0.5, 1.0)], [0.0, 0.0, 0.5])
+
+    def test_an_error_there_is_one_here(self):
+        ahead = Ahead(partial(maker_of_full, "cpu"))
+        self.addCleanup(ahead.close)
+        ahead.take(0.75 - 0.5)
+        ahead.take(0.75)
+        with self.assertRaisesRegex(ValueError, "three quarters"):
+            ahead.take(1.0)
+
+    def test_a_process_that_ends_is_an_error(self):
+        ahead = Ahead(maker_that_ends)
+        self.addCleanup(ahead.close)
+        with self.assertRaisesRegex(AheadError, "has ended"):
+            ahead.take(0.0)
 
 
 def work_of_two(team: Team) -> int:
