@@ -52,10 +52,27 @@ sono_status sono_gpu_check(sono_gpu *gpu, sono_error *error)
 
 /* ---- open and close ---- */
 
+/* CUDA's own text is the same where there is no driver at all. */
+static void blame_driver(sono_error *error)
+{
+    int driver = 0;
+    if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0)
+        sono_error_set(error, SONO_STATUS_NO_DEVICE, (int32_t)cudaErrorInsufficientDriver, -1, __func__,
+                       "no usable CUDA device: there is no NVIDIA driver");
+    else
+        sono_error_set(error, SONO_STATUS_NO_DEVICE, (int32_t)cudaErrorInsufficientDriver, -1, __func__,
+                       "no usable CUDA device: the driver supports CUDA %d.%d, this build needs %d.%d",
+                       driver / 1000, driver / 10 % 100, CUDART_VERSION / 1000, CUDART_VERSION / 10 % 100);
+}
+
 int32_t sono_gpu_count(sono_error *error)
 {
     int count = 0;
     const cudaError_t code = SONO_CUDA(cudaGetDeviceCount(&count));
+    if (code == cudaErrorInsufficientDriver) {
+        blame_driver(error);
+        return 0;
+    }
     if (code != cudaSuccess) {
         sono_error_set(error, SONO_STATUS_NO_DEVICE, (int32_t)code, -1, __func__, "no usable CUDA device: %s",
                        cudaGetErrorString(code));
@@ -156,12 +173,35 @@ sono_status sono_gpu_allocate_device(sono_gpu *gpu, size_t n_bytes, uint8_t **ou
 {
     size_t free_bytes = 0, all_bytes = 0;
     SONO_GPU_TRY(gpu, "open", error, cudaMemGetInfo(&free_bytes, &all_bytes));
-    if (n_bytes > free_bytes)
+    /* What is free may be in pieces, so asking for less can fail too. */
+    const cudaError_t code =
+        n_bytes > free_bytes ? cudaErrorMemoryAllocation : SONO_CUDA(cudaMalloc((void **)out, n_bytes));
+    if (code == cudaErrorMemoryAllocation) {
+        (void)cudaGetLastError();
         return SONO_FAIL(error, OUT_OF_MEMORY,
                          "%s: %.1f MB of device memory are needed, %.1f MB of %.1f MB are free", gpu->name,
                          1e-6 * (double)n_bytes, 1e-6 * (double)free_bytes, 1e-6 * (double)all_bytes);
-    SONO_GPU_TRY(gpu, "open", error, cudaMalloc((void **)out, n_bytes));
+    }
+    if (code != cudaSuccess)
+        return sono_gpu_fail(gpu, code, "cudaMalloc", "open", error);
     sono_ledger_book(&gpu->ledger, NULL, SONO_CROSSING_ALLOCATION, (int64_t)n_bytes);
+    return SONO_STATUS_OK;
+}
+
+static sono_status allocate_pinned(sono_gpu *gpu, size_t n_bytes, sono_error *error)
+{
+    const cudaError_t code =
+        SONO_CUDA(cudaHostAlloc((void **)&gpu->pinned_block, n_bytes, cudaHostAllocDefault));
+    if (code == cudaErrorMemoryAllocation) {
+        (void)cudaGetLastError();
+        return SONO_FAIL(error, OUT_OF_MEMORY, "%.1f MB of pinned host memory are needed and cannot be had",
+                         1e-6 * (double)n_bytes);
+    }
+    if (code != cudaSuccess)
+        return sono_gpu_fail(gpu, code, "cudaHostAlloc", "open", error);
+    sono_ledger_book(&gpu->ledger, NULL, SONO_CROSSING_ALLOCATION, (int64_t)n_bytes);
+    gpu->pinned_bytes = n_bytes;
+    memset(gpu->pinned_block, 0, n_bytes);
     return SONO_STATUS_OK;
 }
 
@@ -169,12 +209,7 @@ sono_status sono_gpu_allocate(sono_gpu *gpu, size_t device_bytes, size_t pinned_
 {
     SONO_TRY(sono_gpu_allocate_device(gpu, device_bytes, &gpu->device_block, error));
     gpu->device_bytes = device_bytes;
-    SONO_GPU_TRY(gpu, "open", error,
-                 cudaHostAlloc((void **)&gpu->pinned_block, pinned_bytes, cudaHostAllocDefault));
-    sono_ledger_book(&gpu->ledger, NULL, SONO_CROSSING_ALLOCATION, (int64_t)pinned_bytes);
-    gpu->pinned_bytes = pinned_bytes;
-    memset(gpu->pinned_block, 0, pinned_bytes);
-    return SONO_STATUS_OK;
+    return allocate_pinned(gpu, pinned_bytes, error);
 }
 
 /* ---- waits ---- */
