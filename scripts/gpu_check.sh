@@ -319,7 +319,7 @@ watch_memory() {
     while kill -0 $watched 2>/dev/null; do
         [ $SECONDS -lt $end ] || kill $watched
         sleep 0.25
-        echo "$(used_mb $watched "$before") $(awk '/^VmRSS/ {print int($2 / 1024)}' /proc/$watched/status 2>/dev/null)"
+        echo "$(used_mb $watched "$before") $(awk '/^VmRSS/ {printf "%.1f", $2 / 1024}' /proc/$watched/status 2>/dev/null)"
     done >"$2"
     wait $watched
 }
@@ -401,10 +401,12 @@ soak() {
     watch_memory 100000 "$work/soak.txt" || { fail soak "$(tail -n 1 "$work/logs/watched.log")"; return; }
     check "soak growth" 10 python3 -c '
 import json, sys
-rows = [tuple(map(int, line.split())) for line in open(sys.argv[1]) if len(line.split()) == 2]
+rows = [tuple(map(float, line.split())) for line in open(sys.argv[1]) if len(line.split()) == 2]
 early, late = rows[len(rows) // 10], rows[-len(rows) // 10]
-json.dump({"frames": 100000, "device_mb": [early[0], late[0]], "host_mb": [early[1], late[1]]}, open(sys.argv[2], "w"))
-print(f"device {early[0]} -> {late[0]} MB, host {early[1]} -> {late[1]} MB over 100,000 frames")
+tenths = [rows[i * len(rows) // 10] for i in range(1, 10)]
+json.dump({"frames": 100000, "device_mb": [int(early[0]), int(late[0])], "host_mb": [early[1], late[1]],
+           "host_mb_by_tenth": [row[1] for row in tenths]}, open(sys.argv[2], "w"))
+print(f"device {early[0]:.0f} -> {late[0]:.0f} MB, host {early[1]:.1f} -> {late[1]:.1f} MB over 100,000 frames")
 sys.exit(late[0] > early[0] + 1 or late[1] > early[1] + 4)' "$work/soak.txt" "$work/soak.json"
 }
 
