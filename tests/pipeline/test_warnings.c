@@ -10,8 +10,8 @@
 
 #define N_OPS 10
 
-static int32_t n_resident;    /* ops of DECODE whose tensors are where they should be */
-static char heard[1024];      /* all lines */
+static int32_t n_resident; /* ops of DECODE whose tensors are where they should be */
+static char heard[1024];   /* all lines */
 static const sono_plan plan = {.block_bytes = {[SONO_BLOCK_OUTPUTS] = 4096}};
 
 static void audit(sono_executor *executor, sono_audit_counts *out)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A trace's file: JSON as Chrome's and Perfetto's viewers take it, no two events of a row at the same time. */
+/* A trace's file: JSON as Chrome's and Perfetto's viewers take it, no two events of a row at the same time.
+ */
 #include "test.h"
 #include "trace_file.h"
 
