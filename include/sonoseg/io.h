@@ -229,13 +229,31 @@ typedef enum sono_phase {
     SONO_PHASE_COUNT
 } sono_phase;
 
+/* Where on a frame's way it happened, as the errors of the device name it. */
+#define SONO_PLACE_MAP(X)                                                                                    \
+    X(OPEN, "open")         /* parameters, memory, and what is tried out */                                  \
+    X(UPLOAD, "upload")     /* of a frame, in front of its first stage */                                    \
+    X(LAUNCH, "launch")     /* of its stages */                                                              \
+    X(DOWNLOAD, "download") /* of its packet, behind its last stage */                                       \
+    X(OTHER, "other")       /* none of these: tests */
+
+typedef enum sono_place {
+#define SONO_PLACE_ENUM(name, text) SONO_PLACE_##name,
+    SONO_PLACE_MAP(SONO_PLACE_ENUM)
+#undef SONO_PLACE_ENUM
+        SONO_PLACE_COUNT
+} sono_place;
+
 SONO_API const char *sono_crossing_name(sono_crossing crossing); /* "allocation", "h2d", ... */
 SONO_API const char *sono_phase_name(sono_phase phase);          /* "open", "loop", "frame", "close" */
+SONO_API const char *sono_place_name(sono_place place);
 
 /* Everything a pipeline booked since it was opened. All zero on the CPU. */
 typedef struct sono_audit_counts {
     int64_t n[SONO_PHASE_COUNT][SONO_CROSSING_COUNT];
     int64_t bytes[SONO_PHASE_COUNT][SONO_CROSSING_COUNT];
+    int64_t n_at[SONO_PLACE_COUNT][SONO_CROSSING_COUNT]; /* the same by place, all phases together */
+    int64_t bytes_at[SONO_PLACE_COUNT][SONO_CROSSING_COUNT];
     int64_t n_chains;                     /* uploads behind a download within one frame */
     int32_t n_ops[SONO_STAGE_COUNT];      /* ops of each stage, ... */
     int32_t n_resident[SONO_STAGE_COUNT]; /* ... and those whose every input and output is device memory */
@@ -256,6 +274,8 @@ typedef struct sono_audit {
     sono_ledger_totals most;        /* of each figure the most that a frame had */
     int64_t n[SONO_CROSSING_COUNT]; /* sums over the frames' ledgers */
     int64_t bytes[SONO_CROSSING_COUNT];
+    int64_t n_at[SONO_PLACE_COUNT][SONO_CROSSING_COUNT]; /* between start and finish, by place */
+    int64_t bytes_at[SONO_PLACE_COUNT][SONO_CROSSING_COUNT];
     double residency[SONO_STAGE_COUNT]; /* share of resident ops; 1 for a stage without ops */
     double residency_all;
 } sono_audit;

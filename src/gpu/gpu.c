@@ -147,7 +147,7 @@ void sono_gpu_close(sono_gpu *gpu)
     end_capture(gpu);
     if (gpu->stream) {
         cudaStreamSynchronize(gpu->stream);
-        sono_ledger_book(&gpu->ledger, NULL, SONO_CROSSING_WAIT, 0);
+        sono_ledger_book(&gpu->ledger, NULL, SONO_PLACE_OTHER, SONO_CROSSING_WAIT, 0);
     }
     if (gpu->order_ready)
         pthread_mutex_destroy(&gpu->order_mutex);
@@ -184,7 +184,7 @@ sono_status sono_gpu_allocate_device(sono_gpu *gpu, size_t n_bytes, uint8_t **ou
     }
     if (code != cudaSuccess)
         return sono_gpu_fail(gpu, code, "cudaMalloc", "open", error);
-    sono_ledger_book(&gpu->ledger, NULL, SONO_CROSSING_ALLOCATION, (int64_t)n_bytes);
+    sono_ledger_book(&gpu->ledger, NULL, SONO_PLACE_OPEN, SONO_CROSSING_ALLOCATION, (int64_t)n_bytes);
     return SONO_STATUS_OK;
 }
 
@@ -199,7 +199,7 @@ static sono_status allocate_pinned(sono_gpu *gpu, size_t n_bytes, sono_error *er
     }
     if (code != cudaSuccess)
         return sono_gpu_fail(gpu, code, "cudaHostAlloc", "open", error);
-    sono_ledger_book(&gpu->ledger, NULL, SONO_CROSSING_ALLOCATION, (int64_t)n_bytes);
+    sono_ledger_book(&gpu->ledger, NULL, SONO_PLACE_OPEN, SONO_CROSSING_ALLOCATION, (int64_t)n_bytes);
     gpu->pinned_bytes = n_bytes;
     memset(gpu->pinned_block, 0, n_bytes);
     return SONO_STATUS_OK;
@@ -214,18 +214,18 @@ sono_status sono_gpu_allocate(sono_gpu *gpu, size_t device_bytes, size_t pinned_
 
 /* ---- waits ---- */
 
-sono_status sono_gpu_wait(sono_gpu *gpu, sono_ledger_account *frame, cudaEvent_t event, const char *stage,
+sono_status sono_gpu_wait(sono_gpu *gpu, sono_ledger_account *frame, cudaEvent_t event, sono_place place,
                           sono_error *error)
 {
-    SONO_GPU_TRY(gpu, stage, error, cudaEventSynchronize(event));
-    sono_ledger_book(&gpu->ledger, frame, SONO_CROSSING_WAIT, 0);
+    SONO_GPU_TRY(gpu, sono_place_name(place), error, cudaEventSynchronize(event));
+    sono_ledger_book(&gpu->ledger, frame, place, SONO_CROSSING_WAIT, 0);
     return SONO_STATUS_OK;
 }
 
-sono_status sono_gpu_drain(sono_gpu *gpu, sono_ledger_account *frame, const char *stage, sono_error *error)
+sono_status sono_gpu_drain(sono_gpu *gpu, sono_ledger_account *frame, sono_place place, sono_error *error)
 {
-    SONO_GPU_TRY(gpu, stage, error, cudaStreamSynchronize(gpu->stream));
-    sono_ledger_book(&gpu->ledger, frame, SONO_CROSSING_WAIT, 0);
+    SONO_GPU_TRY(gpu, sono_place_name(place), error, cudaStreamSynchronize(gpu->stream));
+    sono_ledger_book(&gpu->ledger, frame, place, SONO_CROSSING_WAIT, 0);
     return SONO_STATUS_OK;
 }
 

@@ -87,17 +87,17 @@ sono_status sono_gpu_commit_offence(sono_gpu *gpu, sono_ledger_account *frame, s
 /* Asynchronous on gpu->stream; host memory is pinned unless the call is followed by a wait. May be captured.
  */
 sono_status sono_gpu_upload(sono_gpu *gpu, sono_ledger_account *frame, void *device, const void *host,
-                            size_t n_bytes, const char *stage, sono_error *error);
+                            size_t n_bytes, sono_place place, sono_error *error);
 sono_status sono_gpu_download(sono_gpu *gpu, sono_ledger_account *frame, void *host, const void *device,
-                              size_t n_bytes, const char *stage, sono_error *error);
+                              size_t n_bytes, sono_place place, sono_error *error);
 
 /* ---- waits ---- */
 
 /* The host waits for an event; booked. */
-sono_status sono_gpu_wait(sono_gpu *gpu, sono_ledger_account *frame, cudaEvent_t event, const char *stage,
+sono_status sono_gpu_wait(sono_gpu *gpu, sono_ledger_account *frame, cudaEvent_t event, sono_place place,
                           sono_error *error);
 /* The host waits for gpu->stream; booked. */
-sono_status sono_gpu_drain(sono_gpu *gpu, sono_ledger_account *frame, const char *stage, sono_error *error);
+sono_status sono_gpu_drain(sono_gpu *gpu, sono_ledger_account *frame, sono_place place, sono_error *error);
 
 /* What gpu->stream gets from now on starts after what is on the caller's stream now; the host does not wait.
  * Thread-safe. Errors: INVALID_ARGUMENT (not a stream of this device, or one that is being captured). */

@@ -19,12 +19,12 @@ sono_status sono_gpu_commit_offence(sono_gpu *gpu, sono_ledger_account *frame, s
     case SONO_GPU_OFFENCE_NONE:
         return SONO_STATUS_OK;
     case SONO_GPU_OFFENCE_COPY:
-        return sono_gpu_download(gpu, frame, host, device, sizeof(int32_t), "offence", error);
+        return sono_gpu_download(gpu, frame, host, device, sizeof(int32_t), SONO_PLACE_OTHER, error);
     case SONO_GPU_OFFENCE_CHAIN:
-        SONO_TRY(sono_gpu_download(gpu, frame, host, device, sizeof(int32_t), "offence", error));
-        return sono_gpu_upload(gpu, frame, device, host, sizeof(int32_t), "offence", error);
+        SONO_TRY(sono_gpu_download(gpu, frame, host, device, sizeof(int32_t), SONO_PLACE_OTHER, error));
+        return sono_gpu_upload(gpu, frame, device, host, sizeof(int32_t), SONO_PLACE_OTHER, error);
     case SONO_GPU_OFFENCE_WAIT:
-        return sono_gpu_drain(gpu, frame, "offence", error);
+        return sono_gpu_drain(gpu, frame, SONO_PLACE_OTHER, error);
     case SONO_GPU_OFFENCE_HIDDEN_WAIT:
         SONO_GPU_TRY(gpu, "offence", error, cudaStreamSynchronize(gpu->stream));
         return SONO_STATUS_OK;

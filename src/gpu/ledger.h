@@ -25,14 +25,18 @@ typedef struct sono_ledger {
         phase; /* OPEN: whatever is booked, trial frames too; LOOP, CLOSE: what is on no frame's account */
     atomic_int_fast64_t n[SONO_PHASE_COUNT][SONO_CROSSING_COUNT];
     atomic_int_fast64_t bytes[SONO_PHASE_COUNT][SONO_CROSSING_COUNT];
+    atomic_int_fast64_t n_at[SONO_PLACE_COUNT][SONO_CROSSING_COUNT];
+    atomic_int_fast64_t bytes_at[SONO_PLACE_COUNT][SONO_CROSSING_COUNT];
     atomic_int_fast64_t n_chains; /* of frames after open */
     sono_ledger_account *capture; /* where a capture in progress is booked; NULL = none */
 } sono_ledger;
 
 /* frame: the account of the frame it happened in; NULL = outside of any, booked on the phase in force. */
-void sono_ledger_book(sono_ledger *ledger, sono_ledger_account *frame, sono_crossing crossing, int64_t bytes);
+void sono_ledger_book(sono_ledger *ledger, sono_ledger_account *frame, sono_place place,
+                      sono_crossing crossing, int64_t bytes);
 
-/* Books one launch of a graph and everything that is in it. */
+/* Books one launch of a graph and everything that is in it: copies by their direction as the frame's upload
+ * and download, whatever place they were captured at. */
 void sono_ledger_book_graph(sono_ledger *ledger, sono_ledger_account *frame,
                             const sono_ledger_account *graph);
 

@@ -3,20 +3,20 @@
 #include "gpu/gpu.h"
 
 sono_status sono_gpu_upload(sono_gpu *gpu, sono_ledger_account *frame, void *device, const void *host,
-                            size_t n_bytes, const char *stage, sono_error *error)
+                            size_t n_bytes, sono_place place, sono_error *error)
 {
-    SONO_GPU_TRY(gpu, stage, error,
+    SONO_GPU_TRY(gpu, sono_place_name(place), error,
                  cudaMemcpyAsync(device, host, n_bytes, cudaMemcpyHostToDevice, gpu->stream));
-    sono_ledger_book(&gpu->ledger, frame, SONO_CROSSING_H2D, (int64_t)n_bytes);
+    sono_ledger_book(&gpu->ledger, frame, place, SONO_CROSSING_H2D, (int64_t)n_bytes);
     return SONO_STATUS_OK;
 }
 
 sono_status sono_gpu_download(sono_gpu *gpu, sono_ledger_account *frame, void *host, const void *device,
-                              size_t n_bytes, const char *stage, sono_error *error)
+                              size_t n_bytes, sono_place place, sono_error *error)
 {
-    SONO_GPU_TRY(gpu, stage, error,
+    SONO_GPU_TRY(gpu, sono_place_name(place), error,
                  cudaMemcpyAsync(host, device, n_bytes, cudaMemcpyDeviceToHost, gpu->stream));
-    sono_ledger_book(&gpu->ledger, frame, SONO_CROSSING_D2H, (int64_t)n_bytes);
+    sono_ledger_book(&gpu->ledger, frame, place, SONO_CROSSING_D2H, (int64_t)n_bytes);
     return SONO_STATUS_OK;
 }
 

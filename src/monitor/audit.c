@@ -19,6 +19,16 @@ const char *sono_phase_name(sono_phase phase)
     return (unsigned)phase < SONO_PHASE_COUNT ? names[phase] : "unknown";
 }
 
+const char *sono_place_name(sono_place place)
+{
+    static const char *const names[] = {
+#define NAME(name, text) text,
+        SONO_PLACE_MAP(NAME)
+#undef NAME
+    };
+    return (unsigned)place < SONO_PLACE_COUNT ? names[place] : "unknown";
+}
+
 /* What one frame may have. */
 static const int64_t budget[SONO_CROSSING_COUNT] = {
     [SONO_CROSSING_H2D] = 1, [SONO_CROSSING_LAUNCH] = 1, [SONO_CROSSING_D2H] = 1, [SONO_CROSSING_WAIT] = 1};
@@ -74,6 +84,15 @@ void sono_audit_frame(sono_audit *audit, const sono_ledger_totals *frame)
     audit->n_frames++;
 }
 
+static void take_places(sono_audit *audit, const sono_audit_counts *after)
+{
+    for (int place = 0; place < SONO_PLACE_COUNT; place++)
+        for (int i = 0; i < SONO_CROSSING_COUNT; i++) {
+            audit->n_at[place][i] = after->n_at[place][i] - audit->before.n_at[place][i];
+            audit->bytes_at[place][i] = after->bytes_at[place][i] - audit->before.bytes_at[place][i];
+        }
+}
+
 static void judge_residency(sono_audit *audit, const sono_audit_counts *after)
 {
     int64_t n_ops = 0, n_resident = 0;
@@ -97,6 +116,7 @@ int32_t sono_audit_finish(sono_audit *audit, const sono_audit_counts *after)
             audit->n_minor += after->n[SONO_PHASE_OPEN][i] + after->n[SONO_PHASE_CLOSE][i];
     }
     audit->n_chains = after->n_chains - before->n_chains;
+    take_places(audit, after);
     judge_residency(audit, after);
     int64_t most[SONO_CROSSING_COUNT];
     figures_of(&audit->most, most);

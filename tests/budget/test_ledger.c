@@ -32,14 +32,14 @@ static void test_phases(void **state)
     sono_ledger ledger = {0};
     sono_ledger_account frame = {0};
     sono_audit_counts counts = {0};
-    sono_ledger_book(&ledger, NULL, SONO_CROSSING_ALLOCATION, 1000);
-    sono_ledger_book(&ledger, &frame, SONO_CROSSING_H2D, 10); /* a trial frame */
+    sono_ledger_book(&ledger, NULL, SONO_PLACE_OPEN, SONO_CROSSING_ALLOCATION, 1000);
+    sono_ledger_book(&ledger, &frame, SONO_PLACE_UPLOAD, SONO_CROSSING_H2D, 10); /* a trial frame */
     ledger.phase = SONO_PHASE_LOOP;
     frame = (sono_ledger_account){0};
-    sono_ledger_book(&ledger, NULL, SONO_CROSSING_WAIT, 0);
-    sono_ledger_book(&ledger, &frame, SONO_CROSSING_D2H, 20);
+    sono_ledger_book(&ledger, NULL, SONO_PLACE_DOWNLOAD, SONO_CROSSING_WAIT, 0);
+    sono_ledger_book(&ledger, &frame, SONO_PLACE_DOWNLOAD, SONO_CROSSING_D2H, 20);
     ledger.phase = SONO_PHASE_CLOSE;
-    sono_ledger_book(&ledger, NULL, SONO_CROSSING_WAIT, 0);
+    sono_ledger_book(&ledger, NULL, SONO_PLACE_DOWNLOAD, SONO_CROSSING_WAIT, 0);
     sono_ledger_counts(&ledger, &counts);
     assert_int_equal(counts.n[SONO_PHASE_OPEN][SONO_CROSSING_ALLOCATION], 1);
     assert_int_equal(counts.bytes[SONO_PHASE_OPEN][SONO_CROSSING_ALLOCATION], 1000);
@@ -49,6 +49,18 @@ static void test_phases(void **state)
     assert_int_equal(counts.bytes[SONO_PHASE_FRAME][SONO_CROSSING_D2H], 20);
     assert_int_equal(counts.n[SONO_PHASE_CLOSE][SONO_CROSSING_WAIT], 1);
     assert_int_equal(counts.n_chains, 0);
+    assert_int_equal(counts.n_at[SONO_PLACE_OPEN][SONO_CROSSING_ALLOCATION], 1);
+    assert_int_equal(counts.bytes_at[SONO_PLACE_OPEN][SONO_CROSSING_ALLOCATION], 1000);
+    assert_int_equal(counts.bytes_at[SONO_PLACE_UPLOAD][SONO_CROSSING_H2D], 10);
+    assert_int_equal(counts.n_at[SONO_PLACE_DOWNLOAD][SONO_CROSSING_WAIT], 2);
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    assert_string_equal(sono_place_name(SONO_PLACE_OPEN), "open");
+    assert_string_equal(sono_place_name(SONO_PLACE_OTHER), "other");
+    assert_string_equal(sono_place_name(SONO_PLACE_COUNT), "unknown");
 }
 
 /* What a capture books is charged to each launch, not to the capture. */
@@ -60,8 +72,8 @@ static void test_graphs(void **state)
     sono_audit_counts counts = {0};
     sono_ledger_totals totals;
     ledger.capture = &graph;
-    sono_ledger_book(&ledger, NULL, SONO_CROSSING_H2D, 100);
-    sono_ledger_book(&ledger, NULL, SONO_CROSSING_D2H, 30);
+    sono_ledger_book(&ledger, NULL, SONO_PLACE_UPLOAD, SONO_CROSSING_H2D, 100);
+    sono_ledger_book(&ledger, NULL, SONO_PLACE_DOWNLOAD, SONO_CROSSING_D2H, 30);
     ledger.capture = NULL;
     sono_ledger_counts(&ledger, &counts);
     for (int phase = 0; phase < SONO_PHASE_COUNT; phase++)
@@ -70,7 +82,7 @@ static void test_graphs(void **state)
     for (int i = 0; i < 3; i++) {
         frame = (sono_ledger_account){0};
         sono_ledger_book_graph(&ledger, &frame, &graph);
-        sono_ledger_book(&ledger, &frame, SONO_CROSSING_WAIT, 0);
+        sono_ledger_book(&ledger, &frame, SONO_PLACE_DOWNLOAD, SONO_CROSSING_WAIT, 0);
     }
     sono_ledger_totals_of(&frame, &totals);
     const sono_ledger_totals wanted = {
@@ -79,6 +91,10 @@ static void test_graphs(void **state)
     sono_ledger_counts(&ledger, &counts);
     assert_int_equal(counts.n[SONO_PHASE_FRAME][SONO_CROSSING_LAUNCH], 3);
     assert_int_equal(counts.bytes[SONO_PHASE_FRAME][SONO_CROSSING_H2D], 300);
+    assert_int_equal(counts.n_at[SONO_PLACE_LAUNCH][SONO_CROSSING_LAUNCH], 3);
+    assert_int_equal(counts.bytes_at[SONO_PLACE_UPLOAD][SONO_CROSSING_H2D], 300);
+    assert_int_equal(counts.bytes_at[SONO_PLACE_DOWNLOAD][SONO_CROSSING_D2H], 90);
+    assert_int_equal(counts.n_at[SONO_PLACE_DOWNLOAD][SONO_CROSSING_WAIT], 3);
     assert_int_equal(counts.n_chains, 0);
 }
 
@@ -88,16 +104,16 @@ static void test_chains(void **state)
     sono_ledger ledger = {.phase = SONO_PHASE_LOOP};
     sono_ledger_account graph = {0}, frame = {0}, other = {0};
     sono_audit_counts counts = {0};
-    sono_ledger_book(&ledger, &frame, SONO_CROSSING_D2H, 4);
-    sono_ledger_book(&ledger, &other, SONO_CROSSING_H2D, 4); /* of another frame */
+    sono_ledger_book(&ledger, &frame, SONO_PLACE_DOWNLOAD, SONO_CROSSING_D2H, 4);
+    sono_ledger_book(&ledger, &other, SONO_PLACE_UPLOAD, SONO_CROSSING_H2D, 4); /* of another frame */
     sono_ledger_counts(&ledger, &counts);
     assert_int_equal(counts.n_chains, 0);
-    sono_ledger_book(&ledger, &frame, SONO_CROSSING_H2D, 4);
+    sono_ledger_book(&ledger, &frame, SONO_PLACE_UPLOAD, SONO_CROSSING_H2D, 4);
     sono_ledger_counts(&ledger, &counts);
     assert_int_equal(counts.n_chains, 1);
     ledger.capture = &graph; /* one in every launch */
-    sono_ledger_book(&ledger, NULL, SONO_CROSSING_D2H, 4);
-    sono_ledger_book(&ledger, NULL, SONO_CROSSING_H2D, 4);
+    sono_ledger_book(&ledger, NULL, SONO_PLACE_DOWNLOAD, SONO_CROSSING_D2H, 4);
+    sono_ledger_book(&ledger, NULL, SONO_PLACE_UPLOAD, SONO_CROSSING_H2D, 4);
     ledger.capture = NULL;
     other = (sono_ledger_account){0};
     sono_ledger_book_graph(&ledger, &other, &graph);
@@ -195,7 +211,11 @@ static void test_judgement_of_counts(void **state)
     assert_true(audit.residency[0] == 1.0 && audit.residency[1] == 0.9);
     assert_true(audit.residency_all == 13.0 / 14.0);
     sono_audit_start(&audit, &after);
+    after.n_at[SONO_PLACE_UPLOAD][SONO_CROSSING_H2D] += 3;
+    after.bytes_at[SONO_PLACE_UPLOAD][SONO_CROSSING_H2D] += 70;
     assert_int_equal(sono_audit_finish(&audit, &after), 0); /* no frame proves nothing */
+    assert_int_equal(audit.n_at[SONO_PLACE_UPLOAD][SONO_CROSSING_H2D], 3);
+    assert_int_equal(audit.bytes_at[SONO_PLACE_UPLOAD][SONO_CROSSING_H2D], 70);
 }
 
 static void test_comparison(void **state)
@@ -259,6 +279,15 @@ static void test_golden_frame(void **state)
     assert_int_equal(sono_audit_finish(&audit, &after), 1);
     for (int i = 0; i < SONO_CROSSING_COUNT; i++)
         assert_int_equal(after.n[SONO_PHASE_LOOP][i], 0);
+    /* Each crossing at its place and nowhere else. */
+    static const sono_place places[SONO_CROSSING_COUNT] = {
+        SONO_PLACE_OPEN, SONO_PLACE_UPLOAD, SONO_PLACE_LAUNCH, SONO_PLACE_DOWNLOAD, SONO_PLACE_DOWNLOAD};
+    for (int place = 0; place < SONO_PLACE_COUNT; place++)
+        for (int i = 0; i < SONO_CROSSING_COUNT; i++)
+            assert_int_equal(audit.n_at[place][i],
+                             i != SONO_CROSSING_ALLOCATION && places[i] == (sono_place)place ? 10 : 0);
+    assert_int_equal(audit.bytes_at[SONO_PLACE_UPLOAD][SONO_CROSSING_H2D], 10 * GOLDEN_BYTES_H2D);
+    assert_int_equal(audit.bytes_at[SONO_PLACE_DOWNLOAD][SONO_CROSSING_D2H], 10 * GOLDEN_BYTES_D2H);
     for (int i = 0; i < SONO_STAGE_WEIGHTS; i++)
         assert_true(after.n_ops[i] > 0 && after.n_resident[i] == after.n_ops[i]);
     sono_pipeline_close(pipeline);
@@ -288,10 +317,15 @@ static void test_cpu(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_phases),     cmocka_unit_test(test_graphs),
-        cmocka_unit_test(test_chains),     cmocka_unit_test(test_judgement),
-        cmocka_unit_test(test_cpu),        cmocka_unit_test(test_judgement_of_counts),
-        cmocka_unit_test(test_comparison), cmocka_unit_test(test_golden_frame),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_phases),
+        cmocka_unit_test(test_graphs),
+        cmocka_unit_test(test_chains),
+        cmocka_unit_test(test_judgement),
+        cmocka_unit_test(test_cpu),
+        cmocka_unit_test(test_judgement_of_counts),
+        cmocka_unit_test(test_comparison),
+        cmocka_unit_test(test_golden_frame),
     };
     return sono_test_run("budget/ledger", tests, sizeof tests / sizeof tests[0]);
 }

@@ -164,6 +164,30 @@ static void print_frame_figure(const char *name, int32_t most, int allowed, int6
         printf(" %12s\n", "-");
 }
 
+static int64_t bytes_at(const sono_audit *r, int place)
+{
+    return r->bytes_at[place][SONO_CROSSING_H2D] + r->bytes_at[place][SONO_CROSSING_D2H];
+}
+
+/* Of all frames together. */
+static void print_places(const sono_audit *r)
+{
+    printf("\n%-11s %9s %8s %8s %8s %8s %12s\n", "all frames", "allocated", "h2d", "launches", "d2h", "waits",
+           "bytes");
+    for (int place = 0; place < SONO_PLACE_COUNT; place++) {
+        int64_t n = 0;
+        for (int i = 0; i < SONO_CROSSING_COUNT; i++)
+            n += r->n_at[place][i];
+        if (!n)
+            continue;
+        printf("%-11s %9lld", sono_place_name((sono_place)place),
+               (long long)r->n_at[place][SONO_CROSSING_ALLOCATION]);
+        for (int i = SONO_CROSSING_H2D; i < SONO_CROSSING_COUNT; i++)
+            printf(" %8lld", (long long)r->n_at[place][i]);
+        printf(" %12lld\n", (long long)bytes_at(r, place));
+    }
+}
+
 static void print_table(const audit *self)
 {
     const sono_audit *r = &self->result;
@@ -185,6 +209,7 @@ static void print_table(const audit *self)
         puts("\nThis is the CPU: host memory is the only memory, nothing can cross.");
         return;
     }
+    print_places(r);
     printf("\n%-11s %9s %9s\n", "stage", "ops", "resident");
     for (int i = 0; i < SONO_STAGE_COUNT; i++)
         printf("%-11s %9d %7.1f %%\n", sono_stage_name((sono_stage)i), self->counts.n_ops[i],
@@ -220,6 +245,19 @@ static void write_json_trace(const audit *self, FILE *stream)
     fputs("}\n}\n", stream);
 }
 
+static void write_json_places(const sono_audit *r, FILE *stream)
+{
+    fputs("  \"all_frames\": {", stream);
+    for (int place = 0; place < SONO_PLACE_COUNT; place++) {
+        fprintf(stream, "%s\n    \"%s\": {", place ? "," : "", sono_place_name((sono_place)place));
+        for (int i = 0; i < SONO_CROSSING_COUNT; i++)
+            fprintf(stream, "\"%s\": %lld, ", sono_crossing_name((sono_crossing)i),
+                    (long long)r->n_at[place][i]);
+        fprintf(stream, "\"bytes\": %lld}", (long long)bytes_at(r, place));
+    }
+    fputs("\n  },\n", stream);
+}
+
 static void write_json_figures(const audit *self, FILE *stream)
 {
     const sono_audit *r = &self->result;
@@ -238,6 +276,7 @@ static void write_json_figures(const audit *self, FILE *stream)
             "\"waits\": %d, \"bytes_h2d\": %lld, \"bytes_d2h\": %lld},\n",
             r->most.n_allocations, r->most.n_h2d, r->most.n_launches, r->most.n_d2h, r->most.n_waits,
             (long long)r->most.bytes_h2d, (long long)r->most.bytes_d2h);
+    write_json_places(r, stream);
     fprintf(stream, "  \"within_budget\": %s,\n  \"trace_agrees\": ", self->is_within ? "true" : "false");
 }
 

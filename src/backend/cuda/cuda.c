@@ -379,14 +379,14 @@ static sono_status copy_in(sono_executor *cuda, size_t n_bytes, sono_error *erro
 {
     const cuda_slot *slot = &cuda->slots[cuda->slot];
     return sono_gpu_upload(&cuda->gpu, NULL, cuda->gpu.device_block + slot->inputs_at, slot->host_inputs,
-                           n_bytes, "upload", error);
+                           n_bytes, SONO_PLACE_UPLOAD, error);
 }
 
 static sono_status copy_out(sono_executor *cuda, size_t n_bytes, sono_error *error)
 {
     const cuda_slot *slot = &cuda->slots[cuda->slot];
     return sono_gpu_download(&cuda->gpu, NULL, slot->host_outputs, cuda->gpu.device_block + slot->outputs_at,
-                             n_bytes, "download", error);
+                             n_bytes, SONO_PLACE_DOWNLOAD, error);
 }
 
 /* The other way in: arguments of a kernel. Captured with none; each launch that carries brings its own. */
@@ -488,7 +488,7 @@ static sono_status read_times(sono_executor *cuda, const cuda_slot *slot, sono_f
 static sono_status wait_for_slot(sono_executor *cuda, cuda_slot *s, sono_frame_cost *cost, sono_error *error)
 {
     SONO_GPU_TRY(&cuda->gpu, "download", error, cudaSetDevice(cuda->gpu.device));
-    SONO_TRY(sono_gpu_wait(&cuda->gpu, &s->account, s->done, "download", error));
+    SONO_TRY(sono_gpu_wait(&cuda->gpu, &s->account, s->done, SONO_PLACE_DOWNLOAD, error));
     SONO_TRY(sono_gpu_check(&cuda->gpu, error));
     sono_ledger_totals_of(&s->account, &cost->ledger);
     return read_times(cuda, s, cost, error);
@@ -561,7 +561,7 @@ static sono_status cuda_run(sono_executor *cuda, int32_t first_op, int32_t last_
         SONO_TRY(launch(cuda, &op, error));
     }
     SONO_TRY(copy_out(cuda, cuda->plan.block_bytes[SONO_BLOCK_OUTPUTS], error));
-    return sono_gpu_drain(&cuda->gpu, NULL, "run", error);
+    return sono_gpu_drain(&cuda->gpu, NULL, SONO_PLACE_OTHER, error);
 }
 
 static void cuda_select_slot(sono_executor *cuda, int32_t slot)
@@ -599,21 +599,23 @@ static sono_status move_activation(sono_executor *cuda, sono_tid root, void *hos
     const sono_dtype stored = sono_tensor_stored_dtype(cuda->program, root, cuda->options.precision);
     uint8_t *place = root_memory(cuda, root), *buffer = NULL;
     if (stored == t->dtype) {
-        SONO_TRY(to_device ? sono_gpu_upload(&cuda->gpu, NULL, place, host, n_bytes, "write", error)
-                           : sono_gpu_download(&cuda->gpu, NULL, host, place, n_bytes, "read", error));
-        return sono_gpu_drain(&cuda->gpu, NULL, "read", error);
+        SONO_TRY(to_device
+                     ? sono_gpu_upload(&cuda->gpu, NULL, place, host, n_bytes, SONO_PLACE_OTHER, error)
+                     : sono_gpu_download(&cuda->gpu, NULL, host, place, n_bytes, SONO_PLACE_OTHER, error));
+        return sono_gpu_drain(&cuda->gpu, NULL, SONO_PLACE_OTHER, error);
     }
     SONO_GPU_TRY(&cuda->gpu, "read", error, cudaMalloc((void **)&buffer, n_bytes));
     sono_status status =
-        to_device ? sono_gpu_upload(&cuda->gpu, NULL, buffer, host, n_bytes, "write", error) : SONO_STATUS_OK;
+        to_device ? sono_gpu_upload(&cuda->gpu, NULL, buffer, host, n_bytes, SONO_PLACE_OTHER, error)
+                  : SONO_STATUS_OK;
     const cudaError_t code =
         to_device ? sono_cuda_convert(buffer, t->dtype, place, stored, count, cuda->gpu.stream)
                   : sono_cuda_convert(place, stored, buffer, t->dtype, count, cuda->gpu.stream);
     if (code != cudaSuccess)
         status = sono_gpu_fail(&cuda->gpu, code, "sono_cuda_convert", "read", error);
     if (status == SONO_STATUS_OK && !to_device)
-        status = sono_gpu_download(&cuda->gpu, NULL, host, buffer, n_bytes, "read", error);
-    const sono_status drained = sono_gpu_drain(&cuda->gpu, NULL, "read", error);
+        status = sono_gpu_download(&cuda->gpu, NULL, host, buffer, n_bytes, SONO_PLACE_OTHER, error);
+    const sono_status drained = sono_gpu_drain(&cuda->gpu, NULL, SONO_PLACE_OTHER, error);
     cudaFree(buffer);
     return status != SONO_STATUS_OK ? status : drained;
 }
@@ -630,8 +632,9 @@ static sono_status move_root(sono_executor *cuda, sono_tid id, void *host, int t
     uint8_t *mirror = host_mirror(cuda, id);
     memcpy(to_device ? mirror : host, to_device ? host : mirror, n_bytes);
     if (to_device && t->kind == SONO_TENSOR_OUTPUT) {
-        SONO_TRY(sono_gpu_upload(&cuda->gpu, NULL, root_memory(cuda, id), mirror, n_bytes, "write", error));
-        return sono_gpu_drain(&cuda->gpu, NULL, "write", error);
+        SONO_TRY(sono_gpu_upload(&cuda->gpu, NULL, root_memory(cuda, id), mirror, n_bytes, SONO_PLACE_OTHER,
+                                 error));
+        return sono_gpu_drain(&cuda->gpu, NULL, SONO_PLACE_OTHER, error);
     }
     return SONO_STATUS_OK;
 }

@@ -62,7 +62,7 @@ static sono_status upload(sono_gpu *gpu, const sono_executor_params *params, con
                           const sono_cuda_param *at, uint8_t *staging, sono_error *error)
 {
     uint8_t *plain = at->plain == SIZE_MAX ? staging : params->block + at->plain;
-    SONO_TRY(sono_gpu_upload(gpu, NULL, plain, param->values, plain_bytes(param), "open", error));
+    SONO_TRY(sono_gpu_upload(gpu, NULL, plain, param->values, plain_bytes(param), SONO_PLACE_OPEN, error));
     if (at->packed != SIZE_MAX)
         SONO_GPU_TRY(gpu, "open", error,
                      sono_cuda_pack_weight((const float *)plain, (int64_t)param->n * param->h * param->w,
@@ -85,7 +85,7 @@ static sono_status upload_all(sono_gpu *gpu, const sono_executor_params *params,
     for (size_t i = 0; i < params->n && status == SONO_STATUS_OK; i++)
         if (params->places[i].packed != SIZE_MAX || params->places[i].plain != SIZE_MAX)
             status = upload(gpu, params, &values->list[i], &params->places[i], staging, error);
-    const sono_status drained = sono_gpu_drain(gpu, NULL, "open", error);
+    const sono_status drained = sono_gpu_drain(gpu, NULL, SONO_PLACE_OPEN, error);
     cudaFree(staging);
     return status != SONO_STATUS_OK ? status : drained;
 }
