@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // labels: timeout=300 serial
 /* Frames that break the rule on purpose (gpu/hooks.h): the audit must find what is booked, the trace what is
- * not. On a GPU with the synthetic checkpoints (SONO_TEST_DETECTOR, SONO_TEST_SEGMENTER). */
+ * not, and `sonoseg audit` must exit with 1 for either. On a GPU with the synthetic checkpoints
+ * (SONO_TEST_DETECTOR, SONO_TEST_SEGMENTER). */
+#include "commands.h"
 #include "gpu/hooks.h"
 #include "sonoseg/io.h"
 #include "support/gpu_fixture.h"
 #include "test.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #ifdef SONO_HAVE_CUDA
@@ -129,12 +132,58 @@ static void test_trace_finds_hidden_wait(void **state)
     assert_string_equal(text, "wait: 4 booked, 8 seen\n");
 }
 
+/* The exit status of `sonoseg audit` while frames commit it. */
+static int audit(const sono_pipeline_config *config, sono_gpu_offence offence, int with_trace)
+{
+    char words[][SONO_TEST_PATH_BYTES] = {"audit", "--frames",    "3", "--detector",
+                                          "",      "--segmenter", "",  "--trace"};
+    char *argv[sizeof words / sizeof words[0] + 1] = {NULL};
+    const int argc = with_trace ? 8 : 7;
+    snprintf(words[4], sizeof words[4], "%s", config->detector_path);
+    snprintf(words[6], sizeof words[6], "%s", config->segmenter_path);
+    for (int i = 0; i < argc; i++)
+        argv[i] = words[i];
+    sono_gpu_offend(offence);
+    const int status = cmd_audit(argc, argv);
+    sono_gpu_offend(SONO_GPU_OFFENCE_NONE);
+    return status;
+}
+
+static void test_command_fails(void **state)
+{
+    (void)state;
+    sono_pipeline_config config;
+    gpu_fixture_synthetic(&config);
+    assert_int_equal(audit(&config, SONO_GPU_OFFENCE_NONE, 0), STATUS_DONE);
+    assert_int_equal(audit(&config, SONO_GPU_OFFENCE_COPY, 0), STATUS_FAILED);
+    assert_int_equal(audit(&config, SONO_GPU_OFFENCE_CHAIN, 0), STATUS_FAILED);
+    assert_int_equal(audit(&config, SONO_GPU_OFFENCE_WAIT, 0), STATUS_FAILED);
+    assert_int_equal(audit(&config, SONO_GPU_OFFENCE_HIDDEN_WAIT, 0), STATUS_DONE); /* in no book */
+}
+
+static void test_command_fails_by_trace(void **state)
+{
+    (void)state;
+    sono_pipeline_config config;
+    sono_trace *trace = NULL;
+    sono_error error = {0};
+    gpu_fixture_synthetic(&config);
+    if (sono_trace_open(&trace, &error) != SONO_STATUS_OK)
+        sono_test_skip(error.text);
+    sono_trace_close(trace);
+    assert_int_equal(audit(&config, SONO_GPU_OFFENCE_NONE, 1), STATUS_DONE);
+    assert_int_equal(audit(&config, SONO_GPU_OFFENCE_HIDDEN_WAIT, 1), STATUS_FAILED);
+    assert_int_equal(audit(&config, SONO_GPU_OFFENCE_NONE, 1), STATUS_DONE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_audit_finds, leave),
+        cmocka_unit_test_teardown(test_command_fails, leave),
         cmocka_unit_test_teardown(test_trace_agrees, leave),
         cmocka_unit_test_teardown(test_trace_finds_hidden_wait, leave),
+        cmocka_unit_test_teardown(test_command_fails_by_trace, leave),
     };
     return sono_test_run("budget/offences", tests, sizeof tests / sizeof tests[0]);
 }
