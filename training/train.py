@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from ahead import Ahead, AheadError
+from augment import PLAIN_SHARE
 from checkpoints import COUNTER, DERIVED, CheckpointError, read_tensors
 from data import DataError, MixedSource, PhantomSource, Store, StoreSource, read_coco, read_folder
 from samples import Samples
@@ -62,6 +63,8 @@ def common_arguments() -> argparse.ArgumentParser:
                      help="processes, each with a batch of its own and, on cuda, with a GPU of its own (default %(default)s)")
     run.add_argument("--reuse", type=float, metavar="N",
                      help="how often a phantom is handed out on average (default 1 on cuda, 4 on a CPU)")
+    run.add_argument("--plain-share", type=float, default=PLAIN_SHARE, metavar="SHARE",
+                     help="share of the frames that augmentation leaves as they are (default %(default)s)")
     run.add_argument("--validation-frames", type=int, default=128, metavar="N",
                      help="phantoms that only measure, when there are no own frames (default %(default)s)")
     run.add_argument("--validations", type=int, default=25, metavar="N",
@@ -85,6 +88,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     for name in ("mix", "validation_share"):
         if not 0 <= getattr(options, name) < 1:
             parser.error(f"--{name.replace('_', '-')} lies in 0 .. 1, without 1")
+    if not 0 <= options.plain_share <= 1:
+        parser.error("--plain-share lies in 0 .. 1")
     return options
 
 

@@ -3,13 +3,14 @@
 
 After "Segment Anything", arxiv.org/abs/2304.02643, appendix A: focal and dice loss in the ratio 20 : 1, mean squared
 error of the predicted IoU with weight 1, box prompts with noise of a tenth of the box's side, at most 20 px. The
-official MobileSAM repository has no code that trains MobileSAM.
+official MobileSAM repository has no code that trains MobileSAM. Other than there, the focal loss weighs both classes
+alike: with a quarter for the mask, outlines of bones came out 3 % small.
 """
 import torch
 from torch.nn import functional as F
 
 WEIGHTS = {"focal": 20.0, "dice": 1.0, "iou": 1.0}
-FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
+FOCAL_ALPHA, FOCAL_GAMMA = 0.5, 2.0
 JITTER_OF_SIDE = 0.1
 LARGEST_JITTER_PX = 20.0
 SMALLEST_SIDE_PX = 1.0

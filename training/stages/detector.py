@@ -93,6 +93,7 @@ class DetectorStage:
         self._size_px = self._sizes[0][1]
         self.learning_rate = LEARNING_RATES[options.size]
         self._generator = torch.Generator(options.device).manual_seed(options.seed)
+        self._plain_share = options.plain_share
 
     def build(self, options: argparse.Namespace) -> nn.Module:
         return Dfine(options.size, n_classes=1, n_denoising=options.denoising)
@@ -103,7 +104,7 @@ class DetectorStage:
         size_px = next(size for until, size in self._sizes if progress <= until)
         n_frames = max(SMALLEST_BATCH, round(len(samples) * (self._sizes[0][1] / size_px) ** 2))
         frames = reduced(samples.rows(slice(n_frames)), round(AUGMENTED_SIDES * size_px))
-        seen = augment(frames, self._generator)
+        seen = augment(frames, self._generator, self._plain_share)
         boxes = target_boxes(seen.labels)
         return prepare(seen.images, size_px), torch.cat(boxes).to(seen.labels.device), [len(part) for part in boxes]
 

@@ -103,6 +103,7 @@ class SegmenterStage:
         self.phases = options.windows
         self.generator = torch.Generator(options.device).manual_seed(options.seed)
         self.dice = torch.Generator().manual_seed(options.seed)
+        self.plain_share = options.plain_share
         self.share_on_nothing, self.share_of_parts = SHARE_ON_NOTHING, SHARE_OF_PARTS
 
     def build(self, options: argparse.Namespace) -> MobileSam:
@@ -126,7 +127,8 @@ class SegmenterStage:
         self.share_on_nothing = SHARE_ON_NOTHING if progress >= NOTHING_FROM else 0.0
         size_px = next((phase.size_px for phase in self.phases if progress < phase.until), self.phases[-1].size_px)
         n_frames = round(len(samples) * pixels_a_frame(self.phases[0].size_px) / pixels_a_frame(size_px))
-        return self._windows(augment(samples.rows(slice(max(1, n_frames))), self.generator), size_px)
+        frames = samples.rows(slice(max(1, n_frames)))
+        return self._windows(augment(frames, self.generator, self.plain_share), size_px)
 
     def losses(self, module: MobileSam, inputs: tuple[torch.Tensor, torch.Tensor, Prompts]) -> dict[str, torch.Tensor]:
         images, corners, prompts = inputs

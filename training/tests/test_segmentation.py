@@ -15,8 +15,8 @@ class Losses(unittest.TestCase):
     def test_focal_by_hand(self):
         logits = torch.tensor([[[0.0, math.log(3.0)]]])
         masks = torch.tensor([[[1.0, 0.0]]])
-        first = 0.25 * 0.5 ** 2 * math.log(2.0)
-        second = 0.75 * 0.75 ** 2 * math.log(4.0)
+        first = 0.5 * 0.5 ** 2 * math.log(2.0)
+        second = 0.5 * 0.75 ** 2 * math.log(4.0)
         torch.testing.assert_close(focal_loss(logits, masks), torch.tensor([(first + second) / 2]))
 
     def test_dice_and_iou(self):

@@ -23,7 +23,7 @@ def two_structures() -> Samples:
 def stage_of(windows: str, seed: int = 0, share_of_parts: float = 0.0) -> SegmenterStage:
     stage = SegmenterStage()
     torch.manual_seed(0)
-    options = argparse.Namespace(windows=parse_phases(windows), device="cpu", seed=seed)
+    options = argparse.Namespace(windows=parse_phases(windows), device="cpu", seed=seed, plain_share=0.25)
     stage.set_up(options)
     stage.module = stage.build(options)
     stage.share_of_parts = share_of_parts

@@ -172,7 +172,8 @@ class Detector(unittest.TestCase):
     def stage(self, sizes="192:0.5,256") -> tuple[DetectorStage, nn.Module]:
         torch.manual_seed(0)
         stage = DetectorStage()
-        options = argparse.Namespace(size="n", denoising=10, input_sizes=input_sizes(sizes), device="cpu", seed=1)
+        options = argparse.Namespace(size="n", denoising=10, input_sizes=input_sizes(sizes), device="cpu", seed=1,
+                                     plain_share=0.25)
         stage.set_up(options)
         return stage, stage.build(options).train()
 
@@ -326,6 +327,7 @@ class CommandLine(unittest.TestCase):
         for wrong in (["detector", "--output", "o"], ["detector", "--output", "o", "--steps", "1", "--minutes", "1"],
                       ["detector", "--output", "o", "--steps", "1", "--coco", "a.json"],
                       ["segmenter", "--output", "o", "--steps", "1", "--mix", "1"],
+                      ["segmenter", "--output", "o", "--steps", "1", "--plain-share", "1.1"],
                       ["detector", "--output", "o", "--steps", "1", "--init", "a", "--resume"]):
             with self.subTest(wrong), self.assertRaises(SystemExit) as caught, redirect_stderr(io.StringIO()):
                 parse_arguments(wrong)
