@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes the file that ships of a checkpoint, and lists the folder's checksums.
 
-    python training/export.py out/detector/detector.pth --output models/dfine_n_bone.safetensors --seed 1 \\
+    python training/export.py out/detector/detector.pth --output models/dfine_s_bone.safetensors --seed 1 \\
         --training-set "phantoms of training/phantom, TRAINING" --metrics held_out.json --note "..."
 
 Matrices and kernels become float16. Vectors (norms, biases, batch statistics), the Fourier matrix of the prompts and the

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trains a network of the product, on phantoms or on frames of your own.
 
-    python training/train.py detector  --output out/detector  --minutes 25
+    python training/train.py detector  --output out/detector  --minutes 25 --size s
     python training/train.py segmenter --output out/segmenter --minutes 25
-    python training/train.py detector  --output out/mine --data my_set --mix 0.3 --init models/dfine_n_bone.safetensors
+    python training/train.py detector  --output out/mine --data my_set --mix 0.3 --size s --init models/dfine_s_bone.safetensors
 
 Without --data or --coco it trains on phantoms, which need no file. A set of your own is a folder with images/ and
 masks/ (8-bit grey PNG, 0 = background, each other value a structure; a frame without mask shows none), or a COCO
@@ -62,7 +62,7 @@ def common_arguments() -> argparse.ArgumentParser:
     run.add_argument("--processes", type=int, default=1, metavar="N",
                      help="processes, each with a batch of its own and, on cuda, with a GPU of its own (default %(default)s)")
     run.add_argument("--reuse", type=float, metavar="N",
-                     help="how often a phantom is handed out on average (default 1 on cuda, 4 on a CPU)")
+                     help="how often a phantom is handed out on average (default 3 on cuda, 4 on a CPU)")
     run.add_argument("--plain-share", type=float, default=PLAIN_SHARE, metavar="SHARE",
                      help="share of the frames that augmentation leaves as they are (default %(default)s)")
     run.add_argument("--validation-frames", type=int, default=128, metavar="N",
@@ -126,7 +126,7 @@ def input_maker(options: argparse.Namespace, n_done: int, batch: int, team: Team
 
 def make_source(options: argparse.Namespace, n_done: int) -> tuple[object, Samples]:
     """Frames to train on, others than those of the steps already done, and frames to measure with."""
-    seed, reuse = options.seed + n_done, options.reuse or (1 if options.device == "cuda" else 4)
+    seed, reuse = options.seed + n_done, options.reuse or (3 if options.device == "cuda" else 4)
     store = own_frames(options)
     if store is None:
         fixed = PhantomSource(options.seed + VALIDATION_SEED_OFFSET, options.device).draw(options.validation_frames)

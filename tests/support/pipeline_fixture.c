@@ -50,10 +50,10 @@ static void find_shipped(char *path, size_t path_bytes, const char *name)
         sono_test_skip("no shipped models");
 }
 
-void pipeline_fixture_shipped(sono_pipeline_config *config)
+void pipeline_fixture_shipped(sono_pipeline_config *config, const char *detector_name)
 {
     static char detector[SONO_TEST_PATH_BYTES], segmenter[SONO_TEST_PATH_BYTES];
-    find_shipped(detector, sizeof detector, "dfine_n_bone.safetensors");
+    find_shipped(detector, sizeof detector, detector_name);
     find_shipped(segmenter, sizeof segmenter, "mobile_sam_bone.safetensors");
     sono_pipeline_config_init(config);
     config->detector_path = detector;

@@ -23,7 +23,7 @@ AUGMENTED_SIDES = 1.5  # of the network's input: frames larger than that are red
 SMALLEST_BOX_PX = 3.0
 WEIGHT_DECAY = 1e-4
 EVALUATION_BATCH = 16
-LEARNING_RATES = {"n": 4e-4, "s": 2e-4, "m": 2e-4, "l": 2e-4, "x": 2e-4}
+LEARNING_RATES = {"n": 6e-4, "s": 4e-4, "m": 2e-4, "l": 2e-4, "x": 2e-4}
 
 
 def input_sizes(text: str) -> list[tuple[float, int]]:
@@ -70,7 +70,7 @@ class DetectorStage:
     """D-FINE from scratch: no parameter is frozen and the backbone learns at the rate of the rest."""
     name = "detector"
     checkpoint_name = "detector.pth"
-    batch = 32
+    batch = 64
 
     def __init__(self):
         self.learning_rate = LEARNING_RATES["n"]

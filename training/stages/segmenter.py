@@ -90,7 +90,7 @@ class SegmenterStage:
     name = "segmenter"
     checkpoint_name = "segmenter.pt"
     learning_rate = 1e-3
-    batch = 4
+    batch = 32
 
     @staticmethod
     def add_arguments(parser: argparse.ArgumentParser):
