@@ -14,7 +14,6 @@
 static void test_usage(void **state)
 {
     (void)state;
-    command_expect(2, "no checkpoint", WORDS("audit"));
     command_expect(2, "--frames: '0'", WORDS("audit", "--frames", "0"));
     command_expect(2, "nothing to trace on the CPU",
                    WORDS("audit", "--device", "cpu", "--trace", "--detector", "x", "--segmenter", "y"));

@@ -55,6 +55,7 @@ static void test_none(void **state)
     (void)state;
     char places[2 * SONO_TEST_PATH_BYTES];
     command_expect(2, "Peterande/D-FINE", WORDS("bench"));
+    command_expect(2, "no checkpoint", WORDS("audit"));
     command_expect(2, "--segmenter FILE or set SONO_SEGMENTER", WORDS("bench", "--detector", "x"));
     command_expect(2, "ChaoningZhang/MobileSAM", WORDS("bench", "--segmenter", "x"));
     command_expect(2, "  $SONO_MODELS (not set)\n", WORDS("bench"));
