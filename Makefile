@@ -34,13 +34,13 @@ setup: ## install the Debian packages that are missing (needs root or sudo witho
 demo: ## set up, build, and show it all on synthetic frames (into sonoseg-demo/; DEMO_FLAGS="--frames 12")
 	@scripts/setup.sh build
 	@INPUT=built-in scripts/need_inputs.sh
-	@scripts/build.sh release $(JOBS)
+	@scripts/build.sh release $(JOBS) sonoseg_command
 	$(COMMAND) demo $(CHECKPOINTS) $(DEMO_FLAGS)
 
 run: ## set up, build, and analyse INPUT into OUTPUT (with DETECTOR and SEGMENTER, if you have your own)
 	@scripts/setup.sh build
 	@scripts/need_inputs.sh
-	@scripts/build.sh release $(JOBS)
+	@scripts/build.sh release $(JOBS) sonoseg_command
 	$(COMMAND) run $(CHECKPOINTS) --input $(INPUT) --output "$$OUTPUT" $(RUN_FLAGS)
 
 test: ## set up, build, and run every test
