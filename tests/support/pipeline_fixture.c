@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define FRAME_WIDTH_PX  320
@@ -50,10 +51,11 @@ static void find_shipped(char *path, size_t path_bytes, const char *name)
         sono_test_skip("no shipped models");
 }
 
-void pipeline_fixture_shipped(sono_pipeline_config *config, const char *detector_name)
+void pipeline_fixture_shipped(sono_pipeline_config *config)
 {
     static char detector[SONO_TEST_PATH_BYTES], segmenter[SONO_TEST_PATH_BYTES];
-    find_shipped(detector, sizeof detector, detector_name);
+    const int is_cpu = !strcmp(device_to_test(), "cpu");
+    find_shipped(detector, sizeof detector, is_cpu ? "dfine_n_bone.safetensors" : "dfine_s_bone.safetensors");
     find_shipped(segmenter, sizeof segmenter, "mobile_sam_bone.safetensors");
     sono_pipeline_config_init(config);
     config->detector_path = detector;

@@ -14,10 +14,8 @@ void pipeline_fixture_synthetic(sono_pipeline_config *config);
 /* The same on checkpoints/ of the reference material, threshold 0.30. Skips the test when it is not there. */
 void pipeline_fixture_real(sono_pipeline_config *config);
 
-/* The same on the shipped segmenter and the detector of that file name in models/. Skips the test without
- * them.
- */
-void pipeline_fixture_shipped(sono_pipeline_config *config, const char *detector_name);
+/* The same on the shipped models that the command takes on that device. Skips the test without them. */
+void pipeline_fixture_shipped(sono_pipeline_config *config);
 
 /* Opens, and fails the test when that fails. */
 sono_pipeline *pipeline_fixture_open(const sono_pipeline_config *config);
