@@ -15,6 +15,7 @@
 #   memory     device memory of a running pipeline (<= 1 GB)
 #   cold       sonoseg run on one frame, from start to end (<= 3 s)
 #   repeat     one frame 1,000 times, bitwise
+#   models     the shipped models on the held-out phantoms: the same figures in both precisions, to 3 digits
 #   sanitizer  compute-sanitizer memcheck, racecheck and initcheck on the op tests
 #   soak       100,000 frames without growth of memory; only with --only
 # --quick: fewer frames and repeats, memcheck only, no peers. --budget: nothing goes on beyond it; what it cut off counts
@@ -38,7 +39,7 @@ while [ $# -gt 0 ]; do
         --only) only=,$2,; shift ;;
         --budget) budget=$2; shift ;;
         --device) device=$2; shift ;;
-        *) sed -n '3,29s/^# \{0,1\}//p' "$0"; exit 2 ;;
+        *) sed -n '3,30s/^# \{0,1\}//p' "$0"; exit 2 ;;
     esac
     shift
 done
@@ -385,6 +386,25 @@ decoder() {
     audit_command "audit of LOST frames without decoder" "$work/audit_skip.json" --skip-decoder --threshold 1 "${trace[@]}"
 }
 
+models() {
+    local precision held_out=phantom:seed=20261123,frames=500,sweep=1 files=()
+    [ -f models/dfine_s_bone.safetensors ] || { skip "models: not there"; return; }
+    [ "$device" = cuda ] || held_out=${held_out/500/4}
+    for precision in $precisions; do
+        files+=("$work/models_$precision.json")
+        check "models $precision" 120 "$sonoseg" evaluate --input "$held_out" --device "$device" \
+            --precision "$precision" --detector models/dfine_s_bone.safetensors \
+            --segmenter models/mobile_sam_bone.safetensors --json "${files[-1]}" || return
+    done
+    check "models in both precisions" 10 python3 -c '
+import json, sys
+keys = ("ap50", "ap50_95", "iou_mean", "dice_mean", "found_share", "false_alarm_share")
+found = [[json.load(open(path))[key] or 0 for key in keys] for path in sys.argv[1:]]
+worst = max(abs(a - b) for a, b in zip(found[0], found[-1]))
+print(f"figures differ by {worst:.5f} (at most 0.0005)")
+sys.exit(worst > 0.0005)' "${files[@]}"
+}
+
 sanitizer() {
     local tool tools='memcheck racecheck initcheck' path
     path=$(command -v compute-sanitizer || echo "${CUDA_HOME:-/usr/local/cuda}/bin/compute-sanitizer")
@@ -420,6 +440,7 @@ section decoder decoder
 section memory memory
 section cold cold
 section repeat repeat
+section models models
 section sanitizer sanitizer
 [ -z "$only" ] || section soak soak
 

@@ -3,7 +3,7 @@
 # Builds everything that scripts/gpu_check.sh needs and packs it into carry/ (ignored by git), for a machine with a GPU
 # that lacks the development packages or the network:
 #
-#     scripts/gpu/bundle.sh [--architectures "90"] [--dfine CHECKOUT] [--mobile-sam CHECKOUT] [--no-build]
+#     scripts/gpu/bundle.sh [--architectures "90"] [--dfine CHECKOUT] [--mobile-sam CHECKOUT] [--no-build] [--no-reference]
 #
 # carry/gpu.tar.xz       the command, the tests, the shared libraries that they need
 # carry/COMMIT           the commit, with a + when the tree differs from it
@@ -11,17 +11,19 @@
 #                        float16 safetensors, half the bytes: every one of their values is a float16
 # carry/peers/           what bench/peers/pytorch_cuda.py imports of the official checkouts, if given
 # Then carry/ and the repository are all that travels; together they must stay below 64 MiB. With the reference checkpoints
-# that leaves no room for models/*.safetensors: move them aside meanwhile, and the tests that need them are skipped.
+# that leaves no room for models/*.safetensors: move them aside meanwhile, and the tests that need them are skipped; or
+# leave carry/shared/ out (--no-reference), for gpu_check.sh --only models,tests.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-architectures=90 dfine='' mobile_sam='' build=1
+architectures=90 dfine='' mobile_sam='' build=1 reference=1
 while [ $# -gt 0 ]; do
     case $1 in
         --architectures) architectures=$2; shift 2 ;;
         --dfine) dfine=$2; shift 2 ;;
         --mobile-sam) mobile_sam=$2; shift 2 ;;
         --no-build) build=0; shift ;;
-        *) sed -n '3,15s/^# \{0,1\}//p' "$0"; exit 2 ;;
+        --no-reference) reference=0; shift ;;
+        *) sed -n '3,16s/^# \{0,1\}//p' "$0"; exit 2 ;;
     esac
 done
 shared=${SONO_SHARED:-../shared}
@@ -51,7 +53,9 @@ commit=$(git rev-parse --short=12 HEAD)
 [ -z "$(git status --porcelain -- src include tools tests)" ] || commit=$commit+
 echo "$commit" >carry/COMMIT
 
-if [ -d "$shared/frames" ]; then
+if [ "$reference" -eq 0 ]; then
+    echo "sonoseg: without reference material"
+elif [ -d "$shared/frames" ]; then
     mkdir -p carry/shared/checkpoints carry/shared/reference
     cp -r "$shared/frames" carry/shared/
     cp "$shared"/reference/frames24.safetensors "$shared"/reference/outputs_00100.safetensors carry/shared/reference/

@@ -4,7 +4,7 @@
 
     scripts/gpu/report.py WORK --out FILE [--before FILE] [--device NAME] [--commit ID] [--table]
 
-Reads WORK/{accuracy_fp16,accuracy_fp32,audit,bench,memory,cold_start,peers,soak,skip_*}.json, WORK/run_fp16/results.jsonl
+Reads WORK/{accuracy_*,audit,bench,memory,cold_start,peers,models_*,soak,skip_*}.json, WORK/run_fp16/results.jsonl
 and WORK/sections.txt (name, passed, failed, skipped), any of which may be missing: what is not known is taken from the
 report BEFORE if that is of the same commit and device, else null. Standard library only.
 """
@@ -15,6 +15,7 @@ import os
 import sys
 
 ACCURACY = ("box_median_px", "box_worst_px", "score_worst", "iou_median", "iou_worst")
+MODELS = ("ap50", "ap50_95", "iou_mean", "dice_mean", "surface95_px", "found_share", "false_alarm_share")
 AUDIT = ("critical", "medium", "minor", "chains", "residency", "trace_agrees")
 KINDS = ("found", "lost")
 PER_FRAME = ("allocations", "h2d", "launches", "d2h", "waits", "bytes_h2d", "bytes_d2h")
@@ -102,6 +103,7 @@ def gather(folder, options):
         "decoder_ms": decoder_skipping(folder),
         "memory_mb": load(folder, "memory").get("memory_mb"),
         "cold_start_s": load(folder, "cold_start").get("cold_start_s"),
+        "models": {p: {key: load(folder, "models_" + p).get(key) for key in MODELS} for p in ("fp16", "fp32")},
         "soak": load(folder, "soak") or None,
         "sections": sections(folder),
     }
@@ -129,6 +131,8 @@ def print_table(result):
     for way, values in result["decoder_ms"].items():
         print_row("decoder " + way, values)
     print_row("", {key: result[key] for key in ("memory_mb", "cold_start_s")})
+    for precision, values in result["models"].items():
+        print_row("models " + precision, values)
     print_row("soak", result["soak"] or {})
     for name, counts in result["sections"].items():
         print_row(name, counts)
