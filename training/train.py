@@ -115,32 +115,39 @@ def settle(options: argparse.Namespace, team: Team) -> None:
         torch.set_num_threads(options.threads)
 
 
-def input_maker(options: argparse.Namespace, n_done: int, batch: int, team: Team) -> Callable[[float], Any]:
+def input_maker(options: argparse.Namespace, store: Store | None, n_done: int, batch: int,
+                team: Team) -> Callable[[float], Any]:
     """What makes the inputs of a step, in the process that it is called in."""
     settle(options, team)
     stage = STAGES[options.stage]()
     stage.set_up(options)
-    source, _ = make_source(options, n_done)
+    source = training_frames(options, store, n_done)
     return lambda share: stage.inputs(source.draw(batch).to(options.device), share)
 
 
-def make_source(options: argparse.Namespace, n_done: int) -> tuple[object, Samples]:
-    """Frames to train on, others than those of the steps already done, and frames to measure with."""
+def training_frames(options: argparse.Namespace, store: Store | None, n_done: int) -> Any:
+    """A source of frames to train on, others than those of the steps already done."""
     seed, reuse = options.seed + n_done, options.reuse or (3 if options.device == "cuda" else 4)
-    store = own_frames(options)
+    if store is None:
+        return PhantomSource(seed, options.device, reuse)
+    source = StoreSource(store.split(options.validation_share)[0], seed)
+    if options.mix:
+        phantoms = PhantomSource(seed, options.device, reuse, *store.labels.shape[1:])
+        source = MixedSource(phantoms, source, options.mix, options.device)
+    return source
+
+
+def validation_frames(options: argparse.Namespace, store: Store | None) -> Samples:
+    """Frames to measure with."""
     if store is None:
         fixed = PhantomSource(options.seed + VALIDATION_SEED_OFFSET, options.device).draw(options.validation_frames)
         if not fixed.labels.any():
             raise DataError("no structure in the frames that measure; --validation-frames")
-        return PhantomSource(seed, options.device, reuse), fixed
-    training, validation = store.split(options.validation_share)
+        return fixed
+    validation = store.split(options.validation_share)[1]
     if not validation.labels.any():
         raise DataError("no structure in the frames that measure, the last of the set by name; --validation-share")
-    source = StoreSource(training, seed)
-    if options.mix:
-        phantoms = PhantomSource(seed, options.device, reuse, *store.labels.shape[1:])
-        source = MixedSource(phantoms, source, options.mix, options.device)
-    return source, validation.samples(slice(None))
+    return validation.samples(slice(None))
 
 
 def load_parameters(module: torch.nn.Module, path: Path) -> None:
@@ -189,9 +196,11 @@ def train_together(options: argparse.Namespace, team: Team) -> int:
         load_parameters(module, options.init)
     n_done = saved["progress"]["step"] if saved else 0
     settings = make_settings(options, stage)
-    get_maker = partial(input_maker, options, n_done, settings.batch, team)
+    store = own_frames(options)
+    validation = validation_frames(options, store)
+    get_maker = partial(input_maker, options, store, n_done, settings.batch, team)
     inputs = Ahead(get_maker).take if options.device == "cuda" else get_maker()
-    trainer = Trainer(stage, module, inputs, make_source(options, n_done)[1], settings, team)
+    trainer = Trainer(stage, module, inputs, validation, settings, team)
     if saved:
         trainer.resume(saved)
     if not trainer.run():
