@@ -92,6 +92,42 @@ def lines(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[T
     return out.clamp(0, 1), labels
 
 
+def bands(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Fascia, fat and tendon at a bone: bright streaked bands that leave its surface to one side, its crest more often
+    than another place. They lie above the surface, where bone never is: what is labelled keeps its look."""
+    x, y = _places(images)
+    height, width = images.shape[-2:]
+    is_bone = (labels > 0)[:, None]
+    has_bone = is_bone.any(dim=2, keepdim=True)  # [n, 1, 1, w]
+    surface = torch.where(has_bone, is_bone.to(images.dtype).argmax(dim=2, keepdim=True), -1)
+    deepest = surface.amax(dim=-1, keepdim=True)
+    beside = functional.avg_pool2d(has_bone.to(images.dtype), (1, 31), stride=1, padding=(0, 15))
+    near = -functional.max_pool2d(-torch.where(has_bone, surface, height).to(images.dtype), (1, 31), 1, (0, 15))
+    is_above = torch.arange(height, device=images.device)[:, None] < torch.where(has_bone, surface, near)
+    free = torch.maximum(beside, _lit(images)) * is_above
+    out = images
+    for _ in range(3):
+        lottery = torch.rand(has_bone.shape, generator=generator, device=images.device)
+        is_crest = uniform(images, 0, 1, generator) < 0.5
+        first = torch.where(has_bone, torch.where(is_crest, 1 - surface / height, lottery), -1).argmax(-1, keepdim=True)
+        side = torch.where(uniform(images, 0, 1, generator) < 0.5, -1.0, 1.0)
+        length = uniform(images, 0.15, 1.2, generator)
+        last = (first + side * length * width / 2).round().long().clamp(0, width - 1)
+        start, end = surface.gather(-1, first), surface.gather(-1, last)
+        drop = 2 / height * (torch.where(end < 0, deepest, end) - start)
+        away = side * (x - x[first])
+        half = torch.exp(uniform(images, -5, -2.5, generator))
+        slope, bend = drop * uniform(images, -0.3, 0.7, generator) / length, uniform(images, -0.2, 0.2, generator)
+        middle = 2 * start / height - 1 - half + slope * away + bend * away * (away - length)
+        distance = (y - middle).abs() / (half * torch.sqrt(1 + slope * slope))
+        along = torch.sigmoid((away + 0.02) * 60) * torch.sigmoid((length - away) * 15)
+        streaks = (0.8 + 0.4 * _smooth_field(images, 120, 14, generator)).clamp(0, 1.2)
+        bright = uniform(images, 0, 1.3, generator)
+        profile = torch.exp(-0.5 * distance ** uniform(images, 2, 6, generator))
+        out = torch.maximum(out, free * bright * streaks * along * profile)
+    return torch.where(has_bone.any(dim=-1, keepdim=True), out, images).clamp(0, 1), labels
+
+
 def _lit(images: Tensor) -> Tensor:
     """Whether tissue shows around a pixel and below it, 0..1."""
     height, width = images.shape[-2:]
@@ -310,6 +346,7 @@ LookEffect = Callable[[Tensor, torch.Generator], Tensor]
 # What changes or moves the scene, then what changes its look, in the order of application; (effect, share of frames).
 SCENE_EFFECTS: tuple[tuple[SceneEffect, float], ...] = (
     (lines, 0.35),
+    (bands, 0.35),
     (blobs, 0.35),
     (warp, 0.85),
     (bars, 0.12),

@@ -120,6 +120,14 @@ class Augmentation(unittest.TestCase):
                 self.assertTrue(torch.isfinite(out).all())
                 self.assertFalse(torch.equal(out, images))
 
+    def test_bands_lie_above_bones_and_leave_what_is_labelled(self):
+        images, labels = self.samples.images / 255, self.samples.labels
+        out, _ = augment.bands(images, labels, generator(9))
+        changed, is_bone = (out != images)[:, 0], labels > 0
+        self.assertTrue(changed.any())
+        self.assertFalse((changed & is_bone.cummax(dim=1).values).any())
+        self.assertFalse(changed[~is_bone.flatten(1).any(1)].any())
+
     def test_looks_never_invert(self):
         ramp = torch.linspace(0, 1, WIDTH_PX).expand(24, 1, HEIGHT_PX, WIDTH_PX).contiguous()
         for effect in (augment.curve, augment.window, augment.veil):
