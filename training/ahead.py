@@ -70,7 +70,7 @@ def _make_on_request(get_maker: Callable[[], Callable[[float], Any]], pipe) -> N
                 torch.cuda.synchronize()
             pipe.send(made)
             del made
-    except EOFError:
-        pass
+    except (EOFError, ConnectionError):
+        pass  # the training has ended
     except Exception as error:  # whatever it is, the training should end with it
         pipe.send(error)

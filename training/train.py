@@ -11,6 +11,7 @@ masks/ (8-bit grey PNG, 0 = background, each other value a structure; a frame wi
 instance file with its folder of images. The result is the folder's detector.pth or segmenter.pt: sonoseg reads it.
 """
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -58,7 +59,7 @@ def common_arguments() -> argparse.ArgumentParser:
     run.add_argument("--seed", type=int, default=1, help="of parameters, frames and noise (default %(default)s)")
     run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     run.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto: bf16 on cuda")
-    run.add_argument("--threads", type=int, help="CPU threads (default: PyTorch's)")
+    run.add_argument("--threads", type=int, help="CPU threads of each process (default: its share of the cores)")
     run.add_argument("--processes", type=int, default=1, metavar="N",
                      help="processes, each with a batch of its own and, on cuda, with a GPU of its own (default %(default)s)")
     run.add_argument("--reuse", type=float, metavar="N",
@@ -108,11 +109,17 @@ def own_frames(options: argparse.Namespace) -> Store | None:
 
 
 def settle(options: argparse.Namespace, team: Team) -> None:
-    """The first thing in each process of a training."""
+    """The first thing in each process of a training. Processes that each start a thread per core halt each other."""
     if options.device == "cuda":
         torch.cuda.set_device(team.rank)
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    n_python = options.processes * (2 if options.device == "cuda" else 1)
+    if options.threads or n_python > 1:
+        torch.set_num_threads(options.threads or max(1, n_cores() // n_python))
+
+
+def n_cores() -> int:
+    """Those that this process may run on."""
+    return len(os.sched_getaffinity(0))
 
 
 def input_maker(options: argparse.Namespace, store: Store | None, n_done: int, batch: int,
@@ -199,11 +206,16 @@ def train_together(options: argparse.Namespace, team: Team) -> int:
     store = own_frames(options)
     validation = validation_frames(options, store)
     get_maker = partial(input_maker, options, store, n_done, settings.batch, team)
-    inputs = Ahead(get_maker).take if options.device == "cuda" else get_maker()
-    trainer = Trainer(stage, module, inputs, validation, settings, team)
+    ahead = Ahead(get_maker) if options.device == "cuda" else None
+    trainer = Trainer(stage, module, ahead.take if ahead else get_maker(), validation, settings, team)
     if saved:
         trainer.resume(saved)
-    if not trainer.run():
+    try:
+        is_done = trainer.run()
+    finally:
+        if ahead:
+            ahead.close()
+    if not is_done:
         if team.leads:
             print(f"\nstopped; --resume goes on from {options.output / 'last.pt'}", file=sys.stderr)
         return INTERRUPTED

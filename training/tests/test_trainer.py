@@ -288,6 +288,13 @@ class MadeAhead(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "three quarters"):
             ahead.take(1.0)
 
+    def test_it_ends_quietly_when_nobody_listens(self):
+        ahead = Ahead(partial(maker_of_full, "cpu"))
+        ahead.take(0.5)
+        ahead._pipe.close()
+        ahead._process.join(60)
+        self.assertEqual(ahead._process.exitcode, 0)
+
     def test_a_process_that_ends_is_an_error(self):
         ahead = Ahead(maker_that_ends)
         self.addCleanup(ahead.close)
