@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <time.h>
 
-#define N_FRAMES 7
+#define N_FRAMES 5
 
 static sono_pipeline *open_gated(int32_t n_slots, int32_t batch)
 {
