@@ -16,6 +16,7 @@ from samples import Samples
 
 PLAIN_SHARE = 0.25  # of the frames, which stay as they are
 LEAST_PX = 20  # area below which what is left of a structure is no longer called visible
+BESIDE_PX = 15  # how far beside a bone tissue is drawn in its dark, too
 HIDDEN = 0.3  # share of the light below which a covered pixel is no longer labelled
 JPEG_LUMA = torch.tensor([  # ITU-T T.81, table K.1: quantisation of luma at quality 50
     [16, 11, 10, 16, 24, 40, 51, 61], [12, 12, 14, 19, 26, 58, 60, 55], [14, 13, 16, 24, 40, 57, 69, 56],
@@ -97,14 +98,8 @@ def bands(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[T
     than another place. They lie above the surface, where bone never is: what is labelled keeps its look."""
     x, y = _places(images)
     height, width = images.shape[-2:]
-    is_bone = (labels > 0)[:, None]
-    has_bone = is_bone.any(dim=2, keepdim=True)  # [n, 1, 1, w]
-    surface = torch.where(has_bone, is_bone.to(images.dtype).argmax(dim=2, keepdim=True), -1)
-    deepest = surface.amax(dim=-1, keepdim=True)
-    beside = functional.avg_pool2d(has_bone.to(images.dtype), (1, 31), stride=1, padding=(0, 15))
-    near = -functional.max_pool2d(-torch.where(has_bone, surface, height).to(images.dtype), (1, 31), 1, (0, 15))
-    is_above = torch.arange(height, device=images.device)[:, None] < torch.where(has_bone, surface, near)
-    free = torch.maximum(beside, _lit(images)) * is_above
+    surface, free = _above_bones(images, labels)
+    has_bone, deepest = surface >= 0, surface.amax(dim=-1, keepdim=True)
     out = images
     for _ in range(3):
         lottery = torch.rand(has_bone.shape, generator=generator, device=images.device)
@@ -126,6 +121,20 @@ def bands(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[T
         profile = torch.exp(-0.5 * distance ** uniform(images, 2, 6, generator))
         out = torch.maximum(out, free * bright * streaks * along * profile)
     return torch.where(has_bone.any(dim=-1, keepdim=True), out, images).clamp(0, 1), labels
+
+
+def _above_bones(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The row of the uppermost labelled pixel of each column, -1 without any [n, 1, 1, w], and how freely tissue may be
+    drawn, 0..1: above that row; where there is none, above a bone close by, or where tissue shows."""
+    height, reach = images.shape[-2], BESIDE_PX
+    is_bone = (labels > 0)[:, None]
+    has_bone = is_bone.any(dim=2, keepdim=True)
+    surface = torch.where(has_bone, is_bone.to(images.dtype).argmax(dim=2, keepdim=True), -1)
+    window = {"kernel_size": (1, 2 * reach + 1), "stride": 1, "padding": (0, reach)}
+    beside = functional.avg_pool2d(has_bone.to(images.dtype), **window)
+    near = -functional.max_pool2d(-torch.where(has_bone, surface, height).to(images.dtype), **window)
+    is_above = torch.arange(height, device=images.device)[:, None] < torch.where(has_bone, surface, near)
+    return surface, torch.maximum(beside, _lit(images)) * is_above
 
 
 def _lit(images: Tensor) -> Tensor:
