@@ -38,6 +38,7 @@ if(SONO_SANITIZE)
     endif()
     add_compile_options("$<$<COMPILE_LANGUAGE:C,CXX>:${sanitize}>")
     add_link_options(-fsanitize=${SONO_SANITIZE})
+    add_compile_definitions(SONO_SANITIZED)
 endif()
 if(SONO_SANITIZE AND CMAKE_C_COMPILER_ID MATCHES "Clang")
     # The checks keep loops from being vectorised, which is no news here.
