@@ -65,11 +65,12 @@ class PhantomSource:
     def draw(self, n: int) -> Samples:
         if self._reuse <= 1:
             return self._phantom.draw(n)
-        if not len(self._images):
-            self._keep(self._phantom.draw(n))
-        self._owed += n / self._reuse
-        n_new = int(self._owed) // self._at_once * self._at_once
-        self._owed -= n_new
+        if len(self._images):
+            self._owed += n / self._reuse
+            n_new = int(self._owed) // self._at_once * self._at_once
+            self._owed -= n_new
+        else:
+            n_new = n
         if n_new:
             self._keep(self._phantom.draw(n_new))
         rows = torch.randperm(len(self._images), generator=self._generator)[:n].to(self._images.device)
