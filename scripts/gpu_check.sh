@@ -9,6 +9,9 @@
 #   accuracy   24 real frames in both precisions against the float32 reference
 #   audit      sonoseg audit --trace
 #   bench      10,000 frames, one at a time: p50 <= 2.5 ms, p99 <= 1.2 p50
+#   roofline   every op by itself against what the device does at best, lanes alone
+#   throughput frames a second at batch 1 to 32
+#   paced      a frame every 1/25, 1/60 and 1/200 s, 20 s each; only with --only
 #   peers      sonoseg and the official PyTorch code on the same frame in turn, unless --no-peers
 #   tests      GPU, budget, golden and pipeline tests that can use the GPU
 #   decoder    frames with and without a find, the mask decoder always run and left out when LOST
@@ -300,6 +303,37 @@ print(f"p50 {p50:.3f} ms (at most 2.5), p99 {p99 / p50:.3f} p50 (at most 1.2)")
 sys.exit(p50 > 2.5 or p99 > 1.2 * p50)' "$work/bench.json"
 }
 
+# time_as NAME FLAG...: bench on the frame, its figures in WORK/NAME.json.
+time_as() {
+    check "$1" 150 "$sonoseg" bench --input "$frame" --threshold 0 --max-size 640x640 "${pipeline_flags[@]}" \
+        --json "$work/$1.json" "${@:2}" || return
+    grep -E '^(total p99|parts alone|ceilings|[0-9]+ ops)' "$work/logs/$1.log" | sed 's/^/      /'
+}
+
+roofline() {
+    [ "$has_shared" -eq 1 ] || { skip "roofline: no checkpoints"; return; }
+    time_as roofline --frames 20 --roofline && sed -n '/^  op stage/,$p' "$work/logs/roofline.log"
+}
+
+throughput() {
+    [ "$has_shared" -eq 1 ] || { skip "throughput: no checkpoints"; return; }
+    local batch frames=$((n_bench / 2))
+    for batch in 1 2 4 8 16 32; do
+        time_as "batch_$batch" --batch "$batch" --frames "$((frames / batch * batch + batch))" \
+            --warmup "$((2 * batch))"
+    done
+}
+
+paced() {
+    [ "$has_shared" -eq 1 ] || { skip "paced: no checkpoints"; return; }
+    local rate seconds=20
+    [ "$quick" -eq 0 ] || seconds=4
+    [ "$device" = cuda ] || seconds=1
+    for rate in 25 60 200; do
+        time_as "paced_$rate" --pace "$rate" --frames "$((rate * seconds))" --warmup 20
+    done
+}
+
 device_mb() { nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits | head -n 1; }
 
 # used_mb PID BEFORE: what the process has on the device; where that is not told, all that is used beyond BEFORE.
@@ -437,6 +471,9 @@ section ops ops
 section accuracy accuracy
 section audit audit
 section bench bench
+section roofline roofline
+section throughput throughput
+[ -z "$only" ] || section paced paced
 section peers peers
 section tests tests
 section decoder decoder

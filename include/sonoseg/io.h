@@ -341,6 +341,41 @@ SONO_API void sono_trace_close(sono_trace *trace); /* NULL is allowed */
 SONO_API int32_t sono_trace_compare(const sono_trace_totals *seen, const sono_audit_counts *before,
                                     const sono_audit_counts *after, char *text, size_t n_bytes);
 
+/* ---- profile ------------------------------------------------------------------------------------------- */
+
+/* One op of a pipeline's program. */
+typedef struct sono_op_profile {
+    char name[96];  /* of what it writes first: a module's path in the official code where there is one */
+    char kind[16];  /* "conv", "attention", ... */
+    char shape[64]; /* "3x3/2 [1,640,640,3] -> [1,320,320,16]" */
+    sono_stage stage;
+    int32_t lane;    /* ops of lane 1 may run beside those of lane 0 */
+    int32_t is_half; /* its products are float16 */
+    double flops;    /* of the whole batch; multiplications and additions counted apart */
+    double bytes;    /* read and written at least, what a frame of the profile's size uses */
+    double ns;       /* one run among runs of the same op, its inputs in the caches */
+} sono_op_profile;
+
+/* Where a frame's time could go. */
+typedef struct sono_profile {
+    sono_op_profile *ops; /* [n_ops], in the program's order; until sono_profile_free() */
+    int32_t n_ops;
+    int32_t width_px, height_px; /* of the frame it was measured with */
+    double lane_ms[2];           /* CUDA: each lane up to where they join, nothing beside it; 0 on the CPU */
+    double tail_ms;              /* CUDA: what waits for both */
+    double cache_bytes_per_s;    /* CUDA: of a copy within the second-level cache, ... */
+    double memory_bytes_per_s;   /* ... and within memory; read and written bytes */
+    double half_flops_per_s;     /* CUDA: float16 matrix instructions; 0 on the CPU, as the next */
+    double float_flops_per_s;
+} sono_profile;
+
+/* Times every op by itself with the frame that the first slot held last (before any: a black one). Call it
+ * when no frame is in flight and no packet is lent: it overwrites the slot's outputs. Takes seconds. out: to
+ * be freed by sono_profile_free(). Errors: INVALID_ARGUMENT, OUT_OF_MEMORY (on CUDA it takes 1 GB), DEVICE.
+ */
+SONO_API sono_status sono_pipeline_profile(sono_pipeline *pipeline, sono_profile *out, sono_error *error);
+SONO_API void sono_profile_free(sono_profile *profile); /* a zeroed one is allowed */
+
 #ifdef __cplusplus
 }
 #endif

@@ -4,7 +4,7 @@
 
     scripts/gpu/report.py WORK --out FILE [--before FILE] [--device NAME] [--commit ID] [--table]
 
-Reads WORK/{accuracy_*,audit,bench,memory,cold_start,peers,models_*,soak,skip_*}.json, WORK/run_fp16/results.jsonl
+Reads WORK/{accuracy_*,audit,bench,roofline,paced_*,batch_*,memory,cold_start,peers,models_*,soak,skip_*}.json, WORK/run_fp16/results.jsonl
 and WORK/sections.txt (name, passed, failed, skipped), any of which may be missing: what is not known is taken from the
 report BEFORE if that is of the same commit and device, else null. Standard library only.
 """
@@ -17,6 +17,9 @@ import sys
 ACCURACY = ("box_median_px", "box_worst_px", "score_worst", "iou_median", "iou_worst")
 MODELS = ("ap50", "ap50_95", "iou_mean", "dice_mean", "surface95_px", "found_share", "false_alarm_share")
 AUDIT = ("critical", "medium", "minor", "chains", "residency", "trace_agrees")
+PARTS = ("lane_0_ms", "lane_1_ms", "tail_ms", "ops_us", "floors_us")
+PACES = ("25", "60", "200")
+BATCHES = ("1", "2", "4", "8", "16", "32")
 KINDS = ("found", "lost")
 PER_FRAME = ("allocations", "h2d", "launches", "d2h", "waits", "bytes_h2d", "bytes_d2h")
 
@@ -101,6 +104,11 @@ def gather(folder, options):
         "peers_ms": {"pytorch_" + name: row.get("p50") for name, row in peers.items()},
         "beside_peers": {"p50_ms": ours.get("p50"), "turns_ms": ours.get("turns"), "ratio": comparison.get("ratio")},
         "decoder_ms": decoder_skipping(folder),
+        "paced_ms": {rate: {key: load(folder, "paced_" + rate).get("latency_ms", {}).get(key)
+                            for key in ("p50", "p99", "p99_9", "max")} for rate in PACES},
+        "throughput": {"batch_" + n: load(folder, "batch_" + n).get("frames_per_s") for n in BATCHES},
+        "roofline": load(folder, "roofline").get("roofline"),
+        "gaps": audit.get("gaps"),
         "memory_mb": load(folder, "memory").get("memory_mb"),
         "cold_start_s": load(folder, "cold_start").get("cold_start_s"),
         "models": {p: {key: load(folder, "models_" + p).get(key) for key in MODELS} for p in ("fp16", "fp32")},
@@ -128,6 +136,10 @@ def print_table(result):
     for key in ("audit", "per_frame", "latency_ms", "gpu_ms", "stages_ms", "peers_ms"):
         print_row(key, result[key])
     print_row("beside_peers", result["beside_peers"])
+    print_row("throughput", result["throughput"])
+    for rate, values in result["paced_ms"].items():
+        print_row(f"paced {rate} Hz", values)
+    print_row("parts alone", {key: (result["roofline"] or {}).get(key) for key in PARTS})
     for way, values in result["decoder_ms"].items():
         print_row("decoder " + way, values)
     print_row("", {key: result[key] for key in ("memory_mb", "cold_start_s")})

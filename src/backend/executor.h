@@ -46,6 +46,18 @@ typedef struct sono_frame_cost {
     sono_ledger_totals ledger;
 } sono_frame_cost;
 
+/* Where a frame's time could go: each op by itself, the parts of a frame by themselves, and what the device
+ * does at best. */
+typedef struct sono_executor_profile {
+    double
+        *op_ns; /* [n_ops], the caller's: one run of each op among runs of the same, inputs in the caches */
+    double part_ns[SONO_PART_COUNT]; /* nothing beside it; launches among launches of the other parts */
+    double cache_bytes_per_s;        /* of a copy that stays in the second-level cache, read and written */
+    double memory_bytes_per_s;
+    double half_flops_per_s; /* float16 products by matrix instructions, float32 sums */
+    double float_flops_per_s;
+} sono_executor_profile;
+
 /* A backend. Every function is thread-safe between executors. */
 typedef struct sono_executor_ops {
     const char *name; /* "cpu", "cuda" */
@@ -109,6 +121,9 @@ typedef struct sono_executor_ops {
     void (*audit)(sono_executor *executor, sono_audit_counts *out);
     /* The plan in force; owned by the executor. */
     const sono_plan *(*plan)(const sono_executor *executor);
+    /* Measures with the inputs that the selected slot holds, while no frame is in flight; allocates, waits,
+     * and leaves outputs of no meaning behind. NULL on a backend that only has run(). */
+    sono_status (*profile)(sono_executor *executor, sono_executor_profile *out, sono_error *error);
 } sono_executor_ops;
 
 /* The reference: float32 on the CPU. */

@@ -48,7 +48,7 @@ static sono_packet_outputs outputs_of(const sono_pipeline *p, const sono_pipelin
     };
 }
 
-static sono_frame_header *headers_of(const sono_pipeline *p, const sono_pipeline_slot *s)
+sono_frame_header *sono_pipeline_headers(const sono_pipeline *p, const sono_pipeline_slot *s)
 {
     return (sono_frame_header *)in_block(p, s->inputs, p->flow.frame.header);
 }
@@ -68,9 +68,9 @@ void sono_pipeline_store(sono_pipeline *p, sono_pipeline_slot *s, const sono_fra
     sono_pipeline_frame *f = &s->frames[s->n_frames];
     f->source = source->on_device ? *source : none;
     f->submitted_ns = sono_clock_ns();
-    sono_frame_store(frame, p->config.threshold, p->config.gray16_white, headers_of(p, s) + s->n_frames,
-                     source->on_device ? NULL : in_block(p, s->inputs, p->flow.frame.pixels),
-                     s->pixels_bytes);
+    sono_frame_store(
+        frame, p->config.threshold, p->config.gray16_white, sono_pipeline_headers(p, s) + s->n_frames,
+        source->on_device ? NULL : in_block(p, s->inputs, p->flow.frame.pixels), s->pixels_bytes);
     sono_packet_begin(&f->storage, frame);
     s->pixels_bytes += source->on_device ? 0 : sono_frame_bytes(frame);
     s->n_frames++;
@@ -79,7 +79,7 @@ void sono_pipeline_store(sono_pipeline *p, sono_pipeline_slot *s, const sono_fra
 void sono_pipeline_pad(sono_pipeline *p, sono_pipeline_slot *s)
 {
     for (int32_t i = s->n_frames; i < p->config.batch; i++)
-        sono_frame_store_none(headers_of(p, s) + i);
+        sono_frame_store_none(sono_pipeline_headers(p, s) + i);
 }
 
 void sono_pipeline_release_pixels(sono_pipeline_slot *s)

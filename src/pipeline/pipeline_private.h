@@ -85,6 +85,9 @@ sono_pipeline_frame *sono_pipeline_find_lent(sono_pipeline *p, const sono_packet
 /* Where an OUTPUT's map for a frame of the batch and one of its objects lies in the output block. */
 size_t sono_pipeline_output_at(const sono_pipeline *p, sono_tid tensor, int32_t frame, int32_t object);
 
+/* The headers of a slot's frames, [batch]. */
+sono_frame_header *sono_pipeline_headers(const sono_pipeline *p, const sono_pipeline_slot *s);
+
 /* What sono_pipeline_submit() is for host memory, for any source. On failure the source stays the caller's.
  */
 sono_status sono_pipeline_submit_from(sono_pipeline *p, const sono_frame *frame,

@@ -11,20 +11,6 @@ static void print_shape(FILE *stream, const sono_tensor *t)
     fprintf(stream, " %-22s", text);
 }
 
-static double op_bytes(const sono_program *program, const sono_op *op)
-{
-    double sum = 0;
-    for (int i = 0; i < SONO_OP_MAX_IN; i++) {
-        const sono_tensor *t = &program->tensors[op->in[i]];
-        sum += (double)sono_tensor_count(t) * (double)sono_dtype_bytes(t->dtype);
-    }
-    for (int i = 0; i < SONO_OP_MAX_OUT; i++) {
-        const sono_tensor *t = &program->tensors[op->out[i]];
-        sum += (double)sono_tensor_count(t) * (double)sono_dtype_bytes(t->dtype);
-    }
-    return sum;
-}
-
 static void print_kernel(FILE *stream, const sono_op *op)
 {
     char text[24] = "";
@@ -78,7 +64,8 @@ void sono_program_print(const sono_program *program, const sono_plan *plan, FILE
         print_kernel(stream, op);
         print_shape(stream, &program->tensors[op->in[0]]);
         print_shape(stream, out);
-        fprintf(stream, " %8.3f %8.1f  %s\n", 1e-6 * op_bytes(program, op), 1e-6 * op->flops, out->name);
+        fprintf(stream, " %8.3f %8.1f  %s\n", 1e-6 * sono_program_op_bytes(program, op, SONO_PRECISION_FP32),
+                1e-6 * op->flops, out->name);
     }
     print_stage_totals(program, stream);
     print_kind_totals(program, stream);

@@ -82,3 +82,40 @@ double sono_program_flops(const sono_program *program, sono_stage stage)
             sum += program->ops[i].flops;
     return sum;
 }
+
+size_t sono_program_join(const sono_program *program)
+{
+    size_t join = 0;
+    for (size_t i = 0; i < program->n_ops; i++)
+        if (program->ops[i].lane)
+            join = i + 1;
+    return join;
+}
+
+sono_part sono_program_part(const sono_program *program, size_t op)
+{
+    if (program->ops[op].lane)
+        return SONO_PART_LANE_1;
+    return op < sono_program_join(program) ? SONO_PART_LANE_0 : SONO_PART_TAIL;
+}
+
+static double tensor_bytes(const sono_program *program, sono_tid id, sono_precision precision)
+{
+    if (!id)
+        return 0;
+    return (double)sono_tensor_count(&program->tensors[id]) *
+           (double)sono_dtype_bytes(sono_tensor_stored_dtype(program, id, precision));
+}
+
+double sono_program_op_bytes(const sono_program *program, const sono_op *op, sono_precision precision)
+{
+    double sum = 0;
+    for (int i = 0; i < SONO_OP_MAX_IN; i++)
+        sum += tensor_bytes(program, op->in[i], precision);
+    if ((op->kind == SONO_OP_CONV || op->kind == SONO_OP_LINEAR) &&
+        sono_tensor_stored_dtype(program, op->in[0], precision) == SONO_DTYPE_F16)
+        sum -= 0.5 * tensor_bytes(program, op->in[1], precision); /* its weight is float16, too */
+    for (int i = 0; i < SONO_OP_MAX_OUT; i++)
+        sum += tensor_bytes(program, op->out[i], precision);
+    return sum;
+}

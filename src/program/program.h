@@ -257,6 +257,18 @@ sono_tid sono_program_find(const sono_program *program, const char *name);
 
 double sono_program_flops(const sono_program *program, sono_stage stage);
 
+/* The first op behind lane 1's last: ops of lane 0 before it may run beside lane 1. 0 = nothing is on lane 1.
+ */
+size_t sono_program_join(const sono_program *program);
+
+/* What of a frame runs as one: lane 0 up to the join, lane 1, and what waits for both. */
+typedef enum sono_part { SONO_PART_LANE_0, SONO_PART_LANE_1, SONO_PART_TAIL, SONO_PART_COUNT } sono_part;
+
+sono_part sono_program_part(const sono_program *program, size_t op);
+
+/* Bytes that an op reads and writes at least, each element of its tensors once, as a backend stores them. */
+double sono_program_op_bytes(const sono_program *program, const sono_op *op, sono_precision precision);
+
 /* One line an op, then totals a stage and a kind. plan may be NULL. */
 struct sono_plan;
 void sono_program_print(const sono_program *program, const struct sono_plan *plan, FILE *stream);

@@ -64,6 +64,8 @@ static void test_options(void **state)
     command_expect(2, "--precision: 'int8'", WORDS("bench", "--precision", "int8"));
     command_expect(2, "an input path is empty", WORDS("run", ""));
     command_expect(2, "See 'sonoseg bench --help'", WORDS("bench", "--frames", "0"));
+    command_expect(2, "--pace goes with --batch 1", WORDS("bench", "--pace", "30", "--batch", "2"));
+    command_expect(2, "--pace: '0'", WORDS("bench", "--pace", "0"));
     command_expect(2, "unexpected 'x'", WORDS("version", "x"));
 }
 

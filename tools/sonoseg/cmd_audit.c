@@ -2,6 +2,7 @@
 #include "args.h"
 #include "commands.h"
 #include "frame_loop.h"
+#include "gaps.h"
 #include "json.h"
 #include "output_file.h"
 #include "pipeline_args.h"
@@ -27,6 +28,7 @@ typedef struct audit {
     sono_pipeline_info info;
     sono_trace *trace;
     sono_trace_totals seen;
+    gaps gaps;
     verdict trace_verdict;
     char trace_text[TEXT_BYTES]; /* why there is no verdict, or what differs */
     sono_audit_counts counts;    /* after the frames */
@@ -61,7 +63,8 @@ static const args_option options[] = {
     {"input", ID_INPUT, "PATH...",
      "image files or folders, taken round and round; default: a\nbuilt-in synthetic frame of 640 x 480"},
     {"frames", ID_FRAMES, "N", "frames to audit; default 20"},
-    {"trace", ID_TRACE, NULL, "check the ledger against what CUPTI sees; any difference fails"},
+    {"trace", ID_TRACE, NULL,
+     "check the ledger against what CUPTI sees; any difference fails.\nAlso shows the gaps between kernels"},
     {"trace-file", ID_TRACE_FILE, "FILE", "--trace, and write it for Chrome's or Perfetto's viewer"},
     {"json", ID_JSON, "FILE", "also write the figures as JSON"},
     PIPELINE_OPTIONS,
@@ -125,6 +128,15 @@ static void drop_trace(audit *self, const sono_error *error)
     self->trace = NULL;
 }
 
+static void find_gaps(audit *self)
+{
+    int64_t n_records = 0;
+    if (!self->trace)
+        return;
+    const sono_trace_record *records = sono_trace_records(self->trace, &n_records);
+    gaps_of(records, n_records, &self->gaps);
+}
+
 static int run(audit *self)
 {
     sono_error error;
@@ -140,6 +152,7 @@ static int run(audit *self)
     if (status || sono_pipeline_audit(self->pipeline, &self->counts))
         return STATUS_FAILED;
     self->is_within = sono_audit_finish(&self->result, &self->counts);
+    find_gaps(self);
     if (self->trace)
         self->trace_verdict =
             sono_trace_compare(&self->seen, &before, &self->counts, self->trace_text, sizeof self->trace_text)
@@ -226,12 +239,14 @@ static void print_trace(const audit *self)
                (long long)self->seen.n[SONO_CROSSING_LAUNCH], (long long)self->seen.n[SONO_CROSSING_D2H],
                (long long)self->seen.n[SONO_CROSSING_WAIT], (long long)self->seen.n_kernels,
                (double)self->seen.n_kernels / (double)self->result.n_frames);
+    if (self->gaps.n_frames)
+        gaps_print(&self->gaps, stdout);
 }
 
 static void write_json_trace(const audit *self, FILE *stream)
 {
     static const char *const verdicts[] = {"null", "true", "false"};
-    fprintf(stream, "%s,\n  \"trace\": ", verdicts[self->trace_verdict]);
+    fprintf(stream, "  \"trace_agrees\": %s,\n  \"trace\": ", verdicts[self->trace_verdict]);
     if (!self->trace) {
         fputs("null\n}\n", stream);
         return;
@@ -277,7 +292,7 @@ static void write_json_figures(const audit *self, FILE *stream)
             r->most.n_allocations, r->most.n_h2d, r->most.n_launches, r->most.n_d2h, r->most.n_waits,
             (long long)r->most.bytes_h2d, (long long)r->most.bytes_d2h);
     write_json_places(r, stream);
-    fprintf(stream, "  \"within_budget\": %s,\n  \"trace_agrees\": ", self->is_within ? "true" : "false");
+    fprintf(stream, "  \"within_budget\": %s,\n", self->is_within ? "true" : "false");
 }
 
 static int write_json(const audit *self)
@@ -286,6 +301,10 @@ static int write_json(const audit *self)
     if (!stream)
         return STATUS_FAILED;
     write_json_figures(self, stream);
+    if (self->gaps.n_frames) {
+        gaps_write_json(&self->gaps, stream);
+        fputs(",\n", stream);
+    }
     write_json_trace(self, stream);
     return output_file_close(stream, self->json_path) ? STATUS_FAILED : STATUS_DONE;
 }

@@ -5,18 +5,25 @@
 #include "json.h"
 #include "output_file.h"
 #include "pipeline_args.h"
+#include "roofline.h"
 #include "stats.h"
 
 #include <stdio.h>
 #include <sys/resource.h>
 
-enum { ID_FRAMES = ID_OWN, ID_WARMUP, ID_BATCH, ID_JSON };
+#define CACHE_BYTES  16e6 /* what a kernel of ours finds in the second-level cache for sure */
+#define ROWS_PRINTED 25
+#define ROWS_JSON    10
+
+enum { ID_FRAMES = ID_OWN, ID_WARMUP, ID_BATCH, ID_JSON, ID_PACE, ID_ROOFLINE };
 
 typedef struct bench {
     pipeline_args args;
     int32_t n_frames;
     int32_t n_warmup;
     const char *json_path;
+    float pace_hz; /* 0 = as fast as it goes */
+    int wants_roofline;
     sono_pipeline *pipeline;
     sono_pipeline_info info;
     frame_loop frames;
@@ -28,6 +35,8 @@ typedef struct bench {
     int32_t width_px; /* of the last frame */
     int32_t height_px;
     int32_t n_lost;
+    sono_profile profile;
+    roofline roofline;
 } bench;
 
 static int take(void *user, int id, const char *value)
@@ -43,6 +52,11 @@ static int take(void *user, int id, const char *value)
     case ID_JSON:
         self->json_path = value;
         return 0;
+    case ID_PACE:
+        return args_fraction("pace", value, 0.01, 100000, &self->pace_hz);
+    case ID_ROOFLINE:
+        self->wants_roofline = 1;
+        return 0;
     default:
         return pipeline_args_take(&self->args, id, value);
     }
@@ -55,6 +69,12 @@ static const args_option options[] = {
     {"warmup", ID_WARMUP, "N", "frames before the timed ones; default 2"},
     {"batch", ID_BATCH, "N",
      "frames computed at once, 1..32; default 1. Above 1 the next batch is\nfilled while one is computed"},
+    {"pace", ID_PACE, "HZ",
+     "start a frame every 1/HZ seconds, as a scanner does, instead of\nwhen the one before is done; batch 1 "
+     "only"},
+    {"roofline", ID_ROOFLINE, NULL,
+     "also time every op by itself, against the least that its\narithmetic and its bytes take; the largest "
+     "losses first"},
     {"json", ID_JSON, "FILE", "also write the figures as JSON"},
     PIPELINE_OPTIONS,
     {"weights", ID_WEIGHTS, NULL, "also compute the weight maps"},
@@ -71,7 +91,9 @@ static const args_spec spec = {
     .n_options = sizeof options / sizeof options[0],
     .examples = "examples\n"
                 "  sonoseg bench --detector dfine_s.pth --segmenter mobile_sam.pt\n"
-                "  sonoseg bench --input sweep/ --frames 100 --threads 2 --json bench.json",
+                "  sonoseg bench --input sweep/ --frames 100 --threads 2 --json bench.json\n"
+                "  sonoseg bench --device cuda --frames 7200 --pace 30\n"
+                "  sonoseg bench --device cuda --roofline",
     .take = take,
 };
 
@@ -111,10 +133,13 @@ static int run_frames(bench *self, int32_t n_frames, int is_timed)
     const int32_t batch = self->args.config.batch;
     const int32_t most = batch == 1 ? 1 : batch * self->args.config.n_slots;
     int32_t n_inside = 0;
+    const double start_s = now_s();
     for (int32_t i = 0; i < n_frames; i++) {
         sono_frame frame;
         if (frame_loop_next(&self->frames, &frame))
             return STATUS_FAILED;
+        if (self->pace_hz > 0)
+            sleep_until_s(start_s + i / (double)self->pace_hz);
         if (sono_pipeline_submit(self->pipeline, &frame, &error)) {
             report_error("%s", error.text);
             return STATUS_FAILED;
@@ -197,6 +222,8 @@ static void print_table(bench *self)
     if (self->device_ms.count)
         printf("GPU p50 %.3f ms, from before the upload to after the download\n",
                samples_percentile(&self->device_ms, 50));
+    if (self->pace_hz > 0)
+        printf("paced at %g Hz\n", (double)self->pace_hz);
     printf("open %.2f s, peak memory %.0f MB (params %.0f MB, activations %.0f MB, slots %.0f MB)\n",
            self->open_s, peak_rss_mb(), (double)self->info.params_bytes / 1048576,
            (double)self->info.planned_bytes / 1048576, (double)self->info.slot_bytes / 1048576);
@@ -241,14 +268,33 @@ static int write_json(bench *self)
     fprintf(stream, "  \"threads\": %d,\n", self->info.n_threads);
     fprintf(stream, "  \"frames\": %d,\n  \"warmup\": %d,\n  \"width_px\": %d,\n  \"height_px\": %d,\n",
             self->n_frames, self->n_warmup, self->width_px, self->height_px);
-    fprintf(stream, "  \"batch\": %d,\n  \"frames_per_s\": %.2f,\n", self->args.config.batch,
-            self->frames_per_s);
+    fprintf(stream, "  \"batch\": %d,\n  \"frames_per_s\": %.2f,\n  \"pace_hz\": %g,\n",
+            self->args.config.batch, self->frames_per_s, (double)self->pace_hz);
     fprintf(stream, "  \"skip_decoder\": %s,\n  \"lost\": %d,\n",
             self->args.config.skip_decoder_when_lost ? "true" : "false", self->n_lost);
     write_json_latency(self, stream);
+    if (self->wants_roofline) {
+        roofline_write_json(&self->roofline, stream, ROWS_JSON);
+        fputs(",\n", stream);
+    }
     fprintf(stream, "  \"open_s\": %.4f,\n  \"peak_rss_mb\": %.1f,\n", self->open_s, peak_rss_mb());
     write_json_stages(self, stream);
     return output_file_close(stream, self->json_path) ? STATUS_FAILED : STATUS_DONE;
+}
+
+static int profile_ops(bench *self)
+{
+    sono_error error;
+    if (sono_pipeline_profile(self->pipeline, &self->profile, &error)) {
+        report_error("%s", error.text);
+        return STATUS_FAILED;
+    }
+    if (roofline_make(&self->roofline, &self->profile, CACHE_BYTES)) {
+        report_error("out of memory for %d ops", self->profile.n_ops);
+        return STATUS_FAILED;
+    }
+    roofline_print(&self->roofline, stdout, ROWS_PRINTED);
+    return STATUS_DONE;
 }
 
 static int open_and_time(bench *self)
@@ -262,6 +308,8 @@ static int open_and_time(bench *self)
         return status;
     sono_pipeline_query(self->pipeline, &self->info);
     print_table(self);
+    if (self->wants_roofline && profile_ops(self))
+        return STATUS_FAILED;
     return self->json_path ? write_json(self) : STATUS_DONE;
 }
 
@@ -272,7 +320,12 @@ int cmd_bench(int argc, char **argv)
     self.args.config.time_device = 1;
     const args_result parsed = args_parse(&spec, argc, argv, &self);
     int status = parsed == ARGS_WRONG ? STATUS_USAGE : STATUS_DONE;
-    if (parsed == ARGS_GO)
+    if (parsed == ARGS_GO && self.pace_hz > 0 && self.args.config.batch > 1) {
+        report_error("--pace goes with --batch 1: a frame of a batch waits for the others");
+        report_see_help(spec.command);
+        status = STATUS_USAGE;
+    }
+    if (parsed == ARGS_GO && !status)
         status = pipeline_args_find_checkpoints(&self.args);
     if (parsed == ARGS_GO && !status) {
         frame_loop_init(&self.frames, &self.args);
@@ -284,6 +337,8 @@ int cmd_bench(int argc, char **argv)
         samples_free(&self.stages_ms[i]);
     samples_free(&self.device_ms);
     samples_free(&self.total_ms);
+    roofline_free(&self.roofline);
+    sono_profile_free(&self.profile);
     const int closed = pipeline_args_close(&self.args);
     return status ? status : closed;
 }

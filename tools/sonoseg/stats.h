@@ -24,4 +24,6 @@ void samples_free(samples *list);
 
 double now_s(void); /* monotonic */
 
+void sleep_until_s(double at_s); /* of now_s()'s clock; returns at once when that has passed */
+
 #endif

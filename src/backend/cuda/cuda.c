@@ -5,51 +5,15 @@
  * (params.h); one pinned block mirrors the slots. prepare() captures one graph a slot: upload, both lanes,
  * download.
  */
+#include "backend/cuda/cuda_private.h"
+
 #include "backend/cuda/carry.h"
 #include "backend/cuda/gate.h"
-#include "backend/cuda/kernels.h"
 #include "backend/cuda/pack.h"
-#include "backend/cuda/params.h"
-#include "backend/executor.h"
 #include "base/alloc.h"
-#include "gpu/gpu.h"
 #include "gpu/range.h"
 
 #include <string.h>
-
-#define N_LANES          2
-#define MAX_STAGE_EVENTS 32
-
-/* Timing events of one slot's graph: event i ends the ops of stages[i] that started at event starts[i]. */
-typedef struct stage_events {
-    cudaEvent_t events[MAX_STAGE_EVENTS];
-    sono_stage stages[MAX_STAGE_EVENTS];
-    int32_t starts[MAX_STAGE_EVENTS]; /* -1: this event only starts a span */
-    int32_t n;
-} stage_events;
-
-typedef struct cuda_slot {
-    size_t inputs_at, outputs_at; /* in the device block */
-    uint8_t *host_inputs, *host_outputs;
-    sono_gpu_graph graph;
-    cudaEvent_t before; /* the graph; NULL unless the device is timed */
-    cudaEvent_t done;
-    sono_ledger_account account; /* of the frame in flight */
-    stage_events times;
-} cuda_slot;
-
-struct sono_executor {
-    const sono_program *program;
-    sono_executor_options options;
-    sono_plan plan;
-    sono_gpu gpu;
-    sono_executor_params *params; /* its own, or shared with other executors */
-    size_t activations_at;
-    size_t scratch_at[N_LANES], scratch_bytes[N_LANES];
-    cuda_slot *slots;
-    int32_t n_slots;
-    int32_t slot; /* selected */
-};
 
 /* Takes n_bytes from the end of a block that is being laid out. */
 static size_t reserve(size_t *total, size_t n_bytes)
@@ -277,7 +241,7 @@ static sono_status cuda_open(const sono_program *program, const sono_executor_op
 
 /* ---- running ---- */
 
-static sono_status launch(sono_executor *cuda, const sono_op *op, sono_error *error)
+sono_status sono_cuda_launch(sono_executor *cuda, const sono_op *op, sono_error *error)
 {
     const sono_cuda_call call = make_call(cuda, op);
     const cudaError_t code = SONO_CUDA(sono_cuda_kernels[op->kind].run(&call));
@@ -296,7 +260,7 @@ static sono_status launch_gated(sono_executor *cuda, sono_error *error)
     SONO_GPU_TRY(&cuda->gpu, "capture", error, sono_cuda_gate(&detections, condition, cuda->gpu.stream));
     SONO_TRY(sono_gpu_condition_begin(&cuda->gpu, condition, error));
     for (int32_t i = gated->first_op; i < gated->last_op; i++)
-        SONO_TRY(launch(cuda, &cuda->program->ops[i], error));
+        SONO_TRY(sono_cuda_launch(cuda, &cuda->program->ops[i], error));
     return sono_gpu_condition_end(&cuda->gpu, error);
 }
 
@@ -304,7 +268,7 @@ static sono_status launch_gated(sono_executor *cuda, sono_error *error)
 static sono_status launch_next(sono_executor *cuda, size_t *i, sono_error *error)
 {
     if (!has_gated_ops(cuda) || *i != (size_t)cuda->options.gated.first_op)
-        return launch(cuda, &cuda->program->ops[*i], error);
+        return sono_cuda_launch(cuda, &cuda->program->ops[*i], error);
     *i = (size_t)cuda->options.gated.last_op - 1;
     return launch_gated(cuda, error);
 }
@@ -355,27 +319,19 @@ static sono_status launch_lane(sono_executor *cuda, int32_t lane, size_t first, 
     return status;
 }
 
-/* Both lanes: [0, join) has lane 1's ops and the lane 0 ops that run beside them. */
 static sono_status launch_all(sono_executor *cuda, sono_error *error)
 {
-    const sono_program *program = cuda->program;
-    size_t first_side = program->n_ops, join = 0;
-    for (size_t i = 0; i < program->n_ops; i++) {
-        if (program->ops[i].lane == 0)
-            continue;
-        first_side = i < first_side ? i : first_side;
-        join = i + 1;
-    }
+    const size_t join = sono_program_join(cuda->program);
     if (join) {
         SONO_TRY(sono_gpu_fork(&cuda->gpu, error));
-        SONO_TRY(launch_lane(cuda, 1, first_side, join, error));
+        SONO_TRY(launch_lane(cuda, 1, 0, join, error));
         SONO_TRY(launch_lane(cuda, 0, 0, join, error));
         SONO_TRY(sono_gpu_join(&cuda->gpu, error));
     }
-    return launch_lane(cuda, 0, join, program->n_ops, error);
+    return launch_lane(cuda, 0, join, cuda->program->n_ops, error);
 }
 
-static sono_status copy_in(sono_executor *cuda, size_t n_bytes, sono_error *error)
+sono_status sono_cuda_copy_in(sono_executor *cuda, size_t n_bytes, sono_error *error)
 {
     const cuda_slot *slot = &cuda->slots[cuda->slot];
     return sono_gpu_upload(&cuda->gpu, NULL, cuda->gpu.device_block + slot->inputs_at, slot->host_inputs,
@@ -403,7 +359,7 @@ static sono_status capture_slot(sono_executor *cuda, sono_error *error)
 {
     sono_gpu_graph *graph = &cuda->slots[cuda->slot].graph;
     SONO_TRY(sono_gpu_graph_begin(&cuda->gpu, graph, error));
-    sono_status status = copy_in(cuda, cuda->plan.block_bytes[SONO_BLOCK_INPUTS], error);
+    sono_status status = sono_cuda_copy_in(cuda, cuda->plan.block_bytes[SONO_BLOCK_INPUTS], error);
     if (status == SONO_STATUS_OK)
         status = put_carrier(cuda, error);
     if (status == SONO_STATUS_OK)
@@ -554,11 +510,11 @@ static sono_status cuda_run(sono_executor *cuda, int32_t first_op, int32_t last_
         last_op = n_ops;
     if (first_op < 0 || first_op > last_op || last_op > n_ops)
         return SONO_FAIL(error, INVALID_ARGUMENT, "ops [%d, %d) of %d", first_op, last_op, n_ops);
-    SONO_TRY(copy_in(cuda, cuda->plan.block_bytes[SONO_BLOCK_INPUTS], error));
+    SONO_TRY(sono_cuda_copy_in(cuda, cuda->plan.block_bytes[SONO_BLOCK_INPUTS], error));
     for (int32_t i = first_op; i < last_op; i++) {
         sono_op op = cuda->program->ops[i];
         op.lane = 0; /* in order: one stream */
-        SONO_TRY(launch(cuda, &op, error));
+        SONO_TRY(sono_cuda_launch(cuda, &op, error));
     }
     SONO_TRY(copy_out(cuda, cuda->plan.block_bytes[SONO_BLOCK_OUTPUTS], error));
     return sono_gpu_drain(&cuda->gpu, NULL, SONO_PLACE_OTHER, error);
@@ -751,4 +707,5 @@ const sono_executor_ops sono_cuda_executor = {
     .n_threads = cuda_n_threads,
     .audit = cuda_audit,
     .plan = cuda_plan,
+    .profile = sono_cuda_profile,
 };
