@@ -63,6 +63,7 @@ fuzz: ## every fuzz target for FUZZ_SECONDS (default 60)
 check: ## the house rules: includes, banned calls, lengths, formatting
 	python3 scripts/check_rules.py
 	scripts/format.sh --check
+	python3 scripts/performance.py --check
 
 format: ## clang-format every C file in place
 	scripts/format.sh

@@ -5,9 +5,18 @@
 
 #include <math.h>
 
-#define KERNEL(from, to) {.kind = SONO_TRACE_KERNEL, .start_ns = (from), .end_ns = (to)}
-#define UPLOAD(from, to) {.kind = SONO_TRACE_H2D, .start_ns = (from), .end_ns = (to)}
-#define DOWNLOAD(from, to) {.kind = SONO_TRACE_D2H, .start_ns = (from), .end_ns = (to)}
+#define KERNEL(from, to)                                                                                     \
+    {                                                                                                        \
+        .kind = SONO_TRACE_KERNEL, .start_ns = (from), .end_ns = (to)                                        \
+    }
+#define UPLOAD(from, to)                                                                                     \
+    {                                                                                                        \
+        .kind = SONO_TRACE_H2D, .start_ns = (from), .end_ns = (to)                                           \
+    }
+#define DOWNLOAD(from, to)                                                                                   \
+    {                                                                                                        \
+        .kind = SONO_TRACE_D2H, .start_ns = (from), .end_ns = (to)                                           \
+    }
 #define N(records) ((int64_t)(sizeof(records) / sizeof *(records)))
 
 static void expect(double actual, double expected)
@@ -36,8 +45,8 @@ static void test_serial(void **state)
 static void test_overlap(void **state)
 {
     (void)state;
-    const sono_trace_record records[] = {UPLOAD(0, 1000),     KERNEL(1000, 9000), KERNEL(2000, 4000),
-                                         KERNEL(3000, 5000),  KERNEL(8000, 10000), DOWNLOAD(10700, 11000)};
+    const sono_trace_record records[] = {UPLOAD(0, 1000),    KERNEL(1000, 9000),  KERNEL(2000, 4000),
+                                         KERNEL(3000, 5000), KERNEL(8000, 10000), DOWNLOAD(10700, 11000)};
     gaps found;
     gaps_of(records, N(records), &found);
     expect(found.overlap_us, 3 + 1);
@@ -46,16 +55,16 @@ static void test_overlap(void **state)
     expect(found.busy_us, 11 - 0.7);
 }
 
-/* Between a download and the next upload nobody waits; host calls are no work; work outside of a frame is left
- * out. */
+/* Between a download and the next upload nobody waits; host calls are no work; work outside of a frame is
+ * left out. */
 static void test_between_frames(void **state)
 {
     (void)state;
     const sono_trace_record records[] = {
-        KERNEL(0, 100),        UPLOAD(1000, 2000), KERNEL(2000, 3000),
-        {.kind = SONO_TRACE_WAIT, .start_ns = 2500, .end_ns = 90000},
-        DOWNLOAD(3000, 4000),  KERNEL(5000, 6000), UPLOAD(50000, 51000),
-        DOWNLOAD(51000, 52000)};
+        KERNEL(0, 100),       UPLOAD(1000, 2000),
+        KERNEL(2000, 3000),   {.kind = SONO_TRACE_WAIT, .start_ns = 2500, .end_ns = 90000},
+        DOWNLOAD(3000, 4000), KERNEL(5000, 6000),
+        UPLOAD(50000, 51000), DOWNLOAD(51000, 52000)};
     gaps found;
     gaps_of(records, N(records), &found);
     assert_int_equal(found.n_frames, 2);

@@ -11,11 +11,11 @@
 #define GAPS_BINS 8 /* up to 0.5, 1, 1.5, 2, 3, 5, 10 us, and longer */
 
 typedef struct gaps {
-    int64_t n_frames;        /* spans from an upload to the download behind it */
-    int64_t n[GAPS_BINS];    /* gaps of that length, ... */
+    int64_t n_frames;         /* spans from an upload to the download behind it */
+    int64_t n[GAPS_BINS];     /* gaps of that length, ... */
     double sum_us[GAPS_BINS]; /* ... and what they come to */
-    double busy_us;          /* at least one kernel or copy ran */
-    double overlap_us;       /* at least two did */
+    double busy_us;           /* at least one kernel or copy ran */
+    double overlap_us;        /* at least two did */
 } gaps;
 
 /* records: of a trace, ordered by start. What lies between frames does not count. */

@@ -16,8 +16,8 @@ static roofline_row row_of(const sono_profile *profile, int32_t i, double cache_
     const sono_op_profile *op = &profile->ops[i];
     const double compute_us =
         over(op->flops, op->is_half ? profile->half_flops_per_s : profile->float_flops_per_s);
-    const double memory_us = over(op->bytes, op->bytes < cache_bytes ? profile->cache_bytes_per_s
-                                                                     : profile->memory_bytes_per_s);
+    const double memory_us =
+        over(op->bytes, op->bytes < cache_bytes ? profile->cache_bytes_per_s : profile->memory_bytes_per_s);
     roofline_row row = {.op = op, .index = i, .is_compute_bound = compute_us > memory_us};
     row.floor_us = row.is_compute_bound ? compute_us : memory_us;
     row.loss_us = 1e-3 * op->ns - row.floor_us;
@@ -108,23 +108,23 @@ static void write_row(const roofline_row *row, FILE *stream)
     fprintf(stream,
             ", \"us\": %.3f, \"floor_us\": %.3f, \"loss_us\": %.3f, \"gflop\": %.4f, \"mb\": %.4f, "
             "\"bound\": \"%s\"}",
-            1e-3 * op->ns, row->floor_us, row->loss_us, 1e-9 * op->flops, 1e-6 * op->bytes,
-            bound_of(row));
+            1e-3 * op->ns, row->floor_us, row->loss_us, 1e-9 * op->flops, 1e-6 * op->bytes, bound_of(row));
 }
 
 void roofline_write_json(const roofline *self, FILE *stream, int32_t n_rows)
 {
     const sono_profile *profile = self->profile;
-    fprintf(stream,
-            "  \"roofline\": {\n"
-            "    \"half_tflops\": %.2f, \"float_tflops\": %.3f, \"cache_tb_per_s\": %.3f, "
-            "\"memory_tb_per_s\": %.3f,\n"
-            "    \"ops\": %d, \"ops_us\": %.2f, \"floors_us\": %.2f, \"lane_0_ms\": %.4f, \"lane_1_ms\": %.4f, "
-            "\"tail_ms\": %.4f,\n"
-            "    \"worst\": [",
-            1e-12 * profile->half_flops_per_s, 1e-12 * profile->float_flops_per_s,
-            1e-12 * profile->cache_bytes_per_s, 1e-12 * profile->memory_bytes_per_s, profile->n_ops,
-            self->sum_us, self->floor_sum_us, profile->lane_ms[0], profile->lane_ms[1], profile->tail_ms);
+    fprintf(
+        stream,
+        "  \"roofline\": {\n"
+        "    \"half_tflops\": %.2f, \"float_tflops\": %.3f, \"cache_tb_per_s\": %.3f, "
+        "\"memory_tb_per_s\": %.3f,\n"
+        "    \"ops\": %d, \"ops_us\": %.2f, \"floors_us\": %.2f, \"lane_0_ms\": %.4f, \"lane_1_ms\": %.4f, "
+        "\"tail_ms\": %.4f,\n"
+        "    \"worst\": [",
+        1e-12 * profile->half_flops_per_s, 1e-12 * profile->float_flops_per_s,
+        1e-12 * profile->cache_bytes_per_s, 1e-12 * profile->memory_bytes_per_s, profile->n_ops, self->sum_us,
+        self->floor_sum_us, profile->lane_ms[0], profile->lane_ms[1], profile->tail_ms);
     for (int32_t i = 0; i < n_rows && i < profile->n_ops; i++) {
         fputs(i ? ",\n      " : "\n      ", stream);
         write_row(&self->rows[i], stream);

@@ -23,9 +23,9 @@ typedef struct roofline {
     double lane_us[2];           /* of the ops by lane */
 } roofline;
 
-/* On a device without ceilings (the CPU) floors are 0, so that rows are sorted by time. Bytes of an op that fit
- * into cache_bytes count at the cache's rate, others at the memory's. profile: borrowed. 0, or -1 when out of
- * memory. */
+/* On a device without ceilings (the CPU) floors are 0, so that rows are sorted by time. Bytes of an op that
+ * fit into cache_bytes count at the cache's rate, others at the memory's. profile: borrowed. 0, or -1 when
+ * out of memory. */
 int roofline_make(roofline *self, const sono_profile *profile, double cache_bytes);
 
 void roofline_print(const roofline *self, FILE *stream, int32_t n_rows);

@@ -9,7 +9,8 @@
 #include "backend/cuda/ceilings.h"
 #include "backend/cuda/mma.cuh"
 
-namespace {
+namespace
+{
 
 constexpr int N_THREADS = 256;
 constexpr int N_CHAINS = 8;
@@ -62,8 +63,8 @@ cudaError_t sono_cuda_ceiling_copy(const void *from, void *to, size_t n_bytes, c
 {
     const size_t n = n_bytes / sizeof(uint4);
     const size_t n_blocks = (n + N_THREADS - 1) / N_THREADS;
-    copy_kernel<<<(unsigned)(n_blocks < 4096 ? n_blocks : 4096), N_THREADS, 0, stream>>>(
-        (const uint4 *)from, (uint4 *)to, n);
+    copy_kernel<<<(unsigned)(n_blocks < 4096 ? n_blocks : 4096), N_THREADS, 0, stream>>>((const uint4 *)from,
+                                                                                         (uint4 *)to, n);
     return cudaGetLastError();
 }
 

@@ -37,7 +37,8 @@ static sono_status mark(bench *self, cudaEvent_t event, sono_error *error)
 
 /* ---- graphs ---- */
 
-/* Ends the capture of the stream whatever `status` of the launches is, so that the stream can be used again. */
+/* Ends the capture of the stream whatever `status` of the launches is, so that the stream can be used again.
+ */
 static sono_status end_capture(sono_gpu *gpu, sono_status status, cudaGraphExec_t *out, sono_error *error)
 {
     cudaGraph_t graph = NULL;
@@ -157,7 +158,8 @@ static sono_status time_parts(bench *self, double part_ns[SONO_PART_COUNT], sono
 
 /* ---- ceilings ---- */
 
-static sono_status time_copy(bench *self, size_t n_bytes, int n_copies, double *bytes_per_s, sono_error *error)
+static sono_status time_copy(bench *self, size_t n_bytes, int n_copies, double *bytes_per_s,
+                             sono_error *error)
 {
     sono_gpu *gpu = &self->cuda->gpu;
     double ns = 0;
@@ -172,8 +174,7 @@ static sono_status time_copy(bench *self, size_t n_bytes, int n_copies, double *
     return SONO_STATUS_OK;
 }
 
-static sono_status time_products(bench *self,
-                                 cudaError_t (*run)(float *, int, double *, cudaStream_t),
+static sono_status time_products(bench *self, cudaError_t (*run)(float *, int, double *, cudaStream_t),
                                  double *flops_per_s, sono_error *error)
 {
     sono_gpu *gpu = &self->cuda->gpu;
