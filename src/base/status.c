@@ -93,6 +93,8 @@ void sono_error_prefix(sono_error *error, const char *prefix)
         return;
     char text[sizeof error->text];
     memcpy(text, error->text, sizeof text);
-    snprintf(error->text, sizeof error->text, "%.200s: %.300s", prefix, text);
+    const int length = snprintf(error->text, sizeof error->text, "%.200s: ", prefix);
+    memcpy(error->text + length, text, sizeof text - (size_t)length - 1);
+    error->text[sizeof error->text - 1] = '\0';
     make_printable(error->text);
 }

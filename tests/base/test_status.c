@@ -110,6 +110,15 @@ static void test_prefix(void **state)
     assert_string_equal(error.text, "dir/m?.pt: no tensor w");
     assert_int_equal(error.status, SONO_STATUS_MODEL_MISMATCH);
     sono_error_prefix(NULL, "nobody asked");
+    char text[450];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    memset(&error, 'y', sizeof error);
+    (void)SONO_FAIL(&error, FORMAT, "%s", text);
+    sono_error_prefix(&error, "short");
+    assert_int_equal(strlen(error.text), strlen("short: ") + strlen(text)); /* nothing is cut needlessly */
+    sono_error_prefix(&error, "this no longer fits, and the end of the text is what goes");
+    assert_int_equal(strlen(error.text), sizeof error.text - 1);
 }
 
 int main(void)
