@@ -4,7 +4,8 @@
 # Does nothing, quickly, when everything is there. Root or sudo without a password is needed otherwise.
 set -euo pipefail
 
-build="gcc libc6-dev cmake ninja-build pkg-config libopenblas-dev libpng-dev libjpeg-dev libtiff-dev libcjson-dev"
+build="gcc libc6-dev cmake ninja-build pkg-config libopenblas-dev libpng-dev libjpeg-dev libtiff-dev zlib1g-dev"
+build="$build libcjson-dev"
 test="$build g++ libcmocka-dev python3"
 ci="$test clang clang-format libclang-rt-14-dev llvm"
 case ${1:-build} in

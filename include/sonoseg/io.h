@@ -30,6 +30,13 @@ typedef struct sono_model_info {
     int64_t n_params; /* elements of the floating-point tensors that inference uses or training left, all */
     int64_t file_bytes;
     char sha256[65]; /* of the file, lower-case hex */
+    /* What was left out on the way to the tensors; names are cut to fit. */
+    char prefix[64];   /* taken off every name, such as "module."; "" = nothing */
+    char wrapper[64];  /* where in a PyTorch file the state dict was, such as "ema.module"; "" = at the top */
+    int32_t n_ignored; /* entries of the state dict that are no tensors, ... */
+    char ignored[64];  /* ... and the first one's name */
+    int64_t n_inert;   /* objects of other classes in a PyTorch file; nothing in it is executed, ... */
+    char inert[64];    /* ... and the first one's class */
 } sono_model_info;
 
 /* Reads a checkpoint's directory, recognises it and hashes the file. Thread-safe. */

@@ -56,10 +56,12 @@ sono_status sono_checkpoint_add(sono_checkpoint *checkpoint, sono_text name,
         if ((unsigned char)name.start[i] < 0x20 || name.start[i] == 0x7f)
             return SONO_FAIL(error, FORMAT, "tensor name holds a control character");
     if (checkpoint->n_tensors >= max_tensors)
-        return SONO_FAIL(error, UNSUPPORTED, "more than %zu tensors", max_tensors);
+        return SONO_FAIL(error, UNSUPPORTED, "more than %zu tensors: save only model.state_dict()",
+                         max_tensors);
     int64_t count = 0;
     if (sono_checkpoint_count_elements(tensor->n_dims, tensor->dims, &count) ||
-        (uint64_t)count > checkpoint->n_bytes * max_elements_per_byte - checkpoint->n_elements)
+        (uint64_t)count > (checkpoint->n_bytes + checkpoint->zip.unpacked_bytes) * max_elements_per_byte -
+                              checkpoint->n_elements)
         return SONO_FAIL(error, FORMAT, "tensor '%.*s' has more elements than a file of this size can hold",
                          shown, name.start);
     if (sono_alloc_grow((void **)&checkpoint->tensors, &checkpoint->tensors_capacity,
@@ -103,27 +105,116 @@ static const struct {
 } strangers[] = {
     {"\x80\x02\x8a\x0al\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 14, SONO_STATUS_UNSUPPORTED,
      "PyTorch's format from before 1.6: load it and save it again with torch.save of a current PyTorch"},
-    {"\x80", 1, SONO_STATUS_UNSUPPORTED, "a bare pickle, not a torch.save archive"},
+    {"\x80", 1, SONO_STATUS_UNSUPPORTED,
+     "a bare pickle, not a torch.save archive: load it and save model.state_dict() with torch.save"},
     {"version https://git-lfs", 23, SONO_STATUS_FORMAT,
-     "a Git LFS pointer: the file itself was not downloaded"},
-    {"\x89HDF", 4, SONO_STATUS_UNSUPPORTED, "an HDF5 file, neither a torch.save archive nor safetensors"},
-    {"<", 1, SONO_STATUS_FORMAT, "a web page or XML, neither a torch.save archive nor safetensors"},
+     "a Git LFS pointer: the file itself was not downloaded (git lfs pull)"},
+    {"\x89HDF", 4, SONO_STATUS_UNSUPPORTED,
+     "an HDF5 file, neither a torch.save archive nor safetensors: give the PyTorch checkpoint"},
+    {"GGUF", 4, SONO_STATUS_UNSUPPORTED,
+     "a GGUF file, neither a torch.save archive nor safetensors: give the PyTorch checkpoint"},
+    {"\x1f\x8b", 2, SONO_STATUS_UNSUPPORTED, "a gzip file: unpack it first"},
+    {"\xfd"
+     "7zXZ",
+     5, SONO_STATUS_UNSUPPORTED, "an xz file: unpack it first"},
+    {"\x28\xb5\x2f\xfd", 4, SONO_STATUS_UNSUPPORTED, "a zstd file: unpack it first"},
+    {"<", 1, SONO_STATUS_FORMAT,
+     "a web page or XML, neither a torch.save archive nor safetensors: download the file itself"},
 };
+
+/* Adds to the text what can be done. error may be NULL. */
+static void advise(sono_error *error, const char *advice)
+{
+    if (!error)
+        return;
+    const size_t n = strlen(error->text);
+    snprintf(error->text + n, sizeof error->text - n, "; %s", advice);
+}
+
+/* Length of the header that a safetensors file begins with. */
+static uint64_t header_bytes_of(const sono_checkpoint *checkpoint)
+{
+    return checkpoint->n_bytes < 8 ? UINT64_MAX : sono_le64(checkpoint->bytes);
+}
+
+/* A text file that begins with '{': as a length that is far too much. */
+static sono_status refuse_json(const sono_checkpoint *checkpoint, sono_error *error)
+{
+    static const char key[] = "\"weight_map\"";
+    if (memmem(checkpoint->bytes, checkpoint->n_bytes, key, sizeof key - 1))
+        return SONO_FAIL(
+            error, UNSUPPORTED,
+            "the index of a sharded checkpoint, whose tensors lie in several files: save the model "
+            "in one file (save_pretrained with a larger max_shard_size)");
+    return SONO_FAIL(error, UNSUPPORTED,
+                     "a JSON file, not the weights: give the model.safetensors or the .pth beside it");
+}
+
+/* Blanks may stand before the header's '{'; with one there a length that cannot be right is no header's. */
+static int looks_like_safetensors(const sono_checkpoint *checkpoint)
+{
+    const uint8_t *bytes = checkpoint->bytes;
+    if (checkpoint->n_bytes < 9)
+        return 0;
+    return bytes[8] == '{' || (bytes[8] && strchr(" \t\r\n", bytes[8]) &&
+                               header_bytes_of(checkpoint) <= SONO_SAFETENSORS_MAX_HEADER);
+}
 
 static sono_status read_container(sono_checkpoint *checkpoint, sono_error *error)
 {
     const uint8_t *bytes = checkpoint->bytes;
     const size_t n_bytes = checkpoint->n_bytes;
+    sono_status status = SONO_STATUS_OK;
     if (!n_bytes)
-        return SONO_FAIL(error, FORMAT, "the file is empty");
-    if (n_bytes >= 4 && memcmp(bytes, "PK", 2) == 0 && bytes[2] < 0x20)
-        return sono_checkpoint_read_torch(checkpoint, error);
-    if (n_bytes >= 9 && bytes[8] == '{')
-        return sono_checkpoint_read_safetensors(checkpoint, error);
-    for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++)
-        if (n_bytes >= strangers[i].n_bytes && memcmp(bytes, strangers[i].start, strangers[i].n_bytes) == 0)
-            return sono_error_set(error, strangers[i].status, 0, 0, __func__, "%s", strangers[i].text);
-    return SONO_FAIL_AT(error, FORMAT, 0, "neither a torch.save archive nor safetensors");
+        return SONO_FAIL(error, FORMAT, "the file is empty: copy or download it again");
+    if (bytes[0] == '{' && header_bytes_of(checkpoint) > SONO_SAFETENSORS_MAX_HEADER)
+        return refuse_json(checkpoint, error);
+    if (n_bytes >= 4 && memcmp(bytes, "PK", 2) == 0 && bytes[2] < 0x20) {
+        status = sono_checkpoint_read_torch(checkpoint, error);
+    } else if (looks_like_safetensors(checkpoint)) {
+        status = sono_checkpoint_read_safetensors(checkpoint, error);
+    } else {
+        for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++)
+            if (n_bytes >= strangers[i].n_bytes &&
+                memcmp(bytes, strangers[i].start, strangers[i].n_bytes) == 0)
+                return sono_error_set(error, strangers[i].status, 0, 0, __func__, "%s", strangers[i].text);
+        return SONO_FAIL_AT(
+            error, FORMAT, 0,
+            "neither a torch.save archive nor safetensors: give a .pth, .pt or .safetensors file");
+    }
+    if (status == SONO_STATUS_FORMAT)
+        advise(error, "copy, download or save the file again");
+    return status;
+}
+
+/* ---- folders ------------------------------------------------------------------------------------------- */
+
+/* What a folder of Hugging Face transformers, or an unpacked archive, has in it. */
+static const struct {
+    const char *file;
+    int is_checkpoint;
+    const char *text;
+} folder_files[] = {
+    {"model.safetensors", 1, NULL},
+    {"pytorch_model.bin", 1, NULL},
+    {"model.safetensors.index.json", 0,
+     "its checkpoint is sharded: save the model in one file (save_pretrained with a larger max_shard_size)"},
+    {"pytorch_model.bin.index.json", 0,
+     "its checkpoint is sharded: save the model in one file (save_pretrained with a larger max_shard_size)"},
+    {"data.pkl", 0, "an unpacked torch.save archive: give the .pth or .pt file that it came from"},
+};
+
+static sono_status refuse_folder(int folder, sono_error *error)
+{
+    for (size_t i = 0; i < sizeof folder_files / sizeof *folder_files; i++) {
+        struct stat facts;
+        if (fstatat(folder, folder_files[i].file, &facts, 0))
+            continue;
+        if (folder_files[i].is_checkpoint)
+            return SONO_FAIL_NATIVE(error, IO, EISDIR, "is a directory: give %s in it", folder_files[i].file);
+        return SONO_FAIL_NATIVE(error, IO, EISDIR, "is a directory: %s", folder_files[i].text);
+    }
+    return SONO_FAIL_NATIVE(error, IO, EISDIR, "is a directory: give the checkpoint file in it");
 }
 
 static sono_status map_file(sono_checkpoint *checkpoint, sono_error *error)
@@ -136,9 +227,9 @@ static sono_status map_file(sono_checkpoint *checkpoint, sono_error *error)
     if (fstat(file, &facts)) {
         status = SONO_FAIL_NATIVE(error, IO, errno, "cannot read: %s", strerror(errno));
     } else if (!S_ISREG(facts.st_mode)) {
-        const int code = S_ISDIR(facts.st_mode) ? EISDIR : EINVAL;
-        status = SONO_FAIL_NATIVE(error, IO, code, "cannot read: %s",
-                                  code == EISDIR ? strerror(EISDIR) : "not a regular file");
+        status = S_ISDIR(facts.st_mode)
+                     ? refuse_folder(file, error)
+                     : SONO_FAIL_NATIVE(error, IO, EINVAL, "cannot read: not a regular file");
     } else if (facts.st_size > 0) {
         void *mapping = mmap(NULL, (size_t)facts.st_size, PROT_READ, MAP_PRIVATE, file, 0);
         if (mapping == MAP_FAILED) {
@@ -208,6 +299,7 @@ void sono_checkpoint_close(sono_checkpoint *checkpoint)
         sono_free(checkpoint->metadata[i].key);
         sono_free(checkpoint->metadata[i].value);
     }
+    sono_zip_close(&checkpoint->zip);
     sono_free(checkpoint->tensors);
     sono_free(checkpoint->by_name);
     sono_free(checkpoint->metadata);

@@ -15,7 +15,8 @@
 typedef struct sono_checkpoint sono_checkpoint;
 
 /* One tensor: element (i0, i1, ...) lies at data + sum(i_k * strides[k]) * sono_dtype_bytes(dtype); the
- * reader has checked that every element lies inside the file. Owned by the checkpoint. */
+ * reader has checked that every element lies inside the file, or inside what was unpacked of it. Owned by the
+ * checkpoint. */
 typedef struct sono_checkpoint_tensor {
     const char *name;
     sono_dtype dtype;
@@ -26,8 +27,11 @@ typedef struct sono_checkpoint_tensor {
 } sono_checkpoint_tensor;
 
 /* Maps the file and reads its directory. The container is recognised from the first bytes, not from the name.
- * Of a training checkpoint ({"model": ...}, {"ema": {"module": ...}}) the state dict is taken, ema first.
- * Errors: IO, FORMAT, UNSUPPORTED, OUT_OF_MEMORY; the text names the file, the offset and the reason. */
+ * Of a training checkpoint the state dict is taken: the first with tensors of ema.module, model, ema,
+ * ema_state_dict, model_state_dict, state_dict, net, weights, then of these within one another, then the top.
+ * Entries of it that are no tensors are left out.
+ * Errors: IO, FORMAT, UNSUPPORTED, OUT_OF_MEMORY; the text names the file, the offset, the reason, and what
+ * to do about it. */
 sono_status sono_checkpoint_open(const char *path, sono_checkpoint **out, sono_error *error);
 
 /* The same from memory that must outlive the checkpoint; `name` stands for the path in errors. */

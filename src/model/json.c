@@ -155,3 +155,88 @@ sono_status sono_json_integer(sono_json *json, int64_t *out, sono_error *error)
     *out = value;
     return SONO_STATUS_OK;
 }
+
+static size_t skip_digits(sono_json *json)
+{
+    const size_t start = json->at;
+    while (json->at < json->n_bytes && json->text[json->at] >= '0' && json->text[json->at] <= '9')
+        json->at++;
+    return json->at - start;
+}
+
+/* Whether one of the letters stands here; takes it. */
+static int take_one_of(sono_json *json, const char *letters)
+{
+    const char next = json->at < json->n_bytes ? json->text[json->at] : 0;
+    const int is_one = next && strchr(letters, next);
+    json->at += is_one ? 1 : 0;
+    return is_one;
+}
+
+static sono_status skip_number(sono_json *json, sono_error *error)
+{
+    (void)take_one_of(json, "-");
+    const int leads_with_zero = json->at < json->n_bytes && json->text[json->at] == '0';
+    const size_t n_digits = skip_digits(json);
+    int is_good = n_digits == 1 || (n_digits && !leads_with_zero);
+    if (take_one_of(json, "."))
+        is_good &= skip_digits(json) > 0;
+    if (take_one_of(json, "eE")) {
+        (void)take_one_of(json, "+-");
+        is_good &= skip_digits(json) > 0;
+    }
+    return is_good ? SONO_STATUS_OK : FAIL_HERE(json, FORMAT, "JSON: malformed value");
+}
+
+/* A string, a number, or a word. */
+static sono_status skip_scalar(sono_json *json, sono_error *error)
+{
+    static const char *const words[] = {"null", "true", "false"};
+    char *text = NULL;
+    if (sono_json_peek(json) == '"') {
+        SONO_TRY(sono_json_string(json, &text, error));
+        sono_free(text);
+        return SONO_STATUS_OK;
+    }
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        const size_t n = strlen(words[i]);
+        if (json->n_bytes - json->at >= n && memcmp(json->text + json->at, words[i], n) == 0) {
+            json->at += n;
+            return SONO_STATUS_OK;
+        }
+    }
+    return skip_number(json, error);
+}
+
+/* Steps over arrays and objects one after the other: closers[] is what ends those that are open. */
+sono_status sono_json_skip(sono_json *json, int depth, sono_error *error)
+{
+    char closers[SONO_JSON_MAX_DEPTH];
+    int n_open = 0, first = 0, more = 1;
+    do {
+        if (n_open)
+            SONO_TRY(sono_json_next(json, closers[n_open - 1], &first, &more, error));
+        if (!more) {
+            n_open--;
+            first = 0;
+            continue;
+        }
+        if (n_open && closers[n_open - 1] == '}') {
+            char *key = NULL;
+            SONO_TRY(sono_json_string(json, &key, error));
+            sono_free(key);
+            SONO_TRY(sono_json_take(json, ':', error));
+        }
+        const char next = sono_json_peek(json);
+        if (next != '[' && next != '{') {
+            SONO_TRY(skip_scalar(json, error));
+            continue;
+        }
+        if (depth + n_open >= SONO_JSON_MAX_DEPTH)
+            return FAIL_HERE(json, FORMAT, "JSON: nested deeper than %d levels", SONO_JSON_MAX_DEPTH);
+        json->at++;
+        closers[n_open++] = next == '[' ? ']' : '}';
+        first = 1;
+    } while (n_open);
+    return SONO_STATUS_OK;
+}

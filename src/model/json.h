@@ -32,4 +32,9 @@ sono_status sono_json_string(sono_json *json, char **out, sono_error *error);
 /* Takes an integer in [0, 2^53]: what every JSON reader keeps exact. Errors: FORMAT. */
 sono_status sono_json_integer(sono_json *json, int64_t *out, sono_error *error);
 
+/* Takes any value and checks its grammar. depth: of the arrays and objects around it; more than
+ * SONO_JSON_MAX_DEPTH levels in all are too many, as for serde_json. Errors: FORMAT, OUT_OF_MEMORY. */
+enum { SONO_JSON_MAX_DEPTH = 127 };
+sono_status sono_json_skip(sono_json *json, int depth, sono_error *error);
+
 #endif

@@ -10,6 +10,15 @@
 
 #define VALUE_COLUMN 14 /* where the values of metadata begin, two blanks behind longer keys */
 
+static void copy_notes(const sono_checkpoint_notes *notes, sono_model_info *out)
+{
+    memcpy(out->wrapper, notes->wrapper, sizeof out->wrapper);
+    out->n_ignored = notes->n_ignored;
+    memcpy(out->ignored, notes->ignored, sizeof out->ignored);
+    out->n_inert = notes->n_inert;
+    memcpy(out->inert, notes->inert, sizeof out->inert);
+}
+
 sono_status sono_model_inspect(const char *path, sono_model_info *out, sono_error *error)
 {
     if (!path || !out)
@@ -20,6 +29,7 @@ sono_status sono_model_inspect(const char *path, sono_model_info *out, sono_erro
     const sono_status status = sono_binder_open(checkpoint, &binder, error);
     if (status == SONO_STATUS_OK) {
         *out = *sono_binder_info(binder);
+        copy_notes(&checkpoint->notes, out);
         sono_sha256_hex(checkpoint->bytes, checkpoint->n_bytes, out->sha256);
     }
     sono_binder_close(binder);

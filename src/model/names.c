@@ -5,6 +5,7 @@
 #include "model/checkpoint_private.h"
 #include "model/number.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { MAX_OFFICIAL_BYTES = 768 }; /* a name of 512 bytes grows by less than 32 */
@@ -32,10 +33,58 @@ int sono_name_is_derived(const char *name)
            (last && strcmp(last, ".num_points_scale") == 0);
 }
 
-static int looks_like_transformers(const sono_checkpoint *checkpoint)
+/* ---- prefixes ------------------------------------------------------------------------------------------ */
+
+/* A tensor that every file of a naming has. */
+static const char transformers_stem[] = "model.backbone.model.embedder.stem1.convolution.weight";
+static const char *const stems[] = {transformers_stem, "backbone.stem.stem1.conv.weight",
+                                    "image_encoder.patch_embed.seq.0.c.weight", "image_encoder.pos_embed"};
+
+static const char *const prefix_parts[] = {"module.", "_orig_mod.", "model.", "sam.", "net."};
+
+static int has_stem(const sono_checkpoint *checkpoint, const char *prefix, size_t prefix_bytes,
+                    const char *stem)
 {
-    return sono_checkpoint_find(checkpoint, "model.backbone.model.embedder.stem1.convolution.weight") != NULL;
+    char name[MAX_OFFICIAL_BYTES];
+    snprintf(name, sizeof name, "%.*s%s", (int)prefix_bytes, prefix, stem);
+    return sono_checkpoint_find(checkpoint, name) != NULL;
 }
+
+/* Length of the part that all names have at offset `at`, 0 when they have none. */
+static size_t common_part(const sono_checkpoint *checkpoint, size_t at)
+{
+    const int32_t n = sono_checkpoint_n_tensors(checkpoint);
+    for (size_t i = 0; i < sizeof prefix_parts / sizeof *prefix_parts; i++) {
+        const size_t n_bytes = strlen(prefix_parts[i]);
+        int32_t k = 0;
+        while (k < n &&
+               strncmp(sono_checkpoint_tensor_at(checkpoint, k)->name + at, prefix_parts[i], n_bytes) == 0)
+            k++;
+        if (k == n)
+            return n_bytes;
+    }
+    return 0;
+}
+
+/* Length of the longest prefix made of those parts that all names have and that leaves names of a network we
+ * know: "model." alone is a part of transformers' names. 0 when there is none. */
+static size_t find_prefix(const sono_checkpoint *checkpoint)
+{
+    if (!sono_checkpoint_n_tensors(checkpoint))
+        return 0;
+    const char *first = sono_checkpoint_tensor_at(checkpoint, 0)->name;
+    size_t found = 0, at = 0, part = 0;
+    do {
+        for (size_t i = 0; i < sizeof stems / sizeof *stems; i++)
+            if (has_stem(checkpoint, first, at, stems[i]))
+                found = at;
+        part = common_part(checkpoint, at);
+        at += part;
+    } while (part);
+    return found;
+}
+
+/* ---- table --------------------------------------------------------------------------------------------- */
 
 static sono_text item_name(const void *context, uint32_t number)
 {
@@ -43,11 +92,11 @@ static sono_text item_name(const void *context, uint32_t number)
     return sono_text_of(b->text + b->items[number].name);
 }
 
-static sono_status name_items(builder *b, int is_transformers, sono_error *error)
+static sono_status name_items(builder *b, size_t prefix_bytes, int is_transformers, sono_error *error)
 {
     const int32_t n = sono_checkpoint_n_tensors(b->checkpoint);
     for (int32_t i = 0; i < n; i++) {
-        const char *name = sono_checkpoint_tensor_at(b->checkpoint, i)->name;
+        const char *name = sono_checkpoint_tensor_at(b->checkpoint, i)->name + prefix_bytes;
         char official[MAX_OFFICIAL_BYTES];
         b->items[i] = (item){b->text_bytes, -1};
         if (is_transformers) {
@@ -143,7 +192,9 @@ sono_status sono_name_table_open(const sono_checkpoint *checkpoint, sono_name_ta
 {
     const size_t n = (size_t)sono_checkpoint_n_tensors(checkpoint);
     builder b = {.checkpoint = checkpoint};
-    *out = (sono_name_table){.is_transformers = looks_like_transformers(checkpoint)};
+    *out = (sono_name_table){.checkpoint = checkpoint, .prefix_bytes = find_prefix(checkpoint)};
+    out->prefix = n ? sono_checkpoint_tensor_at(checkpoint, 0)->name : "";
+    out->is_transformers = has_stem(checkpoint, out->prefix, out->prefix_bytes, transformers_stem);
     b.items = sono_alloc_array(n, sizeof *b.items);
     b.order = sono_alloc_array(n, sizeof *b.order);
     out->entries = sono_alloc_array(n, sizeof *out->entries);
@@ -151,7 +202,7 @@ sono_status sono_name_table_open(const sono_checkpoint *checkpoint, sono_name_ta
     if (!b.items || !b.order || !out->entries)
         status = SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the tensors' names");
     if (status == SONO_STATUS_OK)
-        status = name_items(&b, out->is_transformers, error);
+        status = name_items(&b, out->prefix_bytes, out->is_transformers, error);
     out->text = b.text;
     if (status == SONO_STATUS_OK)
         status = build_entries(&b, out, error);

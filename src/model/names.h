@@ -2,6 +2,8 @@
 /*
  * A checkpoint's tensors under their official names. Files in Hugging Face transformers' layout of D-FINE are
  * translated: modules renamed, q, k and v joined to in_proj, heads that are stored twice taken once.
+ * What wrappers of a module put in front of every name (DataParallel's "module.", torch.compile's
+ * "_orig_mod.", a LightningModule's "model.", ...) is taken off before.
  */
 #ifndef SONO_MODEL_NAMES_H
 #define SONO_MODEL_NAMES_H
@@ -22,9 +24,12 @@ typedef struct sono_name_entry {
 } sono_name_entry;
 
 typedef struct sono_name_table {
+    const sono_checkpoint *checkpoint;
     sono_name_entry *entries; /* sorted by name */
     size_t n_entries;
-    char *text; /* all names */
+    char *text;         /* all names */
+    const char *prefix; /* of every name in the file, its first prefix_bytes; not ended by a 0 byte */
+    size_t prefix_bytes;
     int is_transformers;
 } sono_name_table;
 

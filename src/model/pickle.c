@@ -4,10 +4,10 @@
 #include "base/alloc.h"
 #include "model/bytes.h"
 
+#include <stdio.h>
 #include <string.h>
 
-static const size_t max_pickle_bytes = 32u << 20, max_values = 1u << 20, max_refs = 1u << 22;
-static const size_t max_stack = 1u << 16;
+static const size_t max_values = 1u << 22, max_refs = 1u << 23, max_stack = 1u << 20;
 enum { MAX_MARKS = 1024 };
 
 typedef struct reader {
@@ -31,11 +31,14 @@ typedef struct reader {
 /* ---- classes ------------------------------------------------------------------------------------------- */
 
 typedef enum class_use {
-    USE_DICT,    /* called: an empty dict */
-    USE_FIRST,   /* called: its first argument */
-    USE_TENSOR,  /* torch._utils._rebuild_tensor_v2 */
-    USE_STORAGE, /* named in a persistent id */
-    USE_OTHER    /* called: a value of no interest */
+    USE_DICT,      /* called: an empty dict */
+    USE_FIRST,     /* called: its first argument */
+    USE_TENSOR,    /* torch._utils._rebuild_tensor_v2 */
+    USE_TENSOR_V3, /* the same of a storage without a type, and the type */
+    USE_FROM_TYPE, /* torch._tensor._rebuild_from_type_v2: calls its first argument with its third */
+    USE_STORAGE,   /* named in a persistent id */
+    USE_DTYPE,     /* named as an argument */
+    USE_OTHER      /* called: a value of no interest */
 } class_use;
 
 static const struct {
@@ -48,13 +51,27 @@ static const struct {
     {"collections", "Counter", USE_DICT, SONO_DTYPE_F32},
     {"collections", "defaultdict", USE_DICT, SONO_DTYPE_F32},
     {"builtins", "dict", USE_OTHER, SONO_DTYPE_F32},
-    {"__builtin__", "dict", USE_OTHER, SONO_DTYPE_F32},
+    {"builtins", "list", USE_OTHER, SONO_DTYPE_F32},
+    {"builtins", "tuple", USE_OTHER, SONO_DTYPE_F32},
     {"builtins", "set", USE_OTHER, SONO_DTYPE_F32},
-    {"__builtin__", "set", USE_OTHER, SONO_DTYPE_F32},
+    {"builtins", "frozenset", USE_OTHER, SONO_DTYPE_F32},
+    {"builtins", "int", USE_OTHER, SONO_DTYPE_F32},
+    {"builtins", "float", USE_OTHER, SONO_DTYPE_F32},
+    {"builtins", "complex", USE_OTHER, SONO_DTYPE_F32},
+    {"builtins", "str", USE_OTHER, SONO_DTYPE_F32},
+    {"builtins", "bytearray", USE_OTHER, SONO_DTYPE_F32},
+    {"builtins", "slice", USE_OTHER, SONO_DTYPE_F32},
+    {"builtins", "range", USE_OTHER, SONO_DTYPE_F32},
     {"torch", "Size", USE_FIRST, SONO_DTYPE_F32},
     {"torch", "device", USE_OTHER, SONO_DTYPE_F32},
     {"torch._utils", "_rebuild_parameter", USE_FIRST, SONO_DTYPE_F32},
+    {"torch._utils", "_rebuild_parameter_with_state", USE_FIRST, SONO_DTYPE_F32},
     {"torch._utils", "_rebuild_tensor_v2", USE_TENSOR, SONO_DTYPE_F32},
+    {"torch._utils", "_rebuild_tensor_v3", USE_TENSOR_V3, SONO_DTYPE_F32},
+    {"torch._tensor", "_rebuild_from_type_v2", USE_FROM_TYPE, SONO_DTYPE_F32},
+    {"torch", "Tensor", USE_OTHER, SONO_DTYPE_F32},
+    {"torch.nn.parameter", "Parameter", USE_FIRST, SONO_DTYPE_F32},
+    {"torch.storage", "UntypedStorage", USE_STORAGE, SONO_DTYPE_U8},
     {"torch", "FloatStorage", USE_STORAGE, SONO_DTYPE_F32},
     {"torch", "HalfStorage", USE_STORAGE, SONO_DTYPE_F16},
     {"torch", "BFloat16Storage", USE_STORAGE, SONO_DTYPE_BF16},
@@ -65,7 +82,21 @@ static const struct {
     {"torch", "CharStorage", USE_STORAGE, SONO_DTYPE_I8},
     {"torch", "ByteStorage", USE_STORAGE, SONO_DTYPE_U8},
     {"torch", "BoolStorage", USE_STORAGE, SONO_DTYPE_BOOL},
+    {"torch", "float32", USE_DTYPE, SONO_DTYPE_F32},
+    {"torch", "float16", USE_DTYPE, SONO_DTYPE_F16},
+    {"torch", "bfloat16", USE_DTYPE, SONO_DTYPE_BF16},
+    {"torch", "float64", USE_DTYPE, SONO_DTYPE_F64},
+    {"torch", "int64", USE_DTYPE, SONO_DTYPE_I64},
+    {"torch", "int32", USE_DTYPE, SONO_DTYPE_I32},
+    {"torch", "int16", USE_DTYPE, SONO_DTYPE_I16},
+    {"torch", "int8", USE_DTYPE, SONO_DTYPE_I8},
+    {"torch", "uint8", USE_DTYPE, SONO_DTYPE_U8},
+    {"torch", "bool", USE_DTYPE, SONO_DTYPE_BOOL},
 };
+
+/* Nobody's weights need these: torch refuses them whatever its user allows (_blocklisted_modules in
+ * torch/_weights_only_unpickler.py). */
+static const char *const refused_modules[] = {"sys", "os", "posix", "nt"};
 
 static int text_is(sono_text text, const char *string)
 {
@@ -91,7 +122,9 @@ static sono_status take(reader *r, uint64_t n_bytes, const uint8_t **out)
 static sono_status push(reader *r, uint32_t value)
 {
     if (r->n_stack >= max_stack)
-        return FAIL_HERE(r, UNSUPPORTED, "pickle needs a stack of more than %zu values", max_stack);
+        return FAIL_HERE(r, UNSUPPORTED,
+                         "pickle needs a stack of more than %zu values; save only model.state_dict()",
+                         max_stack);
     if (sono_alloc_grow((void **)&r->stack, &r->stack_capacity, r->n_stack + 1, sizeof *r->stack))
         return out_of_memory(r);
     r->stack[r->n_stack++] = value;
@@ -102,7 +135,8 @@ static sono_status push_value(reader *r, sono_pickle_value value)
 {
     sono_pickle *out = r->out;
     if (out->n_values >= max_values)
-        return FAIL_HERE(r, UNSUPPORTED, "pickle holds more than %zu values", max_values);
+        return FAIL_HERE(r, UNSUPPORTED, "pickle holds more than %zu values; save only model.state_dict()",
+                         max_values);
     if (sono_alloc_grow((void **)&out->values, &out->values_capacity, out->n_values + 1, sizeof *out->values))
         return out_of_memory(r);
     out->values[out->n_values] = value;
@@ -144,7 +178,8 @@ static sono_status move_to_refs(reader *r, size_t first, uint32_t *first_ref)
     sono_pickle *out = r->out;
     const size_t n = r->n_stack - first;
     if (n > max_refs - out->n_refs)
-        return FAIL_HERE(r, UNSUPPORTED, "pickle holds more than %zu references", max_refs);
+        return FAIL_HERE(r, UNSUPPORTED,
+                         "pickle holds more than %zu references; save only model.state_dict()", max_refs);
     if (sono_alloc_grow((void **)&out->refs, &out->refs_capacity, out->n_refs + n, sizeof *out->refs))
         return out_of_memory(r);
     if (n)
@@ -159,8 +194,8 @@ static sono_status memo_put(reader *r, uint64_t number)
 {
     uint32_t value = 0;
     SONO_TRY(pop(r, &value));
-    /* Every put takes a byte, so a pickler that counts up stays below the pickle's size. */
-    if (number >= r->n_bytes)
+    /* Every put takes a byte and names a value, so a pickler that counts up stays below both. */
+    if (number >= r->n_bytes || number >= max_values)
         return FAIL_HERE(r, FORMAT, "pickle's memo number %llu is out of range", (unsigned long long)number);
     if (sono_alloc_grow((void **)&r->memo, &r->memo_capacity, number + 1, sizeof *r->memo))
         return out_of_memory(r);
@@ -356,7 +391,9 @@ static sono_status read_stack_op(reader *r, uint8_t op)
     switch (op) {
     case '(':
         if (r->n_marks >= MAX_MARKS)
-            return FAIL_HERE(r, UNSUPPORTED, "pickle is nested deeper than %d levels", MAX_MARKS);
+            return FAIL_HERE(r, UNSUPPORTED,
+                             "pickle is nested deeper than %d levels; save only model.state_dict()",
+                             MAX_MARKS);
         r->marks[r->n_marks++] = (uint32_t)r->n_stack;
         return SONO_STATUS_OK;
     case '0': /* POP */
@@ -385,7 +422,9 @@ static sono_status read_stack_op(reader *r, uint8_t op)
         return memo_get(r, sono_le32(at));
     case 0x80: /* PROTO */
         SONO_TRY(take(r, 1, &at));
-        return *at >= 2 && *at <= 5 ? SONO_STATUS_OK : FAIL_HERE(r, UNSUPPORTED, "pickle protocol %u", *at);
+        return *at >= 2 && *at <= 5
+                   ? SONO_STATUS_OK
+                   : FAIL_HERE(r, UNSUPPORTED, "pickle protocol %u; save only model.state_dict()", *at);
     case 0x95: /* FRAME */
         return take(r, 8, &at);
     default:
@@ -395,35 +434,60 @@ static sono_status read_stack_op(reader *r, uint8_t op)
 
 /* ---- classes and calls --------------------------------------------------------------------------------- */
 
-static sono_status push_class(reader *r, sono_text module, sono_text name)
+static sono_status push_class(reader *r, uint32_t module_number, uint32_t name_number)
 {
+    const sono_text module = r->out->values[module_number].as.text;
+    const sono_text name = r->out->values[name_number].as.text;
+    const int is_builtin = text_is(module, "__builtin__"); /* protocol 2's word for builtins */
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
-        if (text_is(module, classes[i].module) && text_is(name, classes[i].name))
+        if (text_is(name, classes[i].name) &&
+            text_is(is_builtin ? sono_text_of("builtins") : module, classes[i].module))
             return push_integer(r, SONO_PICKLE_CLASS, (int64_t)i);
-    const int module_bytes = module.length < 100 ? (int)module.length : 100;
-    const int name_bytes = name.length < 100 ? (int)name.length : 100;
-    return FAIL_HERE(r, UNSUPPORTED, "pickle asks for class '%.*s.%.*s', which is not on the list",
-                     module_bytes, module.start, name_bytes, name.start);
+    for (size_t i = 0; i < sizeof refused_modules / sizeof *refused_modules; i++)
+        if (text_is(module, refused_modules[i]))
+            return FAIL_HERE(
+                r, UNSUPPORTED,
+                "pickle asks for class '%.*s.%.*s', which no weights need: do not trust this file",
+                (int)module.length, module.start, name.length < 100 ? (int)name.length : 100, name.start);
+    sono_pickle_value value = {.kind = SONO_PICKLE_FOREIGN};
+    value.as.foreign.module = module_number;
+    value.as.foreign.name = name_number;
+    SONO_TRY(push_value(r, value));
+    if (!r->out->n_inert++)
+        r->out->first_inert = r->stack[r->n_stack - 1];
+    return SONO_STATUS_OK;
 }
 
-static sono_status read_line(reader *r, sono_text *out)
+/* What the call of a class off the list makes; the class itself is no longer counted. */
+static sono_status push_inert(reader *r, uint32_t maker)
+{
+    sono_pickle_value *class = &r->out->values[maker];
+    if (class->kind == SONO_PICKLE_OTHER)
+        maker = class->as.maker;
+    else if (class->as.foreign.called)
+        r->out->n_inert++;
+    else
+        class->as.foreign.called = 1;
+    return push_value(r, (sono_pickle_value){.kind = SONO_PICKLE_OTHER, .as.maker = maker});
+}
+
+/* Pushes the text up to the end of the line. */
+static sono_status read_line(reader *r)
 {
     const char *start = (const char *)r->bytes + r->at;
     const char *end = memchr(start, '\n', r->n_bytes - r->at);
     if (!end)
         return FAIL_HERE(r, FORMAT, "pickle ends inside a class name");
-    *out = (sono_text){start, (size_t)(end - start)};
-    r->at += out->length + 1;
-    return SONO_STATUS_OK;
+    r->at += (size_t)(end - start) + 1;
+    const sono_text text = {start, (size_t)(end - start)};
+    return push_value(r, (sono_pickle_value){.kind = SONO_PICKLE_TEXT, .as.text = text});
 }
 
 static sono_status read_class(reader *r, uint8_t op)
 {
-    sono_text module, name;
-    if (op == 'c') { /* GLOBAL */
-        SONO_TRY(read_line(r, &module));
-        SONO_TRY(read_line(r, &name));
-        return push_class(r, module, name);
+    if (op == 'c') { /* GLOBAL; else STACK_GLOBAL */
+        SONO_TRY(read_line(r));
+        SONO_TRY(read_line(r));
     }
     uint32_t numbers[2] = {0, 0};
     SONO_TRY(pop(r, &numbers[1]));
@@ -431,7 +495,7 @@ static sono_status read_class(reader *r, uint8_t op)
     const sono_pickle_value *values = r->out->values;
     if (values[numbers[0]].kind != SONO_PICKLE_TEXT || values[numbers[1]].kind != SONO_PICKLE_TEXT)
         return FAIL_HERE(r, FORMAT, "pickle names a class by something that is no text");
-    return push_class(r, values[numbers[0]].as.text, values[numbers[1]].as.text);
+    return push_class(r, numbers[0], numbers[1]);
 }
 
 static const sono_pickle_value *tuple_item(const reader *r, const sono_pickle_value *tuple, uint32_t i)
@@ -449,32 +513,98 @@ static sono_status read_persistent_id(reader *r)
         return FAIL_HERE(r, FORMAT, "pickle's persistent id is no storage");
     const sono_pickle_value *tag = tuple_item(r, id, 0), *class = tuple_item(r, id, 1);
     const sono_pickle_value *key = tuple_item(r, id, 2), *count = tuple_item(r, id, 4);
+    const int is_foreign = class->kind == SONO_PICKLE_FOREIGN;
     if (tag->kind != SONO_PICKLE_TEXT || !text_is(tag->as.text, "storage") ||
-        class->kind != SONO_PICKLE_CLASS || classes[class->as.integer].use != USE_STORAGE ||
+        (!is_foreign &&
+         (class->kind != SONO_PICKLE_CLASS || classes[class->as.integer].use != USE_STORAGE)) ||
         key->kind != SONO_PICKLE_TEXT || count->kind != SONO_PICKLE_INT || count->as.integer < 0)
         return FAIL_HERE(r, FORMAT, "pickle's persistent id is no storage");
     sono_pickle_value value = {.kind = SONO_PICKLE_STORAGE};
-    value.as.storage.key = r->out->refs[id->as.tuple.first + 2];
-    value.as.storage.dtype = classes[class->as.integer].dtype;
+    value.as.storage.key = r->out->refs[id->as.tuple.first + (is_foreign ? 1 : 2)];
+    value.as.storage.dtype = is_foreign ? SONO_DTYPE_COUNT : classes[class->as.integer].dtype;
     value.as.storage.n_elements = count->as.integer;
     return push_value(r, value);
 }
 
-/* _rebuild_tensor_v2(storage, offset, dims, strides, requires_grad, hooks[, metadata]) */
-static sono_status push_tensor(reader *r, const sono_pickle_value *arguments)
+/* Of _rebuild_tensor_v3: the storage without a type, seen as one of that type; *out is the number of
+ * the new value. */
+static sono_status retype_storage(reader *r, uint32_t storage_number, uint32_t type_number, uint32_t *out)
+{
+    sono_pickle_value value = r->out->values[storage_number];
+    const sono_pickle_value *type = &r->out->values[type_number];
+    if (type->kind == SONO_PICKLE_FOREIGN) {
+        value.as.storage.key = type_number;
+        value.as.storage.dtype = SONO_DTYPE_COUNT;
+    } else if (type->kind != SONO_PICKLE_CLASS || classes[type->as.integer].use != USE_DTYPE) {
+        return FAIL_HERE(r, FORMAT, "pickle's _rebuild_tensor_v3 names no type");
+    } else if (value.as.storage.dtype != SONO_DTYPE_COUNT) {
+        const sono_dtype dtype = classes[type->as.integer].dtype;
+        const int64_t element_bytes = (int64_t)sono_dtype_bytes((sono_dtype)value.as.storage.dtype);
+        int64_t n_bytes = 0;
+        if (__builtin_mul_overflow(value.as.storage.n_elements, element_bytes, &n_bytes) ||
+            n_bytes % (int64_t)sono_dtype_bytes(dtype))
+            return FAIL_HERE(r, FORMAT, "pickle's _rebuild_tensor_v3 has a storage of %lld bytes for %s",
+                             (long long)n_bytes, sono_dtype_name(dtype));
+        value.as.storage.dtype = dtype;
+        value.as.storage.n_elements = n_bytes / (int64_t)sono_dtype_bytes(dtype);
+    }
+    SONO_TRY(push_value(r, value));
+    return pop(r, out);
+}
+
+/* _rebuild_tensor_v2(storage, offset, dims, strides, requires_grad, hooks[, metadata]), or v3 with a dtype
+ * before the metadata. */
+static sono_status push_tensor(reader *r, const sono_pickle_value *arguments, int is_v3)
 {
     static const sono_pickle_kind kinds[] = {SONO_PICKLE_STORAGE, SONO_PICKLE_INT, SONO_PICKLE_TUPLE,
                                              SONO_PICKLE_TUPLE};
+    const uint32_t n_wanted = is_v3 ? 7 : 4;
     for (uint32_t i = 0; i < 4; i++)
-        if (arguments->as.tuple.n < 4 || tuple_item(r, arguments, i)->kind != kinds[i])
-            return FAIL_HERE(r, FORMAT, "pickle's _rebuild_tensor_v2 has wrong arguments");
+        if (arguments->as.tuple.n < n_wanted || tuple_item(r, arguments, i)->kind != kinds[i])
+            return FAIL_HERE(r, FORMAT, "pickle's _rebuild_tensor_v%d has wrong arguments", is_v3 ? 3 : 2);
     const uint32_t *refs = r->out->refs + arguments->as.tuple.first;
     sono_pickle_value value = {.kind = SONO_PICKLE_TENSOR};
     value.as.tensor.storage = refs[0];
     value.as.tensor.offset = refs[1];
     value.as.tensor.dims = refs[2];
     value.as.tensor.strides = refs[3];
+    if (is_v3)
+        SONO_TRY(retype_storage(r, refs[0], refs[6], &value.as.tensor.storage));
     return push_value(r, value);
+}
+
+/* What a class on the list makes of its arguments. */
+static sono_status push_made(reader *r, int64_t class, const sono_pickle_value *arguments)
+{
+    switch (classes[class].use) {
+    case USE_DICT:
+        return push_kind(r, SONO_PICKLE_DICT);
+    case USE_FIRST:
+        if (!arguments->as.tuple.n)
+            return FAIL_HERE(r, FORMAT, "pickle calls %s without an argument", classes[class].name);
+        return push(r, r->out->refs[arguments->as.tuple.first]);
+    case USE_TENSOR:
+    case USE_TENSOR_V3:
+        return push_tensor(r, arguments, classes[class].use == USE_TENSOR_V3);
+    case USE_OTHER:
+        return push_kind(r, SONO_PICKLE_OTHER);
+    default:
+        return FAIL_HERE(r, FORMAT, "pickle calls %s, which is no function", classes[class].name);
+    }
+}
+
+/* _rebuild_from_type_v2(function, type, arguments, state): a tensor that carries attributes, or one of a type
+ * of its own, which is inert unless torch's own functions make it. */
+static sono_status push_from_type(reader *r, const sono_pickle_value *arguments)
+{
+    if (arguments->as.tuple.n < 3 || tuple_item(r, arguments, 2)->kind != SONO_PICKLE_TUPLE)
+        return FAIL_HERE(r, FORMAT, "pickle's _rebuild_from_type_v2 has wrong arguments");
+    const sono_pickle_value function = *tuple_item(r, arguments, 0), inner = *tuple_item(r, arguments, 2);
+    if (function.kind == SONO_PICKLE_FOREIGN)
+        return push_inert(r, r->out->refs[arguments->as.tuple.first]);
+    if (function.kind != SONO_PICKLE_CLASS || classes[function.as.integer].use == USE_FROM_TYPE)
+        return FAIL_HERE(r, FORMAT, "pickle's _rebuild_from_type_v2 calls something that is no function");
+    return push_made(r, function.as.integer, &inner);
 }
 
 static sono_status read_call(reader *r)
@@ -484,23 +614,15 @@ static sono_status read_call(reader *r)
     SONO_TRY(pop(r, &class_number));
     const sono_pickle_value arguments = r->out->values[argument_number];
     const sono_pickle_value class = r->out->values[class_number];
-    if (class.kind != SONO_PICKLE_CLASS || arguments.kind != SONO_PICKLE_TUPLE)
+    if (arguments.kind != SONO_PICKLE_TUPLE)
+        return FAIL_HERE(r, FORMAT, "pickle calls something with arguments that are no tuple");
+    if (class.kind == SONO_PICKLE_FOREIGN || class.kind == SONO_PICKLE_OTHER)
+        return push_inert(r, class_number);
+    if (class.kind != SONO_PICKLE_CLASS)
         return FAIL_HERE(r, FORMAT, "pickle calls something that is no class");
-    switch (classes[class.as.integer].use) {
-    case USE_DICT:
-        return push_kind(r, SONO_PICKLE_DICT);
-    case USE_FIRST:
-        if (!arguments.as.tuple.n)
-            return FAIL_HERE(r, FORMAT, "pickle calls %s without an argument",
-                             classes[class.as.integer].name);
-        return push(r, r->out->refs[arguments.as.tuple.first]);
-    case USE_TENSOR:
-        return push_tensor(r, &arguments);
-    case USE_OTHER:
-        return push_kind(r, SONO_PICKLE_OTHER);
-    default:
-        return FAIL_HERE(r, FORMAT, "pickle calls %s, which is no function", classes[class.as.integer].name);
-    }
+    if (classes[class.as.integer].use == USE_FROM_TYPE)
+        return push_from_type(r, &arguments);
+    return push_made(r, class.as.integer, &arguments);
 }
 
 static sono_status read_object(reader *r, uint8_t op)
@@ -514,6 +636,9 @@ static sono_status read_object(reader *r, uint8_t op)
         return read_persistent_id(r);
     case 'R':  /* REDUCE */
     case 0x81: /* NEWOBJ */
+        return read_call(r);
+    case 0x92: /* NEWOBJ_EX: with arguments by name, which are of no interest */
+        SONO_TRY(pop(r, &dropped));
         return read_call(r);
     case 'b': /* BUILD: an object's attributes, such as a state dict's _metadata */
         SONO_TRY(pop(r, &dropped));
@@ -535,14 +660,16 @@ static sono_status read_opcode(reader *r, uint8_t op)
         if (status != NOT_MINE)
             return status;
     }
-    return FAIL_HERE(r, UNSUPPORTED, "pickle opcode 0x%02x is not on the list", op);
+    return FAIL_HERE(r, UNSUPPORTED, "pickle opcode 0x%02x is not on the list; save only model.state_dict()",
+                     op);
 }
 
 static sono_status read_all(reader *r)
 {
-    if (r->n_bytes > max_pickle_bytes)
-        return FAIL_HERE(r, UNSUPPORTED, "pickle of %zu bytes is larger than %zu", r->n_bytes,
-                         max_pickle_bytes);
+    if (r->n_bytes > SONO_PICKLE_MAX_BYTES)
+        return FAIL_HERE(r, UNSUPPORTED,
+                         "pickle of %zu bytes is larger than %d; save only model.state_dict()", r->n_bytes,
+                         SONO_PICKLE_MAX_BYTES);
     sono_pickle *out = r->out;
     if (sono_alloc_grow((void **)&out->values, &out->values_capacity, 1, sizeof *out->values) ||
         sono_alloc_grow((void **)&out->batches, &out->batches_capacity, 1, sizeof *out->batches))
@@ -598,6 +725,16 @@ int sono_pickle_next_pair(const sono_pickle *pickle, uint32_t dict, sono_pickle_
     *value = refs[1];
     cursor->item += 2;
     return 1;
+}
+
+const char *sono_pickle_foreign_name(const sono_pickle *pickle, uint32_t foreign, char *out, size_t out_bytes)
+{
+    const sono_pickle_value *value = &pickle->values[foreign];
+    const sono_text module = pickle->values[value->as.foreign.module].as.text;
+    const sono_text name = pickle->values[value->as.foreign.name].as.text;
+    snprintf(out, out_bytes, "%.*s.%.*s", module.length < 200 ? (int)module.length : 200, module.start,
+             name.length < 100 ? (int)name.length : 100, name.start);
+    return out;
 }
 
 uint32_t sono_pickle_get(const sono_pickle *pickle, uint32_t dict, const char *key)

@@ -132,8 +132,10 @@ static void describe_tensors(const sono_name_table *table, sono_model_info *info
             n += (size_t)snprintf(info->dtype + n, sizeof info->dtype - n, "%s%s", n ? "+" : "",
                                   sono_dtype_name((sono_dtype)type));
     snprintf(info->naming, sizeof info->naming, "%s", table->is_transformers ? "transformers" : "official");
+    snprintf(info->prefix, sizeof info->prefix, "%.*s", (int)table->prefix_bytes, table->prefix);
 }
 
+/* Names the first tensors, and where they were taken from when the file has more than them. */
 static sono_status refuse(const sono_name_table *table, sono_error *error)
 {
     if (sono_name_table_find(table, "image_encoder.pos_embed"))
@@ -141,13 +143,18 @@ static sono_status refuse(const sono_name_table *table, sono_error *error)
                          "SAM with a ViT image encoder: only MobileSAM (vit_t) is supported");
     if (!table->n_entries)
         return SONO_FAIL(error, UNSUPPORTED, "no tensors");
-    char shape[SONO_CHECKPOINT_SHAPE_BYTES];
+    const sono_checkpoint_notes *notes = &table->checkpoint->notes;
+    char shape[SONO_CHECKPOINT_SHAPE_BYTES], names[224] = "";
+    size_t n = 0;
+    for (size_t i = 1; i < table->n_entries && i < 5; i++)
+        n += (size_t)snprintf(names + n, sizeof names - n, ", '%.48s'", table->entries[i].name);
     const sono_name_entry *first = &table->entries[0];
     return SONO_FAIL(error, UNSUPPORTED,
                      "neither D-FINE (no backbone.stem.stem1.conv.weight) nor MobileSAM (no "
-                     "image_encoder.patch_embed.seq.0.c.weight): %zu tensors such as '%.100s' %s",
+                     "image_encoder.patch_embed.seq.0.c.weight): %zu tensors such as '%.60s' %s%s%s%.120s",
                      table->n_entries, first->name,
-                     sono_checkpoint_shape_text(first->n_dims, first->dims, shape));
+                     sono_checkpoint_shape_text(first->n_dims, first->dims, shape), names,
+                     *notes->keys ? "; at the top of the file are " : "", notes->keys);
 }
 
 sono_status sono_recognise(const sono_name_table *table, sono_model_info *info, sono_error *error)

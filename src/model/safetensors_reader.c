@@ -12,8 +12,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-static const uint64_t max_header_bytes = 100000000;
-static const int64_t max_metadata_pairs = 1024;
+static const size_t max_metadata_pairs = 1u << 16;
+
+enum { ENTRY_DEPTH = 2 }; /* of a tensor's fields in the JSON text */
 
 /* One entry of the header as it is read. */
 typedef struct entry {
@@ -36,7 +37,9 @@ typedef struct reader {
 
 static sono_status read_dtype(reader *r, entry *e)
 {
-    static const char *const foreign[] = {"U16", "U32", "U64", "F8_E4M3", "F8_E5M2", "F8_E8M0", "C64"};
+    static const char *const foreign[] = {"U16",     "U32",         "U64",         "F8_E4M3",
+                                          "F8_E5M2", "F8_E8M0",     "F6_E2M3",     "F6_E3M2",
+                                          "F4",      "F8_E4M3FNUZ", "F8_E5M2FNUZ", "C64"};
     char *text = NULL;
     SONO_TRY(sono_json_string(&r->json, &text, r->error));
     for (int type = 0; type < SONO_DTYPE_COUNT && !e->has_dtype; type++)
@@ -49,7 +52,8 @@ static sono_status read_dtype(reader *r, entry *e)
         int known = 0;
         for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
             known |= strcmp(text, foreign[i]) == 0;
-        status = known ? FAIL_ENTRY(r, UNSUPPORTED, "tensor '%s' has dtype %s, which is not supported",
+        status = known ? FAIL_ENTRY(r, UNSUPPORTED,
+                                    "tensor '%s' has dtype %s, which is not supported: save it as F32",
                                     e->name, text)
                        : FAIL_ENTRY(r, FORMAT, "tensor '%s' has the unknown dtype '%.40s'", e->name, text);
     }
@@ -89,7 +93,9 @@ static sono_status read_field(reader *r, entry *e, const char *key)
         e->end = offsets[1];
         return SONO_STATUS_OK;
     }
-    return FAIL_ENTRY(r, FORMAT, "tensor '%s': key '%.40s' is unknown or there twice", e->name, key);
+    if (strcmp(key, "dtype") == 0 || strcmp(key, "shape") == 0 || strcmp(key, "data_offsets") == 0)
+        return FAIL_ENTRY(r, FORMAT, "tensor '%s': key '%.40s' is there twice", e->name, key);
+    return sono_json_skip(&r->json, ENTRY_DEPTH, r->error);
 }
 
 static sono_status check_entry(reader *r, entry *e)
@@ -143,26 +149,57 @@ static sono_status read_entry(reader *r, char *name)
     return sono_checkpoint_add(r->checkpoint, sono_text_of(name), &e.tensor, r->error);
 }
 
+static sono_text pair_key(const void *context, uint32_t item)
+{
+    return sono_text_of(((const sono_checkpoint_pair *)context)[item].key);
+}
+
+/* Of the pairs that share a key the last one stays, as with the reference reader. */
+static sono_status drop_repeated_keys(reader *r)
+{
+    sono_checkpoint_pair *pairs = r->checkpoint->metadata;
+    const size_t n = r->checkpoint->n_metadata;
+    uint32_t *order = sono_alloc_array(n, sizeof *order);
+    if (!order)
+        return FAIL_ENTRY(r, OUT_OF_MEMORY, "out of memory for the metadata");
+    const int64_t repeated = sono_sort_names(order, n, pair_key, pairs);
+    for (size_t i = repeated < 0 ? n : (size_t)repeated; i + 1 < n; i++)
+        if (strcmp(pairs[order[i]].key, pairs[order[i + 1]].key) == 0) {
+            sono_free(pairs[order[i]].value);
+            pairs[order[i]].value = NULL;
+        }
+    sono_free(order);
+    size_t n_kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (pairs[i].value)
+            pairs[n_kept++] = pairs[i];
+        else
+            sono_free(pairs[i].key);
+    }
+    r->checkpoint->n_metadata = n_kept;
+    return SONO_STATUS_OK;
+}
+
 static sono_status read_metadata(reader *r)
 {
     sono_checkpoint *checkpoint = r->checkpoint;
     int first = 1, more = 0;
+    if (sono_json_peek(&r->json) == 'n')
+        return sono_json_skip(&r->json, 1, r->error);
     SONO_TRY(sono_json_take(&r->json, '{', r->error));
     for (;;) {
         SONO_TRY(sono_json_next(&r->json, '}', &first, &more, r->error));
         if (!more)
-            return SONO_STATUS_OK;
-        if ((int64_t)checkpoint->n_metadata >= max_metadata_pairs)
-            return FAIL_ENTRY(r, UNSUPPORTED, "more than %" PRId64 " metadata keys", max_metadata_pairs);
+            return drop_repeated_keys(r);
+        if (checkpoint->n_metadata >= max_metadata_pairs)
+            return FAIL_ENTRY(r, UNSUPPORTED, "more than %zu metadata keys: save the file with fewer",
+                              max_metadata_pairs);
         if (sono_alloc_grow((void **)&checkpoint->metadata, &checkpoint->metadata_capacity,
                             checkpoint->n_metadata + 1, sizeof *checkpoint->metadata))
             return FAIL_ENTRY(r, OUT_OF_MEMORY, "out of memory for the metadata");
         sono_checkpoint_pair *pair = &checkpoint->metadata[checkpoint->n_metadata];
         SONO_TRY(sono_json_string(&r->json, &pair->key, r->error));
         checkpoint->n_metadata++;
-        for (size_t i = 0; i + 1 < checkpoint->n_metadata; i++)
-            if (strcmp(checkpoint->metadata[i].key, pair->key) == 0)
-                return FAIL_ENTRY(r, FORMAT, "metadata key '%.40s' is there twice", pair->key);
         SONO_TRY(sono_json_take(&r->json, ':', r->error));
         SONO_TRY(sono_json_string(&r->json, &pair->value, r->error));
     }
@@ -188,7 +225,7 @@ static sono_status read_header(reader *r)
         sono_free(name);
         SONO_TRY(status);
     }
-    if (sono_json_peek(&r->json))
+    if (sono_json_peek(&r->json) || r->json.at < r->json.n_bytes) /* a NUL is no blank */
         return FAIL_ENTRY(r, FORMAT, "JSON: something follows the header's '}'");
     return SONO_STATUS_OK;
 }
@@ -235,7 +272,7 @@ sono_status sono_checkpoint_read_safetensors(sono_checkpoint *checkpoint, sono_e
 {
     checkpoint->container = "safetensors";
     const uint64_t header_bytes = sono_le64(checkpoint->bytes);
-    if (header_bytes > max_header_bytes || header_bytes > checkpoint->n_bytes - 8)
+    if (header_bytes > SONO_SAFETENSORS_MAX_HEADER || header_bytes > checkpoint->n_bytes - 8)
         return SONO_FAIL_AT(error, FORMAT, 0,
                             "header of %" PRIu64 " bytes in a file of %zu bytes (truncated?)", header_bytes,
                             checkpoint->n_bytes);
@@ -246,7 +283,7 @@ sono_status sono_checkpoint_read_safetensors(sono_checkpoint *checkpoint, sono_e
                 .error = error};
     SONO_TRY(read_header(&r));
     if (!checkpoint->n_tensors)
-        return SONO_FAIL(error, UNSUPPORTED, "the file holds no tensors");
+        return SONO_FAIL(error, UNSUPPORTED, "the file holds no tensors: save model.state_dict() in it");
     uint32_t *order = sono_alloc_array(checkpoint->n_tensors, sizeof *order);
     if (!order)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the tensor list");

@@ -92,7 +92,8 @@ int main(int argc, char **argv)
             const torch_file_options options = {.wrapping = (torch_file_wrapping)wrapping,
                                                 .protocol = protocol,
                                                 .zip64 = protocol == 4,
-                                                .parameters = wrapping == TORCH_FILE_MODEL};
+                                                .rebuild = wrapping == TORCH_FILE_MODEL ? TORCH_FILE_PARAMETER
+                                                                                        : TORCH_FILE_TENSOR};
             snprintf(name, sizeof name, "whole_%d_%d.pth", wrapping, protocol);
             failed |= write_archive(folder, name, &options);
             snprintf(path, sizeof path, "%s/fuzz_checkpoint/%s", folder, name);

@@ -398,9 +398,8 @@ static int64_t count_of(const torch_file_tensor *tensor)
     return count;
 }
 
-static void transformers_files_bind_like_official_ones(void **state)
+static void check_transformers(const char *prefix)
 {
-    (void)state;
     char manifest[SONO_TEST_PATH_BYTES], path[SONO_TEST_PATH_BYTES];
     synthetic_state official;
     opened o;
@@ -410,9 +409,16 @@ static void transformers_files_bind_like_official_ones(void **state)
     sono_test_path(path, sizeof path, "transformers.safetensors");
     assert_ok(synthetic_open(manifest, &official, &error), &error);
     rename_all(&official, &r);
+    for (int i = 0; i < r.n; i++) {
+        char name[RENAMED_BYTES];
+        snprintf(name, sizeof name, "%s%s", prefix, r.tensors[i].name);
+        memcpy(r.names[i], name, sizeof name);
+        r.tensors[i].name = r.names[i];
+    }
     assert_ok(safetensors_write(path, r.tensors, r.n), NULL);
     open_path(&o, path);
     assert_string_equal(sono_binder_info(o.binder)->naming, "transformers");
+    assert_string_equal(sono_binder_info(o.binder)->prefix, prefix);
     assert_string_equal(sono_binder_info(o.binder)->architecture, "dfine-n");
     int n_bound = 0;
     for (int32_t i = 0; i < official.n_tensors; i++) {
@@ -431,6 +437,103 @@ static void transformers_files_bind_like_official_ones(void **state)
     assert_true(n_bound > 500);
     close_opened(&o);
     synthetic_close(&official);
+}
+
+static void transformers_files_bind_like_official_ones(void **state)
+{
+    (void)state;
+    check_transformers("");
+    check_transformers("model."); /* with which every name without a wrapper begins too, but for the heads' */
+    check_transformers("module._orig_mod.");
+}
+
+enum { MAX_PREFIXED_BYTES = 224 };
+
+static const char *const prefixes[] = {"module.", "_orig_mod.", "model.",        "sam.",
+                                       "net.",    "model.net.", "module.model.", "model.model._orig_mod."};
+
+/* Every name with a wrapper's prefix: tensors as without it, and the prefix is told. */
+static void prefixes_are_taken_off(void **state)
+{
+    (void)state;
+    static char names[SMALL_MODEL_TENSORS][MAX_PREFIXED_BYTES];
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        opened o;
+        small_model model;
+        float out[256];
+        const int64_t dims[] = {256, 1};
+        small_model_init(&model);
+        for (int k = 0; k < SMALL_MODEL_TENSORS; k++) {
+            snprintf(names[k], sizeof names[k], "%s%s", prefixes[i], model.tensors[k].name);
+            model.tensors[k].name = names[k];
+        }
+        open_small(&o, &model);
+        assert_string_equal(sono_binder_info(o.binder)->prefix, prefixes[i]);
+        assert_string_equal(sono_binder_info(o.binder)->naming, "official");
+        assert_ok(sono_bind_f32(o.binder, "encoder.lateral_convs.0.conv.weight", 2, dims, out, &o.error),
+                  &o.error);
+        assert_memory_equal(out, model.values + 2, sizeof out);
+        close_opened(&o);
+    }
+}
+
+static void a_prefix_must_be_everyones(void **state)
+{
+    (void)state;
+    opened o;
+    small_model model;
+    char path[SONO_TEST_PATH_BYTES], names[SMALL_MODEL_TENSORS][MAX_PREFIXED_BYTES];
+    small_model_init(&model);
+    for (int k = 1; k < SMALL_MODEL_TENSORS; k++) {
+        snprintf(names[k], sizeof names[k], "module.%s", model.tensors[k].name);
+        model.tensors[k].name = names[k];
+    }
+    model.tensors[0].name = "criterion.weight";
+    write_small(path, &model, SMALL_MODEL_TENSORS);
+    assert_status(SONO_STATUS_UNSUPPORTED, try_open(&o, path), &o.error);
+    assert_non_null(strstr(o.error.text, "9 tensors such as 'criterion.weight' [16, 3, 3, 1], "
+                                         "'module.backbone.stem.stem4.conv.weight', 'module.decoder."));
+    close_opened(&o);
+}
+
+/* Where nothing fits, what the file has is listed: its keys, and five of its names. */
+static void what_is_there_is_listed(void **state)
+{
+    (void)state;
+    static const float zero = 0;
+    static const torch_file_tensor tensors[] = {
+        {.name = "a.w", .n_dims = 1, .dims = {1}, .data = &zero},
+        {.name = "b.w", .data = &zero},
+        {.name = "c.w", .data = &zero},
+        {.name = "d.w", .data = &zero},
+        {.name = "e.w", .data = &zero},
+        {.name = "f.w", .data = &zero},
+    };
+    static const struct {
+        torch_file_options options;
+        const char *reason;
+    } cases[] = {
+        {{.wrapper = {"state_dict", NULL}},
+         "6 tensors such as 'a.w' [1], 'b.w', 'c.w', 'd.w', 'e.w'; at the top of the file are 'epoch', "
+         "'state_dict'"},
+        {{.wrapper = {NULL, NULL}}, "6 tensors such as 'a.w' [1], 'b.w', 'c.w', 'd.w', 'e.w'"},
+        {{.wrapper = {"networks", "detector"}, .extras = 1},
+         "save only model.state_dict(); at the top are 'epoch', 'networks', 'args' (argparse.Namespace)"},
+    };
+    char path[SONO_TEST_PATH_BYTES];
+    sono_test_path(path, sizeof path, "listed.pth");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        sono_error error = {0};
+        sono_checkpoint *checkpoint = NULL;
+        sono_binder *binder = NULL;
+        assert_ok(torch_file_write(path, tensors, 6, &cases[i].options), NULL);
+        sono_status status = sono_checkpoint_open(path, &checkpoint, &error);
+        if (status == SONO_STATUS_OK)
+            status = sono_binder_open(checkpoint, &binder, &error);
+        assert_status(SONO_STATUS_UNSUPPORTED, status, &error);
+        assert_non_null(strstr(error.text, cases[i].reason));
+        sono_checkpoint_close(checkpoint);
+    }
 }
 
 static void transformers_parts_must_agree(void **state)
@@ -506,6 +609,9 @@ int main(void)
         cmocka_unit_test(other_configurations_are_refused),
         cmocka_unit_test(transformers_names_are_translated),
         cmocka_unit_test(transformers_files_bind_like_official_ones),
+        cmocka_unit_test(prefixes_are_taken_off),
+        cmocka_unit_test(a_prefix_must_be_everyones),
+        cmocka_unit_test(what_is_there_is_listed),
         cmocka_unit_test(transformers_parts_must_agree),
         cmocka_unit_test(shared_checkpoints_are_recognised),
     };

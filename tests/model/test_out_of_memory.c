@@ -64,7 +64,8 @@ static void torch_file(void **state)
     (void)state;
     small_model model;
     small_model_init(&model);
-    const torch_file_options options = {.wrapping = TORCH_FILE_TRAINING, .parameters = 1};
+    const torch_file_options options = {
+        .wrapping = TORCH_FILE_TRAINING, .rebuild = TORCH_FILE_PARAMETER, .loose = 1, .deflate = 1};
     sono_test_path(in, sizeof in, "in.pth");
     sono_test_path(out, sizeof out, "out.safetensors");
     assert_ok(torch_file_write(in, model.tensors, SMALL_MODEL_TENSORS, &options), NULL);

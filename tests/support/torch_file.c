@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <zlib.h>
 
 enum { ALIGN = 64, BATCH = 1000, N_FIXED = 4 };
 
@@ -177,14 +178,18 @@ static void put_storage(pickler *p, int index)
         put_text(p, "storage");
         p->storage_memo = p->n_memo;
     }
+    const int untyped = p->options.rebuild == TORCH_FILE_TENSOR_V3;
     if (p->class_memo[dtype])
         recall(p, p->class_memo[dtype]);
+    else if (untyped)
+        p->class_memo[dtype] = put_class(p, "torch.storage", "UntypedStorage");
     else
         p->class_memo[dtype] = put_class(p, "torch", classes[dtype]);
     snprintf(key, sizeof key, "%d", owner);
     put_text(p, key);
     put_text(p, "cpu");
-    put_integer(p, storage_count(&p->tensors[owner]) + broken);
+    const int64_t unit = untyped ? (int64_t)sono_dtype_bytes(dtype) : 1;
+    put_integer(p, (storage_count(&p->tensors[owner]) + broken) * unit);
     put_bytes(&p->out, "tQ", 2);
 }
 
@@ -240,6 +245,48 @@ static int32_t break_shape(torch_file_fault fault, int64_t count, int32_t *n_dim
     return *n_dims;
 }
 
+/* What comes in front of a tensor's own arguments, up to the function that makes it. */
+static void put_rebuild(pickler *p)
+{
+    const torch_file_rebuild rebuild = p->options.rebuild;
+    if (rebuild == TORCH_FILE_PARAMETER || rebuild == TORCH_FILE_PARAMETER_WITH_STATE) {
+        put_class(p, "torch._utils",
+                  rebuild == TORCH_FILE_PARAMETER ? "_rebuild_parameter" : "_rebuild_parameter_with_state");
+        op(p, '(');
+    } else if (rebuild == TORCH_FILE_FROM_TYPE) {
+        put_class(p, "torch._tensor", "_rebuild_from_type_v2");
+        op(p, '(');
+    }
+    if (p->rebuild_memo)
+        recall(p, p->rebuild_memo);
+    else
+        p->rebuild_memo = put_class(
+            p, "torch._utils", rebuild == TORCH_FILE_TENSOR_V3 ? "_rebuild_tensor_v3" : "_rebuild_tensor_v2");
+    if (rebuild == TORCH_FILE_FROM_TYPE)
+        put_class(p, "torch", "Tensor");
+}
+
+/* What comes behind a tensor's hooks. */
+static void put_rebuild_end(pickler *p, sono_dtype dtype)
+{
+    static const char *const types[] = {"float32", "float16", "bfloat16", "float64", "int64",
+                                        "int32",   "int16",   "int8",     "uint8",   "bool"};
+    const torch_file_rebuild rebuild = p->options.rebuild;
+    if (rebuild == TORCH_FILE_TENSOR_V3)
+        put_class(p, "torch", types[dtype]);
+    op(p, 't');
+    if (rebuild == TORCH_FILE_FROM_TYPE)
+        put_bytes(&p->out, "}X\1\0\0\0aK\1st", 11);
+    op(p, 'R');
+    if (rebuild == TORCH_FILE_PARAMETER || rebuild == TORCH_FILE_PARAMETER_WITH_STATE) {
+        op(p, 0x89); /* requires_grad: integers cannot */
+        put_new_dict(p, "OrderedDict");
+        if (rebuild == TORCH_FILE_PARAMETER_WITH_STATE)
+            put_bytes(&p->out, "}X\1\0\0\0aK\1s", 10);
+        put_bytes(&p->out, "tR", 2);
+    }
+}
+
 static void put_tensor(pickler *p, int index)
 {
     const torch_file_tensor *tensor = &p->tensors[index];
@@ -252,14 +299,7 @@ static void put_tensor(pickler *p, int index)
     const torch_file_fault fault = p->options.victim == index ? p->options.fault : TORCH_FILE_WHOLE;
     const int64_t count = storage_count(&p->tensors[storage_index(p, index)]);
     const int32_t n_strides = break_shape(fault, count, &n_dims, dims, strides, &offset);
-    if (p->options.parameters) {
-        put_class(p, "torch._utils", "_rebuild_parameter");
-        op(p, '(');
-    }
-    if (p->rebuild_memo)
-        recall(p, p->rebuild_memo);
-    else
-        p->rebuild_memo = put_class(p, "torch._utils", "_rebuild_tensor_v2");
+    put_rebuild(p);
     op(p, '(');
     put_storage(p, index);
     put_integer(p, offset);
@@ -267,14 +307,57 @@ static void put_tensor(pickler *p, int index)
     put_tuple(p, strides, n_strides);
     op(p, 0x89);
     put_new_dict(p, "OrderedDict");
-    put_bytes(&p->out, "tR", 2);
-    if (p->options.parameters) {
-        op(p, 0x89); /* requires_grad: integers cannot */
-        put_new_dict(p, "OrderedDict");
-        put_bytes(&p->out, "tR", 2);
-    }
+    put_rebuild_end(p, p->tensors[storage_index(p, index)].dtype);
     memoize(p);
 }
+
+/* ---- things beside the weights ------------------------------------------------------------------------- */
+
+typedef struct raw_entry {
+    const char *name;
+    const char *bytes; /* what a pickler writes for it, less the memo */
+    size_t n_bytes;
+} raw_entry;
+
+#define RAW(name, bytes)                                                                                     \
+    {                                                                                                        \
+        name, bytes, sizeof(bytes) - 1                                                                       \
+    }
+#define RAW_BYTES "c_codecs\nencode\nX\1\0\0\0xX\6\0\0\0latin1\x86R"
+#define RAW_DTYPE                                                                                            \
+    "cnumpy\ndtype\nX\2\0\0\0f8\x89\x88\x87R(K\3X\1\0\0\0<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb"
+
+static const raw_entry extras[] = {
+    RAW("args", "cargparse\nNamespace\n)\x81}X\2\0\0\0lrG\0\0\0\0\0\0\0\0sb"),
+    RAW("best", "cnumpy._core.multiarray\nscalar\n" RAW_DTYPE RAW_BYTES "\x86R"),
+    RAW("history", "cnumpy._core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85" RAW_BYTES
+                   "\x87R(K\1K\1\x85" RAW_DTYPE "\x89" RAW_BYTES "tb"),
+    RAW("type", "ctorch\nfloat32\n"),
+    RAW("complex", "ctorch\ncomplex64\n"),
+    RAW("when", "cdatetime\ndatetime\n" RAW_BYTES "\x85R"),
+    RAW("path", "cpathlib\nPosixPath\nX\1\0\0\0/\x85R"),
+    RAW("seen", "c__builtin__\nset\n](K\1K\2e\x85R"),
+    RAW("log", "ccollections\ndefaultdict\nc__builtin__\nlist\n\x85RX\1\0\0\0a]K\1as"),
+    RAW("config", "ctraining.config\nConfig\n)}\x92}X\1\0\0\0aK\1sb(X\1\0\0\0aK\1u"),
+    RAW("queue", "ccollections\ndeque\n)R(K\1K\2e"),
+    RAW("bound", "ctraining.hooks\nmake\n)R)R"),
+};
+
+static const raw_entry loose[] = {
+    RAW("epoch", "K\3"),
+    RAW("head._extra_state", "c_io\nBytesIO\n)\x81(NK\0Ntb"),
+    RAW("none", "N"),
+};
+
+static void put_raw(pickler *p, const raw_entry *entries, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        put_text(p, entries[i].name);
+        put_bytes(&p->out, entries[i].bytes, entries[i].n_bytes);
+    }
+}
+
+/* ---- state dict and what is around it ------------------------------------------------------------------ */
 
 /* An OrderedDict with its _metadata, as Module.state_dict() returns it. */
 static void put_state(pickler *p)
@@ -296,6 +379,11 @@ static void put_state(pickler *p)
         put_tensor(p, i);
         if (i % BATCH == BATCH - 1 || i == p->n_tensors - 1)
             op(p, 'u');
+    }
+    if (p->options.loose) {
+        op(p, '(');
+        put_raw(p, loose, sizeof loose / sizeof *loose);
+        op(p, 'u');
     }
     if (p->options.fault == TORCH_FILE_CYCLE) {
         put_text(p, "self");
@@ -369,9 +457,34 @@ static void put_schedulers(pickler *p)
     op(p, 'u');
 }
 
+static void put_wrapped(pickler *p)
+{
+    const char *const *wrapper = p->options.wrapper;
+    op(p, '}');
+    memoize(p);
+    op(p, '(');
+    put_text(p, "epoch");
+    put_integer(p, 3);
+    put_text(p, wrapper[0]);
+    if (wrapper[1]) {
+        op(p, '}');
+        put_text(p, wrapper[1]);
+    }
+    put_state(p);
+    if (wrapper[1])
+        op(p, 's');
+    if (p->options.extras)
+        put_raw(p, extras, sizeof extras / sizeof *extras);
+    op(p, 'u');
+}
+
 static void put_root(pickler *p)
 {
     const torch_file_wrapping wrapping = p->options.wrapping;
+    if (p->options.wrapper[0]) {
+        put_wrapped(p);
+        return;
+    }
     if (wrapping == TORCH_FILE_BARE) {
         put_state(p);
         return;
@@ -475,6 +588,8 @@ typedef struct zip_entry {
     char name[40];
     const void *data;
     uint64_t n_bytes;
+    uint8_t *deflated; /* NULL = stored */
+    uint64_t stored_bytes;
     uint64_t start;
     uint32_t crc;
 } zip_entry;
@@ -487,22 +602,6 @@ typedef struct zip_writer {
     uint64_t at;
     torch_file_options options;
 } zip_writer;
-
-static uint32_t crc32_of(const uint8_t *bytes, uint64_t n)
-{
-    static uint32_t table[256];
-    if (!table[1])
-        for (uint32_t i = 0; i < 256; i++) {
-            uint32_t crc = i;
-            for (int bit = 0; bit < 8; bit++)
-                crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
-            table[i] = crc;
-        }
-    uint32_t crc = 0xffffffff;
-    for (uint64_t i = 0; i < n; i++)
-        crc = table[(crc ^ bytes[i]) & 255] ^ crc >> 8;
-    return ~crc;
-}
 
 static int has_fault(const zip_writer *z, int entry, torch_file_fault fault)
 {
@@ -522,21 +621,66 @@ static void write_buffer(zip_writer *z, buffer *b)
     b->n = 0;
 }
 
+/* Makes entry->deflated: of all bytes, of n_more bytes more, or of that many less. Returns 0, or -1 when it
+ * cannot. */
+static int deflate_entry(zip_entry *entry, int n_more)
+{
+    static const Bytef more[8];
+    z_stream stream = {0};
+    if (deflateInit2(&stream, 9, Z_DEFLATED, -MAX_WBITS, 9, Z_DEFAULT_STRATEGY) != Z_OK)
+        return -1;
+    const uLong bound = deflateBound(&stream, entry->n_bytes + sizeof more);
+    entry->deflated = sono_alloc(bound);
+    stream.next_in = (Bytef *)(uintptr_t)entry->data;
+    stream.avail_in = (uInt)entry->n_bytes - (uInt)(n_more < 0 ? -n_more : 0);
+    stream.next_out = entry->deflated;
+    stream.avail_out = (uInt)bound;
+    int code = entry->deflated ? deflate(&stream, n_more > 0 ? Z_BLOCK : Z_FINISH) : Z_MEM_ERROR;
+    if (code == Z_OK && n_more > 0) {
+        stream.next_in = (Bytef *)(uintptr_t)more;
+        stream.avail_in = (uInt)n_more;
+        code = deflate(&stream, Z_FINISH);
+    }
+    entry->stored_bytes = stream.total_out;
+    (void)deflateEnd(&stream);
+    return code == Z_STREAM_END ? 0 : -1;
+}
+
+/* Applies the faults of compressed entries. */
+static void break_deflated(const zip_writer *z, int index)
+{
+    zip_entry *entry = &z->entries[index];
+    if (has_fault(z, index, TORCH_FILE_UNPACKED_CRC))
+        entry->crc ^= 1;
+    if (has_fault(z, index, TORCH_FILE_UNPACKED_BOMB))
+        entry->n_bytes = 0x7fffffff;
+    if (has_fault(z, index, TORCH_FILE_DEFLATE_BROKEN))
+        memset(entry->deflated, 0xff, entry->stored_bytes);
+}
+
 static void write_entry(zip_writer *z, int index, buffer *b)
 {
     zip_entry *entry = &z->entries[index];
     const uint64_t name_bytes = strlen(entry->name), zip64_bytes = z->options.zip64 ? 20 : 0;
     entry->start = z->at;
-    entry->crc = crc32_of(entry->data, entry->n_bytes);
+    entry->crc = (uint32_t)crc32_z(0, entry->data, entry->n_bytes);
+    entry->stored_bytes = entry->n_bytes;
+    const int n_more =
+        has_fault(z, index, TORCH_FILE_UNPACKED_LONG) - has_fault(z, index, TORCH_FILE_UNPACKED_SHORT);
+    if (z->options.deflate && deflate_entry(entry, n_more))
+        b->failed = 1;
+    if (entry->deflated)
+        break_deflated(z, index);
     const uint64_t size = z->options.zip64 ? UINT32_MAX : entry->n_bytes;
+    const uint64_t stored = z->options.zip64 ? UINT32_MAX : entry->stored_bytes;
     const uint64_t padding = (ALIGN - (z->at + 30 + name_bytes + zip64_bytes + 4) % ALIGN) % ALIGN;
     put_le(b, has_fault(z, index, TORCH_FILE_LOCAL_SIGNATURE) ? 0x04034b51 : 0x04034b50, 4);
     put_le(b, 45, 2);
     put_le(b, 0x800, 2);
-    put_le(b, 0, 2); /* stored */
+    put_le(b, entry->deflated ? 8 : 0, 2);
     put_le(b, 0, 4);
     put_le(b, entry->crc, 4);
-    put_le(b, size, 4);
+    put_le(b, stored, 4);
     put_le(b, size, 4);
     put_le(b, name_bytes, 2);
     put_le(b, zip64_bytes + 4 + padding, 2);
@@ -546,35 +690,38 @@ static void write_entry(zip_writer *z, int index, buffer *b)
         put_le(b, 1, 2);
         put_le(b, 16, 2);
         put_le(b, entry->n_bytes, 8);
-        put_le(b, entry->n_bytes, 8);
+        put_le(b, entry->stored_bytes, 8);
     }
     put_bytes(b, "FB", 2);
     put_le(b, padding, 2);
     for (uint64_t i = 0; i < padding; i++)
         put_bytes(b, "Z", 1);
     write_buffer(z, b);
-    write_out(z, entry->data, entry->n_bytes);
+    write_out(z, entry->deflated ? entry->deflated : entry->data, entry->stored_bytes);
 }
 
 static void put_central(const zip_writer *z, int index, buffer *b)
 {
     const zip_entry *entry = &z->entries[index];
     const int zip64 = z->options.zip64;
-    uint64_t start = entry->start, size = entry->n_bytes;
+    uint64_t start = entry->start, size = entry->n_bytes, stored = entry->stored_bytes;
+    int method = entry->deflated || has_fault(z, index, TORCH_FILE_ENTRY_DEFLATED) ? 8 : 0;
     if (has_fault(z, index, TORCH_FILE_ENTRY_OUTSIDE))
         start = 0xfffffff0;
     if (has_fault(z, index, TORCH_FILE_ENTRY_HUGE))
-        size = 0xfffffff0;
+        size = stored = 0xfffffff0;
     if (has_fault(z, index, TORCH_FILE_ENTRY_OVERLAP))
-        size = entry[1].start + 8 - entry->start;
+        size = stored = entry[1].start + 8 - entry->start;
+    if (has_fault(z, index, TORCH_FILE_ENTRY_METHOD))
+        method = 12;
     put_le(b, has_fault(z, index, TORCH_FILE_DIRECTORY_SIGNATURE) ? 0x02014b51 : 0x02014b50, 4);
     put_le(b, 45, 2);
     put_le(b, 45, 2);
     put_le(b, has_fault(z, index, TORCH_FILE_ENTRY_ENCRYPTED) ? 0x801 : 0x800, 2);
-    put_le(b, has_fault(z, index, TORCH_FILE_ENTRY_DEFLATED) ? 8 : 0, 2);
+    put_le(b, (uint64_t)method, 2);
     put_le(b, 0, 4);
     put_le(b, entry->crc, 4);
-    put_le(b, zip64 ? UINT32_MAX : size, 4);
+    put_le(b, zip64 ? UINT32_MAX : stored, 4);
     put_le(b, zip64 ? UINT32_MAX : size, 4);
     put_le(b, strlen(entry->name), 2);
     put_le(b, zip64 ? 28 : 0, 2);
@@ -586,7 +733,7 @@ static void put_central(const zip_writer *z, int index, buffer *b)
         put_le(b, 1, 2);
         put_le(b, 24, 2);
         put_le(b, size, 8);
-        put_le(b, size, 8);
+        put_le(b, stored, 8);
         put_le(b, start, 8);
     }
 }
@@ -680,12 +827,16 @@ static sono_status write_archive(const char *path, const pickler *p)
         for (int i = 0; i < z.n_entries; i++)
             write_entry(&z, i, &scratch);
         write_directory(&z, &scratch);
+        for (int i = 0; i < p->options.n_bytes_trailing; i++)
+            write_out(&z, &"PK\5\6 noise"[i % 10], 1);
         const int failed = ferror(z.file);
         if (fclose(z.file) || failed)
             status = SONO_STATUS_IO;
     }
     if (scratch.failed)
         status = SONO_STATUS_OUT_OF_MEMORY;
+    for (int i = 0; i < z.n_entries; i++)
+        sono_free(z.entries[i].deflated);
     sono_free(scratch.bytes);
     sono_free(z.entries);
     return status;

@@ -77,15 +77,44 @@ typedef enum torch_file_fault {
     TORCH_FILE_DIMS_NEGATIVE,
     TORCH_FILE_DIMS_TOO_MANY,       /* 9 */
     TORCH_FILE_DIMS_STRIDES_DIFFER, /* more dims than strides */
+    /* compressed entries */
+    TORCH_FILE_ENTRY_METHOD,   /* the victim entry claims method 12 */
+    TORCH_FILE_UNPACKED_LONG,  /* deflate: the victim entry unpacks to a byte more than it is listed with */
+    TORCH_FILE_UNPACKED_SHORT, /* deflate: to a byte less */
+    TORCH_FILE_UNPACKED_CRC,   /* deflate: to other bytes */
+    TORCH_FILE_UNPACKED_BOMB,  /* deflate: listed with 0x7fffffff bytes */
+    TORCH_FILE_DEFLATE_BROKEN, /* deflate: the victim entry is no deflated data */
     TORCH_FILE_FAULT_COUNT
 } torch_file_fault;
+
+/* How a tensor is written. */
+typedef enum torch_file_rebuild {
+    TORCH_FILE_TENSOR = 0,           /* _rebuild_tensor_v2 */
+    TORCH_FILE_PARAMETER,            /* the same in _rebuild_parameter */
+    TORCH_FILE_PARAMETER_WITH_STATE, /* the same in _rebuild_parameter_with_state */
+    TORCH_FILE_FROM_TYPE,            /* _rebuild_tensor_v2 through _rebuild_from_type_v2 */
+    TORCH_FILE_TENSOR_V3,            /* _rebuild_tensor_v3: a storage without a type, and the type */
+    TORCH_FILE_REBUILD_COUNT
+} torch_file_rebuild;
+
+/* Objects that TORCH_FILE extras bring with them, as inspect counts them, and the first one's class. */
+#define TORCH_FILE_N_INERT     16
+#define TORCH_FILE_FIRST_INERT "argparse.Namespace"
+/* Entries that TORCH_FILE loose brings, the first one's name. */
+#define TORCH_FILE_N_LOOSE     3
+#define TORCH_FILE_FIRST_LOOSE "epoch"
 
 /* All zero is a plain, whole, bare protocol-2 file. */
 typedef struct torch_file_options {
     torch_file_wrapping wrapping;
-    int32_t protocol;   /* 2 (0 means 2), 4 or 5 */
-    int32_t zip64;      /* 1: zip64 end records and extra fields */
-    int32_t parameters; /* 1: every tensor is wrapped in _rebuild_parameter */
+    int32_t protocol; /* 2 (0 means 2), 4 or 5 */
+    int32_t zip64;    /* 1: zip64 end records and extra fields */
+    torch_file_rebuild rebuild;
+    const char *wrapper[2]; /* {"a", "b"}: {"a": {"b": state}, "epoch": 3} instead of wrapping; NULL = none */
+    int32_t extras;         /* 1, with a wrapper: numpy scalars, a Namespace, ... beside the state dict */
+    int32_t loose;          /* 1: entries of the state dict that are no tensors */
+    int32_t deflate;        /* 1: every entry is deflated */
+    int32_t n_bytes_trailing; /* of noise behind the archive */
     torch_file_fault fault;
     int32_t victim; /* index of the tensor that the fault hits */
 } torch_file_options;

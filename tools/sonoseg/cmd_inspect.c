@@ -51,6 +51,21 @@ static const args_spec spec = {
     .take = take,
 };
 
+/* What the file holds beside the tensors, and around their names. */
+static void print_left_out(const sono_model_info *info)
+{
+    if (*info->wrapper)
+        printf("state dict    in '%s'\n", info->wrapper);
+    if (*info->prefix)
+        printf("prefix        '%s', taken off every name\n", info->prefix);
+    if (info->n_ignored)
+        printf("ignored       entries of the state dict that are no tensors: %d, such as '%s'\n",
+               info->n_ignored, info->ignored);
+    if (info->n_inert)
+        printf("inert         objects of other classes: %lld, such as %s (nothing is executed)\n",
+               (long long)info->n_inert, info->inert);
+}
+
 static void print_info(const char *path, const sono_model_info *info)
 {
     printf("file          %s\n", path);
@@ -62,6 +77,7 @@ static void print_info(const char *path, const sono_model_info *info)
     printf("parameters    %lld (%.2f million)\n", (long long)info->n_params, (double)info->n_params * 1e-6);
     printf("tensors       %d, %s\n", info->n_tensors, info->dtype);
     printf("container     %s, %s names\n", info->container, info->naming);
+    print_left_out(info);
     printf("bytes         %lld\n", (long long)info->file_bytes);
     printf("sha256        %s\n", info->sha256);
 }
