@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The command without checkpoints: help, usage errors, files that are none. */
 #include "command.h"
+#include "model/small_model.h"
 #include "test.h"
 
 #include <stdio.h>
@@ -120,12 +121,44 @@ static void test_bad_checkpoints(void **state)
     assert_int_not_equal(access(folder, F_OK), 0);
 }
 
+/* What inspect says about a file with other things around the tensors. */
+static void test_inspect_says_what_was_left_out(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {
+        "\nstate dict    in 'state_dict'\n",
+        "\nprefix        'module.', taken off every name\n",
+        "\nignored       entries of the state dict that are no tensors: 3, such as 'epoch'\n",
+        "\ninert         objects of other classes: 17, such as _io.BytesIO (nothing is executed)\n",
+    };
+    static char names[SMALL_MODEL_TENSORS][64];
+    char file[SONO_TEST_PATH_BYTES];
+    small_model model;
+    small_model_init(&model);
+    for (int i = 0; i < SMALL_MODEL_TENSORS; i++) {
+        snprintf(names[i], sizeof names[i], "module.%s", model.tensors[i].name);
+        model.tensors[i].name = names[i];
+    }
+    const torch_file_options options = {.wrapper = {"state_dict", NULL}, .extras = 1, .loose = 1};
+    sono_test_path(file, sizeof file, "training.pth");
+    assert_ok(torch_file_write(file, model.tensors, SMALL_MODEL_TENSORS, &options), NULL);
+    command_result result = command_run(WORDS("inspect", file));
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        if (!strstr(result.out, lines[i]))
+            fail_msg("'%s' is not in '%s'", lines[i], result.out);
+    command_free(&result);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_help),          cmocka_unit_test(test_commands),
-        cmocka_unit_test(test_options),       cmocka_unit_test(test_phantom),
-        cmocka_unit_test(test_missing_words), cmocka_unit_test(test_bad_checkpoints),
+        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_phantom),
+        cmocka_unit_test(test_missing_words),
+        cmocka_unit_test(test_bad_checkpoints),
+        cmocka_unit_test(test_inspect_says_what_was_left_out),
     };
     return sono_test_run("cli/usage", tests, sizeof tests / sizeof tests[0]);
 }

@@ -4,7 +4,7 @@
  * structure broken.
  *
  *     cc -D_GNU_SOURCE -Iinclude -Isrc -Itests tests/fuzz/make_checkpoint_corpus.c tests/support/torch_file.c
- * \ build/release/lib/libsonoseg.a -o make_corpus && ./make_corpus tests/fuzz/corpus
+ * \ build/release/lib/libsonoseg.a -lz -o make_corpus && ./make_corpus tests/fuzz/corpus
  */
 #include "base/alloc.h"
 #include "model/zip.h"
@@ -37,6 +37,12 @@ static const struct {
                 "\"b\":{\"dtype\":\"I8\",\"shape\":[2],\"data_offsets\":[1,3]}}ab\x03"},
     {"large",
      "{\"a\":{\"dtype\":\"F64\",\"shape\":[9007199254740992,1024],\"data_offsets\":[0,8]}}abcdefg\x08"},
+    {"fields",
+     "{\"__metadata__\":null,\"a\":{\"new\":{\"x\":[-1.5e+3,0,null,true,false,\"s\",{}]},\"dtype\":\"U8\","
+     "\"shape\":[1],\"data_offsets\":[0,1]}}a\x01"},
+    {"blanks",
+     " \n\t{\"__metadata__\":{\"k\":\"1\",\"l\":\"2\",\"k\":\"3\"},\"a\":{\"dtype\":\"U8\",\"shape\":[1],"
+     "\"data_offsets\":[0,1]}} a\x01"},
     {"nested", "{\"a\":[[[[[{\"b\":[]}]]]]]}\x02"},
     {"metadata",
      "{\"__metadata__\":{\"a\":\"b\",\"c\":\"\"},\"x\":{\"dtype\":\"BOOL\",\"shape\":[],\"data_offsets\":"
@@ -80,6 +86,32 @@ static int write_archive(const char *folder, const char *name, const torch_file_
     return torch_file_write(path, tensors, sizeof tensors / sizeof *tensors, options) != SONO_STATUS_OK;
 }
 
+/* Files as people keep them: wrapped, with things beside the weights, packed again. */
+static const torch_file_options kept[] = {
+    {.wrapper = {"state_dict", NULL}, .extras = 1, .loose = 1},
+    {.wrapper = {"model", "ema_state_dict"}, .extras = 1, .protocol = 4},
+    {.rebuild = TORCH_FILE_PARAMETER_WITH_STATE},
+    {.rebuild = TORCH_FILE_FROM_TYPE},
+    {.rebuild = TORCH_FILE_TENSOR_V3, .protocol = 4},
+    {.deflate = 1},
+    {.deflate = 1, .zip64 = 1, .loose = 1, .n_bytes_trailing = 40},
+};
+
+static int write_kept(const char *folder)
+{
+    char name[64], path[MAX_PATH_BYTES];
+    int failed = 0;
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        snprintf(name, sizeof name, "kept_%zu.pth", i);
+        failed |= write_archive(folder, name, &kept[i]);
+        snprintf(path, sizeof path, "%s/fuzz_checkpoint/%s", folder, name);
+        snprintf(name, sizeof name, "kept_%zu.pkl", i);
+        if (!kept[i].deflate)
+            failed |= write_pickle(folder, path, name);
+    }
+    return failed;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2)
@@ -101,11 +133,15 @@ int main(int argc, char **argv)
             failed |= write_pickle(folder, path, name);
         }
     for (int fault = TORCH_FILE_WHOLE + 1; fault < TORCH_FILE_FAULT_COUNT; fault++) {
-        const torch_file_options options = {.fault = (torch_file_fault)fault};
+        const torch_file_options options = {
+            .fault = (torch_file_fault)fault,
+            .rebuild = fault == TORCH_FILE_DTYPE_FOREIGN ? TORCH_FILE_TENSOR_V3 : TORCH_FILE_TENSOR,
+            .deflate = fault >= TORCH_FILE_UNPACKED_LONG && fault <= TORCH_FILE_DEFLATE_BROKEN};
         snprintf(name, sizeof name, "fault_%d.pth", fault);
         if (fault != TORCH_FILE_DEEP) /* 300 KB */
             failed |= write_archive(folder, name, &options);
     }
+    failed |= write_kept(folder);
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
         failed |= write_file(folder, "fuzz_safetensors", headers[i].name, headers[i].header,
                              strlen(headers[i].header));

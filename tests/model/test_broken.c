@@ -64,6 +64,9 @@ static const struct {
     {TORCH_FILE_UNPACKED_CRC, SONO_STATUS_FORMAT, "'archive/data/2' does not unpack to the 1024 bytes"},
     {TORCH_FILE_UNPACKED_BOMB, SONO_STATUS_FORMAT, "bytes cannot unpack to 2147483647 bytes"},
     {TORCH_FILE_DEFLATE_BROKEN, SONO_STATUS_FORMAT, "'archive/data/2' does not unpack"},
+    {TORCH_FILE_STORAGE_FOREIGN, SONO_STATUS_UNSUPPORTED,
+     "'encoder.lateral_convs.0.conv.weight' is of torch.ComplexFloatStorage, which is not read"},
+    {TORCH_FILE_DTYPE_FOREIGN, SONO_STATUS_UNSUPPORTED, "is of torch.float8_e4m3fn, which is not read"},
 };
 
 /* What `sonoseg inspect` and `convert` do with a file before they believe it. */
@@ -108,10 +111,13 @@ static void torch_files(void **state)
     for (size_t i = 0; i < sizeof torch_cases / sizeof *torch_cases; i++)
         for (int protocol = 2; protocol <= 4; protocol += 2) {
             char name[32];
-            const torch_file_options options = {.protocol = protocol,
-                                                .fault = torch_cases[i].fault,
-                                                .victim = 2,
-                                                .deflate = torch_cases[i].fault > TORCH_FILE_ENTRY_METHOD};
+            const torch_file_fault fault = torch_cases[i].fault;
+            const torch_file_options options = {
+                .protocol = protocol,
+                .fault = fault,
+                .victim = 2,
+                .rebuild = fault == TORCH_FILE_DTYPE_FOREIGN ? TORCH_FILE_TENSOR_V3 : TORCH_FILE_TENSOR,
+                .deflate = fault >= TORCH_FILE_UNPACKED_LONG && fault <= TORCH_FILE_DEFLATE_BROKEN};
             snprintf(name, sizeof name, "fault%d_%d.pth", (int)torch_cases[i].fault, protocol);
             write_small(name, &model, &options);
             expect_refused(name, torch_cases[i].status, torch_cases[i].reason);

@@ -179,7 +179,9 @@ static void put_storage(pickler *p, int index)
         p->storage_memo = p->n_memo;
     }
     const int untyped = p->options.rebuild == TORCH_FILE_TENSOR_V3;
-    if (p->class_memo[dtype])
+    if (p->options.fault == TORCH_FILE_STORAGE_FOREIGN && p->options.victim == index)
+        put_class(p, "torch", "ComplexFloatStorage");
+    else if (p->class_memo[dtype])
         recall(p, p->class_memo[dtype]);
     else if (untyped)
         p->class_memo[dtype] = put_class(p, "torch.storage", "UntypedStorage");
@@ -267,13 +269,15 @@ static void put_rebuild(pickler *p)
 }
 
 /* What comes behind a tensor's hooks. */
-static void put_rebuild_end(pickler *p, sono_dtype dtype)
+static void put_rebuild_end(pickler *p, int index)
 {
     static const char *const types[] = {"float32", "float16", "bfloat16", "float64", "int64",
                                         "int32",   "int16",   "int8",     "uint8",   "bool"};
     const torch_file_rebuild rebuild = p->options.rebuild;
+    const int is_foreign = p->options.fault == TORCH_FILE_DTYPE_FOREIGN && p->options.victim == index;
     if (rebuild == TORCH_FILE_TENSOR_V3)
-        put_class(p, "torch", types[dtype]);
+        put_class(p, "torch",
+                  is_foreign ? "float8_e4m3fn" : types[p->tensors[storage_index(p, index)].dtype]);
     op(p, 't');
     if (rebuild == TORCH_FILE_FROM_TYPE)
         put_bytes(&p->out, "}X\1\0\0\0aK\1st", 11);
@@ -307,7 +311,7 @@ static void put_tensor(pickler *p, int index)
     put_tuple(p, strides, n_strides);
     op(p, 0x89);
     put_new_dict(p, "OrderedDict");
-    put_rebuild_end(p, p->tensors[storage_index(p, index)].dtype);
+    put_rebuild_end(p, index);
     memoize(p);
 }
 

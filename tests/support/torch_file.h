@@ -84,6 +84,9 @@ typedef enum torch_file_fault {
     TORCH_FILE_UNPACKED_CRC,   /* deflate: to other bytes */
     TORCH_FILE_UNPACKED_BOMB,  /* deflate: listed with 0x7fffffff bytes */
     TORCH_FILE_DEFLATE_BROKEN, /* deflate: the victim entry is no deflated data */
+    /* types that are not ours */
+    TORCH_FILE_STORAGE_FOREIGN, /* the victim's storage is a ComplexFloatStorage */
+    TORCH_FILE_DTYPE_FOREIGN,   /* TORCH_FILE_TENSOR_V3: the victim is of float8_e4m3fn */
     TORCH_FILE_FAULT_COUNT
 } torch_file_fault;
 
@@ -97,9 +100,8 @@ typedef enum torch_file_rebuild {
     TORCH_FILE_REBUILD_COUNT
 } torch_file_rebuild;
 
-/* Objects that TORCH_FILE extras bring with them, as inspect counts them, and the first one's class. */
-#define TORCH_FILE_N_INERT     16
-#define TORCH_FILE_FIRST_INERT "argparse.Namespace"
+/* Objects that TORCH_FILE extras bring with them, as inspect counts them. */
+#define TORCH_FILE_N_INERT 16
 /* Entries that TORCH_FILE loose brings, the first one's name. */
 #define TORCH_FILE_N_LOOSE     3
 #define TORCH_FILE_FIRST_LOOSE "epoch"
