@@ -33,7 +33,7 @@ typedef struct reader {
 typedef enum class_use {
     USE_DICT,      /* called: an empty dict */
     USE_FIRST,     /* called: its first argument */
-    USE_TENSOR,    /* torch._utils._rebuild_tensor_v2 */
+    USE_TENSOR,    /* torch._utils._rebuild_tensor_v2, and the older one with fewer arguments */
     USE_TENSOR_V3, /* the same of a storage without a type, and the type */
     USE_FROM_TYPE, /* torch._tensor._rebuild_from_type_v2: calls its first argument with its third */
     USE_STORAGE,   /* named in a persistent id */
@@ -66,6 +66,7 @@ static const struct {
     {"torch", "device", USE_OTHER, SONO_DTYPE_F32},
     {"torch._utils", "_rebuild_parameter", USE_FIRST, SONO_DTYPE_F32},
     {"torch._utils", "_rebuild_parameter_with_state", USE_FIRST, SONO_DTYPE_F32},
+    {"torch._utils", "_rebuild_tensor", USE_TENSOR, SONO_DTYPE_F32},
     {"torch._utils", "_rebuild_tensor_v2", USE_TENSOR, SONO_DTYPE_F32},
     {"torch._utils", "_rebuild_tensor_v3", USE_TENSOR_V3, SONO_DTYPE_F32},
     {"torch._tensor", "_rebuild_from_type_v2", USE_FROM_TYPE, SONO_DTYPE_F32},

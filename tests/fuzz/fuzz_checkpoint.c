@@ -39,6 +39,11 @@ static void use_pickle(const uint8_t *data, size_t size)
     if (pickle.values[pickle.root].kind == SONO_PICKLE_DICT)
         while (sono_pickle_next_pair(&pickle, pickle.root, &cursor, &key, &value))
             (void)sono_pickle_get(&pickle, value, "module");
+    for (size_t i = 1; i < pickle.n_values; i++)
+        if (pickle.values[i].kind == SONO_PICKLE_FOREIGN) {
+            char name[32];
+            (void)sono_pickle_foreign_name(&pickle, (uint32_t)i, name, sizeof name);
+        }
     sono_pickle_close(&pickle);
 }
 
