@@ -368,8 +368,9 @@ sono_status sono_zip_unpack(sono_zip *zip, const sono_zip_entry *entry, const ui
             "zip entry '%.*s' unpacks to %llu bytes, all entries to more than 1 GiB: save the "
             "file again with torch.save, which does not compress",
             name, own->name.start, (unsigned long long)own->n_bytes);
-    uint8_t *unpacked = own->stored_bytes <= UINT32_MAX ? sono_alloc(own->n_bytes + 1) : NULL;
-    const int code = unpacked ? inflate_entry(own, unpacked) : Z_MEM_ERROR;
+    const int is_possible = own->stored_bytes <= UINT32_MAX; /* of 1 GiB, in zlib's counters */
+    uint8_t *unpacked = is_possible ? sono_alloc(own->n_bytes + 1) : NULL;
+    const int code = !is_possible ? Z_DATA_ERROR : unpacked ? inflate_entry(own, unpacked) : Z_MEM_ERROR;
     if (code == Z_OK && crc32(0, unpacked, (unsigned)own->n_bytes) == own->crc) {
         own->unpacked = unpacked;
         zip->unpacked_bytes += own->n_bytes;
