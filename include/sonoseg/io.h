@@ -158,6 +158,11 @@ SONO_API void sono_source_close(sono_source *source); /* NULL is allowed */
 
 /* ---- sinks --------------------------------------------------------------------------------------------- */
 
+/* Writes a file's name or path as a JSON string of valid UTF-8. What is not UTF-8 and control characters are
+ * written as '%' and two upper-case hex digits, and so is a '%' before such digits: every name comes back,
+ * and no two are written alike. "b\xf6.png" is "b%F6.png". Write errors stay in the stream (ferror). */
+SONO_API void sono_json_write_name(FILE *stream, const char *name);
+
 typedef struct sono_sink sono_sink;
 
 typedef struct sono_sink_options {
@@ -178,9 +183,10 @@ SONO_API sono_status sono_sink_open_folder(const char *path, const sono_sink_opt
 
 /* Writes one result: its pictures, then its line, flushed. On failure nothing of this result stays behind.
  * frame: the pixels the packet was made from, for the overlay; may be NULL when no overlays are written.
- * source: where it came from; its stem names the pictures ("a/b.png" -> "b"; a second "b" becomes "b_2").
- * With several objects masks/<stem>.png is their union and masks/<stem>_obj<k>.png (k from 0) each one's own.
- * Errors: IO (disk full, ...), INVALID_ARGUMENT (frame and packet differ in size), OUT_OF_MEMORY. */
+ * source: where it came from; its stem, escaped as by sono_json_write_name(), names the pictures ("a/b.png"
+ * -> "b"; a second "b" becomes "b_2"). With several objects masks/<stem>.png is their union and
+ * masks/<stem>_obj<k>.png (k from 0) each one's own. Errors: IO (disk full, ...), INVALID_ARGUMENT (frame and
+ * packet differ in size), OUT_OF_MEMORY. */
 SONO_API sono_status sono_sink_write(sono_sink *sink, const sono_packet *packet, const sono_frame *frame,
                                      const char *source, sono_error *error);
 

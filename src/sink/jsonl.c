@@ -1,42 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sink/jsonl.h"
 
+#include "sink/names.h"
+#include "sonoseg/io.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Length of the UTF-8 character at text, 0 when it is none (overlong forms, surrogates, cut short). */
-static size_t utf8_length(const unsigned char *text)
+/* text: UTF-8 without control characters. */
+static void write_text(FILE *stream, const char *text)
 {
-    const unsigned char lead = text[0];
-    size_t n = lead < 0x80 ? 1 : lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3 : 4;
-    if ((lead >= 0x80 && lead < 0xc2) || lead > 0xf4)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    if ((lead == 0xe0 && text[1] < 0xa0) || (lead == 0xed && text[1] > 0x9f) ||
-        (lead == 0xf0 && text[1] < 0x90) || (lead == 0xf4 && text[1] > 0x8f))
-        return 0;
-    return n;
+    fputc('"', stream);
+    for (; *text; text++)
+        if (*text == '"' || *text == '\\')
+            fprintf(stream, "\\%c", *text);
+        else
+            fputc(*text, stream);
+    fputc('"', stream);
 }
 
-void sono_jsonl_string(FILE *stream, const char *text)
+void sono_json_write_name(FILE *stream, const char *name)
 {
-    const unsigned char *at = (const unsigned char *)text;
     fputc('"', stream);
-    while (*at) {
-        const size_t n = utf8_length(at);
-        if (*at == '"' || *at == '\\')
-            fprintf(stream, "\\%c", *at);
-        else if (*at < 0x20 || *at == 0x7f)
-            fprintf(stream, "\\u%04x", *at);
-        else if (n)
-            fwrite(at, 1, n, stream);
-        else
-            fputs("\\ufffd", stream);
-        at += n ? n : 1;
+    while (*name) {
+        char unit[SONO_NAME_UNIT_BYTES];
+        size_t n_unit = 0;
+        if (*name == '"' || *name == '\\')
+            fputc('\\', stream);
+        name += sono_name_unit(name, unit, &n_unit);
+        fwrite(unit, 1, n_unit, stream);
     }
     fputc('"', stream);
 }
@@ -114,12 +108,12 @@ static void write_ledger(FILE *stream, const sono_ledger_totals *ledger)
 void sono_jsonl_packet(FILE *stream, const sono_packet *packet, const char *path, const char *stem)
 {
     const char *slash = strrchr(path, '/');
-    fprintf(stream, "{\"frame_id\": %" PRIu64 ", \"source\": ", packet->frame_id);
-    sono_jsonl_string(stream, slash ? slash + 1 : path);
+    fprintf(stream, "{\"schema\": 1, \"frame_id\": %" PRIu64 ", \"source\": ", packet->frame_id);
+    sono_json_write_name(stream, slash ? slash + 1 : path);
     fputs(", \"path\": ", stream);
-    sono_jsonl_string(stream, path);
+    sono_json_write_name(stream, path);
     fputs(", \"stem\": ", stream);
-    sono_jsonl_string(stream, stem);
+    write_text(stream, stem);
     fputs(", \"timestamp_s\": ", stream);
     write_number(stream, packet->timestamp_s, 17);
     fprintf(stream, ", \"width_px\": %d, \"height_px\": %d, \"state\": \"%s\", ", packet->width_px,

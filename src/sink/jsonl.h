@@ -7,13 +7,9 @@
 
 #include <stdio.h>
 
-/* Writes text as a JSON string: quotes, backslashes and control characters escaped; what is not UTF-8 becomes
- * U+FFFD. Write errors stay in the stream (ferror). */
-void sono_jsonl_string(FILE *stream, const char *text);
-
-/* Writes packet's line with its newline. path: where the frame came from; stem: its pictures' name. Numbers
- * have a decimal point whatever the locale; a NaN or an infinity becomes null. Write errors stay in the
- * stream. */
+/* Writes packet's line with its newline. path: where the frame came from; stem: its pictures' name, escaped
+ * already. Numbers have a decimal point whatever the locale; a NaN or an infinity becomes null. Write errors
+ * stay in the stream. */
 void sono_jsonl_packet(FILE *stream, const sono_packet *packet, const char *path, const char *stem);
 
 #endif

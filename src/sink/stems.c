@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sink/stems.h"
 
+#include "sink/names.h"
+
 #include "base/alloc.h"
 
 #include <stdio.h>
@@ -13,18 +15,20 @@ void sono_stem_of(const char *source, char out[SONO_STEM_BYTES])
     const char *slash = strrchr(source, '/');
     const char *name = slash ? slash + 1 : source;
     const char *dot = strrchr(name, '.');
-    size_t n = dot && dot != name ? (size_t)(dot - name) : strlen(name);
-    if (n > LONGEST_OWN_BYTES) {
-        n = LONGEST_OWN_BYTES;
-        while (n && ((unsigned char)name[n] & 0xc0) == 0x80)
-            n--;
+    const char *end = dot && dot != name ? dot : name + strlen(name);
+    size_t n = 0;
+    while (name < end) {
+        char unit[SONO_NAME_UNIT_BYTES];
+        size_t n_unit = 0;
+        name += sono_name_unit(name, unit, &n_unit);
+        if (n + n_unit > LONGEST_OWN_BYTES)
+            break;
+        memcpy(out + n, unit, n_unit);
+        n += n_unit;
     }
-    if (!n) {
-        name = "frame";
-        n = strlen(name);
-    }
-    memcpy(out, name, n);
     out[n] = 0;
+    if (!n)
+        memcpy(out, "frame", sizeof "frame");
 }
 
 /* FNV-1a */

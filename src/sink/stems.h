@@ -21,8 +21,8 @@ typedef struct sono_stems {
     size_t capacity; /* a power of two */
 } sono_stems;
 
-/* Writes source's file name without folders and suffix, cut to fit at a character's boundary; "frame" when
- * nothing is left. */
+/* Writes source's file name without folders and suffix, escaped (sink/names.h), cut to fit between
+ * characters; "frame" when nothing is left. */
 void sono_stem_of(const char *source, char out[SONO_STEM_BYTES]);
 
 /* Gives out a stem for source whose own name and "<stem>_obj<k>", k < n_objects when n_objects > 1, are all

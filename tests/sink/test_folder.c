@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The folder sink: the lines' schema, the pictures, unique names, and every way in which writing fails. */
+/* The folder sink: the lines' schema, escaped names, the pictures, unique names, and every way in
+ * which writing fails. */
 #include "test.h"
 
 #include "base/alloc.h"
@@ -137,6 +138,7 @@ static const char *text(const cJSON *object, const char *key)
 
 static void check_keys(const cJSON *line)
 {
+    assert_int_equal(number(line, "schema"), 1);
     assert_int_equal(number(line, "frame_id"), 7);
     assert_string_equal(text(line, "source"), "b.png");
     assert_string_equal(text(line, "path"), "in/b.png");
@@ -288,7 +290,7 @@ static void expect_json(const char *given, const char *expected)
     size_t n_bytes = 0;
     FILE *stream = open_memstream(&bytes, &n_bytes);
     assert_non_null(stream);
-    sono_jsonl_string(stream, given);
+    sono_json_write_name(stream, given);
     fclose(stream);
     assert_string_equal(bytes, expected);
     free(bytes);
@@ -299,13 +301,17 @@ static void test_strings(void **state)
     (void)state;
     expect_json("plain", "\"plain\"");
     expect_json("a\"b\\c", "\"a\\\"b\\\\c\"");
-    expect_json("line\nbell\a", "\"line\\u000abell\\u0007\"");
+    expect_json("line\nbell\a\x7f", "\"line%0Abell%07%7F\"");
     expect_json("K\xc3\xb6rper \xe9\xaa\xa8 \xf0\x9f\xa6\xb4",
                 "\"K\xc3\xb6rper \xe9\xaa\xa8 \xf0\x9f\xa6\xb4\"");
-    expect_json("latin \xf6.", "\"latin \\ufffd.\"");
-    expect_json("\xc0\xaf", "\"\\ufffd\\ufffd\"");
-    expect_json("\xed\xa0\x80", "\"\\ufffd\\ufffd\\ufffd\"");
-    expect_json("\xe9\xaa", "\"\\ufffd\\ufffd\"");
+    expect_json("latin \xf6.", "\"latin %F6.\"");
+    expect_json("\xc0\xaf", "\"%C0%AF\"");
+    expect_json("\xed\xa0\x80", "\"%ED%A0%80\"");
+    expect_json("\xe9\xaa", "\"%E9%AA\"");
+    expect_json("%F6", "\"%25F6\"");
+    expect_json("%0A %25 %7F", "\"%250A %2525 %257F\"");
+    expect_json("50% %f6 a%20b %7E %", "\"50% %f6 a%20b %7E %\"");
+    expect_json("%\xf6", "\"%%F6\"");
 }
 
 static void test_not_finite(void **state)
@@ -357,6 +363,34 @@ static void test_disk_full(void **state)
     assert_ok(sono_sink_close(sink, NULL), NULL);
     char *bytes = read_results(folder);
     assert_string_equal(bytes, "");
+    sono_free(bytes);
+}
+
+/* Names that differ in bytes that are no text: each mask is where its line says. */
+static void test_names(void **state)
+{
+    (void)state;
+    static const char *const sources[] = {"in/k\xf6.png", "in/k\xe4.png", "in/k%F6.png", "in/k\n.png"};
+    static const char *const names[] = {"k%F6.png", "k%E4.png", "k%25F6.png", "k%0A.png"};
+    char folder[SONO_TEST_PATH_BYTES - 64], *rest = NULL;
+    set_scene(1, SONO_STATE_VISIBLE);
+    sono_sink *sink = open_sink("names", folder, 0);
+    for (int i = 0; i < 4; i++)
+        write_one(sink, sources[i]);
+    assert_ok(sono_sink_close(sink, NULL), NULL);
+    char *bytes = read_results(folder);
+    char *at = strtok_r(bytes, "\n", &rest);
+    for (int i = 0; i < 4; i++, at = strtok_r(NULL, "\n", &rest)) {
+        cJSON *line = cJSON_Parse(at);
+        char mask[64];
+        assert_non_null(line);
+        assert_string_equal(text(line, "source"), names[i]);
+        snprintf(mask, sizeof mask, "masks/%s", names[i]);
+        assert_true(exists(folder, mask));
+        assert_int_equal(strncmp(names[i], text(line, "stem"), strlen(names[i]) - 4), 0);
+        assert_int_equal(strlen(text(line, "stem")), strlen(names[i]) - 4);
+        cJSON_Delete(line);
+    }
     sono_free(bytes);
 }
 
@@ -451,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_strings),
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_disk_full),
+        cmocka_unit_test(test_names),
         cmocka_unit_test(test_unwritable),
         cmocka_unit_test(test_misuse),
         cmocka_unit_test(test_out_of_memory),

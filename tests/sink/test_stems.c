@@ -26,6 +26,18 @@ static void test_stem_of(void **state)
     expect_stem("", "frame");
 }
 
+/* Bytes that are no text are spelled out, and what is spelled so already is told apart. */
+static void test_escapes(void **state)
+{
+    (void)state;
+    expect_stem("in/k\xf6rper.png", "k%F6rper");
+    expect_stem("k%F6rper.png", "k%25F6rper");
+    expect_stem("k\xc3\xb6rper.png", "k\xc3\xb6rper");
+    expect_stem("a\nb.png", "a%0Ab");
+    expect_stem("a%20b.png", "a%20b");
+    expect_stem("\xff", "%FF");
+}
+
 /* 100 letters of two bytes: cut between letters. */
 static void test_long_names(void **state)
 {
@@ -36,6 +48,11 @@ static void test_long_names(void **state)
     sono_stem_of(source, stem);
     assert_int_equal(strlen(stem), 199);
     assert_int_equal((unsigned char)stem[198], 0xb6);
+    memset(source, 0xff, 300);
+    source[300] = 0;
+    sono_stem_of(source, stem);
+    assert_int_equal(strlen(stem), 198);
+    assert_string_equal(stem + 195, "%FF");
 }
 
 static void expect_take(sono_stems *stems, const char *source, int32_t n_objects, const char *expected)
@@ -80,10 +97,8 @@ static void test_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stem_of),
-        cmocka_unit_test(test_long_names),
-        cmocka_unit_test(test_unique),
-        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_stem_of), cmocka_unit_test(test_escapes), cmocka_unit_test(test_long_names),
+        cmocka_unit_test(test_unique),  cmocka_unit_test(test_many),
     };
     return sono_test_run("sink/stems", tests, sizeof tests / sizeof tests[0]);
 }

@@ -7,8 +7,7 @@
 
 #include <stdio.h>
 
-/* text as a JSON string; ASCII quotes, backslashes and control characters escaped, other bytes as they are.
- */
+/* text as a JSON string; bytes that may be a file name's are escaped as sono_json_write_name() does. */
 void json_string(FILE *stream, const char *text);
 
 /* Opens an object and writes its first members: version, detector, segmenter, backend, precision. */
