@@ -158,6 +158,37 @@ SONO_API void sono_source_close(sono_source *source); /* NULL is allowed */
 
 /* ---- sinks --------------------------------------------------------------------------------------------- */
 
+/* What may be written without a loss, and by whom. */
+typedef enum sono_output_kind {
+    SONO_OUTPUT_FILE,    /* one file */
+    SONO_OUTPUT_RESULTS, /* a folder, written as sono_sink_open_folder() does */
+    SONO_OUTPUT_SET      /* a folder, written as `sonoseg phantom` does: images/ and masks/ */
+} sono_output_kind;
+
+typedef struct sono_output {
+    const char *path;
+    sono_output_kind kind;
+} sono_output;
+
+/* Decides whether outputs may be written by somebody who reads inputs: to be asked before anything is
+ * written. inputs: files, and folders for the images in them; what does not exist is passed over. Nothing is
+ * changed. Files are told apart by device and inode, through symbolic and hard links. Refused with
+ * INVALID_ARGUMENT, in a text that names both paths and the way out:
+ * - an output, or a picture in a folder of outputs, that is one of the inputs; two outputs that are one file;
+ * - RESULTS where a labelled set is: with images/, or with pictures in masks/ that no results.jsonl explains;
+ * - SET where results are, or pictures that `sonoseg phantom` did not make.
+ * Other errors: STATE (somebody is writing it, see sono_folder_lock()), OUT_OF_MEMORY. Thread-safe. */
+SONO_API sono_status sono_output_check(const char *const *inputs, int32_t n_inputs,
+                                       const sono_output *outputs, int32_t n_outputs, sono_error *error);
+
+/* Makes this process the only one to write into an existing folder, until sono_folder_unlock() or its end,
+ * whatever ends it; then removes the half-written pictures of a writer that was killed.
+ * sono_sink_open_folder() does it itself. On a network file system only processes of one machine see each
+ * other; where a folder cannot be locked at all, *out_lock is -1. Errors: STATE (another has it),
+ * INVALID_ARGUMENT. Thread-safe. */
+SONO_API sono_status sono_folder_lock(const char *path, int32_t *out_lock, sono_error *error);
+SONO_API void sono_folder_unlock(int32_t lock); /* -1 is allowed */
+
 /* Writes a file's name or path as a JSON string of valid UTF-8. What is not UTF-8 and control characters are
  * written as '%' and two upper-case hex digits, and so is a '%' before such digits: every name comes back,
  * and no two are written alike. "b\xf6.png" is "b%F6.png". Write errors stay in the stream (ferror). */
@@ -176,12 +207,14 @@ typedef struct sono_sink_options {
 SONO_API void sono_sink_options_init(sono_sink_options *options);
 
 /* A folder (made when missing, with its parents) that takes results.jsonl, masks and overlays; an existing
- * results.jsonl is overwritten, pictures of the same name too. Errors: INVALID_ARGUMENT, IO, OUT_OF_MEMORY.
- */
+ * results.jsonl is overwritten, pictures of the same name too. It is locked until close, also against a
+ * second sink of this process. Errors: INVALID_ARGUMENT (also a labelled set, as of sono_output_check()),
+ * STATE (another writes into it), IO, OUT_OF_MEMORY. */
 SONO_API sono_status sono_sink_open_folder(const char *path, const sono_sink_options *options,
                                            sono_sink **out, sono_error *error);
 
-/* Writes one result: its pictures, then its line, flushed. On failure nothing of this result stays behind.
+/* Writes one result: its pictures, each whole or not at all, then its line, flushed. On failure nothing of
+ * this result stays behind; a process that is killed leaves the pictures of at most one frame without a line.
  * frame: the pixels the packet was made from, for the overlay; may be NULL when no overlays are written.
  * source: where it came from; its stem, escaped as by sono_json_write_name(), names the pictures ("a/b.png"
  * -> "b"; a second "b" becomes "b_2"). With several objects masks/<stem>.png is their union and
@@ -194,8 +227,9 @@ SONO_API sono_status sono_sink_write(sono_sink *sink, const sono_packet *packet,
 SONO_API sono_status sono_sink_close(sono_sink *sink, sono_error *error);
 
 /* Writes one picture as a PNG file. pixels: height_px rows of width_px * channels bytes, contiguous; channels
- * 1 (grey) or 3 (RGB). A file that could not be written whole is removed. Thread-safe. Errors:
- * INVALID_ARGUMENT (NULL, an empty size, other channels), IO, OUT_OF_MEMORY; the text names path. */
+ * 1 (grey) or 3 (RGB). It is written beside its place and renamed: an existing file is whole or untouched, a
+ * symbolic link is replaced; a pipe or a device is written as it is. Thread-safe. Errors: INVALID_ARGUMENT
+ * (NULL, an empty size, other channels), IO, OUT_OF_MEMORY; the text names path. */
 SONO_API sono_status sono_png_write(const char *path, const uint8_t *pixels, int32_t width_px,
                                     int32_t height_px, int32_t channels, sono_error *error);
 

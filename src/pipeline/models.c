@@ -32,6 +32,8 @@ sono_status sono_model_convert(const char *path_in, const char *path_out, sono_p
     sono_program *program = NULL;
     if (!path_in || !path_out || (precision != SONO_PRECISION_FP32 && precision != SONO_PRECISION_FP16))
         return SONO_FAIL(error, INVALID_ARGUMENT, "paths must not be NULL, precision must be FP32 or FP16");
+    const sono_output output = {path_out, SONO_OUTPUT_FILE};
+    SONO_TRY(sono_output_check(&path_in, 1, &output, 1, error));
     SONO_TRY(sono_checkpoint_open(path_in, &checkpoint, error));
     sono_status status = sono_flow_record_network(checkpoint, &program, error);
     sono_program_close(program);

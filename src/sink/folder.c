@@ -15,12 +15,15 @@
 #include <unistd.h>
 
 #define MAX_PICTURES 66 /* of one frame: overlay, union, and for each of 16 objects a mask and three maps */
+#define LINE_BYTES   65536
 
 typedef struct folder_sink {
     sono_sink base;
     sono_sink_options options;
     char *path;
+    int32_t lock; /* of the folder */
     FILE *results;
+    char line[LINE_BYTES]; /* results' buffer: a line goes out in one piece */
     sono_stems stems;
     uint8_t *scratch; /* three bytes a pixel of the largest frame so far */
     size_t scratch_bytes;
@@ -208,6 +211,7 @@ static sono_status close_folder(sono_sink *sink, sono_error *error)
         status = SONO_FAIL_NATIVE(error, IO, code, "%s/results.jsonl: cannot be written: %s", self->path,
                                   strerror(code));
     }
+    sono_folder_unlock(self->lock);
     sono_stems_reset(&self->stems);
     sono_free(self->scratch);
     sono_free(self->path);
@@ -217,22 +221,32 @@ static sono_status close_folder(sono_sink *sink, sono_error *error)
 
 static const sono_sink_ops folder_ops = {write_result, close_folder};
 
-static sono_status fill(folder_sink *self, const char *path, const sono_sink_options *options,
-                        sono_error *error)
+static sono_status open_results(folder_sink *self, sono_error *error)
 {
-    SONO_TRY(sono_sink_options_read(options, &self->options, error));
-    self->path = sono_strdup(path);
-    if (!self->path)
-        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the sink");
-    SONO_TRY(make_parents(self->path, error));
-    SONO_TRY(make_subfolder(self, "masks", self->options.write_masks, error));
-    SONO_TRY(make_subfolder(self, "overlays", self->options.write_overlays, error));
-    SONO_TRY(make_subfolder(self, "weights", self->options.write_weights, error));
     char results[PATH_MAX];
     SONO_TRY(join(self, results, "results.jsonl", error));
     self->results = fopen(results, "we");
     if (!self->results)
         return SONO_FAIL_NATIVE(error, IO, errno, "%s: cannot be created: %s", results, strerror(errno));
+    setvbuf(self->results, self->line, _IOFBF, sizeof self->line);
+    return SONO_STATUS_OK;
+}
+
+static sono_status fill(folder_sink *self, const char *path, const sono_sink_options *options,
+                        sono_error *error)
+{
+    const sono_output output = {path, SONO_OUTPUT_RESULTS};
+    SONO_TRY(sono_sink_options_read(options, &self->options, error));
+    SONO_TRY(sono_output_check(NULL, 0, &output, 1, error));
+    self->path = sono_strdup(path);
+    if (!self->path)
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the sink");
+    SONO_TRY(make_parents(self->path, error));
+    SONO_TRY(sono_folder_lock(path, &self->lock, error));
+    SONO_TRY(open_results(self, error));
+    SONO_TRY(make_subfolder(self, "masks", self->options.write_masks, error));
+    SONO_TRY(make_subfolder(self, "overlays", self->options.write_overlays, error));
+    SONO_TRY(make_subfolder(self, "weights", self->options.write_weights, error));
     return SONO_STATUS_OK;
 }
 
@@ -245,6 +259,7 @@ sono_status sono_sink_open_folder(const char *path, const sono_sink_options *opt
     if (!self)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the sink");
     self->base.ops = &folder_ops;
+    self->lock = -1;
     const sono_status status = fill(self, path, options, error);
     if (status != SONO_STATUS_OK) {
         close_folder(&self->base, NULL);

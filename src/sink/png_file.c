@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sonoseg/io.h"
 
+#include "sink/part.h"
+
 #include "base/alloc.h"
 #include "base/status.h"
 
@@ -8,7 +10,6 @@
 #include <png.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define DEFLATE_LEVEL 3 /* masks shrink as well as at 9, in a fraction of the time */
 
@@ -111,17 +112,20 @@ sono_status sono_png_write(const char *path, const uint8_t *pixels, int32_t widt
         return SONO_FAIL(error, INVALID_ARGUMENT, "%s: a picture of %d x %d pixels and %d channels",
                          path ? path : "NULL", width_px, height_px, channels);
     const picture source = {pixels, width_px, height_px, channels};
-    writer state = {.stream = fopen(path, "wbe")};
-    if (!state.stream)
-        return SONO_FAIL_NATIVE(error, IO, errno, "%s: cannot be created: %s", path, strerror(errno));
+    sono_part part;
+    writer state = {0};
+    state.code = sono_part_open(&part, path);
+    if (state.code)
+        return SONO_FAIL_NATIVE(error, IO, state.code, "%s: cannot be created: %s", path,
+                                strerror(state.code));
+    state.stream = part.stream;
     const int result = write_stream(&state, &source);
-    errno = 0;
-    if (fclose(state.stream) && !state.code)
-        state.code = errno ? errno : EIO;
-    if (!result && !state.code)
+    const int code = sono_part_close(&part, !result);
+    if (!result && !code)
         return SONO_STATUS_OK;
-    unlink(path);
     if (state.out_of_memory)
         return SONO_FAIL(error, OUT_OF_MEMORY, "%s: out of memory", path);
+    if (!state.code)
+        state.code = code;
     return SONO_FAIL_NATIVE(error, IO, state.code, "%s: cannot be written: %s", path, strerror(state.code));
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The folder sink: the lines' schema, escaped names, the pictures, unique names, and every way in
+/* The folder sink: the lines' schema, escaped names, the lock, the pictures, unique names, and every way in
  * which writing fails. */
 #include "test.h"
 
@@ -8,11 +8,14 @@
 #include "sonoseg/io.h"
 
 #include <cjson/cJSON.h>
+#include <dirent.h>
 #include <math.h>
 #include <png.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -366,6 +369,71 @@ static void test_disk_full(void **state)
     sono_free(bytes);
 }
 
+static int count_entries(const char *folder, const char *name)
+{
+    char path[SONO_TEST_PATH_BYTES];
+    int n = 0;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    DIR *stream = opendir(path);
+    assert_non_null(stream);
+    for (const struct dirent *entry; (entry = readdir(stream));)
+        n += strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..");
+    closedir(stream);
+    return n;
+}
+
+/* A file that outgrows `ulimit -f`: as a full disk, and the older picture of that name stays whole. */
+static void test_file_too_large(void **state)
+{
+    (void)state;
+    char folder[SONO_TEST_PATH_BYTES - 64];
+    struct rlimit before, small;
+    set_scene(1, SONO_STATE_VISIBLE);
+    sono_sink *sink = open_sink("limited", folder, 0);
+    write_one(sink, "b.png");
+    assert_ok(sono_sink_close(sink, NULL), NULL);
+    sink = open_sink("limited", folder, 0);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = (struct rlimit){64, before.rlim_max};
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    sono_error error = {0};
+    const sono_status status = sono_sink_write(sink, &shown.packet, &shown.frame, "b.png", &error);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, handler);
+    assert_status(SONO_STATUS_IO, status, &error);
+    assert_non_null(strstr(error.text, "masks/b.png: cannot be written: File too large"));
+    free(read_png(folder, "masks/b.png", 1));
+    assert_int_equal(count_entries(folder, "masks"), 1);
+    assert_ok(sono_sink_close(sink, NULL), NULL);
+}
+
+/* One writer a folder; what a killed one left half-written is gone, and nothing else. */
+static void test_lock(void **state)
+{
+    (void)state;
+    char folder[SONO_TEST_PATH_BYTES - 64], path[SONO_TEST_PATH_BYTES];
+    sono_sink *second = NULL;
+    sono_error error = {0};
+    set_scene(1, SONO_STATE_VISIBLE);
+    sono_sink *sink = open_sink("locked", folder, 0);
+    write_one(sink, "b.png");
+    assert_status(SONO_STATUS_STATE, sono_sink_open_folder(folder, NULL, &second, &error), &error);
+    assert_non_null(strstr(error.text, folder));
+    char *bytes = read_results(folder);
+    assert_non_null(strchr(bytes, '\n')); /* the second did not empty it */
+    sono_free(bytes);
+    assert_ok(sono_sink_close(sink, NULL), NULL);
+    snprintf(path, sizeof path, "%s/masks/.sonoseg-part-1-0", folder);
+    sono_test_write_file(path, "half", 4);
+    snprintf(path, sizeof path, "%s/masks/.mine", folder);
+    sono_test_write_file(path, "mine", 4);
+    sink = open_sink("locked", folder, 0);
+    assert_false(exists(folder, "masks/.sonoseg-part-1-0"));
+    assert_true(exists(folder, "masks/.mine") && exists(folder, "masks/b.png"));
+    assert_ok(sono_sink_close(sink, NULL), NULL);
+}
+
 /* Names that differ in bytes that are no text: each mask is where its line says. */
 static void test_names(void **state)
 {
@@ -485,6 +553,8 @@ int main(void)
         cmocka_unit_test(test_strings),
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_disk_full),
+        cmocka_unit_test(test_file_too_large),
+        cmocka_unit_test(test_lock),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_unwritable),
         cmocka_unit_test(test_misuse),
