@@ -21,7 +21,7 @@
     WORDS("evaluate", "--detector", detector, "--segmenter", segmenter, "--device", "cpu", "--threshold",    \
           "0.2", __VA_ARGS__)
 
-static const char *detector = "", *segmenter = "";
+static const char *detector = "none", *segmenter = "none";
 
 static void need_checkpoints(void)
 {

@@ -56,6 +56,10 @@ static void test_options(void **state)
     command_expect(2, "'--quiet' takes no value", WORDS("run", "--quiet=1"));
     command_expect(2, "'--output' needs a value: --output DIR", WORDS("run", "a.png", "--output"));
     command_expect(2, "'--output' needs a value", WORDS("run", "--output", "--quiet"));
+    command_expect(2, "'--output' needs a value", WORDS("run", "a.png", "--output", ""));
+    command_expect(2, "'--output' needs a value", WORDS("demo", "--output="));
+    command_expect(2, "'--json' needs a value", WORDS("bench", "--json", ""));
+    command_expect(2, "'--events' needs a value", WORDS("run", "a.png", "-o", "x", "--events", ""));
     command_expect(2, "--threshold: '2' is not a number within 0..1", WORDS("run", "--threshold", "2"));
     command_expect(2, "--threshold: 'nan'", WORDS("run", "--threshold", "nan"));
     command_expect(2, "--threads: '1x'", WORDS("run", "--threads", "1x"));
@@ -96,6 +100,7 @@ static void test_missing_words(void **state)
     command_expect(2, "no file given", WORDS("inspect"));
     command_expect(2, "one file at a time", WORDS("inspect", "a", "b"));
     command_expect(2, "two files are expected", WORDS("convert", "a"));
+    command_expect(2, "the path of a file is empty", WORDS("convert", "a", ""));
     command_expect(2, "'c' is too many", WORDS("convert", "a", "b", "c"));
     command_expect(2, "--precision: 'fp8'", WORDS("convert", "a", "b", "--precision", "fp8"));
 }

@@ -161,7 +161,7 @@ static int take_option(const args_spec *spec, int id, int argc, char **argv, voi
             report_unknown(spec, argv[optind > argc ? argc - 1 : optind - 1]);
         return -1;
     }
-    if (option->value && !strncmp(optarg, "--", 2))
+    if (option->value && (!*optarg || !strncmp(optarg, "--", 2)))
         return report_missing(option);
     return spec->take(user, id, optarg);
 }

@@ -4,6 +4,7 @@
 #include "frame_loop.h"
 #include "gaps.h"
 #include "json.h"
+#include "output_check.h"
 #include "output_file.h"
 #include "pipeline_args.h"
 #include "trace_file.h"
@@ -331,8 +332,12 @@ static int judge(const audit *self)
 
 static int open_and_audit(audit *self)
 {
+    const sono_output outputs[] = {{self->json_path, SONO_OUTPUT_FILE}, {self->trace_path, SONO_OUTPUT_FILE}};
+    int status = output_check(&self->args, self->args.inputs, self->args.n_inputs, outputs, 2);
+    if (status)
+        return status;
     open_trace(self);
-    int status = pipeline_args_open(&self->args, &self->pipeline);
+    status = pipeline_args_open(&self->args, &self->pipeline);
     if (!status)
         status = run(self);
     if (status)

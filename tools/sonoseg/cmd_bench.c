@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "frame_loop.h"
 #include "json.h"
+#include "output_check.h"
 #include "output_file.h"
 #include "pipeline_args.h"
 #include "roofline.h"
@@ -299,8 +300,12 @@ static int profile_ops(bench *self)
 
 static int open_and_time(bench *self)
 {
+    int status = output_check(&self->args, self->args.inputs, self->args.n_inputs,
+                              &(sono_output){self->json_path, SONO_OUTPUT_FILE}, 1);
+    if (status)
+        return status;
     const double start_s = now_s();
-    int status = pipeline_args_open(&self->args, &self->pipeline);
+    status = pipeline_args_open(&self->args, &self->pipeline);
     self->open_s = now_s() - start_s;
     if (!status)
         status = time_frames(self);

@@ -27,6 +27,10 @@ static int take(void *user, int id, const char *value)
         self->precision = is_half ? SONO_PRECISION_FP16 : SONO_PRECISION_FP32;
         return 0;
     }
+    if (!*value) {
+        report_error("the path of a file is empty");
+        return -1;
+    }
     if (self->n_paths == 2) {
         report_error("two files are expected, IN and OUT: '%s' is too many", value);
         return -1;

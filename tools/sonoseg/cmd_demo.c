@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "flights.h"
 #include "metrics.h"
+#include "output_check.h"
 #include "pipeline_args.h"
 #include "sheet.h"
 
@@ -255,6 +256,8 @@ static int open_and_process(demo *self)
 {
     self->args.config.n_slots = FLIGHTS_HELD;
     int status = open_source(self);
+    if (!status)
+        status = output_check(&self->args, NULL, 0, &(sono_output){self->output, SONO_OUTPUT_RESULTS}, 1);
     if (!status)
         status = pipeline_args_open(&self->args, &self->flights.pipeline);
     if (!status)

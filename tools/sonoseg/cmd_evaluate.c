@@ -4,6 +4,7 @@
 #include "flights.h"
 #include "json.h"
 #include "metrics_report.h"
+#include "output_check.h"
 #include "output_file.h"
 #include "output_folder.h"
 #include "phantom_input.h"
@@ -76,8 +77,8 @@ static const args_spec spec = {
         "  sonoseg evaluate --json figures.json\n"
         "  sonoseg evaluate --input set/ --output out --detector dfine_s.pth --segmenter mobile_sam.pt\n\n"
         "exit status\n"
-        "  0 all done   1 an input, a checkpoint or the output failed   2 usage   130 interrupted (Ctrl-C:\n"
-        "  the figures are those of the frames so far)",
+        "  0 all done   1 an input, a checkpoint or the output failed   2 usage   130 Ctrl-C, 143 SIGTERM,\n"
+        "  129 SIGHUP: the figures are those of the frames so far",
     .take = take_option,
 };
 
@@ -154,14 +155,27 @@ static int open_set(evaluate *self)
     return pipeline_args_open_source(&images, FLIGHTS_HELD, &self->source);
 }
 
+static int check_outputs(evaluate *self)
+{
+    const char *set = self->args.inputs[0];
+    char images[PATH_MAX], masks[PATH_MAX];
+    const char *const inputs[] = {images, masks};
+    if (self->output &&
+        snprintf(self->lines_path, sizeof self->lines_path, "%s/frames.jsonl", self->output) >= PATH_MAX) {
+        report_error("%s: the path is too long", self->output);
+        return STATUS_FAILED;
+    }
+    snprintf(images, sizeof images, "%s/images", set);
+    snprintf(masks, sizeof masks, "%s/masks", set);
+    const sono_output outputs[] = {{self->output ? self->lines_path : NULL, SONO_OUTPUT_FILE},
+                                   {self->json_path, SONO_OUTPUT_FILE}};
+    return output_check(&self->args, inputs, self->is_phantom ? 0 : 2, outputs, 2);
+}
+
 static int open_lines(evaluate *self)
 {
     if (!self->output)
         return STATUS_DONE;
-    if (snprintf(self->lines_path, sizeof self->lines_path, "%s/frames.jsonl", self->output) >= PATH_MAX) {
-        report_error("%s: the path is too long", self->output);
-        return STATUS_FAILED;
-    }
     if (output_folder_make(self->output))
         return STATUS_FAILED;
     self->lines = output_file_open(self->lines_path);
@@ -175,6 +189,8 @@ static int open_all(evaluate *self)
     self->args.config.threshold = 0;
     self->args.config.n_slots = FLIGHTS_HELD;
     int status = open_set(self);
+    if (!status)
+        status = check_outputs(self);
     if (!status)
         status = pipeline_args_open(&self->args, &self->pipeline);
     return status ? status : open_lines(self);

@@ -4,6 +4,9 @@
 #include "output_folder.h"
 #include "phantom_input.h"
 #include "progress.h"
+#include "stop.h"
+
+#include "sonoseg/io.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -39,7 +42,7 @@ static int take(void *user, int id, const char *value)
 static const args_option options[] = {
     {"input", ID_INPUT, "SPEC", "phantom:[key=value,...], as of 'run'; a bare word is one, too"},
     {"output", ID_OUTPUT, "DIR",
-     "folder for the set, made when missing; files of the same\nname are overwritten"},
+     "folder for the set, made when missing; an earlier phantom's files of\nthe same name are overwritten"},
     {"quiet", ID_QUIET, NULL, "no progress line, no summary; errors only"},
 };
 
@@ -55,11 +58,12 @@ static const args_spec spec = {
         "empty.",
     .options = options,
     .n_options = sizeof options / sizeof options[0],
-    .examples = "examples\n"
-                "  sonoseg phantom --output set\n"
-                "  sonoseg phantom phantom:seed=7,frames=200,sweep=1 --output set\n\n"
-                "exit status\n"
-                "  0 all done   1 the output failed   2 usage",
+    .examples =
+        "examples\n"
+        "  sonoseg phantom --output set\n"
+        "  sonoseg phantom phantom:seed=7,frames=200,sweep=1 --output set\n\n"
+        "exit status\n"
+        "  0 all done   1 the output failed   2 usage   130, 143, 129 stopped by Ctrl-C, SIGTERM, SIGHUP",
     .take = take,
 };
 
@@ -117,14 +121,15 @@ static int write_frames(phantom_set *self)
     sono_truth truth;
     const char *name = NULL;
     sono_error error;
-    while (!sono_source_next(self->source, &frame, &name, &error)) {
+    while (!stop_status() && !sono_source_next(self->source, &frame, &name, &error)) {
         sono_status status = sono_source_truth(self->source, &truth, &error);
         if (status) {
             report_error("%s", error.text);
             return -1;
         }
-        if (write_picture(self, "images", name, &frame, frame.pixels) ||
-            write_picture(self, "masks", name, &frame, truth.labels))
+        /* The mask first: an image without one would stand for an empty frame. */
+        if (write_picture(self, "masks", name, &frame, truth.labels) ||
+            write_picture(self, "images", name, &frame, frame.pixels))
             return -1;
         self->n_frames++;
         self->n_empty += !truth.is_visible;
@@ -133,22 +138,41 @@ static int write_frames(phantom_set *self)
     return 0;
 }
 
+/* The folder is this run's own meanwhile: frames of two phantoms must not mix. */
+static int fill_folder(phantom_set *self)
+{
+    sono_error error;
+    int32_t lock = -1;
+    const sono_output output = {self->output, SONO_OUTPUT_SET};
+    if (sono_output_check(NULL, 0, &output, 1, &error)) {
+        report_error("%s", error.text);
+        return -1;
+    }
+    if (make_folders(self))
+        return -1;
+    if (sono_folder_lock(self->output, &lock, &error)) {
+        report_error("%s", error.text);
+        return -1;
+    }
+    stop_watch();
+    progress_start(&self->bar, sono_source_count(self->source), !self->is_quiet);
+    const int has_failed = write_frames(self);
+    progress_clear(&self->bar);
+    sono_folder_unlock(lock);
+    return has_failed;
+}
+
 static int write_set(phantom_set *self)
 {
     const int status = open_source(self);
     if (status)
         return status;
-    if (make_folders(self))
-        return STATUS_FAILED;
-    progress_start(&self->bar, sono_source_count(self->source), !self->is_quiet);
-    const int has_failed = write_frames(self);
-    progress_clear(&self->bar);
-    if (has_failed)
+    if (fill_folder(self))
         return STATUS_FAILED;
     if (!self->is_quiet)
         printf("%lld frame%s, %lld of them empty, in %s/images and %s/masks\n", (long long)self->n_frames,
                self->n_frames == 1 ? "" : "s", (long long)self->n_empty, self->output, self->output);
-    return STATUS_DONE;
+    return stop_status();
 }
 
 int cmd_phantom(int argc, char **argv)

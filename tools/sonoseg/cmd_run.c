@@ -2,6 +2,7 @@
 #include "args.h"
 #include "commands.h"
 #include "flights.h"
+#include "output_check.h"
 #include "pipeline_args.h"
 
 #include <stdio.h>
@@ -70,8 +71,8 @@ static const args_spec spec = {
         "  sonoseg run a.png b.png --output out --threshold 0.5\n"
         "  sonoseg run sweep/ --output out --no-overlays --events kpi.log --quiet\n\n"
         "exit status\n"
-        "  0 all done   1 an input, a checkpoint or the output failed   2 usage   130 interrupted (Ctrl-C:\n"
-        "  frames in flight are finished and written)",
+        "  0 all done   1 an input, a checkpoint or the output failed   2 usage   130 Ctrl-C, 143 SIGTERM,\n"
+        "  129 SIGHUP: frames in flight are finished and written",
     .take = take,
 };
 
@@ -117,6 +118,9 @@ static int open_and_process(run *self)
     self->sink_options.write_weights = self->args.config.want_weight_maps;
     self->sink_options.gray16_white = self->args.config.gray16_white;
     int status = pipeline_args_open_source(&self->args, FLIGHTS_HELD, &self->flights.source);
+    if (!status)
+        status = output_check(&self->args, self->args.inputs, self->args.n_inputs,
+                              &(sono_output){self->output, SONO_OUTPUT_RESULTS}, 1);
     if (!status)
         status = pipeline_args_open(&self->args, &self->flights.pipeline);
     if (status)

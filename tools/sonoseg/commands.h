@@ -3,11 +3,11 @@
 #ifndef SONOSEG_TOOL_COMMANDS_H
 #define SONOSEG_TOOL_COMMANDS_H
 
+/* Who was asked to stop gives stop_status() (stop.h). */
 enum exit_status {
     STATUS_DONE = 0,
     STATUS_FAILED = 1, /* some input, checkpoint or output failed; each was named on stderr */
-    STATUS_USAGE = 2,
-    STATUS_INTERRUPTED = 130 /* SIGINT: what was done is written */
+    STATUS_USAGE = 2
 };
 
 int cmd_demo(int argc, char **argv);

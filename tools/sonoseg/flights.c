@@ -3,18 +3,10 @@
 
 #include "args.h"
 #include "commands.h"
+#include "stop.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-
-static volatile sig_atomic_t is_interrupted;
-
-static void on_interrupt(int number)
-{
-    (void)number;
-    is_interrupted = 1;
-}
 
 static void show_progress(flights *self, const char *state)
 {
@@ -38,7 +30,7 @@ static int read_next(flights *self, flight *next)
 {
     sono_error error;
     *next = (flight){0};
-    while (!self->at_end && !is_interrupted) {
+    while (!self->at_end && !stop_status()) {
         sono_status status = sono_source_next(self->source, &next->frame, &next->name, &error);
         if (status == SONO_STATUS_END)
             break;
@@ -56,7 +48,7 @@ static int read_next(flights *self, flight *next)
 static int submit(flights *self, const flight *next)
 {
     sono_error error;
-    if (is_interrupted || self->has_stopped)
+    if (stop_status() || self->has_stopped)
         return 0;
     const sono_status status = sono_pipeline_submit(self->pipeline, &next->frame, &error);
     if (status == SONO_STATUS_OK)
@@ -121,16 +113,15 @@ static void fly(flights *self)
 
 int flights_run(flights *self)
 {
-    const struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGINT, &action, NULL);
+    stop_watch();
     const double started_s = now_s();
     progress_start(&self->bar, sono_source_count(self->source), !self->is_quiet);
     show_progress(self, "");
     fly(self);
     progress_clear(&self->bar);
     self->elapsed_s = now_s() - started_s;
-    if (is_interrupted)
-        return STATUS_INTERRUPTED;
+    if (stop_status())
+        return stop_status();
     return self->n_failed ? STATUS_FAILED : STATUS_DONE;
 }
 

@@ -2,7 +2,7 @@
 /*
  * The frames of a source through a pipeline, for every command that has an end: one frame is computed while
  * the one before is taken care of and the one behind is read. Shows the progress line, names on stderr what
- * fails and goes on; Ctrl-C finishes the frames in flight.
+ * fails and goes on; who is asked to stop (stop.h) finishes the frames in flight.
  */
 #ifndef SONOSEG_TOOL_FLIGHTS_H
 #define SONOSEG_TOOL_FLIGHTS_H
@@ -43,7 +43,7 @@ typedef struct flights {
     progress bar;
 } flights;
 
-/* Returns an exit status: all done, an input failed, or interrupted. */
+/* Returns an exit status: all done, an input failed, or asked to stop. */
 int flights_run(flights *self);
 
 void flights_free(flights *self);

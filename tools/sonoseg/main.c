@@ -3,6 +3,7 @@
 #include "args.h"
 #include "commands.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -93,6 +94,7 @@ static int dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    signal(SIGXFSZ, SIG_IGN); /* a file beyond `ulimit -f` is an error like a full disk */
     const int status = dispatch(argc, argv);
     if (!fflush(stdout) && !ferror(stdout))
         return status;

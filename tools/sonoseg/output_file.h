@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-/* Creates or empties it. NULL after report_error(). */
+/* Creates or empties it, and keeps other runs from it until it is closed. NULL after report_error(). */
 FILE *output_file_open(const char *path);
 
 /* Returns 0, or -1 after report_error() when something could not be written. */
