@@ -61,6 +61,7 @@ fuzz: ## every fuzz target for FUZZ_SECONDS (default 60)
 	@scripts/fuzz.sh $(FUZZ_SECONDS)
 
 check: ## the house rules: includes, banned calls, lengths, formatting
+	@scripts/need_tools.sh python3 clang-format
 	python3 scripts/check_rules.py
 	scripts/format.sh --check
 	python3 scripts/performance.py --check

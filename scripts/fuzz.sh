@@ -5,6 +5,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
+if ! compgen -G 'build/fuzz/fuzz/fuzz_*' >/dev/null; then
+    echo "sonoseg: no fuzz targets in build/fuzz: nothing was tried (\`make fuzz\` builds them)" >&2
+    exit 1
+fi
 status=0
 for target in build/fuzz/fuzz/fuzz_*; do
     name=$(basename "$target")

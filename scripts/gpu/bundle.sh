@@ -28,6 +28,13 @@ while [ $# -gt 0 ]; do
 done
 shared=${SONO_SHARED:-../shared}
 stage=build/gpu_bundle
+scripts/need_tools.sh xz strip ldd git
+if [ "$build" -eq 1 ]; then
+    scripts/need_tools.sh cmake ninja nvcc pkg-config lib:cmocka
+elif [ ! -x build/gpu/bin/sonoseg ] || [ ! -d build/gpu/tests ]; then
+    echo "sonoseg: build/gpu lacks the command or its tests: leave out --no-build" >&2
+    exit 1
+fi
 libraries_of_the_system='linux-vdso|ld-linux|/lib(c|m|pthread|dl|rt|gcc_s|stdc\+\+)\.so'
 
 [ "$build" -eq 0 ] || scripts/gpu/build.sh "$architectures"
