@@ -14,6 +14,8 @@ the figures that look at all boxes (AP, calibration) see none: run with --thresh
 """
 import argparse
 import json
+import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +66,14 @@ def source_box(box: torch.Tensor, height_px: int, width_px: int) -> torch.Tensor
     return corners.clamp(min=0.0).minimum(torch.tensor((width_px - 1.0, height_px - 1.0) * 2, device=box.device))
 
 
+ESCAPE = re.compile(rb"%([01][0-9A-F]|25|7F|[89A-F][0-9A-F])")
+
+
+def unescaped(name: str) -> str:
+    """A file's name as Path has it, out of results.jsonl: the escape of bytes that are no UTF-8 undone."""
+    return os.fsdecode(ESCAPE.sub(lambda digits: bytes([int(digits[1], 16)]), name.encode()))
+
+
 class Results:
     """The output of `sonoseg run` in the place of the networks."""
 
@@ -71,7 +81,7 @@ class Results:
         self.folder = folder
         try:
             lines = [json.loads(line) for line in (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()]
-            self.of_stem = {Path(line["source"]).stem: line for line in lines}
+            self.of_stem = {Path(unescaped(line["source"])).stem: line for line in lines}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{folder / 'results.jsonl'}: cannot be read: {error!r}") from error
 
@@ -81,7 +91,7 @@ class Results:
         line = self.of_stem[stem]
         if line["bbox_xyxy_px"] is None:
             return Prediction(line["score"] or 0.0, np.zeros(4), np.zeros(shape, bool), 0.0)
-        mask_path = self.folder / "masks" / f"{stem}.png"
+        mask_path = self.folder / "masks" / f"{line.get('stem', stem)}.png"
         mask = read_labels(mask_path) > 0
         if mask.shape != shape:
             raise DataError(f"{mask_path}: {mask.shape[1]} x {mask.shape[0]} px, its image has {shape[1]} x {shape[0]}")
@@ -113,6 +123,14 @@ def draw_overlay(image: np.ndarray, labels: np.ndarray, prediction: Prediction, 
     return overlay
 
 
+def check_overlays(overlays: Path, data: Path, results: Path | None) -> None:
+    """Pictures of the frames' own names must not replace what is read."""
+    read = [data / "images", data / "masks"] + ([results / "masks"] if results else [])
+    for folder in read:
+        if overlays.exists() and folder.exists() and overlays.samefile(folder):
+            raise DataError(f"{overlays}: overlays would replace the pictures in {folder}: choose another folder")
+
+
 def evaluate(options: argparse.Namespace) -> dict:
     if options.results:
         results = Results(options.results)
@@ -120,6 +138,7 @@ def evaluate(options: argparse.Namespace) -> dict:
         pipeline = Pipeline(load_detector(options.detector), load_segmenter(options.segmenter), options.threshold,
                             options.device)
     if options.overlays:
+        check_overlays(options.overlays, options.data, options.results)
         options.overlays.mkdir(parents=True, exist_ok=True)
     frames = []
     for stem, image, labels in labelled_frames(options.data):

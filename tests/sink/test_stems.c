@@ -38,6 +38,39 @@ static void test_escapes(void **state)
     expect_stem("\xff", "%FF");
 }
 
+/* Undoes the escape as io.h words it. */
+static void unescape(const char *text, char out[64])
+{
+    static const char digits[] = "0123456789ABCDEF";
+    for (; *text; text++) {
+        const char *high = text[0] == '%' && text[1] ? strchr(digits, text[1]) : NULL;
+        const char *low = high && text[2] ? strchr(digits, text[2]) : NULL;
+        const int byte = low ? (int)(16 * (high - digits) + (low - digits)) : 'a';
+        const int is_escape = byte < 0x20 || byte == '%' || byte >= 0x7f;
+        *out++ = is_escape ? (char)byte : *text;
+        text += is_escape ? 2 : 0;
+    }
+    *out = 0;
+}
+
+/* Every name of up to five of these bytes comes back, so no two have one escape. */
+static void test_round_trip(void **state)
+{
+    (void)state;
+    static const char bytes[] = "%025AFa\n\x7f\xc3\xb6\xf6";
+    const int n_bytes = (int)sizeof bytes - 1;
+    for (int code = 1, n_codes = n_bytes * n_bytes * n_bytes * n_bytes * n_bytes; code < n_codes; code++) {
+        char name[8], stem[SONO_STEM_BYTES], back[64];
+        int n = 0;
+        for (int rest = code; rest; rest /= n_bytes)
+            name[n++] = bytes[rest % n_bytes];
+        name[n] = 0;
+        sono_stem_of(name, stem);
+        unescape(stem, back);
+        assert_string_equal(back, name);
+    }
+}
+
 /* 100 letters of two bytes: cut between letters. */
 static void test_long_names(void **state)
 {
@@ -97,8 +130,8 @@ static void test_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stem_of), cmocka_unit_test(test_escapes), cmocka_unit_test(test_long_names),
-        cmocka_unit_test(test_unique),  cmocka_unit_test(test_many),
+        cmocka_unit_test(test_stem_of),    cmocka_unit_test(test_escapes), cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_long_names), cmocka_unit_test(test_unique),  cmocka_unit_test(test_many),
     };
     return sono_test_run("sink/stems", tests, sizeof tests / sizeof tests[0]);
 }

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import io
 import json
+import os
 import tempfile
 import unittest
 from pathlib import Path
@@ -16,7 +17,7 @@ from safetensors.torch import load_file
 
 from checkpoints import CheckpointError, load_detector, read_tensors, size_of
 from data import DataError
-from evaluate import evaluate, source_box
+from evaluate import evaluate, source_box, unescaped
 from export import export, shipped
 from models.dfine import Dfine
 
@@ -117,6 +118,28 @@ class Evaluate(InFolder):
         self.assertAlmostEqual(figures["ap50"], 51 / 101)
         self.assertEqual((figures["surface95_px"], figures["n_surface"]), (0.0, 1))
         self.assertEqual(sorted(path.name for path in (self.folder / "drawn").iterdir()), ["a.png", "b.png"])
+
+    def test_escaped_names(self):
+        """A frame whose name is no UTF-8: its line and its mask are found by the escape."""
+        self.write()
+        os.rename(self.folder / "images" / "a.png", os.fsencode(self.folder / "images") + b"/k\xf6.png")
+        os.rename(self.folder / "masks" / "a.png", os.fsencode(self.folder / "masks") + b"/k\xf6.png")
+        (self.folder / "masks" / "k%F6.png").write_bytes(Path(self.folder, "masks", "b.png").read_bytes())
+        lines = (self.folder / "results.jsonl").read_text()
+        lines = lines.replace('"source": "a.png"', '"schema": 1, "source": "k%F6.png", "stem": "k%F6"')
+        (self.folder / "results.jsonl").write_text(lines)
+        options = self.options()
+        options.overlays = None
+        self.assertEqual(evaluate(options)["found_share"], 0.5)
+        self.assertEqual(unescaped("50% a%20b %2541 %0A"), "50% a%20b %41 \n")
+
+    def test_overlays_replace_nothing(self):
+        self.write()
+        for name in ("images", "masks"):
+            options = self.options()
+            options.overlays = self.folder / name
+            with self.assertRaisesRegex(DataError, "would replace"):
+                evaluate(options)
 
     def test_names_the_wrong_file(self):
         self.write(mask_shape=(10, 30))
