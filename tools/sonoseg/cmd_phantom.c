@@ -10,6 +10,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum { ID_INPUT = 'i', ID_OUTPUT = 'o', ID_QUIET = 'q' };
 
@@ -84,18 +85,31 @@ static int open_source(phantom_set *self)
     return error.status == SONO_STATUS_INVALID_ARGUMENT ? STATUS_USAGE : STATUS_FAILED;
 }
 
-/* Writes SET/folder/name.png, or only makes SET/folder where name is NULL. */
-static int write_picture(const phantom_set *self, const char *folder, const char *name,
-                         const sono_frame *frame, const void *pixels)
+/* SET/folder/name.png. Returns 0, or -1 after report_error(). */
+static int join(const phantom_set *self, const char *folder, const char *name, char out[PATH_MAX])
 {
-    char path[PATH_MAX];
-    sono_error error;
-    if (snprintf(path, sizeof path, "%s/%s/%s.png", self->output, folder, name) >= PATH_MAX) {
-        report_error("%s: the path is too long", self->output);
-        return -1;
-    }
-    if (!sono_png_write(path, pixels, frame->width_px, frame->height_px, 1, &error))
+    if (snprintf(out, PATH_MAX, "%s/%s/%s.png", self->output, folder, name) < PATH_MAX)
         return 0;
+    report_error("%s: the path is too long", self->output);
+    return -1;
+}
+
+/* Whenever this ends, an image has its own mask: one without would be an empty frame, one with an older mask
+ * a lie; a mask without image is neither. */
+static int write_pair(const phantom_set *self, const char *name, const sono_frame *frame,
+                      const sono_truth *truth)
+{
+    char image[PATH_MAX], mask[PATH_MAX];
+    sono_error error;
+    if (join(self, "images", name, image) || join(self, "masks", name, mask))
+        return -1;
+    unlink(image);
+    sono_status status = sono_png_write(mask, truth->labels, frame->width_px, frame->height_px, 1, &error);
+    if (!status)
+        status = sono_png_write(image, frame->pixels, frame->width_px, frame->height_px, 1, &error);
+    if (!status)
+        return 0;
+    unlink(mask);
     report_error("%s", error.text);
     return -1;
 }
@@ -127,9 +141,7 @@ static int write_frames(phantom_set *self)
             report_error("%s", error.text);
             return -1;
         }
-        /* The mask first: an image without one would stand for an empty frame. */
-        if (write_picture(self, "masks", name, &frame, truth.labels) ||
-            write_picture(self, "images", name, &frame, frame.pixels))
+        if (write_pair(self, name, &frame, &truth))
             return -1;
         self->n_frames++;
         self->n_empty += !truth.is_visible;
