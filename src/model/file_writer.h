@@ -13,7 +13,8 @@ typedef struct sono_file_writer {
     int file; /* -1 = closed */
 } sono_file_writer;
 
-/* path must outlive the writer. Errors: IO, OUT_OF_MEMORY. Whatever comes of it, end with commit or abandon.
+/* Removes what a killed writer of that path left beside it. path must outlive the writer. Errors: IO,
+ * OUT_OF_MEMORY. Whatever comes of it, end with commit or abandon.
  */
 sono_status sono_file_writer_open(sono_file_writer *writer, const char *path, sono_error *error);
 sono_status sono_file_writer_write(sono_file_writer *writer, const void *bytes, size_t n_bytes,

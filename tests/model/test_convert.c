@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/alloc.h"
 #include "model/checkpoint.h"
+#include "model/file_writer.h"
 #include "model/model.h"
 #include "model/sha256.h"
 #include "small_model.h"
@@ -8,10 +9,13 @@
 #include "test.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 typedef struct paths {
     char in[SONO_TEST_PATH_BYTES], out[SONO_TEST_PATH_BYTES], again[SONO_TEST_PATH_BYTES];
@@ -235,6 +239,32 @@ static void metadata_is_listed(void **state)
     free(list);
 }
 
+/* What a killed conversion left is gone after the next one; what another still writes, and other files, stay.
+ */
+static void remainders_go_away(void **state)
+{
+    (void)state;
+    static const char *const names[] = {".partial-1-0", ".partial-2-0", ".partial-1-mine"};
+    char found[3][SONO_TEST_PATH_BYTES + 32];
+    paths p;
+    sono_error error = {0};
+    sono_file_writer writer;
+    set_paths(&p);
+    for (int i = 0; i < 3; i++) {
+        snprintf(found[i], sizeof found[i], "%s%s", p.out, names[i]);
+        sono_test_write_file(found[i], "half", 4);
+    }
+    const int other = open(found[1], O_WRONLY | O_CLOEXEC);
+    assert_int_equal(flock(other, LOCK_EX | LOCK_NB), 0);
+    assert_ok(sono_file_writer_open(&writer, p.out, &error), &error);
+    assert_ok(sono_file_writer_write(&writer, "whole", 5, &error), &error);
+    assert_ok(sono_file_writer_commit(&writer, &error), &error);
+    assert_int_not_equal(access(found[0], F_OK), 0);
+    assert_int_equal(access(found[1], F_OK) || access(found[2], F_OK), 0);
+    close(other);
+    assert_int_equal(unlink(found[1]) || unlink(found[2]), 0);
+}
+
 static void shared_checkpoint_converts(void **state)
 {
     (void)state;
@@ -254,10 +284,10 @@ static void shared_checkpoint_converts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_tensor_survives),      cmocka_unit_test(failures_leave_the_target_alone),
-        cmocka_unit_test(a_file_can_replace_itself),  cmocka_unit_test(anchors_stay_as_they_are),
-        cmocka_unit_test(tensors_are_listed),         cmocka_unit_test(metadata_is_listed),
-        cmocka_unit_test(shared_checkpoint_converts),
+        cmocka_unit_test(every_tensor_survives),     cmocka_unit_test(failures_leave_the_target_alone),
+        cmocka_unit_test(a_file_can_replace_itself), cmocka_unit_test(anchors_stay_as_they_are),
+        cmocka_unit_test(tensors_are_listed),        cmocka_unit_test(metadata_is_listed),
+        cmocka_unit_test(remainders_go_away),        cmocka_unit_test(shared_checkpoint_converts),
     };
     return sono_test_run("model/convert", tests, sizeof tests / sizeof *tests);
 }
