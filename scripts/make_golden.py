@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes tests/golden/: what the official D-FINE (n, s, m, l, x) and MobileSAM compute on parameters and images
-that anybody can make again from integer hashes (golden/synthetic.py, tests/support/synthetic.c).
+"""Makes tests/golden/: what the official D-FINE (n, s, m, l, x; n also with one input channel), DEIM (n) and MobileSAM
+compute on parameters and images that anybody can make again from integer hashes (golden/synthetic.py,
+tests/support/synthetic.c).
 
-    python3 scripts/make_golden.py --dfine CHECKOUT_OF_D-FINE --mobile-sam CHECKOUT_OF_MOBILESAM --out tests/golden
+    python3 scripts/make_golden.py --dfine CHECKOUT_OF_D-FINE --deim CHECKOUT_OF_DEIM \\
+        --mobile-sam CHECKOUT_OF_MOBILESAM --out tests/golden
 
 golden/official.py names the repositories and commits. Needs torch, torchvision, timm, numpy, safetensors, pyyaml.
 
@@ -18,13 +20,26 @@ import json
 import math
 import os
 import struct
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from golden import official, synthetic
 
-DFINE_CLASSES = {"n": 3, "s": 1, "m": 80, "l": 2, "x": 7}
+
+class Detector(NamedTuple):
+    name: str
+    family: str
+    size: str
+    n_classes: int
+    n_channels: int = 3
+
+
+DETECTORS = {"n": Detector("dfine_n", "dfine", "n", 3), "s": Detector("dfine_s", "dfine", "s", 1),
+             "m": Detector("dfine_m", "dfine", "m", 80), "l": Detector("dfine_l", "dfine", "l", 2),
+             "x": Detector("dfine_x", "dfine", "x", 7), "grey": Detector("dfine_n_grey", "dfine", "n", 2, n_channels=1),
+             "deim": Detector("deim_n", "deim", "n", 2)}
 DFINE_POINTS = {"n": (6, 6)}
 DFINE_STRIDES = {"n": (16, 32)}
 BOXES = ((211.25, 180.5, 640.75, 700.0), (30.0, 500.5, 1003.25, 900.75))
@@ -186,10 +201,16 @@ def spread(value):
     return ((value - value.mean(-2, keepdim=True)).norm() / value.norm()).item()
 
 
-def make_dfine(checkout, size, folder):
-    model = official.load_dfine(checkout, size, DFINE_CLASSES[size])
-    title = f"D-FINE-{size.upper()}, {DFINE_CLASSES[size]} classes"
-    image, rules = synthetic.detector_input(), rules_of(model, size)
+def title_of(detector):
+    network = {"dfine": "D-FINE", "deim": "DEIM-D-FINE"}[detector.family]
+    channels = ", one input channel" if detector.n_channels == 1 else ""
+    return f"{network}-{detector.size.upper()}, {detector.n_classes} classes{channels}"
+
+
+def make_detector(checkout, detector, folder):
+    model = official.load_detector(checkout, detector.family, detector.size, detector.n_classes, detector.n_channels)
+    title = title_of(detector)
+    image, rules = synthetic.detector_input(detector.n_channels), rules_of(model, detector.size)
     fill(model, rules)
     calibrate(model, rules, lambda: model(image))
     recorder, out = official.Recorder(), Output()
@@ -218,8 +239,8 @@ def make_dfine(checkout, size, folder):
                 or name.startswith(("decoder.decoder.inter_ref_bbox", "encoder.encoder.0")) and len(part) == 3:
             out.sampled(name, value)
     out.metadata["input.bits_sum"] = str(synthetic.bits_sum(image))
-    out.write(os.path.join(folder, f"dfine_{size}.safetensors"))
-    write_manifest(os.path.join(folder, f"dfine_{size}.manifest"), title, state, rules)
+    out.write(os.path.join(folder, f"{detector.name}.safetensors"))
+    write_manifest(os.path.join(folder, f"{detector.name}.manifest"), title, state, rules)
     report(title, recorder)
     score, boxes = result["pred_logits"][0], result["pred_boxes"][0]
     order = score.max(-1).values.sort(descending=True).values
@@ -274,17 +295,23 @@ def make_mobile_sam(checkout, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dfine", required=True, metavar="CHECKOUT")
-    parser.add_argument("--mobile-sam", required=True, metavar="CHECKOUT")
+    parser.add_argument("--dfine", metavar="CHECKOUT")
+    parser.add_argument("--deim", metavar="CHECKOUT")
+    parser.add_argument("--mobile-sam", metavar="CHECKOUT")
     parser.add_argument("--out", required=True, metavar="FOLDER")
-    parser.add_argument("--only", nargs="*", metavar="NAME", help="n s m l x sam; default all")
+    parser.add_argument("--only", nargs="*", metavar="NAME", help="n s m l x grey deim sam; default all")
     options = parser.parse_args()
     os.makedirs(options.out, exist_ok=True)
-    wanted = options.only or [*official.DFINE_SIZES, "sam"]
+    wanted = options.only or [*DETECTORS, "sam"]
+    checkouts = {"dfine": options.dfine, "deim": options.deim, "sam": options.mobile_sam}
+    for name in wanted:
+        family = DETECTORS[name].family if name in DETECTORS else name
+        if not checkouts.get(family):
+            parser.error(f"{name}: no such network" if family not in checkouts else f"{name} needs a checkout: {family}")
     with torch.no_grad():
-        for size in official.DFINE_SIZES:
-            if size in wanted:
-                make_dfine(options.dfine, size, options.out)
+        for name in wanted:
+            if name in DETECTORS:
+                make_detector(checkouts[DETECTORS[name].family], DETECTORS[name], options.out)
         if "sam" in wanted:
             make_mobile_sam(options.mobile_sam, options.out)
 

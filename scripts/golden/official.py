@@ -2,6 +2,7 @@
 """Builds the official networks from checkouts of their repositories, and records what their modules compute.
 
 D-FINE:    Peterande/D-FINE @ 4a1f73a8bcfac736a88abde9596d87f116d780a7
+DEIM:      ShihuaHuang95/DEIM @ a9aa4adce6b5e97b2a6ca9452bf01b7c35440913
 MobileSAM: ChaoningZhang/MobileSAM @ 34bbbfdface3c18e5221aa7de6032d7220c6c6a1
 Only the modules of the networks are imported; packages whose __init__ would pull in training code are
 replaced by empty ones, and the two names that timm has moved since are put back.
@@ -10,11 +11,11 @@ import importlib
 import os
 import sys
 import types
+from typing import NamedTuple
 
 import torch
 
 DFINE_SIZES = ("n", "s", "m", "l", "x")
-
 
 def empty_package(name, folder):
     package = types.ModuleType(name)
@@ -22,24 +23,52 @@ def empty_package(name, folder):
     sys.modules[name] = package
 
 
-def load_dfine(checkout, size, n_classes):
+class Family(NamedTuple):
+    """Where a repository that trains D-FINE's network has its modules and configurations."""
+    package: str
+    backbone: str
+    network: str
+    model: str
+    config: str
+
+
+FAMILIES = {"dfine": Family("src", "nn.backbone", "zoo.dfine", "dfine.DFINE", "configs/dfine/dfine_hgnetv2_{}_coco.yml"),
+            "deim": Family("engine", "backbone", "deim", "deim.DEIM", "configs/deim_dfine/deim_hgnetv2_{}_coco.yml")}
+
+
+def load_detector(checkout, family, size, n_classes, n_channels=3):
     """The official model of one size in eval mode, with the parameters its constructor gives it."""
-    source = os.path.join(checkout, "src")
-    if "src" not in sys.modules:
-        for name in ("", ".core", ".nn", ".nn.backbone", ".zoo", ".zoo.dfine"):
-            empty_package("src" + name, os.path.join(source, *name.split(".")[1:]))
-        sys.modules["src.core"].register = importlib.import_module("src.core.workspace").register
-    load_config = importlib.import_module("src.core.yaml_utils").load_config
-    config = load_config(os.path.join(checkout, f"configs/dfine/dfine_hgnetv2_{size}_coco.yml"), {})
+    where = FAMILIES[family]
+    root = os.path.join(checkout, where.package)
+    if where.package not in sys.modules:
+        packages = ["", "core"]
+        for path in (where.backbone.split("."), where.network.split(".")):
+            packages += [".".join(path[:depth + 1]) for depth in range(len(path))]
+        for name in packages:
+            empty_package(".".join(filter(None, (where.package, name))), os.path.join(root, *name.split(".")))
+        core = sys.modules[where.package + ".core"]
+        core.register = importlib.import_module(where.package + ".core.workspace").register
+
+    def module(name):
+        return importlib.import_module(f"{where.package}.{name}")
+
+    config = module("core.yaml_utils").load_config(os.path.join(checkout, where.config.format(size)), {})
     share = {"eval_spatial_size": config["eval_spatial_size"]}
-    backbone = importlib.import_module("src.nn.backbone.hgnetv2").HGNetv2
-    encoder = importlib.import_module("src.zoo.dfine.hybrid_encoder").HybridEncoder
-    decoder = importlib.import_module("src.zoo.dfine.dfine_decoder").DFINETransformer
-    model = importlib.import_module("src.zoo.dfine.dfine").DFINE(
-        backbone(**{**config["HGNetv2"], "pretrained": False}),
+    backbone = module(where.backbone + ".hgnetv2").HGNetv2
+    settings = {**config["HGNetv2"], "pretrained": False}
+    backbone.arch_configs[settings["name"]]["stem_channels"][0] = n_channels
+    encoder = module(where.network + ".hybrid_encoder").HybridEncoder
+    decoder = module(where.network + ".dfine_decoder").DFINETransformer
+    file, name = where.model.split(".")
+    model = getattr(module(f"{where.network}.{file}"), name)(
+        backbone(**settings),
         encoder(**config["HybridEncoder"], **share),
         decoder(**config["DFINETransformer"], **share, num_classes=n_classes))
     return model.eval()
+
+
+def load_dfine(checkout, size, n_classes):
+    return load_detector(checkout, "dfine", size, n_classes)
 
 
 def load_mobile_sam(checkout):
@@ -97,7 +126,7 @@ class Recorder:
 
 def watch_dfine_functions(recorder, model):
     """What the decoder computes outside modules: memory, top-k indices, projection, boxes of each layer."""
-    functions = sys.modules["src.zoo.dfine.dfine_decoder"]
+    functions = sys.modules[type(model.decoder).__module__]
     recorder.wrap(functions, "weighting_function", "decoder.decoder.project")
     recorder.wrap(functions, "distance2bbox", "decoder.decoder.inter_ref_bbox")
     decoder = model.decoder

@@ -113,9 +113,9 @@ def image(width, height):
     return value.clip(0, 255).astype(np.uint8)
 
 
-def detector_input():
+def detector_input(n_channels=3):
     grey = torch.from_numpy(image(640, 640)).float() / 255
-    return grey.expand(1, 3, 640, 640).contiguous()
+    return grey.expand(1, n_channels, 640, 640).contiguous()
 
 
 def segmenter_input():
