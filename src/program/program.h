@@ -122,8 +122,9 @@ typedef enum sono_fit {
 
 typedef struct sono_preprocess_args {
     sono_fit fit;
-    int32_t size;  /* of the square output */
-    float mean[3]; /* out = (value - mean) * inv_std, value in 0..255 */
+    int32_t size;    /* of the square output */
+    int32_t is_luma; /* one channel out: a colour pixel's luma (backend/luma.h); mean[0], inv_std[0] */
+    float mean[3];   /* out = (value - mean) * inv_std, value in 0..255 */
     float inv_std[3];
     int32_t max_width_px, max_height_px;
 } sono_preprocess_args;
@@ -163,7 +164,7 @@ typedef struct sono_detection {
  * of a frame, NK = of all frames, those of one frame together.
  * Sizes that depend on the frame are read from the frame's header when the op runs. */
 #define SONO_OP_MAP(X)                                                                                       \
-    X(PREPROCESS, "preprocess")   /* pixels, header -> image [N,S,S,3]; antialiased bilinear resize */       \
+    X(PREPROCESS, "preprocess")   /* pixels, header -> image [N,S,S,3 or 1]; antialiased bilinear resize */  \
     X(CONV, "conv")               /* x, weight [kh,kw,cin,cout], bias? [1,1,1,cout], residual? -> y */       \
     X(LINEAR, "linear")           /* the same with a 1 x 1 kernel and stride 1 */                            \
     X(DWCONV, "dwconv")           /* x, weight [1,kh,kw,c], bias?, residual? -> y; one filter a channel */   \

@@ -322,8 +322,9 @@ sono_tid sono_record_preprocess(sono_recorder *rec, const char *name, sono_tid p
     const int32_t n = n_frames_in(&h);
     if (!n || !is_dense(&rec->program->tensors[pixels]))
         return RECORD_FAIL(rec, "%s: pixels or headers do not fit", name);
-    op.out[0] = output_of(rec, name, 0, SONO_DTYPE_F32, n, args->size, args->size, 3);
-    op.flops = 12.0 * n * args->size * args->size;
+    const int32_t n_channels = args->is_luma ? 1 : 3;
+    op.out[0] = output_of(rec, name, 0, SONO_DTYPE_F32, n, args->size, args->size, n_channels);
+    op.flops = 4.0 * n_channels * n * args->size * args->size;
     return add_op(rec, &op);
 }
 

@@ -23,6 +23,7 @@ static const conv_case cases[] = {
     {"1x1 on one channel", 1, 3, 3, 1, 1, {SQUARE(1, 1, 0)}, .has_bias = 0},
     {"3x3 pad 1, relu", 1, 9, 11, 8, 12, {SQUARE(3, 1, 1), .epilogue.act = SONO_ACT_RELU}, .has_bias = 1},
     {"stem: 3 channels, stride 2", 1, 16, 18, 3, 32, {SQUARE(3, 2, 1), .epilogue.act = SONO_ACT_GELU}, .has_bias = 1},
+    {"stem: 1 channel, stride 2", 2, 16, 18, 1, 32, {SQUARE(3, 2, 1), .epilogue.act = SONO_ACT_RELU}, .has_bias = 1},
     {"2x2, pad right and bottom", 1, 6, 5, 4, 8, {.kernel_h = 2, .kernel_w = 2, .stride = 1, .pad_bottom = 1, .pad_right = 1}, .has_bias = 1},
     {"2x2, pad left and top", 1, 6, 5, 4, 8, {.kernel_h = 2, .kernel_w = 2, .stride = 1, .pad_top = 1, .pad_left = 1}, .has_bias = 1},
     {"5x1 kernel", 1, 9, 4, 5, 6, {.kernel_h = 5, .kernel_w = 1, .stride = 1, .pad_top = 2, .pad_bottom = 2}, .has_bias = 0},

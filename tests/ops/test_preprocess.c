@@ -48,6 +48,8 @@ static frame random_frame(sono_op_test *t, const sizes *s)
     return f;
 }
 
+#define LUMA (-1) /* for the number of a channel */
+
 static double sample(const frame *f, int32_t x, int32_t y, int32_t c, double gray16_scale)
 {
     const uint8_t *row = f->bytes + (size_t)y * (size_t)f->pitch_bytes;
@@ -59,7 +61,8 @@ static double sample(const frame *f, int32_t x, int32_t y, int32_t c, double gra
         memcpy(&wide, row + 2 * (size_t)x, sizeof wide);
         return wide * gray16_scale;
     default:
-        return row[x * pixel_bytes(f->format) + c];
+        row += x * pixel_bytes(f->format);
+        return c == LUMA ? (19595 * row[0] + 38470 * row[1] + 7471 * row[2] + 0x8000) >> 16 : row[c];
     }
 }
 
@@ -100,11 +103,12 @@ static void free_matrix(matrix *m)
     sono_free(m->last);
 }
 
-/* One channel, resized to width x height at stride 3 in rows of size pixels. */
+/* One channel, resized to width x height at stride 3 (luma: 1) in rows of size pixels. */
 static void resize_channel(const frame *f, int32_t c, double gray16_scale, int32_t width, int32_t height,
                            int32_t size, double mean, double inv_std, double *out)
 {
     matrix columns = make_matrix(f->width_px, width), rows = make_matrix(f->height_px, height);
+    const size_t stride = c == LUMA ? 1 : 3;
     double *middle = sono_alloc_array((size_t)f->height_px * (size_t)width, sizeof *middle);
     assert_non_null(middle);
     for (int32_t y = 0; y < f->height_px; y++)
@@ -119,7 +123,7 @@ static void resize_channel(const frame *f, int32_t c, double gray16_scale, int32
             for (int32_t j = rows.first[y]; j <= rows.last[y]; j++)
                 sum += rows.weights[(size_t)y * (size_t)f->height_px + (size_t)j] *
                        middle[(size_t)j * (size_t)width + (size_t)x];
-            out[((size_t)y * (size_t)size + (size_t)x) * 3] = (sum - mean) * inv_std;
+            out[((size_t)y * (size_t)size + (size_t)x) * stride] = (sum - mean) * inv_std;
         }
     sono_free(middle);
     free_matrix(&columns);
@@ -156,12 +160,14 @@ static sono_preprocess_args make_args(const sizes *s)
     return args;
 }
 
-static void check_sizes(const sizes *s, uint64_t seed)
+/* is_luma: one channel out. */
+static void check_channels(const sizes *s, int32_t is_luma, uint64_t seed)
 {
     const float gray16_scale = 255.0f / 40000.0f;
     sono_op_test t;
     sono_op_test_open(&t, seed);
-    const sono_preprocess_args args = make_args(s);
+    sono_preprocess_args args = make_args(s);
+    args.is_luma = is_luma;
     frame f = random_frame(&t, s);
     const sono_tid image = record(&t, s, &f, &args, gray16_scale);
     double *want = sono_op_test_want(&t, image, sono_op_test_tolerance(SONO_OP_PREPROCESS));
@@ -171,11 +177,17 @@ static void check_sizes(const sizes *s, uint64_t seed)
         width = (int32_t)fmax(1, (int32_t)(s->width_px * scale + 0.5));
         height = (int32_t)fmax(1, (int32_t)(s->height_px * scale + 0.5));
     }
-    for (int32_t c = 0; c < 3; c++)
-        resize_channel(&f, c, gray16_scale, width, height, s->size, args.mean[c], args.inv_std[c], want + c);
+    for (int32_t c = 0; c < (is_luma ? 1 : 3); c++)
+        resize_channel(&f, is_luma ? LUMA : c, gray16_scale, width, height, s->size, args.mean[c],
+                       args.inv_std[c], want + c);
     sono_op_test_run(&t);
     sono_free(f.bytes);
     sono_op_test_close(&t);
+}
+
+static void check_sizes(const sizes *s, uint64_t seed)
+{
+    check_channels(s, 0, seed);
 }
 
 static const sizes odd_cases[] = {
@@ -206,6 +218,20 @@ static void odd_sizes_agree(void **state)
                       odd_cases[i].size);
         check_sizes(&odd_cases[i], 100 + i);
     }
+}
+
+static void luma_agrees(void **state)
+{
+    static const sizes cases[] = {
+        {"grey", 61, 44, 0, SONO_PIXEL_GRAY8, SONO_FIT_STRETCH, 70, 0},
+        {"16 bits", 55, 44, 3, SONO_PIXEL_GRAY16, SONO_FIT_STRETCH, 48, 20},
+        {"colour, enlarged", 23, 31, 9, SONO_PIXEL_RGB8, SONO_FIT_LETTERBOX, 130, 0},
+        {"colour, shrunk", 167, 96, 0, SONO_PIXEL_RGBA8, SONO_FIT_LETTERBOX, 65, 5},
+        {"detector", 422, 558, 2, SONO_PIXEL_RGB8, SONO_FIT_STRETCH, 640, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        check_channels(&cases[i], 1, 400 + i);
 }
 
 static void real_sizes_agree(void **state)
@@ -302,9 +328,8 @@ static void bench(void)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(odd_sizes_agree),
-        cmocka_unit_test(real_sizes_agree),
-        cmocka_unit_test(largest_size_agrees),
+        cmocka_unit_test(odd_sizes_agree),  cmocka_unit_test(luma_agrees),
+        cmocka_unit_test(real_sizes_agree), cmocka_unit_test(largest_size_agrees),
         cmocka_unit_test(torch_agrees),
     };
     if (sono_op_test_wants_bench(argc, argv)) {

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * PREPROCESS: pixels of N frames of any size and format, headers -> image [N, S, S, 3], resized, normalised,
- * padded. Semantics: the CPU twin (separable triangle filter, widened when shrinking).
+ * PREPROCESS: pixels of N frames of any size and format, headers -> image [N, S, S, C], resized, normalised,
+ * padded; C is 3, or 1: luma. Semantics: the CPU twin (separable triangle filter, widened when shrinking).
  *
  * One block per tile of 64 x 16 output pixels of a frame (blockIdx.z); the frame's size is read from the
  * header. 80 threads find the filters of the tile's columns and rows (position in double precision); then
  * every thread sums over the source pixels below both filters: 2 x 2 when enlarging, unrolled, else about 2 s
  * x 2 s for a shrinking by s. All in one launch: a source pixel is looked at about 4 times, from the
  * first-level cache, which costs less than a second kernel as long as s is small. Results pass through shared
- * memory, so that the three channels leave in whole rows. Numbers: weights from a float32 distance, divided
+ * memory, so that the channels leave in whole rows. Numbers: weights from a float32 distance, divided
  * by their own sum. Test: tests/ops/test_preprocess.c.
  */
 #include "backend/cuda/rows.cuh"
 #include "backend/letterbox.h"
+#include "backend/luma.h"
 
-#define TILE_W   64
-#define TILE_H   16
-#define THREADS  256
-#define CHANNELS 3
+#define TILE_W  64
+#define TILE_H  16
+#define THREADS 256
 
 typedef struct preprocess_args {
     const uint8_t *pixels;
@@ -66,24 +66,26 @@ static __device__ __forceinline__ const uint8_t *pixels_of(const preprocess_args
     return header.device_pixels ? (const uint8_t *)header.device_pixels : p.pixels + header.pixels_at_bytes;
 }
 
-/* FORMAT is the sono_pixel_format, which equals the bytes of a pixel; grey fills value[0] only. */
-template <int FORMAT>
+/* FORMAT is the sono_pixel_format, which equals the bytes of a pixel; grey and luma fill value[0] only. */
+template <int FORMAT, int CHANNELS>
 static __device__ __forceinline__ void add_pixel(const uint8_t *row, int32_t x, float weight,
                                                  float (&value)[CHANNELS])
 {
     const uint8_t *at = row + x * FORMAT;
     if (FORMAT == SONO_PIXEL_GRAY16)
         value[0] += weight * (float)(at[0] | at[1] << 8); /* rows may start on odd addresses */
+    else if (FORMAT >= SONO_PIXEL_RGB8 && CHANNELS == 1)
+        value[0] += weight * (float)luma_of(at);
     else
         value[0] += weight * (float)at[0];
-    if (FORMAT >= SONO_PIXEL_RGB8) {
-        value[1] += weight * (float)at[1];
-        value[2] += weight * (float)at[2];
-    }
+    if (FORMAT >= SONO_PIXEL_RGB8)
+#pragma unroll
+        for (int c = 1; c < CHANNELS; c++)
+            value[c] += weight * (float)at[c];
 }
 
 /* One output pixel in 0..255. TWO: both filters have at most 2 taps. */
-template <int FORMAT, bool TWO>
+template <int FORMAT, bool TWO, int CHANNELS>
 static __device__ __forceinline__ void resize_pixel(const preprocess_args &p, const sono_frame_header &header,
                                                     const filter &column, const filter &row,
                                                     float (&value)[CHANNELS])
@@ -109,11 +111,13 @@ static __device__ __forceinline__ void resize_pixel(const preprocess_args &p, co
     if (FORMAT == SONO_PIXEL_GRAY16)
         value[0] *= header.gray16_scale;
     if (FORMAT < SONO_PIXEL_RGB8)
-        value[1] = value[2] = value[0];
+#pragma unroll
+        for (int c = 1; c < CHANNELS; c++)
+            value[c] = value[0];
 }
 
-/* tile [TILE_H][TILE_W][3]: normalised pixels, zero right of and below the resized frame. */
-template <int FORMAT, bool TWO>
+/* tile [TILE_H][TILE_W][CHANNELS]: normalised pixels, zero right of and below the resized frame. */
+template <int FORMAT, bool TWO, int CHANNELS>
 static __device__ __forceinline__ void fill_tile(const preprocess_args &p, const sono_frame_header &header,
                                                  const filter *columns, const filter *rows, int32_t width,
                                                  int32_t height, float *tile)
@@ -124,7 +128,7 @@ static __device__ __forceinline__ void fill_tile(const preprocess_args &p, const
         const bool inside = x < width && y < height;
         float value[CHANNELS];
         if (inside)
-            resize_pixel<FORMAT, TWO>(p, header, column, rows[y], value);
+            resize_pixel<FORMAT, TWO, CHANNELS>(p, header, column, rows[y], value);
 #pragma unroll
         for (int c = 0; c < CHANNELS; c++)
             tile[(y * TILE_W + x) * CHANNELS + c] =
@@ -132,18 +136,18 @@ static __device__ __forceinline__ void fill_tile(const preprocess_args &p, const
     }
 }
 
-template <int FORMAT>
+template <int FORMAT, int CHANNELS>
 static __device__ __forceinline__ void fill_tile_of(const preprocess_args &p, const sono_frame_header &header,
                                                     const filter *columns, const filter *rows, int32_t width,
                                                     int32_t height, int32_t two, float *tile)
 {
     if (two)
-        fill_tile<FORMAT, true>(p, header, columns, rows, width, height, tile);
+        fill_tile<FORMAT, true, CHANNELS>(p, header, columns, rows, width, height, tile);
     else
-        fill_tile<FORMAT, false>(p, header, columns, rows, width, height, tile);
+        fill_tile<FORMAT, false, CHANNELS>(p, header, columns, rows, width, height, tile);
 }
 
-static __global__ void __launch_bounds__(THREADS) preprocess_kernel(preprocess_args p)
+template <int CHANNELS> static __global__ void __launch_bounds__(THREADS) preprocess_kernel(preprocess_args p)
 {
     __shared__ filter columns[TILE_W], rows[TILE_H];
     __shared__ float tile[TILE_H * TILE_W * CHANNELS];
@@ -164,13 +168,13 @@ static __global__ void __launch_bounds__(THREADS) preprocess_kernel(preprocess_a
     const int32_t two = header.width_px <= width && header.height_px <= height;
     const int32_t left = width - first_x, above = height - first_y;
     if (header.format == SONO_PIXEL_GRAY8)
-        fill_tile_of<SONO_PIXEL_GRAY8>(p, header, columns, rows, left, above, two, tile);
+        fill_tile_of<SONO_PIXEL_GRAY8, CHANNELS>(p, header, columns, rows, left, above, two, tile);
     else if (header.format == SONO_PIXEL_GRAY16)
-        fill_tile_of<SONO_PIXEL_GRAY16>(p, header, columns, rows, left, above, two, tile);
+        fill_tile_of<SONO_PIXEL_GRAY16, CHANNELS>(p, header, columns, rows, left, above, two, tile);
     else if (header.format == SONO_PIXEL_RGB8)
-        fill_tile_of<SONO_PIXEL_RGB8>(p, header, columns, rows, left, above, two, tile);
+        fill_tile_of<SONO_PIXEL_RGB8, CHANNELS>(p, header, columns, rows, left, above, two, tile);
     else
-        fill_tile_of<SONO_PIXEL_RGBA8>(p, header, columns, rows, left, above, two, tile);
+        fill_tile_of<SONO_PIXEL_RGBA8, CHANNELS>(p, header, columns, rows, left, above, two, tile);
     __syncthreads(); /* the tile is complete: it leaves row by row */
     for (int32_t e = threadIdx.x; e < TILE_H * TILE_W * CHANNELS; e += THREADS) {
         const int32_t out_y = first_y + e / (TILE_W * CHANNELS), out_x = first_x + e / CHANNELS % TILE_W;
@@ -196,7 +200,10 @@ extern "C" cudaError_t sono_cuda_preprocess(const sono_cuda_call *call)
         return cudaErrorNotSupported;
     const dim3 grid((unsigned)sono_ceil_div(p.op.size, TILE_W), (unsigned)sono_ceil_div(p.op.size, TILE_H),
                     (unsigned)out->n);
-    preprocess_kernel<<<grid, THREADS, 0, call->stream>>>(p);
+    if (p.op.is_luma)
+        preprocess_kernel<1><<<grid, THREADS, 0, call->stream>>>(p);
+    else
+        preprocess_kernel<3><<<grid, THREADS, 0, call->stream>>>(p);
     return cudaGetLastError();
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * PREPROCESS: N frames of any size and format -> image [N, S, S, 3], resized, normalised, padded.
+ * PREPROCESS: N frames of any size and format -> image [N, S, S, C], resized, normalised, padded; C is 3, or
+ * 1: luma.
  *
  * Separable triangle filter, widened when shrinking: the rule of
  * torch.nn.functional.interpolate(mode="bilinear", antialias=True) and of Pillow
@@ -9,6 +10,7 @@
  */
 #include "backend/cpu/kernels/kernels.h"
 #include "backend/letterbox.h"
+#include "backend/luma.h"
 
 #include <math.h>
 #include <string.h>
@@ -35,11 +37,12 @@ typedef struct job {
     const sono_cpu_call *call;
     sono_frame_header header;
     const uint8_t *pixels; /* the frame's */
-    float *image;          /* [size][size][3] */
+    float *image;          /* [size][size][n_channels] */
     layout layout;
     area tables; /* thread 0's */
     int32_t out_width, out_height;
-    int32_t n_planes;    /* 1 for grey, else 3 */
+    int32_t n_planes;    /* of the frame, as resized: 1 for grey or luma, else 3 */
+    int32_t n_channels;  /* of the image: 3, or 1 */
     int32_t column_taps; /* rows of tables.weights in use */
 } job;
 
@@ -148,6 +151,10 @@ static void read_row(const job *j, int32_t y, float *restrict out)
             memcpy(&value, row + 2 * (size_t)x, sizeof value);
             out[x] = (float)value * j->header.gray16_scale;
         }
+    } else if (j->n_channels == 1) {
+        const int32_t step = format == SONO_PIXEL_RGBA8 ? 4 : 3;
+        for (int32_t x = 0; x < width; x++)
+            out[x] = (float)luma_of(row + x * step);
     } else {
         const int32_t step = format == SONO_PIXEL_RGBA8 ? 4 : 3;
         for (int32_t x = 0; x < width; x++) {
@@ -210,6 +217,12 @@ static void store_row(const job *j, const area *a, float *restrict out)
     const float *restrict b = a->mixed + (j->n_planes == 3 ? 2 * size : 0);
     const float mean0 = args->mean[0], mean1 = args->mean[1], mean2 = args->mean[2];
     const float scale0 = args->inv_std[0], scale1 = args->inv_std[1], scale2 = args->inv_std[2];
+    if (j->n_channels == 1) {
+        for (int64_t x = 0; x < j->out_width; x++)
+            out[x] = (r[x] - mean0) * scale0;
+        memset(out + j->out_width, 0, (size_t)(size - j->out_width) * sizeof(float));
+        return;
+    }
     for (int64_t x = 0; x < j->out_width; x++) {
         out[3 * x] = (r[x] - mean0) * scale0;
         out[3 * x + 1] = (g[x] - mean1) * scale1;
@@ -223,12 +236,13 @@ static void run_band(void *context, int64_t task, int32_t thread)
     const job *j = context;
     const int32_t size = j->call->op->args.preprocess.size, taps = j->layout.taps_y;
     const area a = area_of(j->call, &j->layout, thread);
-    float *out = j->image + task * BAND_ROWS * size * 3;
+    const int64_t row_floats = (int64_t)size * j->n_channels;
+    float *out = j->image + task * BAND_ROWS * row_floats;
     const int32_t end = (task + 1) * BAND_ROWS < size ? (int32_t)(task + 1) * BAND_ROWS : size;
     int32_t next = 0; /* source rows below it are in the ring, or no longer needed */
-    for (int32_t y = (int32_t)task * BAND_ROWS; y < end; y++, out += (int64_t)size * 3) {
+    for (int32_t y = (int32_t)task * BAND_ROWS; y < end; y++, out += row_floats) {
         if (y >= j->out_height) {
-            memset(out, 0, (size_t)size * 3 * sizeof(float));
+            memset(out, 0, (size_t)row_floats * sizeof(float));
             continue;
         }
         int32_t first;
@@ -258,7 +272,9 @@ static void run_frame(const sono_cpu_call *call, int32_t frame)
         j.out_width = letterbox_px(j.header.width_px, longest, args->size);
         j.out_height = letterbox_px(j.header.height_px, longest, args->size);
     }
-    j.n_planes = j.header.format == SONO_PIXEL_GRAY8 || j.header.format == SONO_PIXEL_GRAY16 ? 1 : 3;
+    const int is_grey = j.header.format == SONO_PIXEL_GRAY8 || j.header.format == SONO_PIXEL_GRAY16;
+    j.n_channels = args->is_luma ? 1 : 3;
+    j.n_planes = is_grey ? 1 : j.n_channels;
     j.tables = area_of(call, &j.layout, 0);
     make_tables(&j);
     sono_pool_run(call->pool, run_band, &j, (args->size + BAND_ROWS - 1) / BAND_ROWS);
