@@ -20,12 +20,14 @@ typedef enum sono_network { SONO_NETWORK_DFINE = 1, SONO_NETWORK_MOBILESAM = 2 }
 
 typedef struct sono_model_info {
     sono_network network;
-    char architecture[32]; /* "dfine-n" ... "dfine-x", "mobilesam-vit_t" */
-    char container[32];    /* "pytorch zip", "safetensors" */
-    char naming[32];       /* "official", "transformers" */
-    char dtype[32];        /* "F32"; "F32+F16" when mixed; integer buffers do not count */
-    int32_t n_classes;     /* detector; 0 for the segmenter */
-    int32_t input_px;      /* side of the square input: 640 or 1024 */
+    char architecture[32];       /* "dfine-n" ... "dfine-x", "mobilesam-vit_t" */
+    char container[32];          /* "pytorch zip", "safetensors" */
+    char naming[32];             /* "official", "transformers" */
+    char dtype[32];              /* "F32"; "F32+F16" when mixed; integer buffers do not count */
+    int32_t n_classes;           /* detector; 0 for the segmenter */
+    int32_t input_px;            /* side of the square input: 640 or 1024 */
+    int32_t n_channels;          /* of the input: 3; 1 for a detector of luma */
+    sono_detector_family family; /* detector: as the metadata says; AUTO where it says nothing */
     int32_t n_tensors;
     int64_t n_params; /* elements of the floating-point tensors that inference uses or training left, all */
     int64_t file_bytes;
@@ -42,6 +44,11 @@ typedef struct sono_model_info {
 /* Reads a checkpoint's directory, recognises it and hashes the file. Thread-safe. */
 SONO_API sono_status sono_model_inspect(const char *path, sono_model_info *out, sono_error *error);
 
+/* Whether sono_pipeline_open() would take the checkpoint in its place: every tensor there and of its shape,
+ * none too many, all that is used finite. family: see sono_pipeline_config; of a segmenter AUTO. Errors:
+ * those of sono_pipeline_open(), with its text. Thread-safe. */
+SONO_API sono_status sono_model_verify(const char *path, sono_detector_family family, sono_error *error);
+
 /* Writes one line a tensor ("name  F32 [32, 3, 3, 3]") to stream. */
 SONO_API sono_status sono_model_list_tensors(const char *path, FILE *stream, sono_error *error);
 
@@ -50,11 +57,14 @@ SONO_API sono_status sono_model_list_tensors(const char *path, FILE *stream, son
 SONO_API sono_status sono_model_list_metadata(const char *path, FILE *stream, sono_error *error);
 
 /* Writes path_in's tensors under their official names to a safetensors file with metadata (architecture,
- * classes, input size, source hash). precision FP16 stores floating-point tensors as F16 and fails with
- * UNSUPPORTED when a value does not fit (above 65504). path_out is written beside and renamed: an existing
- * file is whole or untouched. Checks the whole network's shapes first. */
+ * classes, input size, source hash, a detector's family where path_in or the caller says it: what is only
+ * assumed is not written). precision FP16 stores floating-point tensors as F16 and fails with UNSUPPORTED
+ * when a value does not fit (above 65504). family: see sono_pipeline_config; of a segmenter AUTO. path_out is
+ * written beside and renamed: an existing file is whole or untouched. Checks the whole network's shapes
+ * first.
+ */
 SONO_API sono_status sono_model_convert(const char *path_in, const char *path_out, sono_precision precision,
-                                        sono_error *error);
+                                        sono_detector_family family, sono_error *error);
 
 /* Prints the network's op list: one line an op with shapes, bytes and FLOPs, then totals. */
 SONO_API sono_status sono_model_print_program(const char *path, FILE *stream, sono_error *error);

@@ -118,6 +118,16 @@ typedef enum sono_precision {
     SONO_PRECISION_FP16 = 1
 } sono_precision;
 
+/* Whose training a detector comes from: its tensors are D-FINE's in name and shape either way, and nothing in
+ * them tells what its decoder computes between them. */
+typedef enum sono_detector_family {
+    SONO_FAMILY_AUTO = 0,  /* what the file's metadata says; where it says nothing, as SONO_FAMILY_DFINE */
+    SONO_FAMILY_DFINE = 1, /* D-FINE: ReLU in the decoder */
+    SONO_FAMILY_DEIM = 2   /* DEIM's D-FINE (configs/base/deim.yml): SiLU there */
+} sono_detector_family;
+
+SONO_API const char *sono_detector_family_name(sono_detector_family family); /* "auto", "dfine", "deim" */
+
 /* Rooms of the flow whose time is reported apart. */
 #define SONO_STAGE_MAP(X)                                                                                    \
     X(PREPROCESS, "preprocess") /* frame -> both networks' inputs */                                         \
@@ -238,15 +248,22 @@ typedef struct sono_pipeline_config {
                           are NULL in packets and lent by the functions of cuda.h */
     sono_model_set
         *models; /* optional: parameters that are there already; then detector_path, segmenter_path,
-                    device and precision are its, and must be left at their defaults here */
+                    device, precision and detector_family are its, and must be left at their defaults here */
     int32_t skip_decoder_when_lost; /* CUDA 12.4 or later: 1 = the mask decoder does not run where no frame of
                                        a batch passes the gate (decided on the GPU); 0 (default) = it runs
                                        always. Packets are the same. The CPU never runs it then. */
     int32_t time_device; /* CUDA: 1 = packets carry device_ms; 0 (default) spares two events a batch */
+    sono_detector_family detector_family; /* default AUTO; MODEL_MISMATCH when the file says another one */
 } sono_pipeline_config;
 
 /* Fills in the defaults named above. */
 SONO_API void sono_pipeline_config_init(sono_pipeline_config *config);
+
+/* sono_model_set_open() from the fields detector_path, segmenter_path, device, precision and detector_family
+ * of a configuration; models must be NULL, and what the rest says is for pipelines. Errors: those of
+ * sono_pipeline_open(). */
+SONO_API sono_status sono_model_set_open_config(const sono_pipeline_config *config, sono_model_set **out,
+                                                sono_error *error);
 
 typedef struct sono_pipeline sono_pipeline;
 
@@ -295,6 +312,10 @@ typedef struct sono_pipeline_info {
 } sono_pipeline_info;
 
 SONO_API sono_status sono_pipeline_query(const sono_pipeline *pipeline, sono_pipeline_info *out);
+
+/* The detector's family as the configuration or the file says; SONO_FAMILY_AUTO when neither does, and it was
+ * taken for D-FINE's (and for NULL). */
+SONO_API sono_detector_family sono_pipeline_family(const sono_pipeline *pipeline);
 
 /* Waits for frames in flight, drops their results, frees everything, including lent packets. NULL is allowed.
  */

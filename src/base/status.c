@@ -48,6 +48,12 @@ const char *sono_backend_name(sono_backend backend)
     return backend == SONO_BACKEND_CUDA ? "cuda" : "cpu";
 }
 
+const char *sono_detector_family_name(sono_detector_family family)
+{
+    static const char *const names[] = {"auto", "dfine", "deim"};
+    return (unsigned)family < 3 ? names[family] : "unknown";
+}
+
 const char *sono_precision_name(sono_precision precision)
 {
     return precision == SONO_PRECISION_FP16 ? "fp16" : "fp32";

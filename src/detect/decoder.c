@@ -5,29 +5,36 @@
  *   dfine_decoder.py:49 MSDeformableAttention, :181 TransformerDecoderLayer, :258 Gate, :298 LQE,
  *   :372 TransformerDecoder.forward, :731 _generate_anchors, :756 _get_decoder_input; dfine_utils.py:10
  *   weighting_function.
+ * DEIM trains the same network with SiLU for ReLU (ShihuaHuang95/DEIM @ a9aa4ad, configs/base/deim.yml:34):
+ * engine/deim/dfine_decoder.py:180 the layers' feed-forward, :308 LQE (both `activation`), :481
+ * query_pos_head, :497 enc_bbox_head, :504 pre_bbox_head, :506 dec_bbox_head (all `mlp_act`).
  * Shapes: N = frames, T = tokens of all levels, Q = 300 queries, c = c_decoder.
  */
 #include "detect/dfine_parts.h"
+#include "model/anchors.h"
 #include "model/layers.h"
 
 #include "base/alloc.h"
 
 #include <math.h>
+#include <stdio.h>
 
-#define REG_MAX      32 /* bins 0 .. 32 a side */
-#define N_BINS       (REG_MAX + 1)
-#define N_MAX_POINTS 12 /* of a head, all levels */
-#define LQE_TOP_K    4
-#define LQE_HIDDEN   64
-#define POS_CLAMP    10.0f
-#define NORM_CLAMP   65504.0f
-#define ANCHOR_EPS   0.01f /* closer to the border than this a token's anchor is not valid */
-#define ANCHOR_SIDE  0.05f /* of the finest level's anchors, doubled with every level */
+#define REG_MAX            32 /* bins 0 .. 32 a side */
+#define N_BINS             (REG_MAX + 1)
+#define N_MAX_POINTS       12 /* of a head, all levels */
+#define LQE_TOP_K          4
+#define LQE_HIDDEN         64
+#define POS_CLAMP          10.0f
+#define NORM_CLAMP         65504.0f
+#define COARSEST_STRIDE_PX 32
+#define ANCHOR_EPS         0.01f /* closer to the border than this a token's anchor is not valid */
+#define ANCHOR_SIDE        0.05f /* of the finest level's anchors, doubled with every level */
 
 /* What every layer needs. */
 typedef struct decoder {
     sono_recorder *rec;
     const sono_dfine_size *size;
+    sono_act act;     /* of the feed-forward layers and of every MLP */
     sono_tid memory;  /* [N,1,T,c] */
     sono_tid project; /* [1,1,1,33] */
     sono_deform_args deform;
@@ -36,9 +43,26 @@ typedef struct decoder {
 
 /* ---- constants ---- */
 
+/* Latches a failure when the checkpoint's anchors are not those of the size that is recorded: it was saved
+ * for another one that has as many. */
+static void check_anchors(sono_recorder *rec, const sono_anchor_grid *grid, const float *anchors)
+{
+    sono_anchor_grid file = *grid;
+    if (sono_anchors_fit(anchors, grid))
+        return;
+    char size[48] = "no input size at all";
+    if (sono_anchors_find_size(anchors, sono_anchors_count(grid), &file))
+        snprintf(size, sizeof size, "inputs %d wide and %d high", file.width_px, file.height_px);
+    sono_record_latch(rec, SONO_FAIL(rec->error, UNSUPPORTED,
+                                     "%s: its decoder.anchors are those of %s, but it would be run at "
+                                     "%d x %d: save it at that size",
+                                     sono_binder_path(rec->binder), size, grid->width_px, grid->height_px));
+}
+
 /* Puts the checkpoint's own anchors in the place of the computed ones where it has them and they are valid:
  * the official code uses them, and a file may hold them rounded, or NaN for infinity. */
-static void take_anchors(sono_recorder *rec, int32_t n_tokens, const float *valid, float *anchors)
+static void take_anchors(sono_recorder *rec, const sono_anchor_grid *grid, int32_t n_tokens,
+                         const float *valid, float *anchors)
 {
     if (rec->status != SONO_STATUS_OK || !sono_bind_has(rec->binder, "decoder.anchors"))
         return;
@@ -52,7 +76,9 @@ static void take_anchors(sono_recorder *rec, int32_t n_tokens, const float *vali
                                                  (const int64_t[]){1, n_tokens, 4}, file, rec->error);
     if (status != SONO_STATUS_OK)
         sono_record_latch(rec, status);
-    for (size_t i = 0; status == SONO_STATUS_OK && i < count; i++)
+    else
+        check_anchors(rec, grid, file);
+    for (size_t i = 0; rec->status == SONO_STATUS_OK && i < count; i++)
         if (valid[i / 4] != 0 && isfinite(file[i]))
             anchors[i] = file[i];
     sono_free(file);
@@ -81,7 +107,13 @@ static void record_anchors(sono_recorder *rec, const sono_dfine_size *size, int3
                 anchor[i] = *is_valid != 0 ? logf(box[i] / (1.0f - box[i])) : INFINITY;
         }
     }
-    take_anchors(rec, n_tokens, valid_values, anchor_values);
+    const sono_anchor_grid grid = {
+        .height_px = shapes[size->n_levels - 1].h * COARSEST_STRIDE_PX,
+        .width_px = shapes[size->n_levels - 1].w * COARSEST_STRIDE_PX,
+        .finest_stride_px = COARSEST_STRIDE_PX >> (size->n_levels - 1),
+        .n_levels = size->n_levels,
+    };
+    take_anchors(rec, &grid, n_tokens, valid_values, anchor_values);
 }
 
 /* A constant of the checkpoint where it has one. */
@@ -134,7 +166,7 @@ static void record_queries(decoder *d, int32_t n_classes, const sono_tensor *sha
     sono_epilogue sigmoid = sono_epilogue_act(SONO_ACT_SIGMOID);
     sigmoid.add_before_act = 1;
     *contents = best[0];
-    *boxes = sono_layer_mlp(rec, "decoder.enc_bbox_head", best[0], c, 4, 3, &sigmoid, best[1]);
+    *boxes = sono_layer_mlp(rec, "decoder.enc_bbox_head", best[0], c, 4, 3, d->act, &sigmoid, best[1]);
 }
 
 /* ---- layers ---- */
@@ -191,7 +223,7 @@ static sono_tid record_layer(const decoder *d, int32_t index, sono_tid contents,
     const int32_t n = sono_record_shape(rec, contents).n, c = d->size->c_decoder;
     const sono_norm_args norm = {.eps = SONO_LAYER_NORM_EPS};
     const sono_norm_args clamped_norm = {.eps = SONO_LAYER_NORM_EPS, .clamp = NORM_CLAMP};
-    const sono_epilogue none = sono_epilogue_none(), relu = sono_epilogue_act(SONO_ACT_RELU);
+    const sono_epilogue none = sono_epilogue_none(), active = sono_epilogue_act(d->act);
     sono_layer_path(rec, layer, "decoder.decoder.layers.%d", (int)index);
     const sono_tid gate_input = sono_record_tensor(rec, sono_layer_path(rec, part, "%s.gateway.input", layer),
                                                    SONO_DTYPE_F32, n, 1, SONO_DFINE_N_QUERIES, 2 * c);
@@ -212,7 +244,7 @@ static sono_tid record_layer(const decoder *d, int32_t index, sono_tid contents,
                                                  gates, x1, x2, SONO_LAYER_NORM_EPS);
 
     const sono_tid hidden = sono_layer_linear(rec, sono_layer_path(rec, part, "%s.linear1", layer), gated,
-                                              d->size->c_decoder_feedforward, &relu, 0, 0);
+                                              d->size->c_decoder_feedforward, &active, 0, 0);
     const sono_tid fed =
         sono_layer_linear(rec, sono_layer_path(rec, part, "%s.linear2", layer), hidden, c, &none, 0, 0);
     const sono_tid out = sono_record_tensor(rec, layer, SONO_DTYPE_F32, n, 1, SONO_DFINE_N_QUERIES, c);
@@ -227,8 +259,8 @@ static sono_tid record_first_box(const decoder *d, sono_tid contents, sono_tid b
     sigmoid.add_before_act = 1;
     const sono_tid unact =
         sono_record_unary(d->rec, "decoder.pre_bbox_head.input", boxes, SONO_UNARY_INVERSE_SIGMOID, 0);
-    return sono_layer_mlp(d->rec, "decoder.pre_bbox_head", contents, d->size->c_decoder, 4, 3, &sigmoid,
-                          unact);
+    return sono_layer_mlp(d->rec, "decoder.pre_bbox_head", contents, d->size->c_decoder, 4, 3, d->act,
+                          &sigmoid, unact);
 }
 
 /* dec_bbox_head.index: contents -> corners [N,1,Q,4*33], added to the layer's before. */
@@ -243,7 +275,7 @@ static sono_tid record_corners(const decoder *d, int32_t index, sono_tid content
             d->rec, sono_layer_path(d->rec, name, "decoder.dec_bbox_head.%d.input", (int)index), contents,
             before, 0);
     return sono_layer_mlp(d->rec, sono_layer_path(d->rec, name, "decoder.dec_bbox_head.%d", (int)index),
-                          contents, d->size->c_decoder, 4 * N_BINS, 3, &sum, corners);
+                          contents, d->size->c_decoder, 4 * N_BINS, 3, d->act, &sum, corners);
 }
 
 /* dec_score_head and the location quality estimate of the last layer. */
@@ -257,7 +289,7 @@ static sono_tid record_logits(const decoder *d, int32_t n_classes, sono_tid cont
     sono_layer_path(d->rec, name, "decoder.decoder.lqe_layers.%d.stat", last);
     const sono_tid stat = sono_record_lqe_stat(d->rec, name, corners, &d->bins);
     sono_layer_path(d->rec, name, "decoder.decoder.lqe_layers.%d.reg_conf", last);
-    const sono_tid quality = sono_layer_mlp(d->rec, name, stat, LQE_HIDDEN, 1, 2, &none, 0);
+    const sono_tid quality = sono_layer_mlp(d->rec, name, stat, LQE_HIDDEN, 1, 2, d->act, &none, 0);
     return sono_record_add(d->rec, "pred_logits", scores, quality, 0);
 }
 
@@ -266,7 +298,8 @@ static decoder decoder_of(sono_recorder *rec, const sono_dfine_size *size, sono_
 {
     const float reg_scale = scalar_or(rec, "decoder.reg_scale", size->reg_scale);
     const float up = scalar_or(rec, "decoder.up", 0.5f);
-    decoder d = {.rec = rec, .size = size, .memory = memory};
+    const int is_deim = sono_binder_info(rec->binder)->family == SONO_FAMILY_DEIM;
+    decoder d = {.rec = rec, .size = size, .act = is_deim ? SONO_ACT_SILU : SONO_ACT_RELU, .memory = memory};
     d.project = record_project(rec, up, reg_scale);
     d.bins = (sono_bins_args){.reg_max = REG_MAX, .reg_scale = fabsf(reg_scale), .top_k = LQE_TOP_K};
     d.deform = (sono_deform_args){.n_heads = SONO_DFINE_N_HEADS,
@@ -293,7 +326,7 @@ void sono_dfine_decoder_record(sono_recorder *rec, const sono_dfine_size *size, 
     for (int32_t i = 0; i < size->n_decoder_layers; i++) {
         char name[96];
         const sono_tid position = sono_layer_mlp(rec, "decoder.query_pos_head", boxes, 2 * size->c_decoder,
-                                                 size->c_decoder, 2, &clamped, 0);
+                                                 size->c_decoder, 2, d.act, &clamped, 0);
         contents = record_layer(&d, i, contents, position, boxes);
         if (i == 0)
             first_box = record_first_box(&d, contents, boxes);

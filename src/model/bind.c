@@ -15,12 +15,33 @@ struct sono_binder {
     sono_model_info info;
 };
 
+/* What training/ exports says "architecture", and is D-FINE's. */
+static sono_status read_family(const sono_checkpoint *checkpoint, sono_detector_family *out,
+                               sono_error *error)
+{
+    const char *named = sono_checkpoint_metadata(checkpoint, SONO_FAMILY_KEY);
+    const char *trained = sono_checkpoint_metadata(checkpoint, "architecture");
+    if (!named) {
+        *out = trained && strncmp(trained, "dfine-", 6) == 0 ? SONO_FAMILY_DFINE : SONO_FAMILY_AUTO;
+        return SONO_STATUS_OK;
+    }
+    for (int family = SONO_FAMILY_DFINE; family <= SONO_FAMILY_DEIM; family++)
+        if (strcmp(named, sono_detector_family_name((sono_detector_family)family)) == 0) {
+            *out = (sono_detector_family)family;
+            return SONO_STATUS_OK;
+        }
+    return SONO_FAIL(error, UNSUPPORTED,
+                     "the metadata " SONO_FAMILY_KEY " is '%.40s': dfine and deim are known", named);
+}
+
 static sono_status fill_binder(sono_binder *binder, sono_error *error)
 {
     const sono_checkpoint *checkpoint = binder->checkpoint;
     sono_model_info *info = &binder->info;
     SONO_TRY(sono_name_table_open(checkpoint, &binder->names, error));
     SONO_TRY(sono_recognise(&binder->names, info, error));
+    if (info->network == SONO_NETWORK_DFINE)
+        SONO_TRY(read_family(checkpoint, &info->family, error));
     snprintf(info->container, sizeof info->container, "%s", sono_checkpoint_container(checkpoint));
     info->n_tensors = sono_checkpoint_n_tensors(checkpoint);
     info->file_bytes = (int64_t)checkpoint->n_bytes;
@@ -54,6 +75,30 @@ void sono_binder_close(sono_binder *binder)
 const sono_model_info *sono_binder_info(const sono_binder *binder)
 {
     return &binder->info;
+}
+
+const char *sono_binder_path(const sono_binder *binder)
+{
+    return binder->checkpoint->path;
+}
+
+sono_status sono_binder_set_family(sono_binder *binder, sono_detector_family family, sono_error *error)
+{
+    sono_model_info *info = &binder->info;
+    const char *path = binder->checkpoint->path;
+    if (family == SONO_FAMILY_AUTO)
+        return SONO_STATUS_OK;
+    if (info->network != SONO_NETWORK_DFINE)
+        return SONO_FAIL(error, MODEL_MISMATCH, "%s: this is %s: only a detector has a family (%s)", path,
+                         info->architecture, sono_detector_family_name(family));
+    if (info->family != SONO_FAMILY_AUTO && info->family != family)
+        return SONO_FAIL(
+            error, MODEL_MISMATCH,
+            "%s: its metadata says that it is of the family %s, but %s was asked for: leave that "
+            "out, or give the file that was meant",
+            path, sono_detector_family_name(info->family), sono_detector_family_name(family));
+    info->family = family;
+    return SONO_STATUS_OK;
 }
 
 const sono_name_table *sono_binder_names(const sono_binder *binder)

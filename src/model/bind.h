@@ -17,12 +17,17 @@
 typedef struct sono_binder sono_binder;
 
 /* Recognises the network (fills info, see io.h) and builds the name table. checkpoint must outlive the
- * binder. Errors: UNSUPPORTED (neither D-FINE n/s/m/l/x nor MobileSAM vit_t; says what it looked at),
- * OUT_OF_MEMORY. */
+ * binder. Errors: UNSUPPORTED (neither D-FINE n/s/m/l/x nor MobileSAM vit_t; says what it looked at; metadata
+ * that names an unknown family of detectors), OUT_OF_MEMORY. */
 sono_status sono_binder_open(const sono_checkpoint *checkpoint, sono_binder **out, sono_error *error);
 void sono_binder_close(sono_binder *binder); /* NULL is allowed */
 
 const sono_model_info *sono_binder_info(const sono_binder *binder);
+const char *sono_binder_path(const sono_binder *binder); /* of its checkpoint, for errors */
+
+/* Says whose detector it is, before anything is recorded; AUTO changes nothing. Errors: MODEL_MISMATCH (the
+ * file says another one, or holds no detector). */
+sono_status sono_binder_set_family(sono_binder *binder, sono_detector_family family, sono_error *error);
 
 /* Whether a tensor of that official name is there (for optional parts). Does not count as asking. */
 int sono_bind_has(const sono_binder *binder, const char *name);

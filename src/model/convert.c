@@ -120,6 +120,8 @@ static sono_status write_header(converter *c)
     put_pair(&buffer, ",", "sonoseg.architecture", c->info->architecture);
     put_pair(&buffer, ",", "sonoseg.classes", classes);
     put_pair(&buffer, ",", "sonoseg.input_px", input_px);
+    if (c->info->family != SONO_FAMILY_AUTO)
+        put_pair(&buffer, ",", SONO_FAMILY_KEY, sono_detector_family_name(c->info->family));
     put_pair(&buffer, ",", "sonoseg.precision", sono_precision_name(c->precision));
     put_pair(&buffer, ",", "sonoseg.source_sha256", hash);
     put(&buffer, "}");
@@ -219,17 +221,19 @@ static sono_status convert(converter *c, const char *path_out)
 }
 
 sono_status sono_model_write(const sono_checkpoint *checkpoint, const char *path_out,
-                             sono_precision precision, sono_error *error)
+                             sono_precision precision, sono_detector_family family, sono_error *error)
 {
     sono_binder *binder = NULL;
     SONO_TRY(sono_model_check(checkpoint, error));
     SONO_TRY(sono_binder_open(checkpoint, &binder, error));
+    sono_status status = sono_binder_set_family(binder, family, error);
     converter c = {.checkpoint = checkpoint,
                    .names = sono_binder_names(binder),
                    .info = sono_binder_info(binder),
                    .precision = precision,
                    .error = error};
-    const sono_status status = convert(&c, path_out);
+    if (status == SONO_STATUS_OK)
+        status = convert(&c, path_out);
     sono_binder_close(binder);
     return status;
 }

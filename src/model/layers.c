@@ -137,7 +137,8 @@ static folded_norm fold_norm(sono_recorder *rec, const char *norm, int32_t c)
             fold.scale[i] = values[0][i] / sqrt((double)values[3][i] + (double)SONO_BATCH_NORM_EPS);
             fold.bias[i] = values[1][i] - values[2][i] * fold.scale[i];
             if (!isfinite(fold.scale[i]) && rec->status == SONO_STATUS_OK)
-                sono_record_latch(rec, SONO_FAIL(rec->error, FORMAT, "%s.running_var[%d] is %g", norm, (int)i,
+                sono_record_latch(rec, SONO_FAIL(rec->error, FORMAT, "%s: %s.running_var[%d] is %g",
+                                                 sono_binder_path(rec->binder), norm, (int)i,
                                                  (double)values[3][i]));
         }
     }
@@ -342,14 +343,14 @@ sono_tid sono_layer_gated_norm(sono_recorder *rec, const char *name, sono_tid ga
 }
 
 sono_tid sono_layer_mlp(sono_recorder *rec, const char *name, sono_tid x, int32_t c_hidden, int32_t c_out,
-                        int32_t n_layers, const sono_epilogue *last_epilogue, sono_tid residual)
+                        int32_t n_layers, sono_act act, const sono_epilogue *last_epilogue, sono_tid residual)
 {
-    const sono_epilogue relu = sono_epilogue_act(SONO_ACT_RELU);
+    const sono_epilogue hidden = sono_epilogue_act(act);
     for (int32_t i = 0; i < n_layers; i++) {
         char layer[96];
         const int last = i + 1 == n_layers;
         sono_layer_path(rec, layer, "%s.layers.%d", name, (int)i);
-        x = sono_layer_linear(rec, layer, x, last ? c_out : c_hidden, last ? last_epilogue : &relu,
+        x = sono_layer_linear(rec, layer, x, last ? c_out : c_hidden, last ? last_epilogue : &hidden,
                               last ? residual : 0, 0);
     }
     return x;

@@ -46,9 +46,10 @@ sono_tid sono_layer_norm(sono_recorder *rec, const char *name, sono_tid x, sono_
 sono_tid sono_layer_gated_norm(sono_recorder *rec, const char *name, sono_tid gates, sono_tid x1, sono_tid x2,
                                float eps);
 
-/* layers.0 .. layers.(n_layers-1) with ReLU between; the last one ends in last_epilogue / residual. */
+/* layers.0 .. layers.(n_layers-1) with act between; the last one ends in last_epilogue / residual. */
 sono_tid sono_layer_mlp(sono_recorder *rec, const char *name, sono_tid x, int32_t c_hidden, int32_t c_out,
-                        int32_t n_layers, const sono_epilogue *last_epilogue, sono_tid residual);
+                        int32_t n_layers, sono_act act, const sono_epilogue *last_epilogue,
+                        sono_tid residual);
 
 /* torch.nn.MultiheadAttention, batch_first: in_proj_weight [3c, c], in_proj_bias, out_proj. q and k are made
  * from x_qk (x with its position embedding), v from x. Result before the residual. */

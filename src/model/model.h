@@ -10,8 +10,9 @@
 sono_status sono_model_check(const sono_checkpoint *checkpoint, sono_error *error);
 
 /* sono_model_convert() without the check of every shape, which needs the networks' recorders.
- * Errors: those of sono_model_check(), UNSUPPORTED (a value does not fit FP16), IO. */
+ * Errors: those of sono_model_check() and sono_binder_set_family(), UNSUPPORTED (a value does not fit FP16),
+ * IO. */
 sono_status sono_model_write(const sono_checkpoint *checkpoint, const char *path_out,
-                             sono_precision precision, sono_error *error);
+                             sono_precision precision, sono_detector_family family, sono_error *error);
 
 #endif

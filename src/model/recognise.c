@@ -7,6 +7,8 @@
  */
 #include "model/recognise.h"
 
+#include "base/alloc.h"
+#include "model/anchors.h"
 #include "model/checkpoint_private.h"
 #include "model/number.h"
 
@@ -14,6 +16,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+#define FIRST_WEIGHT "backbone.stem.stem1.conv.weight"
 
 /* What tells D-FINE's sizes apart. */
 typedef struct dfine_facts {
@@ -25,12 +29,14 @@ typedef struct dfine_facts {
 static const struct {
     const char *architecture;
     dfine_facts facts;
-    int64_t n_anchors;   /* at 640 x 640: levels of stride 8, 16, 32 (n: 16, 32) */
-    int32_t n_points[3]; /* sampled on each level */
+    sono_anchor_grid grid; /* levels of stride 8, 16, 32 (n: 16, 32) */
+    int32_t n_points[3];   /* sampled on each level */
 } dfine_sizes[] = {
-    {"dfine-n", {16, 128, 3}, 2000, {6, 6, 0}}, {"dfine-s", {16, 256, 3}, 8400, {3, 6, 3}},
-    {"dfine-m", {32, 256, 4}, 8400, {3, 6, 3}}, {"dfine-l", {48, 256, 6}, 8400, {3, 6, 3}},
-    {"dfine-x", {64, 384, 6}, 8400, {3, 6, 3}},
+    {"dfine-n", {16, 128, 3}, {640, 640, 16, 2}, {6, 6, 0}},
+    {"dfine-s", {16, 256, 3}, {640, 640, 8, 3}, {3, 6, 3}},
+    {"dfine-m", {32, 256, 4}, {640, 640, 8, 3}, {3, 6, 3}},
+    {"dfine-l", {48, 256, 6}, {640, 640, 8, 3}, {3, 6, 3}},
+    {"dfine-x", {64, 384, 6}, {640, 640, 8, 3}, {3, 6, 3}},
 };
 
 /* Dimension of a tensor, 0 when there is no such tensor or dimension. */
@@ -64,6 +70,32 @@ static sono_status check_points(const sono_name_table *table, const char *archit
     return SONO_STATUS_OK;
 }
 
+/* The file has another number of anchors than `wanted`. Says which input they are for where their values
+ * tell. */
+static sono_status refuse_anchors(const sono_name_table *table, const char *architecture,
+                                  const sono_anchor_grid *wanted, sono_error *error)
+{
+    enum { MOST_ANCHORS = 1 << 20 };
+    const sono_name_entry *entry = sono_name_table_find(table, "decoder.anchors");
+    const int64_t n_anchors = entry->dims[1];
+    sono_anchor_grid grid = *wanted;
+    int found = 0;
+    if (entry->n_dims == 3 && entry->dims[0] == 1 && entry->dims[2] == 4 && n_anchors <= MOST_ANCHORS) {
+        float *anchors = sono_alloc_array(4 * (size_t)n_anchors, sizeof *anchors);
+        if (!anchors)
+            return SONO_FAIL(error, OUT_OF_MEMORY, "no memory for decoder.anchors");
+        found = sono_checkpoint_read_any_f32(entry->parts[0], anchors, NULL) == SONO_STATUS_OK &&
+                sono_anchors_find_size(anchors, n_anchors, &grid);
+        sono_free(anchors);
+    }
+    char size[48] = "";
+    if (found)
+        snprintf(size, sizeof size, ", %d wide and %d high", grid.width_px, grid.height_px);
+    return SONO_FAIL(error, UNSUPPORTED,
+                     "%s for another input size%s: %" PRId64 " anchors, %d x %d has %" PRId64, architecture,
+                     size, n_anchors, wanted->width_px, wanted->height_px, sono_anchors_count(wanted));
+}
+
 static sono_status recognise_dfine(const sono_name_table *table, sono_model_info *info, sono_error *error)
 {
     dfine_facts seen = {dim_of(table, "backbone.stem.stem4.conv.weight", 0),
@@ -82,10 +114,8 @@ static sono_status recognise_dfine(const sono_name_table *table, sono_model_info
                          " channels, encoder of %" PRId64 ", %" PRId64 " decoder layers",
                          seen.stem_channels, seen.encoder_channels, seen.n_layers);
     const int64_t n_anchors = dim_of(table, "decoder.anchors", 1);
-    if (n_anchors && n_anchors != dfine_sizes[i].n_anchors)
-        return SONO_FAIL(error, UNSUPPORTED,
-                         "%s for another input size: %" PRId64 " anchors, 640 x 640 has %" PRId64,
-                         dfine_sizes[i].architecture, n_anchors, dfine_sizes[i].n_anchors);
+    if (n_anchors && n_anchors != sono_anchors_count(&dfine_sizes[i].grid))
+        return refuse_anchors(table, dfine_sizes[i].architecture, &dfine_sizes[i].grid, error);
     const int64_t n_classes = dim_of(table, "decoder.enc_score_head.weight", 0);
     if (n_classes < 1 || n_classes > 65535)
         return SONO_FAIL(error, UNSUPPORTED, "%s with %" PRId64 " classes in decoder.enc_score_head.weight",
@@ -94,6 +124,7 @@ static sono_status recognise_dfine(const sono_name_table *table, sono_model_info
     info->network = SONO_NETWORK_DFINE;
     info->n_classes = (int32_t)n_classes;
     info->input_px = 640;
+    info->n_channels = dim_of(table, FIRST_WEIGHT, 1) == 1 && dim_of(table, FIRST_WEIGHT, 3) ? 1 : 3;
     snprintf(info->architecture, sizeof info->architecture, "%s", dfine_sizes[i].architecture);
     return SONO_STATUS_OK;
 }
@@ -111,6 +142,7 @@ static sono_status recognise_mobilesam(const sono_name_table *table, sono_model_
     info->network = SONO_NETWORK_MOBILESAM;
     info->n_classes = 0;
     info->input_px = 1024;
+    info->n_channels = 3;
     snprintf(info->architecture, sizeof info->architecture, "mobilesam-vit_t");
     return SONO_STATUS_OK;
 }
@@ -159,7 +191,7 @@ static sono_status refuse(const sono_name_table *table, sono_error *error)
 
 sono_status sono_recognise(const sono_name_table *table, sono_model_info *info, sono_error *error)
 {
-    if (sono_name_table_find(table, "backbone.stem.stem1.conv.weight"))
+    if (sono_name_table_find(table, FIRST_WEIGHT))
         SONO_TRY(recognise_dfine(table, info, error));
     else if (sono_name_table_find(table, "image_encoder.patch_embed.seq.0.c.weight"))
         SONO_TRY(recognise_mobilesam(table, info, error));

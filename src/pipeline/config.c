@@ -49,13 +49,15 @@ sono_status sono_config_resolve(const sono_pipeline_config *config, sono_pipelin
     sono_pipeline_config_init(&c);
     memcpy(&c, config, config->struct_size);
     if (c.models && (c.detector_path || c.segmenter_path || (c.device && strcmp(c.device, "auto") != 0) ||
-                     c.precision != SONO_PRECISION_AUTO))
-        return SONO_FAIL(error, INVALID_ARGUMENT,
-                         "with models, checkpoints, device and precision are theirs: leave these out");
+                     c.precision != SONO_PRECISION_AUTO || c.detector_family != SONO_FAMILY_AUTO))
+        return SONO_FAIL(
+            error, INVALID_ARGUMENT,
+            "with models, checkpoints, family, device and precision are theirs: leave these out");
     if (!c.models && (!c.detector_path || !c.segmenter_path))
         return SONO_FAIL(error, INVALID_ARGUMENT, "a detector and a segmenter checkpoint are needed");
     if (!(c.threshold >= 0.0f && c.threshold <= 1.0f))
         return SONO_FAIL(error, INVALID_ARGUMENT, "threshold is %g: give 0 to 1", (double)c.threshold);
+    SONO_TRY(check_range("detector_family", c.detector_family, SONO_FAMILY_AUTO, SONO_FAMILY_DEIM, error));
     SONO_TRY(check_range("n_threads", c.n_threads, 0, 256, error));
     SONO_TRY(check_range("max_objects", c.max_objects, 1, SONO_MAX_OBJECTS, error));
     SONO_TRY(check_range("max_width_px", c.max_width_px, 1, MAX_FRAME_PX, error));

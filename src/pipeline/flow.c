@@ -29,13 +29,15 @@ static sono_status open_network(sono_flow_network *network, const char *path, so
     return SONO_STATUS_OK;
 }
 
-sono_status sono_flow_models_open(const char *detector_path, const char *segmenter_path,
-                                  sono_flow_models *out, sono_error *error)
+sono_status sono_flow_models_open(const sono_pipeline_config *config, sono_flow_models *out,
+                                  sono_error *error)
 {
     sono_flow_models models = {0};
-    sono_status status = open_network(&models.detector, detector_path, SONO_NETWORK_DFINE, error);
+    sono_status status = open_network(&models.detector, config->detector_path, SONO_NETWORK_DFINE, error);
     if (status == SONO_STATUS_OK)
-        status = open_network(&models.segmenter, segmenter_path, SONO_NETWORK_MOBILESAM, error);
+        status = sono_binder_set_family(models.detector.binder, config->detector_family, error);
+    if (status == SONO_STATUS_OK)
+        status = open_network(&models.segmenter, config->segmenter_path, SONO_NETWORK_MOBILESAM, error);
     if (status == SONO_STATUS_OK)
         status = sono_params_open(&models.params, error);
     if (status != SONO_STATUS_OK) {
@@ -54,10 +56,11 @@ void sono_flow_models_close(sono_flow_models *models)
     memset(models, 0, sizeof *models);
 }
 
-static sono_preprocess_args detector_input(int32_t max_width_px, int32_t max_height_px)
+static sono_preprocess_args detector_input(int32_t n_channels, int32_t max_width_px, int32_t max_height_px)
 {
     return (sono_preprocess_args){.fit = SONO_FIT_STRETCH,
                                   .size = SONO_DFINE_INPUT_PX,
+                                  .is_luma = n_channels == 1,
                                   .inv_std = {1.0f / 255.0f, 1.0f / 255.0f, 1.0f / 255.0f},
                                   .max_width_px = max_width_px,
                                   .max_height_px = max_height_px};
@@ -86,7 +89,8 @@ static sono_segment_args segment_args(const sono_pipeline_config *config)
 /* frame -> detections */
 static void record_detector(sono_recorder *rec, const sono_pipeline_config *config, sono_flow *flow)
 {
-    const sono_preprocess_args input = detector_input(config->max_width_px, config->max_height_px);
+    const sono_preprocess_args input =
+        detector_input(flow->detector.n_channels, config->max_width_px, config->max_height_px);
     sono_dfine_outputs found;
     rec->stage = SONO_STAGE_PREPROCESS;
     const sono_tid image =
@@ -175,8 +179,8 @@ static void record_dfine_alone(sono_recorder *rec)
 {
     sono_dfine_outputs found;
     rec->stage = SONO_STAGE_DETECT;
-    const sono_tid image =
-        sono_record_input(rec, "image", SONO_DTYPE_F32, 1, SONO_DFINE_INPUT_PX, SONO_DFINE_INPUT_PX, 3);
+    const sono_tid image = sono_record_input(rec, "image", SONO_DTYPE_F32, 1, SONO_DFINE_INPUT_PX,
+                                             SONO_DFINE_INPUT_PX, sono_binder_info(rec->binder)->n_channels);
     sono_dfine_record(rec, image, &found);
     sono_record_output(rec, found.logits);
     sono_record_output(rec, found.boxes);
@@ -210,12 +214,15 @@ static sono_status record_alone(sono_program *program, sono_binder *binder, sono
     return sono_bind_finish(binder, error);
 }
 
-sono_status sono_flow_record_network(const sono_checkpoint *checkpoint, sono_program **out, sono_error *error)
+sono_status sono_flow_record_network(const sono_checkpoint *checkpoint, sono_detector_family family,
+                                     sono_program **out, sono_error *error)
 {
     sono_binder *binder = NULL;
     sono_program *program = NULL;
     SONO_TRY(sono_binder_open(checkpoint, &binder, error));
-    sono_status status = sono_program_open(&program, error);
+    sono_status status = sono_binder_set_family(binder, family, error);
+    if (status == SONO_STATUS_OK)
+        status = sono_program_open(&program, error);
     if (status == SONO_STATUS_OK)
         status = record_alone(program, binder, error);
     sono_binder_close(binder);

@@ -32,9 +32,10 @@ typedef struct sono_flow_models {
     sono_params *params;
 } sono_flow_models;
 
-/* Errors: IO, FORMAT, UNSUPPORTED, MODEL_MISMATCH (not the network that is meant), OUT_OF_MEMORY. */
-sono_status sono_flow_models_open(const char *detector_path, const char *segmenter_path,
-                                  sono_flow_models *out, sono_error *error);
+/* Of config the paths and the detector's family. Errors: IO, FORMAT, UNSUPPORTED, MODEL_MISMATCH (not the
+ * network or the family that is meant), OUT_OF_MEMORY. */
+sono_status sono_flow_models_open(const sono_pipeline_config *config, sono_flow_models *out,
+                                  sono_error *error);
 void sono_flow_models_close(sono_flow_models *models); /* zeroed ones are allowed */
 
 /* Records everything. models: may be closed when it returns. config: with its defaults filled in and checked.
@@ -45,7 +46,7 @@ void sono_flow_close(sono_flow *flow); /* a zeroed flow is allowed */
 
 /* One network by itself, on made-up inputs, every tensor of its checkpoint bound: for inspection and for
  * checking a checkpoint as a whole. The caller closes *out. */
-sono_status sono_flow_record_network(const sono_checkpoint *checkpoint, sono_program **out,
-                                     sono_error *error);
+sono_status sono_flow_record_network(const sono_checkpoint *checkpoint, sono_detector_family family,
+                                     sono_program **out, sono_error *error);
 
 #endif

@@ -31,26 +31,51 @@ static sono_status store_params(sono_model_set *set, const sono_program *program
 static sono_status fill_set(sono_model_set *set, const sono_pipeline_config *config, sono_error *error)
 {
     sono_flow flow;
-    SONO_TRY(sono_flow_models_open(config->detector_path, config->segmenter_path, &set->models, error));
+    SONO_TRY(sono_flow_models_open(config, &set->models, error));
     SONO_TRY(sono_flow_open(config, &set->models, &flow, error));
     const sono_status status = store_params(set, flow.program, error);
     sono_flow_close(&flow);
     return status;
 }
 
+/* What else a configuration holds is for pipelines. */
+static sono_status resolve_models(const sono_pipeline_config *config, sono_pipeline_config *out,
+                                  sono_error *error)
+{
+    sono_pipeline_config given, models;
+    SONO_TRY(sono_config_resolve(config, &given, error));
+    if (given.models)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "models is set: a set is opened from checkpoints");
+    sono_pipeline_config_init(&models);
+    models.detector_path = given.detector_path;
+    models.segmenter_path = given.segmenter_path;
+    models.detector_family = given.detector_family;
+    models.device = given.device;
+    models.precision = given.precision;
+    *out = models;
+    return SONO_STATUS_OK;
+}
+
 sono_status sono_model_set_open(const char *detector_path, const char *segmenter_path, const char *device,
                                 sono_precision precision, sono_model_set **out, sono_error *error)
 {
-    sono_pipeline_config config, resolved;
-    sono_backend_choice choice;
+    sono_pipeline_config config;
     sono_pipeline_config_init(&config);
     config.detector_path = detector_path;
     config.segmenter_path = segmenter_path;
     config.device = device;
     config.precision = precision;
+    return sono_model_set_open_config(&config, out, error);
+}
+
+sono_status sono_model_set_open_config(const sono_pipeline_config *config, sono_model_set **out,
+                                       sono_error *error)
+{
+    sono_pipeline_config resolved;
+    sono_backend_choice choice;
     if (!out)
         return SONO_FAIL(error, INVALID_ARGUMENT, "out is NULL");
-    SONO_TRY(sono_config_resolve(&config, &resolved, error));
+    SONO_TRY(resolve_models(config, &resolved, error));
     SONO_TRY(sono_config_choose_backend(&resolved, &choice, error));
     sono_model_set *set = sono_alloc(sizeof *set);
     if (!set)
@@ -58,8 +83,8 @@ sono_status sono_model_set_open(const char *detector_path, const char *segmenter
     atomic_init(&set->n_users, 1);
     pthread_mutex_init(&set->mutex, NULL);
     set->choice = choice;
-    snprintf(set->detector_path, sizeof set->detector_path, "%s", detector_path);
-    snprintf(set->segmenter_path, sizeof set->segmenter_path, "%s", segmenter_path);
+    snprintf(set->detector_path, sizeof set->detector_path, "%s", resolved.detector_path);
+    snprintf(set->segmenter_path, sizeof set->segmenter_path, "%s", resolved.segmenter_path);
     const sono_status status = fill_set(set, &resolved, error);
     if (status != SONO_STATUS_OK) {
         sono_model_set_close(set);

@@ -1,9 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The public calls about checkpoints that need the networks: printing a program, converting with a full
- * check. */
+/* The public calls about checkpoints that need the networks: checking one, printing its program, converting
+ * it. */
 #include "model/model.h"
 #include "pipeline/flow.h"
 #include "program/plan.h"
+
+sono_status sono_model_verify(const char *path, sono_detector_family family, sono_error *error)
+{
+    sono_checkpoint *checkpoint = NULL;
+    sono_program *program = NULL;
+    if (!path)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "path is NULL");
+    SONO_TRY(sono_checkpoint_open(path, &checkpoint, error));
+    const sono_status status = sono_flow_record_network(checkpoint, family, &program, error);
+    sono_program_close(program);
+    sono_checkpoint_close(checkpoint);
+    return status;
+}
 
 sono_status sono_model_print_program(const char *path, FILE *stream, sono_error *error)
 {
@@ -14,7 +27,7 @@ sono_status sono_model_print_program(const char *path, FILE *stream, sono_error 
     if (!path || !stream)
         return SONO_FAIL(error, INVALID_ARGUMENT, "path or stream is NULL");
     SONO_TRY(sono_checkpoint_open(path, &checkpoint, error));
-    sono_status status = sono_flow_record_network(checkpoint, &program, error);
+    sono_status status = sono_flow_record_network(checkpoint, SONO_FAMILY_AUTO, &program, error);
     sono_checkpoint_close(checkpoint);
     if (status == SONO_STATUS_OK)
         status = sono_plan_make(program, &options, &plan, error);
@@ -26,7 +39,7 @@ sono_status sono_model_print_program(const char *path, FILE *stream, sono_error 
 }
 
 sono_status sono_model_convert(const char *path_in, const char *path_out, sono_precision precision,
-                               sono_error *error)
+                               sono_detector_family family, sono_error *error)
 {
     sono_checkpoint *checkpoint = NULL;
     sono_program *program = NULL;
@@ -35,10 +48,10 @@ sono_status sono_model_convert(const char *path_in, const char *path_out, sono_p
     const sono_output output = {path_out, SONO_OUTPUT_FILE};
     SONO_TRY(sono_output_check(&path_in, 1, &output, 1, error));
     SONO_TRY(sono_checkpoint_open(path_in, &checkpoint, error));
-    sono_status status = sono_flow_record_network(checkpoint, &program, error);
+    sono_status status = sono_flow_record_network(checkpoint, family, &program, error);
     sono_program_close(program);
     if (status == SONO_STATUS_OK)
-        status = sono_model_write(checkpoint, path_out, precision, error);
+        status = sono_model_write(checkpoint, path_out, precision, family, error);
     sono_checkpoint_close(checkpoint);
     return status;
 }

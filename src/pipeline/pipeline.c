@@ -15,6 +15,11 @@ static void announce_models(sono_pipeline *p, const sono_pipeline_config *config
     if (p->choice.fallback)
         sono_event_emit(&p->events, "backend_fallback", "wanted=cuda device=%s reason=%s",
                         p->choice.device_name, p->choice.fallback);
+    if (p->flow.detector.family == SONO_FAMILY_AUTO)
+        sono_event_emit(&p->events, "family_assumed", "family=%s detector_file=%s",
+                        sono_detector_family_name(SONO_FAMILY_DFINE),
+                        sono_event_value(detector, sizeof detector,
+                                         p->models ? p->models->detector_path : config->detector_path));
     sono_event_emit(
         &p->events, "init_models",
         "detector=%s segmenter=%s detector_file=%s segmenter_file=%s device=%s precision=%s ms=%.1f",
@@ -32,7 +37,7 @@ static sono_status record_flow(sono_pipeline *p, const sono_pipeline_config *con
     if (p->models)
         return sono_model_set_record(p->models, config, &p->flow, error);
     sono_flow_models models;
-    SONO_TRY(sono_flow_models_open(config->detector_path, config->segmenter_path, &models, error));
+    SONO_TRY(sono_flow_models_open(config, &models, error));
     const sono_status status = sono_flow_open(config, &models, &p->flow, error);
     sono_flow_models_close(&models);
     return status;
@@ -299,8 +304,14 @@ sono_status sono_pipeline_query(const sono_pipeline *p, sono_pipeline_info *out)
         p->config.n_slots;
     for (int i = 0; i < SONO_STAGE_COUNT; i++)
         out->stage_flops[i] = sono_program_flops(p->flow.program, (sono_stage)i) / p->config.batch;
-    snprintf(out->detector, sizeof out->detector, "%s, %d class%s", p->flow.detector.architecture,
-             p->flow.detector.n_classes, p->flow.detector.n_classes == 1 ? "" : "es");
+    snprintf(out->detector, sizeof out->detector, "%s, %d class%s%s", p->flow.detector.architecture,
+             p->flow.detector.n_classes, p->flow.detector.n_classes == 1 ? "" : "es",
+             p->flow.detector.family == SONO_FAMILY_DEIM ? ", deim" : "");
     snprintf(out->segmenter, sizeof out->segmenter, "%s", p->flow.segmenter.architecture);
     return SONO_STATUS_OK;
+}
+
+sono_detector_family sono_pipeline_family(const sono_pipeline *p)
+{
+    return p ? p->flow.detector.family : SONO_FAMILY_AUTO;
 }

@@ -199,9 +199,10 @@ void sono_mask_decoder_record(sono_recorder *rec, sono_tid src, sono_tid dense_p
     const sono_tid final = record_final_attention(rec, &t);         // [K, 1, 7, 256]
     const sono_tid iou_token = sono_view_rows(rec, final, 0, 1, 1); // [K, 1, 1, 256]
     const sono_tid mask_token = sono_view_rows(rec, final, 1, 1, 1);
-    out->iou = sono_layer_mlp(rec, "mask_decoder.iou_prediction_head", iou_token, DIM, 4, 3, &none, 0);
+    out->iou = sono_layer_mlp(rec, "mask_decoder.iou_prediction_head", iou_token, DIM, 4, 3, SONO_ACT_RELU,
+                              &none, 0);
     const sono_tid hyper = sono_layer_mlp(rec, "mask_decoder.output_hypernetworks_mlps.0", mask_token, DIM,
-                                          DIM / 8, 3, &none, 0); // [K, 1, 1, 32]
+                                          DIM / 8, 3, SONO_ACT_RELU, &none, 0); // [K, 1, 1, 32]
     sono_tid up = record_upscale(rec, "mask_decoder.output_upscaling.0", t.keys, DIM / 4, &none);
     up = sono_layer_norm(rec, "mask_decoder.output_upscaling.1", up, 0, &norm_gelu, 0); // [K, 1, 16384, 64]
     up = record_upscale(rec, "mask_decoder.output_upscaling.3", up, DIM / 8, &gelu);    // [K, 1, 65536, 32]

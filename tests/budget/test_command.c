@@ -25,8 +25,9 @@ static void test_cpu(void **state)
     (void)state;
     sono_pipeline_config config;
     pipeline_fixture_synthetic(&config); /* SONO_TEST_DETECTOR, SONO_TEST_SEGMENTER */
-    command_result result = command_run(WORDS("audit", "--device", "cpu", "--frames", "1", "--detector",
-                                              config.detector_path, "--segmenter", config.segmenter_path));
+    command_result result =
+        command_run(WORDS("audit", "--device", "cpu", "--frames", "1", "--detector", config.detector_path,
+                          "--detector-family", "dfine", "--segmenter", config.segmenter_path));
     if (result.status != 0 || *result.err || !strstr(result.out, "critical            0        0") ||
         !strstr(result.out, "nothing can cross"))
         fail_msg("exit status %d, stdout '%s', stderr '%s'", result.status, result.out, result.err);
@@ -57,8 +58,9 @@ static void test_gpu(void **state)
     size_t n_bytes = 0;
     gpu_fixture_synthetic(&config);
     sono_test_path(path, sizeof path, "audit.json");
-    command_result result = command_run(WORDS("audit", "--frames", "5", "--json", path, "--detector",
-                                              config.detector_path, "--segmenter", config.segmenter_path));
+    command_result result =
+        command_run(WORDS("audit", "--frames", "5", "--json", path, "--detector", config.detector_path,
+                          "--detector-family", "dfine", "--segmenter", config.segmenter_path));
     if (result.status != 0 || *result.err)
         fail_msg("exit status %d, stdout '%s', stderr '%s'", result.status, result.out, result.err);
     char *json = (char *)sono_test_read_file(path, &n_bytes);

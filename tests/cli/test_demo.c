@@ -17,14 +17,15 @@
 
 static char models[SONO_TEST_PATH_BYTES], output[SONO_TEST_PATH_BYTES];
 
-static void convert(const char *variable, const char *name)
+static void convert(const char *variable, const char *name, const char *family)
 {
     char path[2 * SONO_TEST_PATH_BYTES];
     const char *from = getenv(variable);
     if (!from || access(from, R_OK))
         sono_test_skip("no synthetic checkpoints (SONO_TEST_DETECTOR, SONO_TEST_SEGMENTER)");
     snprintf(path, sizeof path, "%s/%s", models, name);
-    command_result result = command_run((const char *const[]){"convert", from, path, NULL});
+    command_result result = command_run(
+        (const char *const[]){"convert", from, path, family ? "--detector-family" : NULL, family, NULL});
     assert_int_equal(result.status, 0);
     command_free(&result);
 }
@@ -35,8 +36,8 @@ static void use_synthetic_models(void)
     sono_test_path(models, sizeof models, "models");
     sono_test_path(output, sizeof output, "demo");
     if (!mkdir(models, 0777)) {
-        convert("SONO_TEST_DETECTOR", "dfine_n_bone.safetensors");
-        convert("SONO_TEST_SEGMENTER", "mobile_sam_bone.safetensors");
+        convert("SONO_TEST_DETECTOR", "dfine_n_bone.safetensors", "dfine");
+        convert("SONO_TEST_SEGMENTER", "mobile_sam_bone.safetensors", NULL);
     }
     setenv("SONO_MODELS", models, 1);
 }

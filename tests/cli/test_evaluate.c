@@ -18,8 +18,8 @@
 #define SPEC       "phantom:seed=5,frames=3,sweep=1,size=96x128"
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 #define EVALUATE(...)                                                                                        \
-    WORDS("evaluate", "--detector", detector, "--segmenter", segmenter, "--device", "cpu", "--threshold",    \
-          "0.2", __VA_ARGS__)
+    WORDS("evaluate", "--detector", detector, "--detector-family", "dfine", "--segmenter", segmenter,        \
+          "--device", "cpu", "--threshold", "0.2", __VA_ARGS__)
 
 static const char *detector = "none", *segmenter = "none";
 

@@ -23,8 +23,8 @@ static char detector[SONO_TEST_PATH_BYTES], segmenter[SONO_TEST_PATH_BYTES];
 static char good[SONO_TEST_PATH_BYTES], broken[SONO_TEST_PATH_BYTES], sweep[SONO_TEST_PATH_BYTES];
 
 #define WORDS(...)                                                                                           \
-    ((const char *const[]){__VA_ARGS__, "--detector", detector, "--segmenter", segmenter, "--device", "cpu", \
-                           NULL})
+    ((const char *const[]){__VA_ARGS__, "--detector", detector, "--detector-family", "dfine", "--segmenter", \
+                           segmenter, "--device", "cpu", NULL})
 
 static void need_checkpoints(void)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // labels: shared timeout=600
 /*
- * D-FINE against the official code: n and s on hashed weights (tests/golden), s with a trained checkpoint on
+ * D-FINE against the official code: n (with one input channel too), s and DEIM's n on hashed weights
+ * (tests/golden), s with a trained checkpoint on
  * a real frame (reference material). SONO_TEST_DEVICE names the device (default cpu). `test_dfine --bench`
  * times D-FINE-S with the trained checkpoint on two threads.
  */
@@ -25,13 +26,26 @@
 static void dfine_n_agrees_with_the_official_code(void **state)
 {
     (void)state;
-    dfine_run_check_golden("n");
+    dfine_run_check_golden("dfine_n", SONO_FAMILY_AUTO);
+}
+
+/* The same tensors as dfine_n has, with SiLU wherever the decoder has ReLU. */
+static void deim_agrees_with_the_official_code(void **state)
+{
+    (void)state;
+    dfine_run_check_golden("deim_n", SONO_FAMILY_DEIM);
+}
+
+static void one_channel_agrees_with_the_official_code(void **state)
+{
+    (void)state;
+    dfine_run_check_golden("dfine_n_grey", SONO_FAMILY_DFINE);
 }
 
 static void dfine_s_agrees_with_the_official_code(void **state)
 {
     (void)state;
-    dfine_run_check_golden("s");
+    dfine_run_check_golden("dfine_s", SONO_FAMILY_AUTO);
 }
 
 /* ---- the trained checkpoint on frame 00100 ---- */
@@ -161,7 +175,7 @@ static void trained_checkpoint_agrees_on_a_real_frame(void **state)
     sono_test_need_shared(path, sizeof path, "checkpoints/dfine_s_bone.pth");
     sono_checkpoint *outputs = open_reference("reference/outputs_00100.safetensors");
     sono_checkpoint *inner = open_reference("reference/activations.safetensors");
-    dfine_run_record(&run, path, MAX_SIDE_PX);
+    dfine_run_record(&run, path, SONO_FAMILY_AUTO, MAX_SIDE_PX);
     for (size_t i = 0; i < n; i++)
         dfine_run_keep(&run, activations[i].ours);
     dfine_run_keep(&run, "dfine_input");
@@ -191,7 +205,7 @@ static void bench(void **state)
     dfine_run run;
     sono_test_need_shared(path, sizeof path, "checkpoints/dfine_s_bone.pth");
     sono_checkpoint *outputs = open_reference("reference/outputs_00100.safetensors");
-    dfine_run_record(&run, path, MAX_SIDE_PX);
+    dfine_run_record(&run, path, SONO_FAMILY_AUTO, MAX_SIDE_PX);
     sono_program_print(run.program, NULL, stdout);
     dfine_run_open(&run, 2, 0);
     write_frame(&run, outputs);
@@ -212,6 +226,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dfine_n_agrees_with_the_official_code),
+        cmocka_unit_test(deim_agrees_with_the_official_code),
+        cmocka_unit_test(one_channel_agrees_with_the_official_code),
         cmocka_unit_test(dfine_s_agrees_with_the_official_code),
         cmocka_unit_test(trained_checkpoint_agrees_on_a_real_frame),
     };

@@ -7,19 +7,19 @@
 static void dfine_m_agrees_with_the_official_code(void **state)
 {
     (void)state;
-    dfine_run_check_golden("m");
+    dfine_run_check_golden("dfine_m", SONO_FAMILY_AUTO);
 }
 
 static void dfine_l_agrees_with_the_official_code(void **state)
 {
     (void)state;
-    dfine_run_check_golden("l");
+    dfine_run_check_golden("dfine_l", SONO_FAMILY_AUTO);
 }
 
 static void dfine_x_agrees_with_the_official_code(void **state)
 {
     (void)state;
-    dfine_run_check_golden("x");
+    dfine_run_check_golden("dfine_x", SONO_FAMILY_AUTO);
 }
 
 int main(void)

@@ -39,7 +39,7 @@ static sono_status convert(const char *in, const char *out, sono_precision preci
 {
     sono_checkpoint *checkpoint = NULL;
     assert_ok(sono_checkpoint_open(in, &checkpoint, error), error);
-    const sono_status status = sono_model_write(checkpoint, out, precision, error);
+    const sono_status status = sono_model_write(checkpoint, out, precision, SONO_FAMILY_AUTO, error);
     sono_checkpoint_close(checkpoint);
     return status;
 }
@@ -149,8 +149,8 @@ static void failures_leave_the_target_alone(void **state)
     assert_status(SONO_STATUS_IO, convert(p.in, p.again, SONO_PRECISION_FP32, &error), &error);
     assert_non_null(strstr(error.text, "absent/out.safetensors: cannot create: No such file"));
     assert_status(SONO_STATUS_IO, convert(p.in, sono_test_folder(), SONO_PRECISION_FP32, &error), &error);
-    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_model_convert(p.in, NULL, SONO_PRECISION_FP32, &error),
-                  &error);
+    assert_status(SONO_STATUS_INVALID_ARGUMENT,
+                  sono_model_convert(p.in, NULL, SONO_PRECISION_FP32, SONO_FAMILY_AUTO, &error), &error);
     assert_nothing_left_behind();
 }
 
@@ -273,7 +273,7 @@ static void shared_checkpoint_converts(void **state)
     sono_model_info before, after;
     set_paths(&p);
     sono_test_need_shared(p.in, sizeof p.in, "checkpoints/dfine_s_bone.pth");
-    assert_ok(sono_model_convert(p.in, p.out, SONO_PRECISION_FP16, &error), &error);
+    assert_ok(sono_model_convert(p.in, p.out, SONO_PRECISION_FP16, SONO_FAMILY_AUTO, &error), &error);
     assert_ok(sono_model_inspect(p.in, &before, &error), &error);
     assert_ok(sono_model_inspect(p.out, &after, &error), &error);
     assert_int_equal(before.n_params, after.n_params);

@@ -37,7 +37,7 @@ static sono_status convert(sono_error *error)
     sono_checkpoint *checkpoint = NULL;
     sono_status status = sono_checkpoint_open(in, &checkpoint, error);
     if (status == SONO_STATUS_OK)
-        status = sono_model_write(checkpoint, out, SONO_PRECISION_FP16, error);
+        status = sono_model_write(checkpoint, out, SONO_PRECISION_FP16, SONO_FAMILY_AUTO, error);
     sono_checkpoint_close(checkpoint);
     return status;
 }

@@ -25,7 +25,8 @@ static void check_manifest(const char *name)
 static void test_fill_has_the_recorded_checksum(void **unused)
 {
     (void)unused;
-    static const char *const names[] = {"dfine_n", "dfine_s", "dfine_m", "dfine_l", "dfine_x", "mobile_sam"};
+    static const char *const names[] = {"dfine_n", "dfine_s",      "dfine_m", "dfine_l",
+                                        "dfine_x", "dfine_n_grey", "deim_n",  "mobile_sam"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         check_manifest(names[i]);
 }
@@ -64,10 +65,15 @@ static void check_input(const char *name, int32_t size_px, int (*make)(float *ou
     sono_free(input);
 }
 
+static int detector_input(float *out)
+{
+    return synthetic_detector_input(out, 3);
+}
+
 static void test_inputs_are_those_of_the_golden_data(void **unused)
 {
     (void)unused;
-    check_input("dfine_n", SYNTHETIC_DETECTOR_PX, synthetic_detector_input);
+    check_input("dfine_n", SYNTHETIC_DETECTOR_PX, detector_input);
     check_input("mobile_sam", SYNTHETIC_SEGMENTER_PX, synthetic_segmenter_input);
 }
 

@@ -14,7 +14,8 @@
 #define GOLDEN_TOLERANCE 1e-4 /* relative L2; float32 against float32, through the whole network */
 #define NAME_BYTES       96
 
-void dfine_run_record(dfine_run *run, const char *checkpoint_path, int32_t max_side_px)
+void dfine_run_record(dfine_run *run, const char *checkpoint_path, sono_detector_family family,
+                      int32_t max_side_px)
 {
     sono_error error = {0};
     sono_recorder rec;
@@ -22,6 +23,7 @@ void dfine_run_record(dfine_run *run, const char *checkpoint_path, int32_t max_s
     run->backend = executor_to_test();
     assert_ok(sono_checkpoint_open(checkpoint_path, &run->checkpoint, &error), &error);
     assert_ok(sono_binder_open(run->checkpoint, &run->binder, &error), &error);
+    assert_ok(sono_binder_set_family(run->binder, family, &error), &error);
     assert_ok(sono_program_open(&run->program, &error), &error);
     sono_record_start(&rec, run->program, run->binder, &error);
     if (max_side_px > 0) {
@@ -37,7 +39,7 @@ void dfine_run_record(dfine_run *run, const char *checkpoint_path, int32_t max_s
         run->image = sono_record_preprocess(&rec, "dfine_input", run->pixels, run->header, &args);
     } else {
         run->image = sono_record_input(&rec, "dfine_input", SONO_DTYPE_F32, 1, SONO_DFINE_INPUT_PX,
-                                       SONO_DFINE_INPUT_PX, 3);
+                                       SONO_DFINE_INPUT_PX, sono_binder_info(run->binder)->n_channels);
     }
     rec.stage = SONO_STAGE_DETECT;
     sono_dfine_record(&rec, run->image, &run->outputs);
@@ -187,30 +189,30 @@ static void visit(check *c, pair_fn fn)
 
 static void write_synthetic_input(check *c)
 {
-    const size_t count = (size_t)SONO_DFINE_INPUT_PX * SONO_DFINE_INPUT_PX * 3;
+    const int32_t n_channels = sono_binder_info(c->run.binder)->n_channels;
+    const size_t count = (size_t)SONO_DFINE_INPUT_PX * SONO_DFINE_INPUT_PX * (size_t)n_channels;
     float *image = sono_alloc_array(count, sizeof *image);
     assert_non_null(image);
-    assert_int_equal(0, synthetic_detector_input(image));
+    assert_int_equal(0, synthetic_detector_input(image, n_channels));
     assert_true(synthetic_bits_sum(image, count, sizeof *image) == golden_input_bits_sum(&c->file));
     dfine_run_write(&c->run, c->run.image, image);
     sono_free(image);
 }
 
-void dfine_run_check_golden(const char *size)
+void dfine_run_check_golden(const char *name, sono_detector_family family)
 {
-    char name[NAME_BYTES], manifest[SONO_TEST_PATH_BYTES], checkpoint[SONO_TEST_PATH_BYTES];
+    char file[NAME_BYTES], manifest[SONO_TEST_PATH_BYTES], checkpoint[SONO_TEST_PATH_BYTES];
     sono_error error = {0};
     sono_tensor shape;
     check c = {.worst = 0};
-    snprintf(name, sizeof name, "tests/golden/dfine_%s.manifest", size);
-    sono_test_source(manifest, sizeof manifest, name);
-    snprintf(name, sizeof name, "dfine_%s.pth", size);
-    sono_test_path(checkpoint, sizeof checkpoint, name);
+    snprintf(file, sizeof file, "tests/golden/%s.manifest", name);
+    sono_test_source(manifest, sizeof manifest, file);
+    snprintf(file, sizeof file, "%s.pth", name);
+    sono_test_path(checkpoint, sizeof checkpoint, file);
     assert_ok(synthetic_write(manifest, checkpoint, &error), &error);
-    snprintf(name, sizeof name, "dfine_%s", size);
     golden_open(&c.file, name);
 
-    dfine_run_record(&c.run, checkpoint, 0);
+    dfine_run_record(&c.run, checkpoint, family, 0);
     visit(&c, keep);
     dfine_run_keep(&c.run, "decoder.topk.indices");
     dfine_run_open(&c.run, 0, 1);
@@ -221,7 +223,7 @@ void dfine_run_check_golden(const char *size)
     assert_int_equal(0, golden_match_queries(&c.file, indices, SONO_DFINE_N_QUERIES, c.rows));
     sono_free(indices);
     visit(&c, compare);
-    print_message("D-FINE-%s: worst relative distance %.2e\n", size, c.worst);
+    print_message("%s: worst relative distance %.2e\n", name, c.worst);
     dfine_run_close(&c.run);
     golden_close(&c.file);
     unlink(checkpoint);

@@ -15,14 +15,15 @@ typedef struct dfine_run {
     sono_program *program;
     const sono_executor_ops *backend; /* executor_to_test(), in float32 */
     sono_executor *executor;
-    sono_tid image;          /* [1, 640, 640, 3]: INPUT, or what PREPROCESS makes of pixels */
+    sono_tid image;          /* [1, 640, 640, 3 or 1]: INPUT, or what PREPROCESS makes of pixels */
     sono_tid pixels, header; /* 0 without preprocessing */
     sono_dfine_outputs outputs;
 } dfine_run;
 
 /* Opens the checkpoint and records the network; the input is an image, or where max_side_px > 0 a grey frame
  * of at most that many pixels a side. Checks that the network uses or ignores every tensor. */
-void dfine_run_record(dfine_run *run, const char *checkpoint_path, int32_t max_side_px);
+void dfine_run_record(dfine_run *run, const char *checkpoint_path, sono_detector_family family,
+                      int32_t max_side_px);
 
 /* Keeps the tensor of that name, to be read after the run. */
 void dfine_run_keep(dfine_run *run, const char *name);
@@ -38,7 +39,7 @@ void *dfine_run_read(dfine_run *run, const char *name, sono_tensor *shape);
 
 void dfine_run_close(dfine_run *run);
 
-/* Runs the synthetic network tests/golden/dfine_<size> and compares every tensor that its golden file has. */
-void dfine_run_check_golden(const char *size);
+/* Runs the synthetic network tests/golden/<name> and compares every tensor that its golden file has. */
+void dfine_run_check_golden(const char *name, sono_detector_family family);
 
 #endif

@@ -307,7 +307,7 @@ void synthetic_image(int32_t width_px, int32_t height_px, uint8_t *out)
     }
 }
 
-static int network_input(int32_t size_px, int is_detector, float *out)
+static int network_input(int32_t size_px, int is_detector, int32_t n_channels, float *out)
 {
     const size_t n_pixels = (size_t)size_px * (size_t)size_px;
     uint8_t *grey = sono_alloc(n_pixels);
@@ -315,19 +315,19 @@ static int network_input(int32_t size_px, int is_detector, float *out)
         return -1;
     synthetic_image(size_px, size_px, grey);
     for (size_t i = 0; i < n_pixels; i++)
-        for (size_t c = 0; c < 3; c++)
-            out[3 * i + c] =
+        for (size_t c = 0; c < (size_t)n_channels; c++)
+            out[(size_t)n_channels * i + c] =
                 is_detector ? (float)grey[i] / 255.0F : ((float)grey[i] - mean[c]) / deviation[c];
     sono_free(grey);
     return 0;
 }
 
-int synthetic_detector_input(float *out)
+int synthetic_detector_input(float *out, int32_t n_channels)
 {
-    return network_input(SYNTHETIC_DETECTOR_PX, 1, out);
+    return network_input(SYNTHETIC_DETECTOR_PX, 1, n_channels, out);
 }
 
 int synthetic_segmenter_input(float *out)
 {
-    return network_input(SYNTHETIC_SEGMENTER_PX, 0, out);
+    return network_input(SYNTHETIC_SEGMENTER_PX, 0, 3, out);
 }

@@ -34,10 +34,10 @@ sono_status synthetic_write(const char *manifest_path, const char *checkpoint_pa
 /* A grey image of width x height px, row-major: soft blobs, a ramp, speckle. Integer arithmetic only. */
 void synthetic_image(int32_t width_px, int32_t height_px, uint8_t *out);
 
-/* The networks' inputs for the golden data, [height, width, 3]: synthetic_image() / 255 for the detector
- * (640 px), and less the mean, divided by the deviation for the segmenter (1024 px). Returns 0, or -1 when
- * out of memory. */
-int synthetic_detector_input(float *out);
+/* The networks' inputs for the golden data, [height, width, 3 or n_channels]: synthetic_image() / 255 for the
+ * detector (640 px), and less the mean, divided by the deviation for the segmenter (1024 px). Returns 0, or
+ * -1 when out of memory. */
+int synthetic_detector_input(float *out, int32_t n_channels);
 int synthetic_segmenter_input(float *out);
 
 /* Sum of the bit patterns of count elements of 1, 4 or 8 bytes, modulo 2^64. The order does not matter. */

@@ -12,17 +12,30 @@
 #define MAX_WORD    48
 #define HELP_ID     'h'
 
-void report_error(const char *format, ...)
+static void report(const char *kind, const char *format, va_list args)
 {
     char text[1024];
-    va_list args;
-    va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
-    va_end(args);
     for (char *at = text; *at; at++)
         if ((unsigned char)*at < 0x20 || *at == 0x7f)
             *at = '?';
-    fprintf(stderr, "sonoseg: error: %s\n", text);
+    fprintf(stderr, "sonoseg: %s: %s\n", kind, text);
+}
+
+void report_error(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    report("error", format, args);
+    va_end(args);
+}
+
+void report_warning(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    report("warning", format, args);
+    va_end(args);
 }
 
 void report_see_help(const char *command)

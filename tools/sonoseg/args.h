@@ -37,6 +37,9 @@ args_result args_parse(const args_spec *spec, int argc, char **argv, void *user)
 /* "sonoseg: error: ..." on stderr, one line, control characters as '?'. */
 void report_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* "sonoseg: warning: ..." likewise. */
+void report_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* "See 'sonoseg run --help'." on stderr. command may be NULL. */
 void report_see_help(const char *command);
 

@@ -1,23 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "args.h"
 #include "commands.h"
+#include "pipeline_args.h"
 
 #include "sonoseg/io.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { ID_PRECISION_OUT = 256 };
+enum { ID_PRECISION_OUT = ID_OWN };
 
 typedef struct convert {
     const char *paths[2]; /* in, out */
     int n_paths;
     sono_precision precision;
+    sono_detector_family family;
 } convert;
 
 static int take(void *user, int id, const char *value)
 {
     convert *self = user;
+    if (id == ID_FAMILY)
+        return family_take(value, &self->family);
     if (id == ID_PRECISION_OUT) {
         const int is_half = !strcmp(value, "fp16");
         if (!is_half && strcmp(value, "fp32") != 0) {
@@ -42,14 +46,17 @@ static int take(void *user, int id, const char *value)
 static const args_option options[] = {
     {"precision", ID_PRECISION_OUT, "P",
      "fp32 (default), or fp16: half the bytes; refused when a value does not fit"},
+    FAMILY_OPTION,
 };
 
 static const args_spec spec = {
     .command = "convert",
-    .usage = "convert IN OUT.safetensors [--precision fp16]",
-    .intro = "Writes a checkpoint under its official tensor names as safetensors, with its architecture, "
-             "classes, input\n"
-             "size and the source's hash as metadata. An existing OUT is replaced whole or stays as it was.",
+    .usage = "convert IN OUT.safetensors [--precision fp16] [--detector-family F]",
+    .intro =
+        "Writes a checkpoint under its official tensor names as safetensors, with its architecture, "
+        "classes, input\n"
+        "size, the source's hash and the detector's family (where IN or the option says it) as metadata. An\n"
+        "existing OUT is replaced whole or stays as it was.",
     .options = options,
     .n_options = sizeof options / sizeof options[0],
     .examples = "examples\n"
@@ -62,13 +69,16 @@ static int write_file(const convert *self)
 {
     sono_error error;
     sono_model_info info;
-    sono_status status = sono_model_convert(self->paths[0], self->paths[1], self->precision, &error);
+    sono_status status =
+        sono_model_convert(self->paths[0], self->paths[1], self->precision, self->family, &error);
     if (status == SONO_STATUS_OK)
         status = sono_model_inspect(self->paths[1], &info, &error);
     if (status != SONO_STATUS_OK) {
         report_error("%s", error.text);
         return STATUS_FAILED;
     }
+    if (info.network == SONO_NETWORK_DFINE && info.family == SONO_FAMILY_AUTO)
+        family_warn(self->paths[0]);
     printf("%s: %s, %d tensors, %s, %lld bytes\n", self->paths[1], info.architecture, info.n_tensors,
            info.dtype, (long long)info.file_bytes);
     return STATUS_DONE;

@@ -63,6 +63,24 @@ static int take_precision(pipeline_args *args, const char *value)
     return 0;
 }
 
+int family_take(const char *value, sono_detector_family *out)
+{
+    for (int family = SONO_FAMILY_DFINE; family <= SONO_FAMILY_DEIM; family++)
+        if (!strcmp(value, sono_detector_family_name((sono_detector_family)family))) {
+            *out = (sono_detector_family)family;
+            return 0;
+        }
+    report_error("--detector-family: '%s' is neither dfine nor deim", value);
+    return -1;
+}
+
+void family_warn(const char *path)
+{
+    report_warning("%s does not say whose detector it is: taken for D-FINE's, with ReLU in the decoder "
+                   "(--detector-family deim if DEIM trained it, dfine takes it without this line)",
+                   path);
+}
+
 static int take_size(pipeline_args *args, const char *value)
 {
     char *end = NULL;
@@ -87,6 +105,8 @@ int pipeline_args_take(pipeline_args *args, int id, const char *value)
     case ID_DETECTOR:
         config->detector_path = value;
         return 0;
+    case ID_FAMILY:
+        return family_take(value, &config->detector_family);
     case ID_SEGMENTER:
         config->segmenter_path = value;
         return 0;
@@ -226,6 +246,8 @@ int pipeline_args_open(pipeline_args *args, sono_pipeline **out)
     const sono_status status = sono_pipeline_open(&args->config, out, &error);
     if (status == SONO_STATUS_OK) {
         warn_of_cpu(args, *out);
+        if (!args->is_quiet && sono_pipeline_family(*out) == SONO_FAMILY_AUTO)
+            family_warn(args->config.detector_path);
         return STATUS_DONE;
     }
     report_error("%s", error.text);

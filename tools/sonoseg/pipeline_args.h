@@ -13,6 +13,7 @@
 enum {
     ID_INPUT = 'i',
     ID_DETECTOR = 256,
+    ID_FAMILY,
     ID_SEGMENTER,
     ID_DEVICE,
     ID_PRECISION,
@@ -29,11 +30,24 @@ enum {
     ID_OWN /* first id of a command's own options */
 };
 
+/* A row for the option table of every command that opens a detector, and what takes its value: 0, or -1 after
+ * report_error(). */
+#define FAMILY_OPTION                                                                                        \
+    {                                                                                                        \
+        "detector-family", ID_FAMILY, "F",                                                                   \
+            "dfine or deim (SiLU for ReLU in the decoder), where the\nfile does not say it; default dfine"   \
+    }
+int family_take(const char *value, sono_detector_family *out);
+
+/* Says on stderr that the file's detector was taken for D-FINE's. */
+void family_warn(const char *path);
+
 /* Rows for a command's option table. */
 #define PIPELINE_OPTIONS                                                                                     \
     {"detector", ID_DETECTOR, "FILE",                                                                        \
      "D-FINE checkpoint (.pth, .pt, .safetensors); default\n$SONO_DETECTOR, else the model that comes with " \
      "sonoseg"},                                                                                             \
+        FAMILY_OPTION,                                                                                       \
         {"segmenter", ID_SEGMENTER, "FILE", "MobileSAM checkpoint; default likewise, $SONO_SEGMENTER"},      \
         {"device", ID_DEVICE, "NAME", "auto (default), cpu, cuda or cuda:N"},                                \
         {"precision", ID_PRECISION, "P", "fp32 (default on the CPU) or fp16 (CUDA only, its default)"},      \
@@ -75,8 +89,8 @@ int pipeline_args_find_checkpoints(pipeline_args *args);
  * n_held frames kept. Returns an exit status (0 = opened). */
 int pipeline_args_open_source(const pipeline_args *args, int32_t n_held, sono_source **out);
 
-/* Opens the events and the pipeline; warns when `auto` ended on the CPU. Returns an exit status (0 = opened)
- * after reporting. */
+/* Opens the events and the pipeline; warns when `auto` ended on the CPU and when the detector's family is
+ * only assumed. Returns an exit status (0 = opened) after reporting. */
 int pipeline_args_open(pipeline_args *args, sono_pipeline **out);
 
 /* Closes the events, frees the list of inputs. Returns an exit status. */
