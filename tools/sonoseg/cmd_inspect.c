@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "args.h"
 #include "commands.h"
+#include "pipeline_args.h"
 
 #include "sonoseg/io.h"
 
 #include <stdio.h>
 
-enum { ID_TENSORS = 256, ID_PROGRAM };
+enum { ID_TENSORS = ID_OWN, ID_PROGRAM };
 
 typedef struct inspect {
     const char *path;
+    sono_detector_family family;
     int wants_tensors;
     int wants_program;
 } inspect;
@@ -17,6 +19,8 @@ typedef struct inspect {
 static int take(void *user, int id, const char *value)
 {
     inspect *self = user;
+    if (id == ID_FAMILY)
+        return family_take(value, &self->family);
     if (id == ID_TENSORS) {
         self->wants_tensors = 1;
     } else if (id == ID_PROGRAM) {
@@ -33,16 +37,19 @@ static int take(void *user, int id, const char *value)
 static const args_option options[] = {
     {"tensors", ID_TENSORS, NULL, "list every tensor: name, type, shape"},
     {"program", ID_PROGRAM, NULL, "list the network's ops: shapes, bytes, FLOPs, then totals"},
+    FAMILY_OPTION,
 };
 
 static const args_spec spec = {
     .command = "inspect",
-    .usage = "inspect FILE [--tensors] [--program]",
-    .intro = "Says what a checkpoint is: network, size, classes, parameters, hash, and the metadata of a "
-             ".safetensors\n"
-             "file: where a model comes from and how good it is. Reads .pth and .pt files of PyTorch too "
-             "(nothing in\n"
-             "them is executed).",
+    .usage = "inspect FILE [--tensors] [--program] [--detector-family F]",
+    .intro =
+        "Says what a checkpoint is: network, size, classes, parameters, hash, and the metadata of a "
+        ".safetensors\n"
+        "file: where a model comes from and how good it is. Reads .pth and .pt files of PyTorch too "
+        "(nothing in\n"
+        "them is executed). It ends in 'usable: yes', or in 'usable: no:' with what run would say and exit\n"
+        "status 1; the lists that the options ask for follow.",
     .options = options,
     .n_options = sizeof options / sizeof options[0],
     .examples = "examples\n"
@@ -66,14 +73,26 @@ static void print_left_out(const sono_model_info *info)
                (long long)info->n_inert, info->inert);
 }
 
-static void print_info(const char *path, const sono_model_info *info)
+static void print_family(sono_detector_family stated, sono_detector_family asked)
+{
+    const int is_deim = stated == SONO_FAMILY_DEIM || (!stated && asked == SONO_FAMILY_DEIM);
+    printf("family        %s, %s\n", is_deim ? "deim (SiLU in the decoder)" : "dfine (ReLU in the decoder)",
+           stated  ? "as the file says"
+           : asked ? "as --detector-family says"
+                   : "assumed: the file does not say");
+}
+
+static void print_info(const char *path, const sono_model_info *info, sono_detector_family asked)
 {
     printf("file          %s\n", path);
     printf("network       %s, %s\n", info->architecture,
            info->network == SONO_NETWORK_DFINE ? "detector (D-FINE)" : "segmenter (MobileSAM)");
-    if (info->network == SONO_NETWORK_DFINE)
+    if (info->network == SONO_NETWORK_DFINE) {
         printf("classes       %d\n", info->n_classes);
-    printf("input         %d x %d pixels\n", info->input_px, info->input_px);
+        print_family(info->family, asked);
+    }
+    printf("input         %d x %d pixels%s\n", info->input_px, info->input_px,
+           info->n_channels == 1 ? ", luma" : "");
     printf("parameters    %lld (%.2f million)\n", (long long)info->n_params, (double)info->n_params * 1e-6);
     printf("tensors       %d, %s\n", info->n_tensors, info->dtype);
     printf("container     %s, %s names\n", info->container, info->naming);
@@ -82,23 +101,36 @@ static void print_info(const char *path, const sono_model_info *info)
     printf("sha256        %s\n", info->sha256);
 }
 
+/* Whether run would take the file: 1, or 0 after report_error(). */
+static int print_verdict(const inspect *self)
+{
+    sono_error error;
+    if (sono_model_verify(self->path, self->family, &error) == SONO_STATUS_OK) {
+        puts("usable: yes");
+        return 1;
+    }
+    printf("usable: no: %s\n", error.text);
+    report_error("%s", error.text);
+    return 0;
+}
+
 static int show(const inspect *self)
 {
     sono_error error;
     sono_model_info info;
-    sono_status status = sono_model_inspect(self->path, &info, &error);
-    if (status == SONO_STATUS_OK)
-        print_info(self->path, &info);
-    if (status == SONO_STATUS_OK)
-        status = sono_model_list_metadata(self->path, stdout, &error);
+    if (sono_model_inspect(self->path, &info, NULL) == SONO_STATUS_OK)
+        print_info(self->path, &info, self->family);
+    else
+        printf("file          %s\n", self->path);
+    sono_status status = sono_model_list_metadata(self->path, stdout, &error);
+    const int is_usable = print_verdict(self);
     if (status == SONO_STATUS_OK && self->wants_tensors)
         status = sono_model_list_tensors(self->path, stdout, &error);
-    if (status == SONO_STATUS_OK && self->wants_program)
+    if (status == SONO_STATUS_OK && is_usable && self->wants_program)
         status = sono_model_print_program(self->path, stdout, &error);
-    if (status == SONO_STATUS_OK)
-        return STATUS_DONE;
-    report_error("%s", error.text);
-    return STATUS_FAILED;
+    if (status != SONO_STATUS_OK && is_usable)
+        report_error("%s", error.text);
+    return status == SONO_STATUS_OK && is_usable ? STATUS_DONE : STATUS_FAILED;
 }
 
 int cmd_inspect(int argc, char **argv)
