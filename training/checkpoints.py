@@ -4,7 +4,7 @@ import pickle
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
@@ -14,6 +14,7 @@ from models.mobilesam import MobileSam
 Tensors = dict[str, torch.Tensor]
 COUNTER = "num_batches_tracked"
 DERIVED = ("decoder.anchors", "decoder.valid_mask")
+FAMILY_KEY = "sonoseg.detector_family"  # "dfine", or "deim": SiLU for ReLU in the decoder
 ONLY_TRAINING = "decoder.denoising_class_embed.weight"
 
 
@@ -25,6 +26,10 @@ def read_tensors(path: Path) -> Tensors:
     """The tensors of a .safetensors, .pth or .pt file; of a file of train.py the averaged ones."""
     try:
         if path.suffix == ".safetensors":
+            with safe_open(path, "pt") as file:
+                family = (file.metadata() or {}).get(FAMILY_KEY, "dfine")
+            if family != "dfine":
+                raise CheckpointError(f"{path}: a detector of the family {family}: only dfine is trained here")
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, RuntimeError, pickle.UnpicklingError) as error:

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import torch
 
-from checkpoints import (COUNTER, DERIVED, ONLY_TRAINING, CheckpointError, Tensors, load_segmenter, read_tensors,
-                         size_of)
+from checkpoints import (COUNTER, DERIVED, FAMILY_KEY, ONLY_TRAINING, CheckpointError, Tensors, load_segmenter,
+                         read_tensors, size_of)
 
 KEPT_FLOAT32 = (*DERIVED, "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix")
 LARGEST_FLOAT16 = 65504.0
@@ -96,6 +96,8 @@ def export(options: argparse.Namespace) -> None:
                 "recipe_commit": options.recipe_commit or recipe_commit(), "seed": str(options.seed),
                 "training_set": options.training_set, "metrics": figures(options.metrics), "license": LICENSE,
                 "note": options.note}
+    if metadata["architecture"].startswith("dfine-"):
+        metadata[FAMILY_KEY] = "dfine"
     kept = shipped(tensors)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     write_safetensors(kept, metadata, options.output)

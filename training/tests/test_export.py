@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from PIL import Image
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from checkpoints import CheckpointError, load_detector, read_tensors, size_of
+from checkpoints import FAMILY_KEY, CheckpointError, load_detector, read_tensors, size_of
 from data import DataError
 from evaluate import evaluate, source_box, unescaped
 from export import export, shipped
@@ -87,6 +87,13 @@ class Export(InFolder):
             metadata = file.metadata()
         self.assertEqual(json.loads(metadata["metrics"]), {"ap50": 0.9877, "surface95_px": None})
         self.assertEqual((metadata["architecture"], metadata["seed"], metadata["recipe_commit"]), ("dfine-n", "7", "abc"))
+        self.assertEqual(metadata[FAMILY_KEY], "dfine")
+
+    def test_refuses_another_family(self):
+        path = self.folder / "deim.safetensors"
+        save_file({"a": torch.zeros(1)}, path, {FAMILY_KEY: "deim"})
+        with self.assertRaisesRegex(CheckpointError, "family deim"):
+            read_tensors(path)
 
     def test_refuses_what_float16_has_not(self):
         for value in (1e6, float("nan")):
