@@ -93,8 +93,8 @@ typedef enum sono_pixel_format {
 /* One image as it came from the source. The pixels stay the caller's; submit copies them. */
 typedef struct sono_frame {
     const void *pixels; /* first pixel of the top row; not NULL */
-    int32_t width_px;   /* [1, max_width_px] */
-    int32_t height_px;  /* [1, max_height_px] */
+    int32_t width_px;   /* at least 1; see max_width_px in the configuration */
+    int32_t height_px;  /* likewise */
     size_t pitch_bytes; /* from one row to the next; 0 = rows are contiguous */
     sono_pixel_format format;
     uint64_t frame_id;            /* handed through to the packet */
@@ -233,8 +233,8 @@ typedef struct sono_pipeline_config {
     int32_t n_threads;          /* CPU threads; 0 (default) = every core this process may use */
     float threshold;            /* score below it is LOST; [0, 1], default 0.30 */
     int32_t max_objects;        /* boxes segmented in a frame; [1, 16], default 1 */
-    int32_t max_width_px;       /* largest frame; default 1920 */
-    int32_t max_height_px;      /* default 1200 */
+    int32_t max_width_px;       /* largest frame, by its longer side and its area; default 1920 */
+    int32_t max_height_px;      /* default 1200: 1200 x 1920 fits, too */
     int32_t n_slots;            /* frames in flight; [1, 16], default 2 */
     int32_t edge_width_px;      /* odd, default 3: structuring element of edge and inside */
     int32_t outside_width_px;   /* odd, default 5: structuring element of outside */
@@ -278,7 +278,7 @@ SONO_API sono_status sono_pipeline_open(const sono_pipeline_config *config, sono
 /* Takes a frame: copies its pixels into a slot; returns at once. A slot starts when it has `batch` frames:
  * with the default of 1, now. Of frames of different sizes in one batch each gets its own result's size.
  * Errors: AGAIN (every slot is in flight or has a packet that is lent or to be received: receive or release
- * first), INVALID_ARGUMENT, LIMIT (frame larger than max_width_px x max_height_px), DEVICE (latched: close
+ * first), INVALID_ARGUMENT, LIMIT (larger than max_width_px x max_height_px), DEVICE (latched: close
  * and open again; the frames of the batch are lost). */
 SONO_API sono_status sono_pipeline_submit(sono_pipeline *pipeline, const sono_frame *frame,
                                           sono_error *error);

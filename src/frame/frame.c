@@ -19,9 +19,14 @@ sono_status sono_frame_check(const sono_frame *frame, int32_t max_width_px, int3
     if (frame->width_px < 1 || frame->height_px < 1)
         return SONO_FAIL(error, INVALID_ARGUMENT, "a frame of %d x %d pixels is empty", frame->width_px,
                          frame->height_px);
-    if (frame->width_px > max_width_px || frame->height_px > max_height_px)
-        return SONO_FAIL(error, LIMIT, "a frame of %d x %d pixels is larger than the %d x %d given at open",
-                         frame->width_px, frame->height_px, max_width_px, max_height_px);
+    const int32_t longest_px = max_width_px > max_height_px ? max_width_px : max_height_px;
+    if (frame->width_px > longest_px || frame->height_px > longest_px ||
+        (int64_t)frame->width_px * frame->height_px > (int64_t)max_width_px * max_height_px)
+        return SONO_FAIL(
+            error, LIMIT,
+            "the frame is %d x %d pixels, larger than max_width_px x max_height_px, %d x %d: its "
+            "longer side and its area count",
+            frame->width_px, frame->height_px, max_width_px, max_height_px);
     const size_t row_bytes = (size_t)frame->width_px * pixel_bytes;
     if (frame->pitch_bytes && frame->pitch_bytes < row_bytes)
         return SONO_FAIL(error, INVALID_ARGUMENT, "a pitch of %zu bytes is shorter than a row of %zu",

@@ -126,7 +126,7 @@ typedef struct sono_preprocess_args {
     int32_t is_luma; /* one channel out: a colour pixel's luma (backend/luma.h); mean[0], inv_std[0] */
     float mean[3];   /* out = (value - mean) * inv_std, value in 0..255 */
     float inv_std[3];
-    int32_t max_width_px, max_height_px;
+    int32_t max_width_px, max_height_px; /* frames: no side above the longer, no area above the product */
 } sono_preprocess_args;
 
 typedef struct sono_select_args {
@@ -135,7 +135,7 @@ typedef struct sono_select_args {
 
 typedef struct sono_segment_args {
     int32_t image_size;                      /* 1024: side of the segmenter's input */
-    int32_t max_width_px, max_height_px;     /* UPSAMPLE_MASK, WEIGHT_MAPS: largest source frame */
+    int32_t max_width_px, max_height_px;     /* UPSAMPLE_MASK, WEIGHT_MAPS: likewise */
     int32_t edge_width_px, outside_width_px; /* WEIGHT_MAPS */
 } sono_segment_args;
 

@@ -26,6 +26,19 @@ typedef struct sizes {
     int32_t room_px; /* how far the limits lie above the frame's size */
 } sizes;
 
+/* as room_px: the limits are those of the frame turned by a quarter */
+#define TURNED (-1)
+
+static int32_t max_width_px(const sizes *s)
+{
+    return s->room_px == TURNED ? s->height_px : s->width_px + s->room_px;
+}
+
+static int32_t max_height_px(const sizes *s)
+{
+    return s->room_px == TURNED ? s->width_px : s->height_px + s->room_px;
+}
+
 static const float sam_mean[3] = {123.675f, 116.28f, 103.53f};
 static const float sam_inv_std[3] = {1 / 58.395f, 1 / 57.12f, 1 / 57.375f};
 
@@ -149,10 +162,8 @@ static sono_tid record(sono_op_test *t, const sizes *s, const frame *f, const so
 
 static sono_preprocess_args make_args(const sizes *s)
 {
-    sono_preprocess_args args = {.fit = s->fit,
-                                 .size = s->size,
-                                 .max_width_px = s->width_px + s->room_px,
-                                 .max_height_px = s->height_px + s->room_px};
+    sono_preprocess_args args = {
+        .fit = s->fit, .size = s->size, .max_width_px = max_width_px(s), .max_height_px = max_height_px(s)};
     for (int c = 0; c < 3; c++) {
         args.mean[c] = s->fit == SONO_FIT_LETTERBOX ? sam_mean[c] : 0.0f;
         args.inv_std[c] = s->fit == SONO_FIT_LETTERBOX ? sam_inv_std[c] : 1 / 255.0f;
@@ -208,6 +219,8 @@ static const sizes odd_cases[] = {
     {"to one pixel", 41, 17, 0, SONO_PIXEL_RGB8, SONO_FIT_STRETCH, 1, 5},
     {"16 bits", 55, 44, 3, SONO_PIXEL_GRAY16, SONO_FIT_STRETCH, 48, 20},
     {"wide", 130, 20, 0, SONO_PIXEL_GRAY8, SONO_FIT_LETTERBOX, 96, 0},
+    {"turned", 300, 20, 0, SONO_PIXEL_RGB8, SONO_FIT_STRETCH, 24, TURNED},
+    {"turned", 20, 300, 0, SONO_PIXEL_RGB8, SONO_FIT_STRETCH, 24, TURNED},
 };
 
 static void odd_sizes_agree(void **state)

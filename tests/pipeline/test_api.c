@@ -120,6 +120,50 @@ static void test_submit_refuses(void **state)
     assert_status(SONO_STATUS_END, sono_pipeline_receive(pipeline, &packet, NULL), NULL);
 }
 
+/* The longer side and the area of the largest frame count: an upright frame fits where it fits lying down. */
+static void test_largest_frame(void **state)
+{
+    static const struct {
+        int32_t width_px, height_px;
+        sono_status status;
+    } cases[] = {
+        {48, 20, SONO_STATUS_OK},    {20, 48, SONO_STATUS_OK},    {30, 32, SONO_STATUS_OK},
+        {31, 31, SONO_STATUS_LIMIT}, {49, 10, SONO_STATUS_LIMIT}, {10, 49, SONO_STATUS_LIMIT},
+    };
+    static uint8_t pixels[49 * 49];
+    sono_pipeline_config config;
+    (void)state;
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = (uint8_t)(i * 2654435761u >> 24);
+    pipeline_fixture_synthetic(&config);
+    config.want_weight_maps = 1;
+    sono_pipeline *roomy = pipeline_fixture_open(&config);
+    config.max_width_px = 48;
+    config.max_height_px = 20;
+    sono_pipeline *tight = pipeline_fixture_open(&config);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const sono_frame frame = {.pixels = pixels,
+                                  .width_px = cases[i].width_px,
+                                  .height_px = cases[i].height_px,
+                                  .format = SONO_PIXEL_GRAY8};
+        sono_error error = {0};
+        const size_t n_pixels = (size_t)frame.width_px * (size_t)frame.height_px;
+        if (cases[i].status != SONO_STATUS_OK) {
+            assert_status(cases[i].status, sono_pipeline_submit(tight, &frame, &error), &error);
+            assert_non_null(strstr(error.text, "48 x 20"));
+            continue;
+        }
+        const sono_packet *want = pipeline_fixture_run(roomy, &frame),
+                          *got = pipeline_fixture_run(tight, &frame);
+        assert_memory_equal(got->objects[0].mask, want->objects[0].mask, n_pixels);
+        assert_memory_equal(got->objects[0].outside, want->objects[0].outside, n_pixels * sizeof(float));
+        sono_packet_release(roomy, want);
+        sono_packet_release(tight, got);
+    }
+    sono_pipeline_close(roomy);
+    sono_pipeline_close(tight);
+}
+
 /* On a GPU two lanes of stages run side by side. */
 static void check_times(const sono_packet *packet)
 {
@@ -354,17 +398,12 @@ static void test_events(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_open_refuses),
-        cmocka_unit_test(test_null_handles),
-        cmocka_unit_test(test_submit_refuses),
-        cmocka_unit_test(test_packet),
-        cmocka_unit_test(test_query),
-        cmocka_unit_test(test_device_backend),
-        cmocka_unit_test(test_back_pressure_and_order),
-        cmocka_unit_test(test_gate),
-        cmocka_unit_test(test_several_objects),
-        cmocka_unit_test(test_formats),
-        cmocka_unit_test(test_events),
+        cmocka_unit_test(test_open_refuses),   cmocka_unit_test(test_null_handles),
+        cmocka_unit_test(test_submit_refuses), cmocka_unit_test(test_largest_frame),
+        cmocka_unit_test(test_packet),         cmocka_unit_test(test_query),
+        cmocka_unit_test(test_device_backend), cmocka_unit_test(test_back_pressure_and_order),
+        cmocka_unit_test(test_gate),           cmocka_unit_test(test_several_objects),
+        cmocka_unit_test(test_formats),        cmocka_unit_test(test_events),
     };
     return sono_test_run_with("pipeline/api", tests, sizeof tests / sizeof tests[0], NULL, close_shared);
 }

@@ -72,10 +72,10 @@ typedef struct axis {
 /* One thread's scratch. The column tables are made once, in thread 0's. */
 typedef struct area {
     int64_t *counts; /* [NK] mask pixels that this thread set */
-    int32_t *first;  /* [max_width] */
-    float *weights;  /* [TAPS][max_width] */
-    float *mixed;    /* [max_width] */
-    float *ring;     /* [TAPS][max_width] low-resolution rows, widened; row y lies in slot y % TAPS */
+    int32_t *first;  /* [widest_px()] */
+    float *weights;  /* [TAPS][widest_px()] */
+    float *mixed;    /* [widest_px()] */
+    float *ring;     /* [TAPS][widest_px()] low-resolution rows, widened; row y lies in slot y % TAPS */
 } area;
 
 typedef struct job {
@@ -92,15 +92,22 @@ static size_t padded(size_t n_bytes)
     return (n_bytes + 63) / 64 * 64;
 }
 
+/* Frames may stand upright where the largest one lies. */
+static int32_t widest_px(const sono_cpu_call *call)
+{
+    const sono_segment_args *args = &call->op->args.segment;
+    return longest_side_px(args->max_width_px, args->max_height_px);
+}
+
 size_t SONO_KERNEL(sono_cpu_upsample_mask_scratch)(const sono_cpu_call *call)
 {
-    const size_t row = padded((size_t)call->op->args.segment.max_width_px * 4);
+    const size_t row = padded((size_t)widest_px(call) * 4);
     return padded((size_t)call->in[0].n * sizeof(int64_t)) + (2 + 2 * TAPS) * row;
 }
 
 static area area_of(const sono_cpu_call *call, int32_t thread)
 {
-    const size_t row = padded((size_t)call->op->args.segment.max_width_px * 4);
+    const size_t row = padded((size_t)widest_px(call) * 4);
     uint8_t *at = call->scratch + (size_t)thread * call->scratch_bytes;
     area a;
     a.counts = (int64_t *)(void *)at;
@@ -146,7 +153,7 @@ static int32_t compose(const axis *a, int32_t i, float weights[TAPS])
 
 static void make_tables(job *j, const axis *columns)
 {
-    const int64_t stride = j->call->op->args.segment.max_width_px;
+    const int64_t stride = widest_px(j->call);
     for (int32_t x = 0; x < columns->n_out; x++) {
         float weights[TAPS];
         j->tables.first[x] = compose(columns, x, weights);
@@ -157,7 +164,7 @@ static void make_tables(job *j, const axis *columns)
 
 static void widen_row(const job *j, const float *restrict in, float *restrict out)
 {
-    const int64_t stride = j->call->op->args.segment.max_width_px;
+    const int64_t stride = widest_px(j->call);
     const int32_t *restrict first = j->tables.first;
     const float *restrict w0 = j->tables.weights, *restrict w1 = w0 + stride, *restrict w2 = w1 + stride;
     for (int32_t x = 0; x < j->header.width_px; x++)
@@ -180,7 +187,7 @@ static void fill_band(const job *j, int64_t k, int32_t begin, int32_t end, int32
 {
     const sono_cpu_tensor *low = &j->call->in[0], *mask = &j->call->out[0], *logits = &j->call->out[2];
     const area a = area_of(j->call, thread);
-    const int64_t stride = j->call->op->args.segment.max_width_px;
+    const int64_t stride = widest_px(j->call);
     const int32_t width = j->header.width_px;
     const float *in = (const float *)low->data + k * low->batch_stride;
     int32_t next = 0; /* low-resolution rows below it are in the ring, or no longer needed */

@@ -63,11 +63,9 @@ static int32_t most_taps(int32_t n_in, const sono_preprocess_args *args)
 static layout make_layout(const sono_preprocess_args *args)
 {
     const int32_t longest = longest_side_px(args->max_width_px, args->max_height_px);
-    const int letterbox = args->fit == SONO_FIT_LETTERBOX;
     const size_t size = (size_t)args->size;
-    layout l = {.taps_x = most_taps(letterbox ? longest : args->max_width_px, args),
-                .taps_y = most_taps(letterbox ? longest : args->max_height_px, args)};
-    l.source_stride = (int64_t)padded((size_t)args->max_width_px + (size_t)l.taps_x);
+    layout l = {.taps_x = most_taps(longest, args), .taps_y = most_taps(longest, args)};
+    l.source_stride = (int64_t)padded((size_t)longest + (size_t)l.taps_x);
     l.n_bytes = padded(size * 4) + padded(size * 4 * (size_t)l.taps_x) +
                 padded(12 * (size_t)l.source_stride) + padded(4 * (size_t)l.taps_y) + padded(12 * size) +
                 padded(12 * size * (size_t)l.taps_y);

@@ -11,6 +11,7 @@
  * width.
  */
 #include "backend/cpu/kernels/kernels.h"
+#include "backend/letterbox.h"
 
 #include <string.h>
 
@@ -26,7 +27,8 @@ typedef struct job {
 
 static size_t window_bytes(const sono_segment_args *args, int32_t window_px)
 {
-    return ((size_t)BAND_ROWS + (size_t)window_px) * ((size_t)args->max_width_px + (size_t)window_px);
+    const size_t widest_px = (size_t)longest_side_px(args->max_width_px, args->max_height_px);
+    return ((size_t)BAND_ROWS + (size_t)window_px) * (widest_px + (size_t)window_px);
 }
 
 size_t SONO_KERNEL(sono_cpu_weight_maps_scratch)(const sono_cpu_call *call)
