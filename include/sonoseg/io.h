@@ -82,13 +82,19 @@ typedef struct sono_source_options {
     int32_t keep_colour; /* 0 (default): colour images become 8-bit luma (Rec. 601); 1: RGB8 stays RGB8 */
     int64_t max_pixels;  /* larger images are refused before they are decoded; default 1920 x 1200 x 4 */
     int32_t n_held;      /* the newest n frames keep their pixels (one in flight each); [1, 16], default 1 */
+    double float_low;    /* float TIFF: this value and those below it become black, ... */
+    double
+        float_high; /* ... this and those above it white; low < high, 0 and 0 (default) = refuse such files */
+    int32_t max_side_px; /* images with a longer side are refused likewise; 0 (default) = none is */
 } sono_source_options;
 
 SONO_API void sono_source_options_init(sono_source_options *options);
 
-/* Image files: PNG, JPEG, TIFF (first image), binary PGM/PPM, recognised by content. A folder stands for the
- * image files in it (by suffix, hidden ones left out, folders below left out) in natural order ("2.png"
- * before "10.png"). frame_id counts the entries from 0. A path that does not exist, or a folder without
+/* Image files: PNG, JPEG, TIFF, PBM/PGM/PPM, recognised by content. A folder stands for the image files in it
+ * (by suffix, without one by content, hidden ones left out, folders below left out) in natural order ("2.png"
+ * before "10.png"). Every page of a TIFF is a frame; reduced images and masks in it are not. With several
+ * pages their names count from 1: "a/b.tif" gives "a/b_p0001.tif". Pictures are turned as their EXIF or TIFF
+ * orientation asks for. frame_id counts the entries from 0. A path that does not exist, or a folder without
  * images, is an entry that fails in sono_source_next(), so that the others can still be read. Errors:
  * INVALID_ARGUMENT (no path, an option outside its range), OUT_OF_MEMORY. */
 SONO_API sono_status sono_source_open_images(const char *const *paths, int32_t n_paths,
@@ -153,14 +159,19 @@ typedef struct sono_truth {
  * pixels are. Errors: INVALID_ARGUMENT, STATE (no frame yet), UNSUPPORTED (this source knows no truth). */
 SONO_API sono_status sono_source_truth(const sono_source *source, sono_truth *out, sono_error *error);
 
-/* Number of frames known beforehand, -1 = unknown. */
+/* Number of frames as far as it is known, -1 = unknown. A file counts as one until it is opened; from then on
+ * its pages count. Never below the number of frames given so far. */
 SONO_API int64_t sono_source_count(const sono_source *source);
 
+/* Number of files that the given folders hold beside images; hidden files and folders do not count. suffixes
+ * (optional): theirs, ".bmp, .dcm", borrowed until close; "" when there are none. */
+SONO_API int64_t sono_source_left_out(const sono_source *source, const char **suffixes);
+
 /* Reads the next frame. frame->pixels is borrowed until n_held further frames were read; *name (the file's
- * path) until close, unless the source says otherwise; both are set to NULL at END. A file that cannot be
- * read is an error for this frame only, *name says which and frame->frame_id has its number: call again for
- * the next one. Errors: END, IO, FORMAT (also for files cut short), UNSUPPORTED, LIMIT (larger than
- * max_pixels), OUT_OF_MEMORY. */
+ * path, or its page's name) until close, unless the source says otherwise; both are set to NULL at END. A
+ * file that cannot be read is an error for this frame only, *name says which and frame->frame_id has its
+ * number: call again for the next one. Errors: END, IO, FORMAT (also for files cut short), UNSUPPORTED, LIMIT
+ * (larger than max_pixels or max_side_px), OUT_OF_MEMORY. */
 SONO_API sono_status sono_source_next(sono_source *source, sono_frame *frame, const char **name,
                                       sono_error *error);
 

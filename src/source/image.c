@@ -3,6 +3,8 @@
 
 #include "base/alloc.h"
 #include "base/pixel.h"
+#include "source/formats.h"
+#include "source/orientation.h"
 
 #include <string.h>
 
@@ -15,6 +17,11 @@ sono_status sono_image_check_size(const sono_image_job *job, int64_t width_px, i
         return SONO_FAIL(job->error, LIMIT, "%s: the image is %lld x %lld pixels, the limit is %lld pixels",
                          job->name, (long long)width_px, (long long)height_px,
                          (long long)job->options->max_pixels);
+    const int32_t side_px = job->options->max_side_px;
+    if (side_px && (width_px > side_px || height_px > side_px))
+        return SONO_FAIL(job->error, LIMIT,
+                         "%s: the image is %lld x %lld pixels, the limit is %d pixels a side", job->name,
+                         (long long)width_px, (long long)height_px, side_px);
     return SONO_STATUS_OK;
 }
 
@@ -40,6 +47,7 @@ sono_status sono_image_shape(const sono_image_job *job, int64_t width_px, int64_
     image->height_px = (int32_t)height_px;
     image->pitch_bytes = pitch_bytes;
     image->format = format;
+    image->orientation = 1;
     return SONO_STATUS_OK;
 }
 
@@ -56,39 +64,52 @@ void sono_image_apply_colour(const sono_image_job *job)
     image->pitch_bytes = (size_t)image->width_px;
 }
 
-static int starts_with(const sono_image_job *job, const char *magic, size_t n)
+static sono_status fail_unknown(const sono_image_job *job)
 {
-    return job->n_bytes >= n && !memcmp(job->bytes, magic, n);
+    const char *foreign = sono_format_foreign(job->bytes, job->n_bytes);
+    if (!job->n_bytes)
+        return SONO_FAIL(job->error, FORMAT, "%s: the file is empty", job->name);
+    if (foreign)
+        return SONO_FAIL(job->error, UNSUPPORTED, "%s: %s, which is not supported: save it as PNG or TIFF",
+                         job->name, foreign);
+    return SONO_FAIL(job->error, FORMAT, "%s: not an image: neither PNG, JPEG, TIFF nor PGM/PPM", job->name);
 }
 
 static sono_status decode(const sono_image_job *job)
 {
-    if (!job->n_bytes)
-        return SONO_FAIL(job->error, FORMAT, "%s: the file is empty", job->name);
-    if (starts_with(job, "\x89PNG\r\n\x1a\n", 8))
+    switch (sono_format_of(job->bytes, job->n_bytes)) {
+    case SONO_FORMAT_PNG:
         return sono_image_decode_png(job);
-    if (starts_with(job, "\xff\xd8\xff", 3))
+    case SONO_FORMAT_JPEG:
         return sono_image_decode_jpeg(job);
-    if (starts_with(job, "II*\0", 4) || starts_with(job, "MM\0*", 4) || starts_with(job, "II+\0", 4) ||
-        starts_with(job, "MM\0+", 4))
+    case SONO_FORMAT_TIFF:
         return sono_image_decode_tiff(job);
-    if (job->n_bytes >= 2 && job->bytes[0] == 'P' && job->bytes[1] >= '1' && job->bytes[1] <= '7')
+    case SONO_FORMAT_PNM:
         return sono_image_decode_pnm(job);
-    return SONO_FAIL(job->error, FORMAT, "%s: not an image: neither PNG, JPEG, TIFF nor PGM/PPM", job->name);
+    default:
+        return fail_unknown(job);
+    }
+}
+
+sono_status sono_image_finish(const sono_image_job *job, sono_status decoded)
+{
+    sono_image *image = job->image;
+    if (decoded == SONO_STATUS_OK) {
+        sono_image_apply_colour(job);
+        decoded = sono_orientation_apply(job);
+    }
+    if (decoded == SONO_STATUS_OK)
+        return SONO_STATUS_OK;
+    image->width_px = image->height_px = 0;
+    image->pitch_bytes = 0;
+    return decoded;
 }
 
 sono_status sono_image_decode(const void *bytes, size_t n_bytes, const char *name,
                               const sono_source_options *options, sono_image *image, sono_error *error)
 {
     const sono_image_job job = {bytes, n_bytes, name, options, image, error};
-    const sono_status status = decode(&job);
-    if (status == SONO_STATUS_OK) {
-        sono_image_apply_colour(&job);
-        return SONO_STATUS_OK;
-    }
-    image->width_px = image->height_px = 0;
-    image->pitch_bytes = 0;
-    return status;
+    return sono_image_finish(&job, decode(&job));
 }
 
 void sono_image_reset(sono_image *image)

@@ -2,12 +2,13 @@
 /*
  * An image file in memory -> pixels. The format is recognised from the first bytes:
  *
- *     PNG      every kind; 16-bit grey stays GRAY16, 16-bit colour is scaled to 8 bits
- *     JPEG     baseline, progressive; luma as libjpeg-turbo decodes it (JCS_GRAYSCALE)
- *     TIFF     first image; 8/16-bit grey and RGB, 8-bit palette and YCbCr; strips or tiles
- *     PGM/PPM  binary (P5, P6), maxval 1..65535, scaled so that maxval is white
+ *     PNG      every kind; 16-bit grey stays GRAY16, 16-bit colour is scaled to 8 bits; may lack its end
+ * (IEND) JPEG     baseline, progressive; luma as libjpeg-turbo decodes it (JCS_GRAYSCALE); stray bytes
+ * between segments are skipped TIFF     tiff.h says which; here its first page PBM/PGM/PPM  binary (P4, P5,
+ * P6) and text (P1, P2, P3), maxval 1..65535, scaled so that maxval is white
  *
- * Alpha is ignored. Colour becomes luma unless keep_colour asks for RGB8. Thread-safe on different images.
+ * The picture is turned as its EXIF or TIFF orientation asks for (orientation.h). Alpha is ignored. Colour
+ * becomes luma unless keep_colour asks for RGB8. Thread-safe on different images.
  */
 #ifndef SONO_SOURCE_IMAGE_H
 #define SONO_SOURCE_IMAGE_H
@@ -23,11 +24,13 @@ typedef struct sono_image {
     int32_t height_px;
     size_t pitch_bytes;
     sono_pixel_format format; /* GRAY8, GRAY16 or RGB8 */
+    int32_t orientation;      /* that the file names, while it is being decoded; then 1 */
 } sono_image;
 
 /* Decodes bytes[n_bytes]. `name` stands for the path in errors. On failure the image is empty (0 x 0).
- * Errors: FORMAT (none of the formats, damaged, cut short, zero size), UNSUPPORTED, LIMIT (above max_pixels;
- * nothing was decoded), OUT_OF_MEMORY. The text names the file. */
+ * Errors: FORMAT (none of the formats, damaged, cut short, zero size), UNSUPPORTED (also well-known formats
+ * that are not read), LIMIT (above max_pixels or max_side_px; nothing was decoded), OUT_OF_MEMORY. The text
+ * names the file. */
 sono_status sono_image_decode(const void *bytes, size_t n_bytes, const char *name,
                               const sono_source_options *options, sono_image *image, sono_error *error);
 
@@ -45,6 +48,10 @@ typedef struct sono_image_job {
     sono_image *image;
     sono_error *error;
 } sono_image_job;
+
+/* What comes behind each decoder, which gave `decoded`: luma of colour, the picture turned. On failure the
+ * image is empty. Errors: `decoded`, OUT_OF_MEMORY. */
+sono_status sono_image_finish(const sono_image_job *job, sono_status decoded);
 
 /* Each file's decoder; the caller has seen its magic bytes. */
 sono_status sono_image_decode_png(const sono_image_job *job);

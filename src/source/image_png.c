@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* PNG through libpng: memory in, our allocator, errors by longjmp, warnings dropped. */
 #include "source/image.h"
+#include "source/orientation.h"
 
 #include "base/alloc.h"
 
@@ -12,6 +13,7 @@ typedef struct reader {
     size_t at;
     int out_of_memory;
     int is_cut_short;
+    int has_pixels; /* every row was read */
     char text[200];
     png_structp png;
     png_infop info;
@@ -80,6 +82,15 @@ static sono_pixel_format set_transforms(png_structp png, png_infop info)
     return SONO_PIXEL_GRAY16;
 }
 
+/* eXIf may stand on either side of the pixels. */
+static void take_orientation(reader *state)
+{
+    png_bytep block = NULL;
+    png_uint_32 n_bytes = 0;
+    if (png_get_eXIf_1(state->png, state->info, &n_bytes, &block))
+        state->job->image->orientation = sono_orientation_of_exif(block, n_bytes);
+}
+
 /* Runs with the longjmp target set; everything it makes hangs on state. */
 static sono_status read_image(reader *state)
 {
@@ -88,6 +99,7 @@ static sono_status read_image(reader *state)
     png_set_user_limits(state->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     png_set_chunk_malloc_max(state->png, 8000000);
     png_set_keep_unknown_chunks(state->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
+    png_set_keep_unknown_chunks(state->png, PNG_HANDLE_CHUNK_AS_DEFAULT, (png_const_bytep) "eXIf", 1);
     png_read_info(state->png, state->info);
     const sono_pixel_format format = set_transforms(state->png, state->info);
     const int32_t height_px = (int32_t)png_get_image_height(state->png, state->info);
@@ -102,8 +114,28 @@ static sono_status read_image(reader *state)
     for (int32_t y = 0; y < height_px; y++)
         state->rows[y] = job->image->pixels + (size_t)y * job->image->pitch_bytes;
     png_read_image(state->png, state->rows);
-    png_read_end(state->png, NULL);
+    state->has_pixels = 1;
+    png_read_end(state->png, state->info);
+    take_orientation(state);
     return SONO_STATUS_OK;
+}
+
+static uint32_t u32_at(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* Whether the file is cut behind its last IDAT chunk, of which nothing is missing. */
+static int is_cut_behind_pixels(const sono_image_job *job)
+{
+    size_t at = 8;
+    while (job->n_bytes - at >= 12) {
+        const size_t n_chunk = (size_t)u32_at(job->bytes + at) + 12;
+        if (n_chunk > job->n_bytes - at)
+            break;
+        at += n_chunk;
+    }
+    return job->n_bytes - at < 8 || memcmp(job->bytes + at + 4, "IDAT", 4) != 0;
 }
 
 static sono_status read_guarded(reader *state)
@@ -112,6 +144,10 @@ static sono_status read_guarded(reader *state)
     if (setjmp(png_jmpbuf(state->png))) {
         if (state->out_of_memory)
             return SONO_FAIL(job->error, OUT_OF_MEMORY, "%s: out of memory", job->name);
+        if (state->is_cut_short && state->has_pixels && is_cut_behind_pixels(job)) {
+            take_orientation(state);
+            return SONO_STATUS_OK;
+        }
         if (state->is_cut_short)
             return SONO_FAIL_AT(job->error, FORMAT, job->n_bytes, "%s: the PNG file is cut short", job->name);
         return SONO_FAIL_AT(job->error, FORMAT, state->at, "%s: damaged PNG: %s", job->name, state->text);
@@ -119,14 +155,14 @@ static sono_status read_guarded(reader *state)
     return read_image(state);
 }
 
-static uint32_t u32_at(const uint8_t *bytes)
-{
-    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
-}
-
 /* The size of IHDR, looked at before libpng reads on to the pixels. */
 static sono_status check_header(const sono_image_job *job)
 {
+    if (job->n_bytes >= 16 && !memcmp(job->bytes + 12, "CgBI", 4))
+        return SONO_FAIL(
+            job->error, UNSUPPORTED,
+            "%s: a PNG as Apple's tools pack it for iPhones (CgBI) is not supported: save a plain PNG",
+            job->name);
     if (job->n_bytes < 24 || memcmp(job->bytes + 12, "IHDR", 4) != 0)
         return SONO_STATUS_OK;
     return sono_image_check_size(job, u32_at(job->bytes + 16), u32_at(job->bytes + 20));

@@ -2,16 +2,20 @@
 #include "source/paths.h"
 
 #include "base/alloc.h"
+#include "source/formats.h"
 
 #include <ctype.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-static const char *const suffixes[] = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".pgm", ".ppm", ".pnm"};
+static const char *const suffixes[] = {".png",  ".jpg", ".jpeg", ".jpe", ".jfif", ".tif",
+                                       ".tiff", ".pgm", ".ppm",  ".pbm", ".pnm"};
 
 int sono_paths_is_image(const char *name)
 {
@@ -69,8 +73,7 @@ static int compare_items(const void *left, const void *right)
     return sono_paths_compare(*(char *const *)left, *(char *const *)right);
 }
 
-/* Takes item over. */
-static sono_status append(sono_paths *paths, char *item, sono_error *error)
+sono_status sono_paths_keep(sono_paths *paths, char *item, sono_error *error)
 {
     void *items = paths->items;
     if (!item || sono_alloc_grow(&items, &paths->capacity, paths->count + 1, sizeof *paths->items)) {
@@ -93,18 +96,85 @@ static char *join(const char *folder, const char *name)
     return path;
 }
 
+/* The suffix with its dot, or "" where there is none that says anything. */
+static const char *suffix_of(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    if (!dot || dot == name || !dot[1] || strlen(dot) >= SONO_PATHS_KIND_BYTES ||
+        dot[1 + strspn(dot + 1, "0123456789")] == 0)
+        return "";
+    for (const char *letter = dot + 1; *letter; letter++)
+        if (!isalnum((unsigned char)*letter))
+            return "";
+    return dot;
+}
+
+static void leave_out(sono_paths *paths, const char *name)
+{
+    const char *kind = suffix_of(name);
+    int32_t at = 0;
+    paths->n_left_out++;
+    while (at < paths->n_kinds && strcasecmp(paths->kinds[at], kind) < 0)
+        at++;
+    if (at < paths->n_kinds && !strcasecmp(paths->kinds[at], kind))
+        return;
+    if (paths->n_kinds == SONO_PATHS_KINDS) {
+        paths->has_more_kinds = 1;
+        return;
+    }
+    memmove(paths->kinds[at + 1], paths->kinds[at], (size_t)(paths->n_kinds - at) * SONO_PATHS_KIND_BYTES);
+    snprintf(paths->kinds[at], SONO_PATHS_KIND_BYTES, "%s", kind);
+    paths->n_kinds++;
+}
+
+void sono_paths_describe_left_out(const sono_paths *paths, char out[SONO_PATHS_KINDS_BYTES])
+{
+    size_t n = 0;
+    out[0] = 0;
+    for (int32_t i = 0; i < paths->n_kinds; i++)
+        n += (size_t)snprintf(out + n, SONO_PATHS_KINDS_BYTES - n, "%s%s", i ? ", " : "",
+                              paths->kinds[i][0] ? paths->kinds[i] : "no suffix");
+    if (paths->has_more_kinds)
+        snprintf(out + n, SONO_PATHS_KINDS_BYTES - n, ", ...");
+}
+
+static int holds_image(const char *path)
+{
+    uint8_t bytes[8];
+    const int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0)
+        return 0;
+    const ssize_t n = read(descriptor, bytes, sizeof bytes);
+    close(descriptor);
+    return n > 0 && sono_format_of(bytes, (size_t)n) != SONO_FORMAT_NONE;
+}
+
+/* Takes path over. */
+static sono_status add_entry(sono_paths *paths, char *path, const char *name, sono_error *error)
+{
+    struct stat facts;
+    const int is_known = !stat(path, &facts);
+    if (is_known && S_ISDIR(facts.st_mode)) {
+        sono_free(path);
+        return SONO_STATUS_OK;
+    }
+    if (sono_paths_is_image(name) ||
+        (is_known && S_ISREG(facts.st_mode) && !*suffix_of(name) && holds_image(path)))
+        return sono_paths_keep(paths, path, error);
+    leave_out(paths, name);
+    sono_free(path);
+    return SONO_STATUS_OK;
+}
+
 static sono_status add_entries(sono_paths *paths, const char *folder, DIR *stream, sono_error *error)
 {
     for (const struct dirent *entry; (entry = readdir(stream));) {
-        if (entry->d_name[0] == '.' || !sono_paths_is_image(entry->d_name))
+        if (entry->d_name[0] == '.')
             continue;
         char *path = join(folder, entry->d_name);
-        struct stat facts;
-        if (path && !stat(path, &facts) && S_ISDIR(facts.st_mode)) {
-            sono_free(path);
-            continue;
-        }
-        SONO_TRY(append(paths, path, error));
+        if (!path)
+            return sono_paths_keep(paths, NULL, error);
+        SONO_TRY(add_entry(paths, path, entry->d_name, error));
     }
     return SONO_STATUS_OK;
 }
@@ -119,7 +189,7 @@ sono_status sono_paths_add(sono_paths *paths, const char *path, sono_error *erro
         SONO_TRY(status);
     }
     if (paths->count == first)
-        return append(paths, sono_strdup(path), error);
+        return sono_paths_keep(paths, sono_strdup(path), error);
     qsort(paths->items + first, paths->count - first, sizeof *paths->items, compare_items);
     return SONO_STATUS_OK;
 }

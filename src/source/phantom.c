@@ -145,7 +145,7 @@ static void close_phantom(sono_source *source)
     sono_free(self);
 }
 
-static const sono_source_ops phantom_ops = {count_frames, next_frame, close_phantom, last_truth};
+static const sono_source_ops phantom_ops = {count_frames, next_frame, close_phantom, last_truth, NULL};
 
 static sono_status fill(phantom *self, const sono_phantom_options *options, sono_error *error)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "source/source.h"
 
+#include <math.h>
 #include <string.h>
 
 #define MAX_HELD 16
@@ -32,8 +33,25 @@ sono_status sono_source_options_read(const sono_source_options *given, sono_sour
     if (options.n_held < 1 || options.n_held > MAX_HELD)
         return SONO_FAIL(error, INVALID_ARGUMENT, "source options: n_held is %d, not within 1..%d",
                          options.n_held, MAX_HELD);
+    if (options.max_side_px < 0)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "source options: max_side_px is %d, below 0",
+                         options.max_side_px);
+    const int has_range = options.float_low != 0 || options.float_high != 0;
+    if (!isfinite(options.float_low) || !isfinite(options.float_high) ||
+        (has_range && !(options.float_low < options.float_high)))
+        return SONO_FAIL(error, INVALID_ARGUMENT, "source options: float_low %g is not below float_high %g",
+                         options.float_low, options.float_high);
     *out = options;
     return SONO_STATUS_OK;
+}
+
+int64_t sono_source_left_out(const sono_source *source, const char **suffixes)
+{
+    const char *ignored = "";
+    const int64_t n = source && source->ops->left_out ? source->ops->left_out(source, &ignored) : 0;
+    if (suffixes)
+        *suffixes = ignored;
+    return n;
 }
 
 int64_t sono_source_count(const sono_source *source)

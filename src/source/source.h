@@ -16,6 +16,8 @@ typedef struct sono_source_ops {
     void (*close)(sono_source *source); /* frees the source itself */
     /* optional: if NULL, the source knows no truth. As sono_source_truth(). */
     sono_status (*truth)(const sono_source *source, sono_truth *out, sono_error *error);
+    /* optional: if NULL, nothing is ever left out. As sono_source_left_out(), *suffixes to be set. */
+    int64_t (*left_out)(const sono_source *source, const char **suffixes);
 } sono_source_ops;
 
 struct sono_source {

@@ -40,10 +40,11 @@ typedef struct broken {
     int patch_at;      /* 0 = none; below 0 from the end */
     const char *patch; /* "\xNN..." */
     int n_patch;
-    sono_status status;
+    sono_status status; /* OK: refused before; `reason` says why no longer */
     const char *reason; /* somewhere in the error's text */
 } broken;
 
+#define O SONO_STATUS_OK
 #define F SONO_STATUS_FORMAT
 #define L SONO_STATUS_LIMIT
 #define U SONO_STATUS_UNSUPPORTED
@@ -62,8 +63,8 @@ static const broken cases[] = {
     {"cut_behind_header.png", PNG, NULL, 33, 0, NULL, 0, F, "cut short"},
     {"cut_in_palette.png", PNG_PALETTE, NULL, 100, 0, NULL, 0, F, "cut short"},
     {"cut_in_pixels.png", PNG, NULL, -300, 0, NULL, 0, F, "cut short"},
-    {"cut_before_end.png", PNG, NULL, -12, 0, NULL, 0, F, "cut short"},
-    {"cut_in_end.png", PNG, NULL, -2, 0, NULL, 0, F, "cut short"},
+    {"cut_before_end.png", PNG, NULL, -12, 0, NULL, 0, O, "all pixels are there: Pillow reads it"},
+    {"cut_in_end.png", PNG, NULL, -2, 0, NULL, 0, O, "all pixels are there: Pillow reads it"},
     {"crc_header.png", PNG, NULL, 0, 30, "\x55", 1, F, "CRC"},
     {"crc_pixels.png", PNG, NULL, 0, -14, "\x55\xaa", 2, F, "damaged PNG"},
     {"damaged_pixels.png", PNG, NULL, 0, 60, "\xff\xff\xff\xff", 4, F, "damaged PNG"},
@@ -92,8 +93,8 @@ static const broken cases[] = {
     {"longer_than_its_strips.tif", TIFF_STRIPS, NULL, 0, AT_TIFF_HEIGHT, "\x40\x00\x00\x00", 4, F, "TIFF"},
     {"huge_tile.tif", TIFF_TILES, NULL, 0, AT_TIFF_TILE,
      "\xf0\xff\x00\x00\x43\x01\x03\x00\x01\x00\x00\x00\xf0\xff\x00\x00", 16, L, "tile"},
-    {"float.tif", TIFF_OF_FLOATS, NULL, 0, 0, NULL, 0, U, "sample format 3"},
-    {"turned.tif", TIFF_TURNED, NULL, 0, 0, NULL, 0, U, "orientation 6"},
+    {"float.tif", TIFF_OF_FLOATS, NULL, 0, 0, NULL, 0, U, "8-bit float samples"},
+    {"turned.tif", TIFF_TURNED, NULL, 0, 0, NULL, 0, O, "pictures are turned as they say"},
     {"no_size.pgm", TEXT, "P5\n", 0, 0, NULL, 0, F, "header"},
     {"cut_header.pgm", TEXT, "P5 4 4 255", 0, 0, NULL, 0, F, "header"},
     {"negative.pgm", TEXT, "P5 -4 4 255\nxxxxxxxxxxxxxxxx", 0, 0, NULL, 0, F, "header"},
@@ -105,7 +106,7 @@ static const broken cases[] = {
     {"above_maxval.pgm", TEXT, "P5 2 2 50\nabcd", 0, 0, NULL, 0, F, "above maxval"},
     {"cut.pgm", TEXT, "P5 4 4 255\nabc", 0, 0, NULL, 0, F, "3 of 16"},
     {"cut.ppm", TEXT, "P6 4 4 255\nabc", 0, 0, NULL, 0, F, "3 of 48"},
-    {"plain.pgm", TEXT, "P2 2 2 255\n1 2 3 4\n", 0, 0, NULL, 0, U, "P2"},
+    {"plain.pgm", TEXT, "P2 2 2 255\n1 2 3 4\n", 0, 0, NULL, 0, O, "text is read"},
     {"pam.pgm", TEXT, "P7\nWIDTH 2\n", 0, 0, NULL, 0, U, "P7"},
 };
 
@@ -248,11 +249,14 @@ static void check_case(const broken *what, const char *good)
     sono_frame frame;
     const char *name = NULL;
     const sono_status status = next_in_silence(source, &frame, &name, &error);
-    if (status != what->status || !strstr(error.text, what->reason))
+    if (status != what->status || (status && !strstr(error.text, what->reason)))
         fail_msg("%s: %s, '%s'", what->name, sono_status_name(status), error.text);
-    assert_int_equal(error.status, what->status);
-    assert_non_null(strstr(error.text, path));
-    assert_null(strchr(error.text, '\n'));
+    if (status) {
+        assert_int_equal(error.status, what->status);
+        assert_non_null(strstr(error.text, path));
+        assert_null(strchr(error.text, '\n'));
+        assert_null(strstr(error.text, "4294967295"));
+    }
     assert_string_equal(name, path);
     assert_ok(sono_source_next(source, &frame, &name, &error), &error);
     assert_int_equal(frame.frame_id, 1);
@@ -274,7 +278,7 @@ static void test_table(void **state)
 }
 
 /* Every prefix of a whole file is refused and none is read out of bounds; a TIFF's directory stands at its
- * end. */
+ * end. A PNG is whole without the 12 bytes of its end. */
 static void test_every_prefix(void **state)
 {
     (void)state;
@@ -292,7 +296,9 @@ static void test_every_prefix(void **state)
             const char *name = NULL;
             sono_test_write_file(path, file.bytes, n);
             assert_ok(sono_source_open_images(paths, 1, NULL, &source, &error), &error);
-            assert_int_equal(sono_source_next(source, &frame, &name, &error), SONO_STATUS_FORMAT);
+            const int is_whole = f == 0 && n + 12 >= file.n_bytes;
+            assert_int_equal(sono_source_next(source, &frame, &name, &error),
+                             is_whole ? SONO_STATUS_OK : SONO_STATUS_FORMAT);
             sono_source_close(source);
         }
         free(file.bytes);

@@ -152,7 +152,10 @@ static int open_set(evaluate *self)
         snprintf(path, sizeof path, "%s/images", set);
         images.inputs = inputs;
     }
-    return pipeline_args_open_source(&images, FLIGHTS_HELD, &self->source);
+    const int status = pipeline_args_open_source(&images, FLIGHTS_HELD, &self->source);
+    if (!status)
+        pipeline_args_say_left_out(&images, self->source);
+    return status;
 }
 
 static int check_outputs(evaluate *self)

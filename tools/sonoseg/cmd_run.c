@@ -41,7 +41,8 @@ static int take(void *user, int id, const char *value)
 static const args_option options[] = {
     {"input", ID_INPUT, "PATH...",
      "image files (PNG, JPEG, TIFF, PGM, PPM) or folders of them, in\nnatural order; bare paths are inputs "
-     "too; phantom:[seed=N,frames=N,size=WxH,...] is the synthetic\nscanner"},
+     "too; pages of a TIFF are frames\n<stem>_p0001, ...; pictures are turned as EXIF and TIFF say; "
+     "phantom:[seed=N,frames=N,size=WxH,...] is the synthetic\nscanner"},
     {"output", ID_OUTPUT, "DIR",
      "folder for the results, made when missing; results.jsonl and\npictures that are there already are "
      "overwritten"},
@@ -121,6 +122,8 @@ static int open_and_process(run *self)
     if (!status)
         status = output_check(&self->args, self->args.inputs, self->args.n_inputs,
                               &(sono_output){self->output, SONO_OUTPUT_RESULTS}, 1);
+    if (!status)
+        pipeline_args_say_left_out(&self->args, self->flights.source);
     if (!status)
         status = pipeline_args_open(&self->args, &self->flights.pipeline);
     if (status)

@@ -10,6 +10,7 @@
 
 static void show_progress(flights *self, const char *state)
 {
+    self->bar.total = sono_source_count(self->source); /* grows as files turn out to hold pages */
     progress_update(&self->bar, self->n_frames + self->n_failed, state);
 }
 

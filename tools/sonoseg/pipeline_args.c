@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "phantom_input.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,20 @@ static int take_size(pipeline_args *args, const char *value)
     return 0;
 }
 
+static int take_float_range(pipeline_args *args, const char *value)
+{
+    char *end = NULL;
+    const double low = strtod(value, &end);
+    const double high = end != value && *end == ',' ? strtod(end + 1, &end) : low;
+    if (*end || !isfinite(low) || !isfinite(high) || low >= high) {
+        report_error("--float-range: '%s' is not a range like 0,1 with the lower value first", value);
+        return -1;
+    }
+    args->float_low = low;
+    args->float_high = high;
+    return 0;
+}
+
 int pipeline_args_take(pipeline_args *args, int id, const char *value)
 {
     sono_pipeline_config *config = &args->config;
@@ -124,6 +139,8 @@ int pipeline_args_take(pipeline_args *args, int id, const char *value)
         return take_size(args, value);
     case ID_GRAY16_WHITE:
         return args_integer("gray16-white", value, 1, 65535, &config->gray16_white);
+    case ID_FLOAT_RANGE:
+        return take_float_range(args, value);
     case ID_COLOR:
         args->keep_colour = 1;
         return 0;
@@ -216,10 +233,22 @@ int pipeline_args_open_source(const pipeline_args *args, int32_t n_held, sono_so
     options.keep_colour = args->keep_colour;
     options.n_held = n_held;
     options.max_pixels = (int64_t)args->config.max_width_px * args->config.max_height_px;
+    options.max_side_px = args->config.max_width_px > args->config.max_height_px ? args->config.max_width_px
+                                                                                 : args->config.max_height_px;
+    options.float_low = args->float_low;
+    options.float_high = args->float_high;
     if (!sono_source_open_images(args->inputs, args->n_inputs, &options, out, &error))
         return STATUS_DONE;
     report_error("%s", error.text);
     return STATUS_FAILED;
+}
+
+void pipeline_args_say_left_out(const pipeline_args *args, const sono_source *source)
+{
+    const char *suffixes;
+    const int64_t n = sono_source_left_out(source, &suffixes);
+    if (n && !args->is_quiet)
+        fprintf(stderr, "sonoseg: %lld file%s left out: %s\n", (long long)n, n == 1 ? "" : "s", suffixes);
 }
 
 static void warn_of_cpu(const pipeline_args *args, const sono_pipeline *pipeline)

@@ -22,6 +22,7 @@ enum {
     ID_MAX_OBJECTS,
     ID_MAX_SIZE,
     ID_GRAY16_WHITE,
+    ID_FLOAT_RANGE,
     ID_COLOR,
     ID_EVENTS,
     ID_EVENTS_JSON,
@@ -55,8 +56,12 @@ void family_warn(const char *path);
         {"threads", ID_THREADS, "N", "CPU threads; default 0 = every core"},                                 \
         {"max-objects", ID_MAX_OBJECTS, "K", "segment up to K boxes a frame, 1..16; default 1"},             \
         {"skip-decoder", ID_SKIP_DECODER, NULL, "CUDA 12.4: run no mask decoder where nothing is found"},    \
-        {"max-size", ID_MAX_SIZE, "WxH", "largest frame, default 1920x1200; larger ones are refused"},       \
+        {"max-size", ID_MAX_SIZE, "WxH",                                                                     \
+         "largest frame, default 1920x1200; what is longer or has more pixels\nis refused, 1200x1920 is "    \
+         "not"},                                                                                             \
         {"gray16-white", ID_GRAY16_WHITE, "V", "16-bit value that means white; default 65535"},              \
+        {"float-range", ID_FLOAT_RANGE, "LO,HI",                                                             \
+         "float TIFF: LO becomes black, HI white; needed for such files"},                                   \
         {"color", ID_COLOR, NULL, "keep colour; by default colour images become luma"},                      \
         {"events", ID_EVENTS, "FILE", "write KPI events to FILE; '-' = standard error"},                     \
     {                                                                                                        \
@@ -66,6 +71,7 @@ void family_warn(const char *path);
 typedef struct pipeline_args {
     sono_pipeline_config config;
     int32_t keep_colour;
+    double float_low, float_high;    /* 0, 0 = not given */
     char *shipped[MODEL_ROLE_COUNT]; /* paths; NULL = not needed */
     const char **inputs;             /* array owned, texts borrowed from argv */
     int32_t n_inputs;
@@ -88,6 +94,9 @@ int pipeline_args_find_checkpoints(pipeline_args *args);
 /* Opens the image source over the inputs, or the phantom when they name it (phantom_input.h), with
  * n_held frames kept. Returns an exit status (0 = opened). */
 int pipeline_args_open_source(const pipeline_args *args, int32_t n_held, sono_source **out);
+
+/* Says in one line on stderr which files of the folders are left out, if any; nothing when quiet. */
+void pipeline_args_say_left_out(const pipeline_args *args, const sono_source *source);
 
 /* Opens the events and the pipeline; warns when `auto` ended on the CPU and when the detector's family is
  * only assumed. Returns an exit status (0 = opened) after reporting. */
