@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Which way up a picture is, as EXIF and TIFF count (tag 274): 1 as stored, 2 mirrored left to right, 3 turned
- * by 180 degrees, 4 mirrored top to bottom, 5 transposed, 6 to be turned clockwise by 90 degrees, 7 transposed
- * along the other diagonal, 8 to be turned anticlockwise by 90 degrees.
+ * Which way up a picture is, as EXIF and TIFF count (tag 274): 1 as stored, 2 mirrored left to right, 3
+ * turned by 180 degrees, 4 mirrored top to bottom, 5 transposed, 6 to be turned clockwise by 90 degrees, 7
+ * transposed along the other diagonal, 8 to be turned anticlockwise by 90 degrees.
  */
 #ifndef SONO_SOURCE_ORIENTATION_H
 #define SONO_SOURCE_ORIENTATION_H

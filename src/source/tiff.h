@@ -8,8 +8,8 @@
  *                   description, pixels back to back) has as many pages as it has whole images.
  *     what is read  grey of 1, 2, 4, 8 or 16 bits, float grey of 32 or 64 bits with a range in the options
  *                   (GRAY16), RGB of 8 or 16 bits, palettes, YCbCr in JPEG; strips or tiles, together or in
- *                   planes; extra samples are ignored. Without PhotometricInterpretation a file is what Pillow
- *                   takes it for: white at 0 up to 8 bits, else black at 0; three samples are RGB.
+ *                   planes; extra samples are ignored. Without PhotometricInterpretation a file is what
+ * Pillow takes it for: white at 0 up to 8 bits, else black at 0; three samples are RGB.
  *
  * A list that is cut short or runs in a circle has one page more, which fails and says so.
  */

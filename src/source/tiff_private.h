@@ -19,7 +19,7 @@ typedef struct sono_tiff_reader {
     uint16_t bits;    /* a sample */
     uint16_t samples; /* a pixel */
     uint16_t photometric, sample_format, compression, orientation;
-    int is_planar;     /* the samples of a pixel lie in planes of their own */
+    int is_planar;            /* the samples of a pixel lie in planes of their own */
     sono_pixel_format format; /* what they become */
     uint8_t palette[256][3];
     uint8_t *scratch; /* one row or one tile */
@@ -38,8 +38,8 @@ static inline int32_t sono_tiff_step(const sono_tiff_reader *reader)
     return reader->is_planar ? 1 : reader->samples;
 }
 
-/* Turns a run of `count` pixels into those of row y from column x on. plane: the sample of colour that the run
- * holds, when it holds only one. */
+/* Turns a run of `count` pixels into those of row y from column x on. plane: the sample of colour that the
+ * run holds, when it holds only one. */
 void sono_tiff_store(const sono_tiff_reader *reader, const uint8_t *data, int32_t x, int32_t y, int32_t count,
                      int plane);
 

@@ -145,8 +145,8 @@ static const char *what_is_unusual(const sono_tiff_reader *reader, char *text, s
         snprintf(text, n_bytes, "RGB of %u samples a pixel", reader->samples);
     } else if (is_grey(reader) || reader->photometric == PHOTOMETRIC_RGB ||
                reader->photometric == PHOTOMETRIC_PALETTE) {
-        snprintf(text, n_bytes, "%u-bit %s samples%s", reader->bits, sample_format_name(reader->sample_format),
-                 is_grey(reader) ? "" : " of colour");
+        snprintf(text, n_bytes, "%u-bit %s samples%s", reader->bits,
+                 sample_format_name(reader->sample_format), is_grey(reader) ? "" : " of colour");
     } else {
         snprintf(text, n_bytes, "photometric interpretation %u", reader->photometric);
     }

@@ -9,9 +9,11 @@
 #include "source/paths.h"
 #include "sonoseg/io.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -99,6 +101,58 @@ static void test_folder(void **state)
     expect_next(source, "1.Jpeg", 1, 0);
     expect_next(source, "2.PGM", 2, 1);
     expect_next(source, "10.png", 10, 2);
+    expect_end(source);
+}
+
+static void add_text(const char *name, const char *text)
+{
+    char path[SONO_TEST_PATH_BYTES];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    sono_test_write_file(path, text, strlen(text));
+}
+
+static void test_what_is_left_out(void **state)
+{
+    (void)state;
+    char path[SONO_TEST_PATH_BYTES];
+    const char *suffixes = NULL;
+    use_folder("left_out");
+    add_image(path, "1.jfif", 1);
+    add_image(path, "2.JPE", 2);
+    add_image(path, "3.pbm", 3);
+    add_image(path, "4", 4);
+    add_image(path, "frame.0005", 5);
+    add_text("scan.dcm", "");
+    add_text("a.bmp", "BM");
+    add_text("b.BMP", "BM");
+    add_text("NOTES", "none");
+    add_text("7", "none");
+    add_text("odd.a-b", "");
+    add_text(".hidden", "");
+    snprintf(path, sizeof path, "%s/folder.bmp", folder);
+    assert_int_equal(mkdir(path, 0777), 0);
+    const char *paths[] = {folder};
+    sono_source *source = open_paths(paths, 1, NULL);
+    assert_int_equal(sono_source_left_out(source, &suffixes), 6);
+    if (strcasecmp(suffixes, "no suffix, .bmp, .dcm") != 0)
+        fail_msg("left out: %s", suffixes);
+    assert_int_equal(sono_source_left_out(source, NULL), 6);
+    expect_next(source, "1.jfif", 1, 0);
+    expect_next(source, "2.JPE", 2, 1);
+    expect_next(source, "3.pbm", 3, 2);
+    expect_next(source, "4", 4, 3);
+    expect_next(source, "frame.0005", 5, 4);
+    expect_end(source);
+    use_folder("nothing_taken");
+    add_text("a.bmp", "BM");
+    source = open_paths(paths, 1, NULL);
+    sono_frame frame;
+    sono_error error = {0};
+    const char *name = NULL;
+    assert_int_equal(sono_source_left_out(source, &suffixes), 1);
+    assert_string_equal(suffixes, ".bmp");
+    assert_int_equal(sono_source_next(source, &frame, &name, &error), SONO_STATUS_IO);
+    assert_non_null(strstr(error.text, "no image files"));
     expect_end(source);
 }
 
@@ -196,6 +250,12 @@ static void test_limits(void **state)
     assert_int_equal(sono_source_next(source, &frame, &name, &error), SONO_STATUS_LIMIT);
     assert_non_null(strstr(error.text, "/dev/zero"));
     sono_source_close(source);
+    options.max_pixels = 2;
+    options.max_side_px = 1;
+    source = open_paths(paths, 1, &options);
+    assert_int_equal(sono_source_next(source, &frame, &name, &error), SONO_STATUS_LIMIT);
+    assert_non_null(strstr(error.text, "2 x 1 pixels, the limit is 1 pixels a side"));
+    sono_source_close(source);
 }
 
 static void test_misuse(void **state)
@@ -209,7 +269,7 @@ static void test_misuse(void **state)
     assert_int_equal(sono_source_open_images(NULL, 1, NULL, &source, &error), SONO_STATUS_INVALID_ARGUMENT);
     assert_int_equal(sono_source_open_images(no_path, 1, NULL, &source, &error),
                      SONO_STATUS_INVALID_ARGUMENT);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 8; i++) {
         sono_source_options_init(&options);
         if (i == 0)
             options.struct_size = 0;
@@ -219,6 +279,12 @@ static void test_misuse(void **state)
             options.n_held = 0;
         if (i == 3)
             options.n_held = 17;
+        if (i == 4)
+            options.max_side_px = -1;
+        if (i >= 5)
+            options.float_low = i == 5 ? 1 : (double)NAN;
+        if (i == 7)
+            options.float_low = options.float_high = 2;
         assert_int_equal(sono_source_open_images(paths, 1, &options, &source, &error),
                          SONO_STATUS_INVALID_ARGUMENT);
     }
@@ -281,15 +347,11 @@ static void test_reference_luma(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_natural_order),
-        cmocka_unit_test(test_folder),
-        cmocka_unit_test(test_repeats_and_failures),
-        cmocka_unit_test(test_held_frames),
-        cmocka_unit_test(test_pipe),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_misuse),
-        cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_reference_luma),
+        cmocka_unit_test(test_natural_order),    cmocka_unit_test(test_folder),
+        cmocka_unit_test(test_what_is_left_out), cmocka_unit_test(test_repeats_and_failures),
+        cmocka_unit_test(test_held_frames),      cmocka_unit_test(test_pipe),
+        cmocka_unit_test(test_limits),           cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_out_of_memory),    cmocka_unit_test(test_reference_luma),
     };
     return sono_test_run("source/image_files", tests, sizeof tests / sizeof tests[0]);
 }

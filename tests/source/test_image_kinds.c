@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Images as they are met in the field: turned, with stray bytes, without an end, and unusual TIFFs; each against
- * the pixels it was written from. */
+/* Images as they are met in the field: turned, with stray bytes, without an end, and unusual TIFFs; each
+ * against the pixels it was written from. */
 #include "image_writer.h"
 #include "test.h"
 
@@ -82,11 +82,12 @@ static void expect_same(sono_image got, sono_image want)
 
 /* ---- orientation ---- */
 
-/* Where the picture as people see it has the stored pixel of column x, row y (EXIF 2.32, 4.6.4, Orientation). */
+/* Where the picture as people see it has the stored pixel of column x, row y (EXIF 2.32, 4.6.4, Orientation).
+ */
 static void seen_at(int orientation, int x, int y, int *seen_x, int *seen_y)
 {
     const int right = WIDTH - 1 - x, below = HEIGHT - 1 - y;
-    const int places[9][2] = {{0, 0},         {x, y}, {right, y}, {right, below}, {x, below},
+    const int places[9][2] = {{0, 0}, {x, y},     {right, y},     {right, below}, {x, below},
                               {y, x}, {below, x}, {below, right}, {y, right}};
     *seen_x = places[orientation][0];
     *seen_y = places[orientation][1];
@@ -164,9 +165,8 @@ static void test_orientation_tiff(void **state)
     const test_picture deep = picture_of(1, 16), rgb = picture_of(3, 8);
     for (int n = 1; n <= 8; n++)
         for (int tile_px = 0; tile_px <= 16; tile_px += 16) {
-            test_tiff_layout layout = {.photometric = PHOTOMETRIC_MINISBLACK,
-                                       .compression = COMPRESSION_LZW,
-                                       .tile_px = tile_px};
+            test_tiff_layout layout = {
+                .photometric = PHOTOMETRIC_MINISBLACK, .compression = COMPRESSION_LZW, .tile_px = tile_px};
             test_tiff_layout turned = layout;
             turned.orientation = n;
             expect_turned(decode(test_tiff(&deep, &turned), 0), decode(test_tiff(&deep, &layout), 0), n);
@@ -189,15 +189,16 @@ static size_t find_marker(const test_file *file, int first, int last)
 static void test_jpeg_stray_bytes(void **state)
 {
     (void)state;
-    static const int markers[][2] = {{0xdb, 0xdb}, {0xc0, 0xc2}, {0xc4, 0xc4}, {0xda, 0xda}, {0xd9, 0xd9},
-                                     {0xd1, 0xd1}};
+    static const int markers[][2] = {{0xdb, 0xdb}, {0xc0, 0xc2}, {0xc4, 0xc4},
+                                     {0xda, 0xda}, {0xd9, 0xd9}, {0xd1, 0xd1}};
     static const test_jpeg_kind kinds[] = {TEST_JPEG_RESTARTS, TEST_JPEG_PROGRESSIVE};
     const test_picture grey = picture_of(1, 8);
     for (size_t k = 0; k < 2; k++)
         for (size_t i = 0; i < (kinds[k] == TEST_JPEG_RESTARTS ? 6 : 5); i++) {
             const test_file whole = test_jpeg(&grey, kinds[k]);
             const size_t at = find_marker(&whole, markers[i][0], markers[i][1]);
-            expect_same(decode(test_insert(whole, at, "\0\1\2", 3), 0), decode(test_jpeg(&grey, kinds[k]), 0));
+            expect_same(decode(test_insert(whole, at, "\0\1\2", 3), 0),
+                        decode(test_jpeg(&grey, kinds[k]), 0));
         }
 }
 
@@ -261,8 +262,8 @@ static void test_bitmaps(void **state)
     static const char *const files[] = {"P1 # text\n10 2\n1010 0000 01\n0 1 1 1 1 1 1 1 1 0",
                                         "P4 10 2\n\xa0\x40\x7f\x80"};
     static const size_t sizes[] = {47, 12};
-    static const uint8_t want[20] = {0, 255, 0, 255, 255, 255, 255, 255, 255, 0,
-                                     255, 0, 0, 0,   0,   0,   0,   0,   0,   255};
+    static const uint8_t want[20] = {0,   255, 0, 255, 255, 255, 255, 255, 255, 0,
+                                     255, 0,   0, 0,   0,   0,   0,   0,   0,   255};
     for (size_t i = 0; i < 2; i++) {
         uint8_t *bytes = malloc(sizes[i]);
         assert_non_null(bytes);
@@ -331,9 +332,9 @@ static void test_tiff_packed(void **state)
             sono_image image = decode(test_tiff(&picture, &layout), 1);
             for (size_t i = 0; i < COUNT; i++) {
                 const size_t bit = i % WIDTH * (size_t)bits;
-                const unsigned sample = (unsigned)bytes8[i / WIDTH * pitch_bytes + bit / 8] >>
-                                            (8 - bits - (int)(bit % 8)) &
-                                        highest;
+                const unsigned sample =
+                    (unsigned)bytes8[i / WIDTH * pitch_bytes + bit / 8] >> (8 - bits - (int)(bit % 8)) &
+                    highest;
                 if (photometric == PHOTOMETRIC_PALETTE)
                     assert_int_equal(image.pixels[3 * i + 1], 255 - sample);
                 else
@@ -349,9 +350,8 @@ static void test_tiff_packed(void **state)
 static void test_tiff_without_photometric(void **state)
 {
     (void)state;
-    test_tiff_layout layout = {.photometric = PHOTOMETRIC_MINISBLACK,
-                               .compression = COMPRESSION_NONE,
-                               .has_no_photometric = 1};
+    test_tiff_layout layout = {
+        .photometric = PHOTOMETRIC_MINISBLACK, .compression = COMPRESSION_NONE, .has_no_photometric = 1};
     test_picture picture = picture_of(1, 8);
     sono_image image = decode(test_tiff(&picture, &layout), 0);
     for (size_t i = 0; i < COUNT; i++)

@@ -126,7 +126,7 @@ static void set_tiff_fields(TIFF *tiff, const test_picture *picture, const test_
     if (layout->description)
         TIFFSetField(tiff, TIFFTAG_IMAGEDESCRIPTION, layout->description);
     if (layout->photometric == PHOTOMETRIC_PALETTE) {
-        uint16_t maps[3][256];
+        static uint16_t maps[3][65536]; /* as many as 16 bits need */
         for (int i = 0; i < 256; i++) {
             maps[0][i] = (uint16_t)(i * 257);
             maps[1][i] = (uint16_t)((255 - i) * 257);
@@ -201,9 +201,10 @@ static test_file read_temporary(const char *path)
 
 test_file test_tiff_pages(const test_picture *pictures, const test_tiff_layout *layouts, int n)
 {
+    const char mode[] = {'w', layouts->is_big_endian ? 'b' : 'l', layouts->is_big_tiff ? '8' : 0, 0};
     char path[] = "/tmp/sonoseg-test-tiff-XXXXXX";
     const int descriptor = mkstemp(path);
-    TIFF *tiff = TIFFFdOpen(descriptor, path, layouts->is_big_endian ? "wb" : "wl");
+    TIFF *tiff = TIFFFdOpen(descriptor, path, mode);
     if (!tiff)
         abort();
     for (int i = 0; i < n; i++) {

@@ -53,6 +53,7 @@ typedef struct test_tiff_layout {
     int orientation;   /* 0 = none written */
     int sample_format; /* 0 = none written */
     int is_planar;
+    int is_big_tiff;
     int is_reduced;          /* NewSubfileType 1 */
     int has_no_photometric;  /* `photometric` is not written */
     const char *description; /* NULL = none written */
