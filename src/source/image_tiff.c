@@ -164,10 +164,11 @@ static sono_status read_tiles(reader *state)
 
 /* ---- ImageJ's stacks of more than 4 GB: one directory, then image behind image ---- */
 
-/* Where the first image's pixels begin, when they lie in one piece; 0 = they do not. */
+/* Where the first image's pixels begin, when they lie in one piece of whole bytes each; 0 = they do not. */
 static uint64_t start_of_pixels(const reader *state)
 {
-    if (state->compression != COMPRESSION_NONE || TIFFIsTiled(state->tiff) || state->is_planar)
+    if (state->bits < 8 || state->compression != COMPRESSION_NONE || TIFFIsTiled(state->tiff) ||
+        state->is_planar)
         return 0;
     const uint32_t n_strips = TIFFNumberOfStrips(state->tiff);
     for (uint32_t i = 0; i + 1 < n_strips; i++)

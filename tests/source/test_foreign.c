@@ -21,7 +21,8 @@ static void refuse(test_file file, sono_status status, const char *reason, const
     sono_error error = {0};
     sono_image image = {0};
     assert_int_equal(sono_image_decode(file.bytes, file.n_bytes, "a.x", &options, &image, &error), status);
-    if (!strstr(error.text, reason) || !strstr(error.text, what_to_do) || strncmp(error.text, "a.x: ", 5) != 0)
+    if (!strstr(error.text, reason) || !strstr(error.text, what_to_do) ||
+        strncmp(error.text, "a.x: ", 5) != 0)
         fail_msg("'%s' does not say '%s' and '%s'", error.text, reason, what_to_do);
     free(file.bytes);
     sono_image_reset(&image);

@@ -30,8 +30,8 @@ static int fill(void **state)
     return 0;
 }
 
-/* Page i is filled with i + 1 and 16 - i rows high; the pages of `reduced` (bits) are marked as such. variant: 1 =
- * big-endian, 2 = BigTIFF, 3 = both. */
+/* Page i is filled with i + 1 and 16 - i rows high; the pages of `reduced` (bits) are marked as such.
+ * variant: 1 = big-endian, 2 = BigTIFF, 3 = both. */
 static test_file make_pages(int n, unsigned reduced, int variant)
 {
     test_picture pictures[PAGES];
@@ -291,6 +291,24 @@ static void test_imagej_stack(void **state)
     }
 }
 
+/* ImageJ writes no such stacks: it is the file's one image. */
+static void test_imagej_packed(void **state)
+{
+    (void)state;
+    char path[SONO_TEST_PATH_BYTES];
+    for (int big = 0; big < 2; big++) {
+        const test_picture picture = {SIDE, SIDE, 1, 1, levels[2]};
+        sono_source *source = open_file("packed.tif", test_imagej(&picture, 3, 3, big), path);
+        sono_frame frame;
+        sono_error error = {0};
+        const char *name = NULL;
+        assert_ok(sono_source_next(source, &frame, &name, &error), &error);
+        assert_int_equal(((const uint8_t *)frame.pixels)[6], 255); /* of 00000011 */
+        assert_int_equal(((const uint8_t *)frame.pixels)[5], 0);
+        expect_end(source);
+    }
+}
+
 /* The last image of a stack of 5 GB, most of which is a hole in the file. */
 static void test_imagej_beyond_4_gb(void **state)
 {
@@ -332,7 +350,8 @@ int main(void)
         cmocka_unit_test(test_every_page_is_a_frame), cmocka_unit_test(test_reduced_pages),
         cmocka_unit_test(test_broken_page),           cmocka_unit_test(test_broken_list),
         cmocka_unit_test(test_pages_between_files),   cmocka_unit_test(test_pages_from_a_pipe),
-        cmocka_unit_test(test_imagej_stack),          cmocka_unit_test(test_imagej_beyond_4_gb),
+        cmocka_unit_test(test_imagej_stack),          cmocka_unit_test(test_imagej_packed),
+        cmocka_unit_test(test_imagej_beyond_4_gb),
     };
     return sono_test_run_with("source/pages", tests, sizeof tests / sizeof tests[0], fill, NULL);
 }

@@ -266,8 +266,8 @@ test_file test_imagej(const test_picture *picture, int n_announced, int n_stored
     put_number(stream, 0, 4, is_big_endian);
     fwrite(text, 1, sizeof text, stream);
     for (int image = 0; image < n_stored; image++)
-        for (int i = 0; i < n_samples; i++)
-            if (picture->bits == 8)
+        for (int i = 0; i < (picture->bits > 8 ? n_samples : n_samples * picture->bits / 8); i++)
+            if (picture->bits <= 8)
                 fputc((((const uint8_t *)picture->pixels)[i] + image) & 255, stream);
             else
                 put_number(stream, (uint16_t)(((const uint16_t *)picture->pixels)[i] + image), 2,

@@ -67,7 +67,8 @@ test_file test_tiff(const test_picture *picture, const test_tiff_layout *layout)
 test_file test_tiff_pages(const test_picture *pictures, const test_tiff_layout *layouts, int n);
 
 /* A stack as ImageJ writes it when it is large: one directory in front, whose description announces
- * n_announced images; behind it n_stored, image i holding the picture's samples (8 or 16 bits) plus i. */
+ * n_announced images; behind it n_stored, image i holding the picture's samples (8 or 16 bits; fewer as
+ * bytes) plus i. */
 test_file test_imagej(const test_picture *picture, int n_announced, int n_stored, int is_big_endian);
 
 /* "P5" or "P6" by channels; 16-bit samples big-endian. */
