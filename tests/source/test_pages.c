@@ -3,6 +3,7 @@
 #include "image_writer.h"
 #include "test.h"
 
+#include "base/alloc.h"
 #include "source/image.h"
 #include "source/tiff.h"
 #include "sonoseg/io.h"
@@ -252,6 +253,31 @@ static void test_pages_from_a_pipe(void **state)
     close(ends[0]);
 }
 
+/* Every request of ours that fails gives OUT_OF_MEMORY; leaks show under the address sanitizer. */
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    char path[SONO_TEST_PATH_BYTES];
+    sono_source_close(open_file("memory.tif", make_pages(2, 0, 0), path));
+    const char *paths[] = {path};
+    sono_status status = SONO_STATUS_OUT_OF_MEMORY;
+    uint64_t n = 0;
+    while (status == SONO_STATUS_OUT_OF_MEMORY) {
+        sono_source *source = NULL;
+        sono_frame frame;
+        const char *name = NULL;
+        sono_error error = {0};
+        sono_alloc_fail_from(++n);
+        status = sono_source_open_images(paths, 1, NULL, &source, &error);
+        for (int page = 0; page < 2 && status == SONO_STATUS_OK; page++)
+            status = sono_source_next(source, &frame, &name, &error);
+        sono_alloc_fail_from(0);
+        sono_source_close(source);
+    }
+    assert_int_equal(status, SONO_STATUS_OK);
+    assert_true(n > 8);
+}
+
 /* ---- ImageJ ---- */
 
 static void expect_image(sono_source *source, int number, int bits)
@@ -351,7 +377,7 @@ int main(void)
         cmocka_unit_test(test_broken_page),           cmocka_unit_test(test_broken_list),
         cmocka_unit_test(test_pages_between_files),   cmocka_unit_test(test_pages_from_a_pipe),
         cmocka_unit_test(test_imagej_stack),          cmocka_unit_test(test_imagej_packed),
-        cmocka_unit_test(test_imagej_beyond_4_gb),
+        cmocka_unit_test(test_imagej_beyond_4_gb),    cmocka_unit_test(test_out_of_memory),
     };
     return sono_test_run_with("source/pages", tests, sizeof tests / sizeof tests[0], fill, NULL);
 }
