@@ -41,7 +41,7 @@ static test_file make_pages(int n, unsigned reduced, int variant)
         pictures[i] = (test_picture){SIDE, SIDE - i, 1, 8, levels[i]};
         layouts[i] = (test_tiff_layout){.photometric = PHOTOMETRIC_MINISBLACK,
                                         .compression = COMPRESSION_LZW,
-                                        .is_reduced = (int)(reduced >> i & 1),
+                                        .subfile_type = reduced >> i & 1 ? FILETYPE_REDUCEDIMAGE : 0,
                                         .is_big_endian = variant & 1,
                                         .is_big_tiff = variant >> 1};
     }
@@ -153,6 +153,33 @@ static void put_link(const test_file *file, size_t at, size_t value)
 {
     for (int i = 0; i < 4; i++)
         file->bytes[at + (size_t)i] = (uint8_t)(value >> 8 * i);
+}
+
+/* A mask, a thumbnail in the old way, and one below a page. */
+static void test_pages_that_are_no_frames(void **state)
+{
+    (void)state;
+    char path[SONO_TEST_PATH_BYTES];
+    test_picture pictures[5];
+    test_tiff_layout layouts[5] = {[0] = {.n_subpages = 1},
+                                   [2] = {.subfile_type = FILETYPE_MASK},
+                                   [3] = {.subfile_type = FILETYPE_REDUCEDIMAGE},
+                                   [4] = {.subfile_type = FILETYPE_PAGE}};
+    for (int i = 0; i < 5; i++) {
+        pictures[i] = (test_picture){SIDE, SIDE - i, 1, 8, levels[i]};
+        layouts[i].photometric = PHOTOMETRIC_MINISBLACK;
+        layouts[i].compression = COMPRESSION_NONE;
+    }
+    test_file file = test_tiff_pages(pictures, layouts, 5);
+    size_t next = 0;
+    const size_t entry = find_directory(&file, 2, &next) + 2;
+    assert_int_equal(number_at(&file, entry, 2), TIFFTAG_SUBFILETYPE);
+    file.bytes[entry] = TIFFTAG_OSUBFILETYPE & 255; /* libtiff does not write this tag */
+    file.bytes[entry + 8] = OFILETYPE_REDUCEDIMAGE;
+    sono_source *source = open_file("kinds.tif", file, path);
+    expect_page(source, "kinds_p0001.tif", 1, 0);
+    expect_page(source, "kinds_p0002.tif", 5, 1);
+    expect_end(source);
 }
 
 static void test_broken_page(void **state)
@@ -373,11 +400,17 @@ static void test_imagej_beyond_4_gb(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_page_is_a_frame), cmocka_unit_test(test_reduced_pages),
-        cmocka_unit_test(test_broken_page),           cmocka_unit_test(test_broken_list),
-        cmocka_unit_test(test_pages_between_files),   cmocka_unit_test(test_pages_from_a_pipe),
-        cmocka_unit_test(test_imagej_stack),          cmocka_unit_test(test_imagej_packed),
-        cmocka_unit_test(test_imagej_beyond_4_gb),    cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_every_page_is_a_frame),
+        cmocka_unit_test(test_reduced_pages),
+        cmocka_unit_test(test_pages_that_are_no_frames),
+        cmocka_unit_test(test_broken_page),
+        cmocka_unit_test(test_broken_list),
+        cmocka_unit_test(test_pages_between_files),
+        cmocka_unit_test(test_pages_from_a_pipe),
+        cmocka_unit_test(test_imagej_stack),
+        cmocka_unit_test(test_imagej_packed),
+        cmocka_unit_test(test_imagej_beyond_4_gb),
+        cmocka_unit_test(test_out_of_memory),
     };
     return sono_test_run_with("source/pages", tests, sizeof tests / sizeof tests[0], fill, NULL);
 }

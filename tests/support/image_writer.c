@@ -106,6 +106,7 @@ static void set_extra_samples(TIFF *tiff, const test_picture *picture, const tes
 
 static void set_tiff_fields(TIFF *tiff, const test_picture *picture, const test_tiff_layout *layout)
 {
+    static const uint64_t to_be_filled_in[8] = {0};
     TIFFSetField(tiff, TIFFTAG_IMAGEWIDTH, (uint32_t)picture->width_px);
     TIFFSetField(tiff, TIFFTAG_IMAGELENGTH, (uint32_t)picture->height_px);
     TIFFSetField(tiff, TIFFTAG_BITSPERSAMPLE, picture->bits);
@@ -121,8 +122,10 @@ static void set_tiff_fields(TIFF *tiff, const test_picture *picture, const test_
         TIFFSetField(tiff, TIFFTAG_ORIENTATION, layout->orientation);
     if (layout->sample_format)
         TIFFSetField(tiff, TIFFTAG_SAMPLEFORMAT, layout->sample_format);
-    if (layout->is_reduced)
-        TIFFSetField(tiff, TIFFTAG_SUBFILETYPE, FILETYPE_REDUCEDIMAGE);
+    if (layout->subfile_type)
+        TIFFSetField(tiff, TIFFTAG_SUBFILETYPE, layout->subfile_type);
+    if (layout->n_subpages)
+        TIFFSetField(tiff, TIFFTAG_SUBIFD, layout->n_subpages, to_be_filled_in);
     if (layout->description)
         TIFFSetField(tiff, TIFFTAG_IMAGEDESCRIPTION, layout->description);
     if (layout->photometric == PHOTOMETRIC_PALETTE) {

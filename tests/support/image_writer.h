@@ -54,7 +54,8 @@ typedef struct test_tiff_layout {
     int sample_format; /* 0 = none written */
     int is_planar;
     int is_big_tiff;
-    int is_reduced;          /* NewSubfileType 1 */
+    int subfile_type;        /* NewSubfileType; 0 = none written */
+    int n_subpages;          /* so many of the pages behind it hang below it (SubIFDs) */
     int has_no_photometric;  /* `photometric` is not written */
     const char *description; /* NULL = none written */
 } test_tiff_layout;

@@ -103,7 +103,7 @@ static void save_odd_tiffs(void)
     layout = (test_tiff_layout){.compression = COMPRESSION_PACKBITS, .has_no_photometric = 1};
     save("packed.tif", test_tiff(&packed, &layout));
     test_tiff_layout layouts[3] = {layout, layout, layout};
-    layouts[0].is_reduced = 1;
+    layouts[0].subfile_type = FILETYPE_REDUCEDIMAGE;
     save("pages.tif", test_tiff_pages(pages, layouts, 3));
     layouts[0].is_big_tiff = 1;
     save("pages_big.tif", test_tiff_pages(pages, layouts, 3));
