@@ -31,11 +31,11 @@ SONO_API sono_status sono_pipeline_submit_cuda(sono_pipeline *pipeline, const so
 /* The same with a DLPack tensor: uint8 [H, W], [1, H, W], [H, W, 1], [H, W, 3] (RGB), [H, W, 4] (alpha
  * ignored), uint16 [H, W], [1, H, W], [H, W, 1]; rows may be apart, a row's pixels must be contiguous. A
  * tensor in host memory is copied as sono_pipeline_submit() does, on CPU pipelines too; stream is not looked
- * at then. metadata: frame_id, timestamp and so on; its pixels, sizes and format are not looked at; NULL =
- * all zero. tensor: on success it belongs to the pipeline, which calls its deleter once, on the thread that
- * receives the frame's packet or closes the pipeline (host memory: before this returns). On failure it stays
- * the caller's. Errors: as above; UNSUPPORTED, INVALID_ARGUMENT (the tensor is no image of these kinds; the
- * text says why). */
+ * at then. metadata: frame_id, timestamp, gray16_white and so on; its pixels, sizes and format are not looked
+ * at; NULL = all zero. tensor: on success it belongs to the pipeline, which calls its deleter once, on the
+ * thread that receives the frame's packet or closes the pipeline (host memory: before this returns). On
+ * failure it stays the caller's. Errors: as above; UNSUPPORTED, INVALID_ARGUMENT (the tensor is no image of
+ * these kinds; the text says why). */
 SONO_API sono_status sono_pipeline_submit_dlpack(sono_pipeline *pipeline, DLManagedTensor *tensor,
                                                  const sono_frame *metadata, struct CUstream_st *stream,
                                                  sono_error *error);

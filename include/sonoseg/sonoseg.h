@@ -101,6 +101,8 @@ typedef struct sono_frame {
     double timestamp_s;           /* seconds since 1970 UTC, 0 = unknown; handed through */
     double spacing_mm[2];         /* pixel spacing x, y; 0 = unknown; handed through */
     float image_to_reference[12]; /* pose: 3x4, row-major, mm; all 0 = unknown; handed through */
+    int32_t gray16_white;         /* GRAY16: the sample that means white, those above it do too; [1, 65535],
+                                     0 = the pipeline's */
 } sono_frame;
 
 /* ---- packet -------------------------------------------------------------------------------------------- */
@@ -239,9 +241,9 @@ typedef struct sono_pipeline_config {
     int32_t edge_width_px;      /* odd, default 3: structuring element of edge and inside */
     int32_t outside_width_px;   /* odd, default 5: structuring element of outside */
     int32_t want_weight_maps;   /* 0 (default) = edge, inside and outside stay NULL */
-    int32_t gray16_white;       /* the 16-bit value that means white; default 65535 */
-    int32_t time_stages;        /* 1 (default): packets carry stage_ms; 0 spares CUDA the timing events */
-    sono_event_fn on_event;     /* optional: if NULL, no events */
+    int32_t gray16_white;   /* the 16-bit value that means white in frames that do not say; default 65535 */
+    int32_t time_stages;    /* 1 (default): packets carry stage_ms; 0 spares CUDA the timing events */
+    sono_event_fn on_event; /* optional: if NULL, no events */
     void *on_event_user;
     int32_t batch;     /* frames computed at once; [1, 32], default 1; above 1 max_objects must be 1 */
     int32_t host_maps; /* 1 (default): packets' maps are in host memory; 0: on CUDA they stay in the GPU's,

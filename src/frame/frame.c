@@ -27,6 +27,9 @@ sono_status sono_frame_check(const sono_frame *frame, int32_t max_width_px, int3
             "the frame is %d x %d pixels, larger than max_width_px x max_height_px, %d x %d: its "
             "longer side and its area count",
             frame->width_px, frame->height_px, max_width_px, max_height_px);
+    if (frame->gray16_white < 0 || frame->gray16_white > 65535)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "the frame's gray16_white is %d, not within 0..65535",
+                         frame->gray16_white);
     const size_t row_bytes = (size_t)frame->width_px * pixel_bytes;
     if (frame->pitch_bytes && frame->pitch_bytes < row_bytes)
         return SONO_FAIL(error, INVALID_ARGUMENT, "a pitch of %zu bytes is shorter than a row of %zu",
@@ -51,7 +54,7 @@ void sono_frame_store(const sono_frame *frame, float threshold, int32_t gray16_w
                                   .device_pixels = pixels ? 0 : (uint64_t)(uintptr_t)frame->pixels,
                                   .pitch_bytes = (int32_t)(pixels ? row_bytes : pitch_bytes),
                                   .format = frame->format,
-                                  .gray16_scale = 255.0f / (float)gray16_white,
+                                  .gray16_white = frame->gray16_white ? frame->gray16_white : gray16_white,
                                   .threshold = threshold,
                                   .pixels_at_bytes = at_bytes};
     for (int32_t y = 0; pixels && y < frame->height_px; y++)
@@ -65,7 +68,7 @@ void sono_frame_store_none(sono_frame_header *header)
                                   .height_px = 1,
                                   .pitch_bytes = 1,
                                   .format = SONO_PIXEL_GRAY8,
-                                  .gray16_scale = 1.0f,
+                                  .gray16_white = 255,
                                   .threshold = 2.0f}; /* above every score */
 }
 

@@ -9,8 +9,8 @@
 /* Bytes of input that hold any frame up to that size in any format, rows contiguous. */
 size_t sono_frame_max_bytes(int32_t max_width_px, int32_t max_height_px);
 
-/* Errors: INVALID_ARGUMENT (NULL pixels, format, sizes, a pitch shorter than a row), LIMIT (a side above the
- * longer of the two limits, or more pixels than their product). */
+/* Errors: INVALID_ARGUMENT (NULL pixels, format, sizes, white, a pitch shorter than a row), LIMIT (a side above
+ * the longer of the two limits, or more pixels than their product). */
 sono_status sono_frame_check(const sono_frame *frame, int32_t max_width_px, int32_t max_height_px,
                              sono_error *error);
 
@@ -18,7 +18,8 @@ sono_status sono_frame_check(const sono_frame *frame, int32_t max_width_px, int3
 int64_t sono_frame_bytes(const sono_frame *frame);
 
 /* Copies a checked frame's pixels, rows contiguous, to at_bytes in the pixels of all frames, and fills in its
- * header. pixels NULL: the frame's are in device memory and stay where they are. */
+ * header. pixels NULL: the frame's are in device memory and stay where they are. gray16_white: of a frame
+ * that does not say. */
 void sono_frame_store(const sono_frame *frame, float threshold, int32_t gray16_white,
                       sono_frame_header *header, void *pixels, int64_t at_bytes);
 

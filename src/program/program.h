@@ -145,8 +145,8 @@ typedef struct sono_frame_header {
     int32_t width_px, height_px;
     uint64_t device_pixels; /* CUDA: address of the first pixel in device memory; 0 = in the INPUT tensor */
     int32_t pitch_bytes;
-    int32_t format;     /* sono_pixel_format */
-    float gray16_scale; /* 255 / white */
+    int32_t format;       /* sono_pixel_format */
+    int32_t gray16_white; /* GRAY16: this sample and those above it are 255 */
     float threshold;
     int64_t pixels_at_bytes; /* where the first pixel lies in the tensor of all frames' pixels */
 } sono_frame_header;

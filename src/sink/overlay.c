@@ -41,12 +41,13 @@ static size_t pitch_of(const sono_frame *frame)
 
 static void draw_grey(const canvas *out, const sono_frame *frame, int32_t gray16_white)
 {
+    const int32_t white = frame->gray16_white ? frame->gray16_white : gray16_white;
     const size_t pitch_bytes = pitch_of(frame);
     uint8_t *pixel = out->picture.pixels;
     for (int32_t y = 0; y < out->picture.height_px; y++) {
         const uint8_t *row = (const uint8_t *)frame->pixels + (size_t)y * pitch_bytes;
         for (int32_t x = 0; x < out->picture.width_px; x++, pixel += 3)
-            pixel[0] = pixel[1] = pixel[2] = grey_at(row, x, frame, gray16_white);
+            pixel[0] = pixel[1] = pixel[2] = grey_at(row, x, frame, white);
     }
 }
 

@@ -168,7 +168,7 @@ static void write_header(run *r, int32_t width_px, int32_t height_px)
                                       .height_px = height_px,
                                       .pitch_bytes = width_px,
                                       .format = SONO_PIXEL_GRAY8,
-                                      .gray16_scale = 255 / 65535.0f};
+                                      .gray16_white = 65535};
     write_tensor(r, r->header, &header);
 }
 

@@ -55,7 +55,7 @@ static inputs make_inputs(sono_op_test *t)
         for (int32_t b = 0; b < n_bytes; b++)
             packed[at + b] = single[b] = (uint8_t)sono_op_test_int(t, 0, 255);
         headers[i] = sizes[i];
-        headers[i].gray16_scale = 255.0f / 65535.0f;
+        headers[i].gray16_white = 65535;
         in.header[i] = header_input(t, &headers[i], 1);
         in.frame_pixels[i] = sono_op_test_input_values(t, SONO_DTYPE_U8, 1, 1, 1, MAX_BYTES, single);
         headers[i].pixels_at_bytes = at;

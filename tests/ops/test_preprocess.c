@@ -63,7 +63,7 @@ static frame random_frame(sono_op_test *t, const sizes *s)
 
 #define LUMA (-1) /* for the number of a channel */
 
-static double sample(const frame *f, int32_t x, int32_t y, int32_t c, double gray16_scale)
+static double sample(const frame *f, int32_t x, int32_t y, int32_t c, int32_t white)
 {
     const uint8_t *row = f->bytes + (size_t)y * (size_t)f->pitch_bytes;
     uint16_t wide;
@@ -72,7 +72,7 @@ static double sample(const frame *f, int32_t x, int32_t y, int32_t c, double gra
         return row[x];
     case SONO_PIXEL_GRAY16:
         memcpy(&wide, row + 2 * (size_t)x, sizeof wide);
-        return wide * gray16_scale;
+        return (wide < white ? wide : white) * 255.0 / white;
     default:
         row += x * pixel_bytes(f->format);
         return c == LUMA ? (19595 * row[0] + 38470 * row[1] + 7471 * row[2] + 0x8000) >> 16 : row[c];
@@ -117,7 +117,7 @@ static void free_matrix(matrix *m)
 }
 
 /* One channel, resized to width x height at stride 3 (luma: 1) in rows of size pixels. */
-static void resize_channel(const frame *f, int32_t c, double gray16_scale, int32_t width, int32_t height,
+static void resize_channel(const frame *f, int32_t c, int32_t white, int32_t width, int32_t height,
                            int32_t size, double mean, double inv_std, double *out)
 {
     matrix columns = make_matrix(f->width_px, width), rows = make_matrix(f->height_px, height);
@@ -128,8 +128,7 @@ static void resize_channel(const frame *f, int32_t c, double gray16_scale, int32
         for (int32_t x = 0; x < width; x++)
             for (int32_t j = columns.first[x]; j <= columns.last[x]; j++)
                 middle[(size_t)y * (size_t)width + (size_t)x] +=
-                    columns.weights[(size_t)x * (size_t)f->width_px + (size_t)j] *
-                    sample(f, j, y, c, gray16_scale);
+                    columns.weights[(size_t)x * (size_t)f->width_px + (size_t)j] * sample(f, j, y, c, white);
     for (int32_t y = 0; y < height; y++)
         for (int32_t x = 0; x < width; x++) {
             double sum = 0;
@@ -144,13 +143,13 @@ static void resize_channel(const frame *f, int32_t c, double gray16_scale, int32
 }
 
 static sono_tid record(sono_op_test *t, const sizes *s, const frame *f, const sono_preprocess_args *args,
-                       float gray16_scale)
+                       int32_t white)
 {
     const sono_frame_header header = {.width_px = f->width_px,
                                       .height_px = f->height_px,
                                       .pitch_bytes = f->pitch_bytes,
                                       .format = (int32_t)f->format,
-                                      .gray16_scale = gray16_scale};
+                                      .gray16_white = white};
     const int32_t n_bytes = f->pitch_bytes * s->height_px;
     const sono_tid pixels = sono_op_test_input_values(t, SONO_DTYPE_U8, 1, 1, 1, n_bytes, f->bytes);
     const sono_tid head =
@@ -174,13 +173,13 @@ static sono_preprocess_args make_args(const sizes *s)
 /* is_luma: one channel out. */
 static void check_channels(const sizes *s, int32_t is_luma, uint64_t seed)
 {
-    const float gray16_scale = 255.0f / 40000.0f;
+    const int32_t white = 40000; /* many samples are above it */
     sono_op_test t;
     sono_op_test_open(&t, seed);
     sono_preprocess_args args = make_args(s);
     args.is_luma = is_luma;
     frame f = random_frame(&t, s);
-    const sono_tid image = record(&t, s, &f, &args, gray16_scale);
+    const sono_tid image = record(&t, s, &f, &args, white);
     double *want = sono_op_test_want(&t, image, sono_op_test_tolerance(SONO_OP_PREPROCESS));
     int32_t width = s->size, height = s->size;
     if (s->fit == SONO_FIT_LETTERBOX) {
@@ -189,7 +188,7 @@ static void check_channels(const sizes *s, int32_t is_luma, uint64_t seed)
         height = (int32_t)fmax(1, (int32_t)(s->height_px * scale + 0.5));
     }
     for (int32_t c = 0; c < (is_luma ? 1 : 3); c++)
-        resize_channel(&f, is_luma ? LUMA : c, gray16_scale, width, height, s->size, args.mean[c],
+        resize_channel(&f, is_luma ? LUMA : c, white, width, height, s->size, args.mean[c],
                        args.inv_std[c], want + c);
     sono_op_test_run(&t);
     sono_free(f.bytes);
@@ -279,7 +278,7 @@ static void check_golden(const sizes *s, int32_t width, int32_t height, const do
     for (int32_t y = 0; y < s->height_px; y++)
         for (int32_t x = 0; x < s->width_px; x++)
             f.bytes[y * s->width_px + x] = (uint8_t)((37 * x + 91 * y + 13 * x * y) % 256);
-    const sono_tid image = record(&t, s, &f, &args, 1.0f);
+    const sono_tid image = record(&t, s, &f, &args, 255);
     double *want = sono_op_test_want(&t, image, 1e-6);
     for (int32_t y = 0; y < height; y++)
         for (int32_t x = 0; x < width; x++)
@@ -331,7 +330,7 @@ static void bench(void)
         sono_op_test_open(&t, i);
         const sono_preprocess_args args = make_args(&cases[i]);
         frame f = random_frame(&t, &cases[i]);
-        record(&t, &cases[i], &f, &args, 1.0f);
+        record(&t, &cases[i], &f, &args, 255);
         sono_op_test_bench(&t, cases[i].what);
         sono_free(f.bytes);
         sono_op_test_close(&t);

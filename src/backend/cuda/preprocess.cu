@@ -66,14 +66,15 @@ static __device__ __forceinline__ const uint8_t *pixels_of(const preprocess_args
     return header.device_pixels ? (const uint8_t *)header.device_pixels : p.pixels + header.pixels_at_bytes;
 }
 
-/* FORMAT is the sono_pixel_format, which equals the bytes of a pixel; grey and luma fill value[0] only. */
+/* FORMAT is the sono_pixel_format, which equals the bytes of a pixel; grey and luma fill value[0] only. 16-bit
+ * samples are clipped at white before they are mixed. */
 template <int FORMAT, int CHANNELS>
-static __device__ __forceinline__ void add_pixel(const uint8_t *row, int32_t x, float weight,
+static __device__ __forceinline__ void add_pixel(const uint8_t *row, int32_t x, float weight, int32_t white,
                                                  float (&value)[CHANNELS])
 {
     const uint8_t *at = row + x * FORMAT;
     if (FORMAT == SONO_PIXEL_GRAY16)
-        value[0] += weight * (float)(at[0] | at[1] << 8); /* rows may start on odd addresses */
+        value[0] += weight * (float)min(at[0] | at[1] << 8, white); /* rows may start on odd addresses */
     else if (FORMAT >= SONO_PIXEL_RGB8 && CHANNELS == 1)
         value[0] += weight * (float)luma_of(at);
     else
@@ -102,14 +103,14 @@ static __device__ __forceinline__ void resize_pixel(const preprocess_args &p, co
 #pragma unroll(TWO ? 2 : 1)
         for (int32_t tx = 0; tx < n_columns; tx++)
             add_pixel<FORMAT>(source, min(column.first + tx, header.width_px - 1), weight_of(column, tx),
-                              mixed);
+                              header.gray16_white, mixed);
         const float weight = weight_of(row, ty);
 #pragma unroll
         for (int c = 0; c < CHANNELS; c++)
             value[c] += weight * mixed[c];
     }
     if (FORMAT == SONO_PIXEL_GRAY16)
-        value[0] *= header.gray16_scale;
+        value[0] *= 255.0f / (float)header.gray16_white;
     if (FORMAT < SONO_PIXEL_RGB8)
 #pragma unroll
         for (int c = 1; c < CHANNELS; c++)

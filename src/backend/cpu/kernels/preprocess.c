@@ -133,7 +133,8 @@ static void make_tables(job *j)
     }
 }
 
-/* One source row as floats in 0..255, planar. Past its end lie zeroes, for the taps with weight 0. */
+/* One source row as floats in 0..255, planar. Past its end lie zeroes, for the taps with weight 0. Samples
+ * above white are clipped here, before they are mixed with others. */
 static void read_row(const job *j, int32_t y, float *restrict out)
 {
     const uint8_t *restrict row = j->pixels + (size_t)y * (size_t)j->header.pitch_bytes;
@@ -144,10 +145,12 @@ static void read_row(const job *j, int32_t y, float *restrict out)
         for (int32_t x = 0; x < width; x++)
             out[x] = row[x];
     } else if (format == SONO_PIXEL_GRAY16) {
+        const int32_t white = j->header.gray16_white;
+        const float scale = 255.0f / (float)white;
         for (int32_t x = 0; x < width; x++) {
             uint16_t value;
             memcpy(&value, row + 2 * (size_t)x, sizeof value);
-            out[x] = (float)value * j->header.gray16_scale;
+            out[x] = (float)(value < white ? value : white) * scale;
         }
     } else if (j->n_channels == 1) {
         const int32_t step = format == SONO_PIXEL_RGBA8 ? 4 : 3;
