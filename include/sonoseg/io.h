@@ -85,8 +85,19 @@ typedef struct sono_source_options {
     double float_low;    /* float TIFF: this value and those below it become black, ... */
     double
         float_high; /* ... this and those above it white; low < high, 0 and 0 (default) = refuse such files */
-    int32_t max_side_px; /* images with a longer side are refused likewise; 0 (default) = none is */
+    int32_t max_side_px;  /* images with a longer side are refused likewise; 0 (default) = none is */
+    int32_t gray16_white; /* the 16-bit value that means white; 0 (default) = the file's own word, else
+                             unknown; or SONO_GRAY16_AUTO */
 } sono_source_options;
+
+/* What frame.gray16_white becomes with 16-bit grey images:
+ * - gray16_white above 0: that, in the file's own units (those of a PGM's maxval).
+ * - else by the file: MaxSampleValue of a TIFF, when it is 2^n - 1 and no sample is above it; 2^n - 1 for a
+ * PNG with sBIT n, when every sample fits and one cannot have been scaled up to 16 bits as PNG asks for, else
+ *   65535; 65535 for a PGM with a maxval of its own (its samples come scaled).
+ * - else 0; with SONO_GRAY16_AUTO the smallest of 255, 1023, 4095, 16383 and 65535 that held every sample of
+ *   this frame and of those before it. The same files in the same order give the same values. */
+#define SONO_GRAY16_AUTO (-1)
 
 SONO_API void sono_source_options_init(sono_source_options *options);
 
@@ -222,7 +233,8 @@ typedef struct sono_sink_options {
     int32_t write_masks;    /* 1 (default): DIR/masks/<stem>.png */
     int32_t write_overlays; /* 1 (default): DIR/overlays/<stem>.png */
     int32_t write_weights;  /* 0 (default); 1: DIR/weights/<stem>_{edge,inside,outside}.png, 0 / 255 */
-    int32_t gray16_white;   /* the 16-bit value that the overlay shows as white; default 65535 */
+    int32_t
+        gray16_white; /* what the overlay shows as white in 16-bit frames that do not say; default 65535 */
 } sono_sink_options;
 
 SONO_API void sono_sink_options_init(sono_sink_options *options);

@@ -9,8 +9,8 @@
 /* Bytes of input that hold any frame up to that size in any format, rows contiguous. */
 size_t sono_frame_max_bytes(int32_t max_width_px, int32_t max_height_px);
 
-/* Errors: INVALID_ARGUMENT (NULL pixels, format, sizes, white, a pitch shorter than a row), LIMIT (a side above
- * the longer of the two limits, or more pixels than their product). */
+/* Errors: INVALID_ARGUMENT (NULL pixels, format, sizes, white, a pitch shorter than a row), LIMIT (a side
+ * above the longer of the two limits, or more pixels than their product). */
 sono_status sono_frame_check(const sono_frame *frame, int32_t max_width_px, int32_t max_height_px,
                              sono_error *error);
 

@@ -48,7 +48,23 @@ sono_status sono_image_shape(const sono_image_job *job, int64_t width_px, int64_
     image->pitch_bytes = pitch_bytes;
     image->format = format;
     image->orientation = 1;
+    image->gray16_white = image->gray16_unit = 0;
     return SONO_STATUS_OK;
+}
+
+int32_t sono_image_gray16_max(const sono_image *image)
+{
+    const uint16_t *samples = (const void *)image->pixels;
+    const size_t count = (size_t)image->width_px * (size_t)image->height_px;
+    uint16_t most = 0;
+    for (size_t i = 0; i < count; i++)
+        most = samples[i] > most ? samples[i] : most;
+    return most;
+}
+
+int32_t sono_image_white_of_bits(int32_t n_bits)
+{
+    return n_bits >= 8 && n_bits < 16 ? (1 << n_bits) - 1 : 0;
 }
 
 void sono_image_apply_colour(const sono_image_job *job)

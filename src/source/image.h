@@ -25,6 +25,8 @@ typedef struct sono_image {
     size_t pitch_bytes;
     sono_pixel_format format; /* GRAY8, GRAY16 or RGB8 */
     int32_t orientation;      /* that the file names, while it is being decoded; then 1 */
+    int32_t gray16_white;     /* GRAY16: what means white by the file's own word; 0 = it says nothing */
+    int32_t gray16_unit; /* GRAY16: what the file wrote for the sample 65535; 0 = samples are the file's */
 } sono_image;
 
 /* Decodes bytes[n_bytes]. `name` stands for the path in errors. On failure the image is empty (0 x 0).
@@ -66,6 +68,13 @@ sono_status sono_image_check_size(const sono_image_job *job, int64_t width_px, i
  * Errors: FORMAT (zero or negative), LIMIT, OUT_OF_MEMORY. */
 sono_status sono_image_shape(const sono_image_job *job, int64_t width_px, int64_t height_px,
                              sono_pixel_format format);
+
+/* Of a GRAY16 image: the largest sample. */
+int32_t sono_image_gray16_max(const sono_image *image);
+
+/* Of a number of significant bits that a file names: the sample of all ones; 0 = it tells nothing, as 16 of
+ * 16 do. */
+int32_t sono_image_white_of_bits(int32_t n_bits);
 
 /* Turns an RGB8 image into GRAY8 in place unless keep_colour is set.
  * L = (19595 R + 38470 G + 7471 B + 0x8000) >> 16: Rec. 601 luma, as PIL's convert("L") rounds it. */

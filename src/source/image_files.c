@@ -34,6 +34,7 @@ typedef struct image_files {
     sono_image *images; /* ring of n_held */
     size_t next_image;
     char left_out[SONO_PATHS_KINDS_BYTES];
+    int32_t widest_white; /* with SONO_GRAY16_AUTO: the range that held every frame so far; 0 = none came */
 } image_files;
 
 static int64_t count_files(const sono_source *source)
@@ -177,6 +178,33 @@ static sono_status decode_page(image_files *self, const char *path, const char *
     return sono_image_finish(&job, sono_tiff_decode(&self->tiff, self->page, &job));
 }
 
+/* The smallest usual range that holds this frame's samples and those before it. */
+static int32_t widen_white(image_files *self, const sono_image *image)
+{
+    const int32_t most = sono_image_gray16_max(image);
+    int32_t n_bits = 8;
+    while (n_bits < 16 && sono_image_white_of_bits(n_bits) < most)
+        n_bits += 2;
+    const int32_t white = n_bits < 16 ? sono_image_white_of_bits(n_bits) : 65535;
+    if (white > self->widest_white)
+        self->widest_white = white;
+    return self->widest_white;
+}
+
+/* What means white in a frame: the options' word, the file's, or 0. */
+static int32_t white_of(image_files *self, const sono_image *image)
+{
+    const int32_t given = self->options.gray16_white;
+    if (image->format != SONO_PIXEL_GRAY16)
+        return 0;
+    if (given == SONO_GRAY16_AUTO && !image->gray16_white)
+        return widen_white(self, image);
+    if (given <= 0)
+        return image->gray16_white;
+    const int64_t scaled = image->gray16_unit ? (int64_t)given * 65535 / image->gray16_unit : given;
+    return scaled < 1 ? 1 : scaled > 65535 ? 65535 : (int32_t)scaled;
+}
+
 static void lend(image_files *self, sono_frame *frame)
 {
     const sono_image *image = &self->images[self->next_image];
@@ -186,6 +214,7 @@ static void lend(image_files *self, sono_frame *frame)
     frame->height_px = image->height_px;
     frame->pitch_bytes = image->pitch_bytes;
     frame->format = image->format;
+    frame->gray16_white = white_of(self, image);
 }
 
 static sono_status next_page(image_files *self, const char *path, const char **name, sono_error *error)

@@ -91,6 +91,37 @@ static void take_orientation(reader *state)
         state->job->image->orientation = sono_orientation_of_exif(block, n_bytes);
 }
 
+/* Whether a sample is what PNG asks of n significant bits of 16: these bits at the top, below
+ * them zeros or the top ones once more. */
+static int is_scaled(uint16_t sample, int32_t n_bits)
+{
+    const int32_t n_below = 16 - n_bits;
+    const unsigned below = sample & ((1u << n_below) - 1);
+    return !below || below == (unsigned)sample >> (16 - n_below);
+}
+
+/* sBIT counts the bits of the original samples, which a writer then scales up to 16, so that white is 65535.
+ * Many do not scale: when every sample fits into these bits and one of them cannot have been scaled, white is
+ * what fits. */
+static void read_significant_bits(const reader *state)
+{
+    sono_image *image = state->job->image;
+    png_color_8p bits = NULL;
+    if (image->format != SONO_PIXEL_GRAY16 || !png_get_sBIT(state->png, state->info, &bits))
+        return;
+    const int32_t white = sono_image_white_of_bits(bits->gray);
+    if (!white)
+        return;
+    image->gray16_white = 65535;
+    if (sono_image_gray16_max(image) > white)
+        return;
+    const uint16_t *samples = (const void *)image->pixels;
+    const size_t count = (size_t)image->width_px * (size_t)image->height_px;
+    for (size_t i = 0; i < count; i++)
+        if (!is_scaled(samples[i], bits->gray))
+            image->gray16_white = white;
+}
+
 /* Runs with the longjmp target set; everything it makes hangs on state. */
 static sono_status read_image(reader *state)
 {
@@ -99,7 +130,7 @@ static sono_status read_image(reader *state)
     png_set_user_limits(state->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     png_set_chunk_malloc_max(state->png, 8000000);
     png_set_keep_unknown_chunks(state->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
-    png_set_keep_unknown_chunks(state->png, PNG_HANDLE_CHUNK_AS_DEFAULT, (png_const_bytep) "eXIf", 1);
+    png_set_keep_unknown_chunks(state->png, PNG_HANDLE_CHUNK_AS_DEFAULT, (png_const_bytep) "eXIf\0sBIT", 2);
     png_read_info(state->png, state->info);
     const sono_pixel_format format = set_transforms(state->png, state->info);
     const int32_t height_px = (int32_t)png_get_image_height(state->png, state->info);
@@ -115,6 +146,7 @@ static sono_status read_image(reader *state)
         state->rows[y] = job->image->pixels + (size_t)y * job->image->pitch_bytes;
     png_read_image(state->png, state->rows);
     state->has_pixels = 1;
+    read_significant_bits(state); /* sBIT stands in front of the pixels */
     png_read_end(state->png, state->info);
     take_orientation(state);
     return SONO_STATUS_OK;

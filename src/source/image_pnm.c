@@ -141,6 +141,10 @@ sono_status sono_image_decode_pnm(const sono_image_job *job)
     const uint32_t white = to_16_bits ? 65535 : 255;
     uint16_t *out16 = (void *)job->image->pixels;
     size_t at = header.data_at;
+    if (to_16_bits) {
+        job->image->gray16_white = header.maxval == 65535 ? 0 : 65535; /* 65535 is what everyone writes */
+        job->image->gray16_unit = (int32_t)header.maxval;
+    }
     for (size_t i = 0; i < header.n_samples; i++) {
         uint32_t sample = 0;
         if (header.is_text)

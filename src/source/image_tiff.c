@@ -264,11 +264,13 @@ static sono_status read_pixels(reader *state, const sono_tiff *tiff, int64_t pag
     const sono_image_job *job = state->job;
     SONO_TRY(sono_image_shape(job, state->width_px, state->height_px, state->format));
     job->image->orientation = state->orientation;
-    if (tiff->n_stacked)
-        return read_stacked(state, page);
     if (state->photometric == PHOTOMETRIC_YCBCR)
         TIFFSetField(state->tiff, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
-    return TIFFIsTiled(state->tiff) ? read_tiles(state) : read_strips(state);
+    SONO_TRY(tiff->n_stacked            ? read_stacked(state, page)
+             : TIFFIsTiled(state->tiff) ? read_tiles(state)
+                                        : read_strips(state));
+    sono_tiff_settle_white(state);
+    return SONO_STATUS_OK;
 }
 
 sono_status sono_tiff_open(sono_tiff *tiff, const sono_tiff_input *input, const sono_image_job *job)

@@ -30,6 +30,10 @@ sono_status sono_source_options_read(const sono_source_options *given, sono_sour
     if (options.max_pixels < 1)
         return SONO_FAIL(error, INVALID_ARGUMENT, "source options: max_pixels is %lld, at least 1 is needed",
                          (long long)options.max_pixels);
+    if (options.gray16_white < SONO_GRAY16_AUTO || options.gray16_white > 65535)
+        return SONO_FAIL(error, INVALID_ARGUMENT,
+                         "source options: gray16_white is %d, neither SONO_GRAY16_AUTO nor within 0..65535",
+                         options.gray16_white);
     if (options.n_held < 1 || options.n_held > MAX_HELD)
         return SONO_FAIL(error, INVALID_ARGUMENT, "source options: n_held is %d, not within 1..%d",
                          options.n_held, MAX_HELD);

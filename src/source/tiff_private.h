@@ -43,4 +43,8 @@ static inline int32_t sono_tiff_step(const sono_tiff_reader *reader)
 void sono_tiff_store(const sono_tiff_reader *reader, const uint8_t *data, int32_t x, int32_t y, int32_t count,
                      int plane);
 
+/* Behind the last row of a GRAY16 image: finds what means white, and moves inverted samples (MINISWHITE:
+ * white - sample) down to it from 65535. */
+void sono_tiff_settle_white(const sono_tiff_reader *reader);
+
 #endif

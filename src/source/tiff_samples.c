@@ -301,3 +301,42 @@ void sono_tiff_store(const sono_tiff_reader *reader, const uint8_t *data, int32_
     else
         store_colour(reader, data, row + 3 * (size_t)x, count, plane);
 }
+
+/* ---- what means white in 16 bits ---- */
+
+/* MaxSampleValue (281), when it is all ones. TIFF 6.0 means it as a statistic and writers of 10 and 12 bits
+ * as the range: any other number is the one, and a number that a sample exceeds is neither. */
+static int32_t tagged_white(const sono_tiff_reader *reader)
+{
+    uint16_t most = 0;
+    if (!TIFFGetField(reader->tiff, TIFFTAG_MAXSAMPLEVALUE, &most))
+        return 0;
+    for (int32_t n_bits = 8; n_bits < 16; n_bits++)
+        if (most == sono_image_white_of_bits(n_bits))
+            return most;
+    return 0;
+}
+
+void sono_tiff_settle_white(const sono_tiff_reader *reader)
+{
+    sono_image *image = reader->job->image;
+    if (image->format != SONO_PIXEL_GRAY16)
+        return;
+    if (is_float(reader)) {
+        image->gray16_white = 65535; /* as from_float() makes them */
+        return;
+    }
+    const size_t count = (size_t)image->width_px * (size_t)image->height_px;
+    const int is_inverted = reader->photometric == PHOTOMETRIC_MINISWHITE;
+    uint16_t *samples = (void *)image->pixels;
+    uint16_t least = 65535; /* of the file: 65535 - the largest */
+    for (size_t i = 0; is_inverted && i < count; i++)
+        least = samples[i] < least ? samples[i] : least;
+    const int32_t most = is_inverted ? 65535 - least : sono_image_gray16_max(image);
+    const int32_t tagged = tagged_white(reader), given = reader->job->options->gray16_white;
+    if (tagged >= most)
+        image->gray16_white = tagged;
+    const int32_t white = given > 0 ? given : image->gray16_white;
+    for (size_t i = 0; is_inverted && white && i < count; i++)
+        samples[i] = (uint16_t)(samples[i] > 65535 - white ? samples[i] - (65535 - white) : 0);
+}

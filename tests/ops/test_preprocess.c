@@ -188,8 +188,8 @@ static void check_channels(const sizes *s, int32_t is_luma, uint64_t seed)
         height = (int32_t)fmax(1, (int32_t)(s->height_px * scale + 0.5));
     }
     for (int32_t c = 0; c < (is_luma ? 1 : 3); c++)
-        resize_channel(&f, is_luma ? LUMA : c, white, width, height, s->size, args.mean[c],
-                       args.inv_std[c], want + c);
+        resize_channel(&f, is_luma ? LUMA : c, white, width, height, s->size, args.mean[c], args.inv_std[c],
+                       want + c);
     sono_op_test_run(&t);
     sono_free(f.bytes);
     sono_op_test_close(&t);

@@ -243,6 +243,7 @@ static int evaluate_set(evaluate *self)
         .source = self->source,
         .pipeline = self->pipeline,
         .wants_truth = self->is_phantom,
+        .has_no_hints = self->args.is_quiet,
         .is_quiet = self->args.is_quiet || self->args.events.stream == stderr,
         .take = take_result,
         .user = self,

@@ -99,6 +99,7 @@ static int process(run *self)
     sono_error error;
     self->flights.take = write_result;
     self->flights.user = self;
+    self->flights.has_no_hints = self->args.is_quiet;
     self->flights.is_quiet = self->args.is_quiet || self->args.events.stream == stderr;
     int status = flights_run(&self->flights);
     if (self->flights.has_stopped)
@@ -117,7 +118,6 @@ static int open_and_process(run *self)
     sono_error error;
     self->args.config.n_slots = FLIGHTS_HELD;
     self->sink_options.write_weights = self->args.config.want_weight_maps;
-    self->sink_options.gray16_white = self->args.config.gray16_white;
     int status = pipeline_args_open_source(&self->args, FLIGHTS_HELD, &self->flights.source);
     if (!status)
         status = output_check(&self->args, self->args.inputs, self->args.n_inputs,

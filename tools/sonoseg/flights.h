@@ -13,7 +13,8 @@
 #include "sonoseg/io.h"
 #include "sonoseg/sonoseg.h"
 
-#define FLIGHTS_HELD 2 /* frames that the source must keep (n_held), slots that the pipeline must have */
+#define FLIGHTS_DEPTH_FRAMES 8 /* so many are looked at for samples of fewer than 16 bits */
+#define FLIGHTS_HELD         2 /* frames that the source must keep (n_held), slots that the pipeline must have */
 
 typedef struct flight {
     sono_frame frame;
@@ -27,6 +28,7 @@ typedef struct flights {
     sono_pipeline *pipeline; /* borrowed */
     int wants_truth;         /* the source is one that knows it */
     int is_quiet;            /* no progress line */
+    int has_no_hints;        /* nothing on stderr but what fails */
     /* Called with each result, in input order; both are borrowed for the call. A failure ends the run. */
     sono_status (*take)(void *user, const flight *current, const sono_packet *packet, sono_error *error);
     void *user;
@@ -38,6 +40,9 @@ typedef struct flights {
     int has_stopped;  /* before the end: the pipeline failed, or take() did */
     double elapsed_s;
     samples latencies_ms;
+
+    int32_t n_deep;  /* 16-bit frames seen of which nobody says what means white */
+    int32_t deepest; /* the largest sample of the first FLIGHTS_DEPTH_FRAMES of them */
 
     int at_end; /* nothing more is read: the inputs are done, or the user wants to stop */
     progress bar;

@@ -110,6 +110,14 @@ static int take_float_range(pipeline_args *args, const char *value)
     return 0;
 }
 
+static int take_white(pipeline_args *args, const char *value)
+{
+    if (strcmp(value, "auto"))
+        return args_integer("gray16-white", value, 1, 65535, &args->gray16_white);
+    args->gray16_white = SONO_GRAY16_AUTO;
+    return 0;
+}
+
 int pipeline_args_take(pipeline_args *args, int id, const char *value)
 {
     sono_pipeline_config *config = &args->config;
@@ -138,7 +146,7 @@ int pipeline_args_take(pipeline_args *args, int id, const char *value)
     case ID_MAX_SIZE:
         return take_size(args, value);
     case ID_GRAY16_WHITE:
-        return args_integer("gray16-white", value, 1, 65535, &config->gray16_white);
+        return take_white(args, value);
     case ID_FLOAT_RANGE:
         return take_float_range(args, value);
     case ID_COLOR:
@@ -231,6 +239,7 @@ int pipeline_args_open_source(const pipeline_args *args, int32_t n_held, sono_so
     sono_source_options options;
     sono_source_options_init(&options);
     options.keep_colour = args->keep_colour;
+    options.gray16_white = args->gray16_white;
     options.n_held = n_held;
     options.max_pixels = (int64_t)args->config.max_width_px * args->config.max_height_px;
     options.max_side_px = args->config.max_width_px > args->config.max_height_px ? args->config.max_width_px

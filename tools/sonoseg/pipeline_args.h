@@ -59,7 +59,9 @@ void family_warn(const char *path);
         {"max-size", ID_MAX_SIZE, "WxH",                                                                     \
          "largest frame, default 1920x1200; what is longer or has more pixels\nis refused, 1200x1920 is "    \
          "not"},                                                                                             \
-        {"gray16-white", ID_GRAY16_WHITE, "V", "16-bit value that means white; default 65535"},              \
+        {"gray16-white", ID_GRAY16_WHITE, "V",                                                               \
+         "16-bit value that means white, or auto: the file's own word, else the\nsmallest range that held "  \
+         "all samples so far; default: the file's own word, else 65535"},                                    \
         {"float-range", ID_FLOAT_RANGE, "LO,HI",                                                             \
          "float TIFF: LO becomes black, HI white; needed for such files"},                                   \
         {"color", ID_COLOR, NULL, "keep colour; by default colour images become luma"},                      \
@@ -72,6 +74,7 @@ typedef struct pipeline_args {
     sono_pipeline_config config;
     int32_t keep_colour;
     double float_low, float_high;    /* 0, 0 = not given */
+    int32_t gray16_white;            /* as in sono_source_options */
     char *shipped[MODEL_ROLE_COUNT]; /* paths; NULL = not needed */
     const char **inputs;             /* array owned, texts borrowed from argv */
     int32_t n_inputs;

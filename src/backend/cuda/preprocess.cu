@@ -66,8 +66,8 @@ static __device__ __forceinline__ const uint8_t *pixels_of(const preprocess_args
     return header.device_pixels ? (const uint8_t *)header.device_pixels : p.pixels + header.pixels_at_bytes;
 }
 
-/* FORMAT is the sono_pixel_format, which equals the bytes of a pixel; grey and luma fill value[0] only. 16-bit
- * samples are clipped at white before they are mixed. */
+/* FORMAT is the sono_pixel_format, which equals the bytes of a pixel; grey and luma fill value[0] only.
+ * 16-bit samples are clipped at white before they are mixed. */
 template <int FORMAT, int CHANNELS>
 static __device__ __forceinline__ void add_pixel(const uint8_t *row, int32_t x, float weight, int32_t white,
                                                  float (&value)[CHANNELS])
