@@ -2,6 +2,8 @@
 # libsonoseg, shared and static, from one set of position-independent objects.
 find_package(Threads REQUIRED)
 include(SonoDependencies)
+# Its header only: the CPU backend loads the library itself (src/backend/cpu/blas.h).
+pkg_search_module(SONO_OPENBLAS REQUIRED openblas blas-openblas)
 
 file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*/*.c ${PROJECT_SOURCE_DIR}/src/backend/cpu/*.c)
 list(FILTER sources EXCLUDE REGEX "/src/gpu/")
@@ -12,6 +14,7 @@ function(sono_add_objects name)
     add_library(${name} OBJECT ${ARGN})
     set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
     target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+    target_include_directories(${name} SYSTEM PRIVATE ${SONO_OPENBLAS_INCLUDE_DIRS})
     target_link_libraries(${name} PRIVATE ${SONO_DEPENDENCIES})
     target_compile_definitions(${name} PRIVATE ${isa_definitions})
     set_property(GLOBAL APPEND PROPERTY SONO_OBJECTS $<TARGET_OBJECTS:${name}>)

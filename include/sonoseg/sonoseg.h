@@ -232,18 +232,19 @@ typedef struct sono_pipeline_config {
     const char *segmenter_path; /* MobileSAM vit_t checkpoint */
     const char *device;         /* "auto" (default), "cpu", "cuda" or "cuda:N" */
     sono_precision precision;   /* default AUTO; FP16 is UNSUPPORTED on the CPU */
-    int32_t n_threads;          /* CPU threads; 0 (default) = every core this process may use */
-    float threshold;            /* score below it is LOST; [0, 1], default 0.30 */
-    int32_t max_objects;        /* boxes segmented in a frame; [1, 16], default 1 */
-    int32_t max_width_px;       /* largest frame, by its longer side and its area; default 1920 */
-    int32_t max_height_px;      /* default 1200: 1200 x 1920 fits, too */
-    int32_t n_slots;            /* frames in flight; [1, 16], default 2 */
-    int32_t edge_width_px;      /* odd, default 3: structuring element of edge and inside */
-    int32_t outside_width_px;   /* odd, default 5: structuring element of outside */
-    int32_t want_weight_maps;   /* 0 (default) = edge, inside and outside stay NULL */
-    int32_t gray16_white;   /* the 16-bit value that means white in frames that do not say; default 65535 */
-    int32_t time_stages;    /* 1 (default): packets carry stage_ms; 0 spares CUDA the timing events */
-    sono_event_fn on_event; /* optional: if NULL, no events */
+    int32_t n_threads;     /* CPU threads; 0 (default) = every core this process may use, as far as OpenBLAS
+                              has buffers */
+    float threshold;       /* score below it is LOST; [0, 1], default 0.30 */
+    int32_t max_objects;   /* boxes segmented in a frame; [1, 16], default 1 */
+    int32_t max_width_px;  /* largest frame, by its longer side and its area; default 1920 */
+    int32_t max_height_px; /* default 1200: 1200 x 1920 fits, too */
+    int32_t n_slots;       /* frames in flight; [1, 16], default 2 */
+    int32_t edge_width_px; /* odd, default 3: structuring element of edge and inside */
+    int32_t outside_width_px; /* odd, default 5: structuring element of outside */
+    int32_t want_weight_maps; /* 0 (default) = edge, inside and outside stay NULL */
+    int32_t gray16_white;     /* the 16-bit value that means white in frames that do not say; default 65535 */
+    int32_t time_stages;      /* 1 (default): packets carry stage_ms; 0 spares CUDA the timing events */
+    sono_event_fn on_event;   /* optional: if NULL, no events */
     void *on_event_user;
     int32_t batch;     /* frames computed at once; [1, 32], default 1; above 1 max_objects must be 1 */
     int32_t host_maps; /* 1 (default): packets' maps are in host memory; 0: on CUDA they stay in the GPU's,
@@ -270,10 +271,17 @@ SONO_API sono_status sono_model_set_open_config(const sono_pipeline_config *conf
 typedef struct sono_pipeline sono_pipeline;
 
 /* Reads both checkpoints, records the networks, plans and allocates everything and runs one warm-up frame.
+ * On the CPU this concerns the whole process: OpenBLAS is loaded where it is not yet, and set to one thread
+ * (openblas_set_num_threads(1)), since the pipeline's threads share the work out: a program that uses
+ * OpenBLAS for itself may raise the number for a product of its own between frames. For each of n_threads of
+ * all open pipelines together OpenBLAS gets 128 MiB of address space (memory only where it is used), checked
+ * here, and keeps it until the process ends. A program that linked OpenBLAS has its threads and their buffers
+ * besides, for which OpenBLAS waits for ever where it cannot have them: OPENBLAS_NUM_THREADS=1 spares them.
  * config: copied. out: the new handle, to be closed by the caller. error: optional.
  * Errors: INVALID_ARGUMENT (a field outside its range), IO, FORMAT, UNSUPPORTED, MODEL_MISMATCH
  * (checkpoints), NO_DEVICE (device "cuda" without a usable one), UNSUPPORTED (skip_decoder_when_lost before
- * CUDA 12.4), OUT_OF_MEMORY. */
+ * CUDA 12.4), OUT_OF_MEMORY, LIMIT (more threads in all than OpenBLAS has buffers: 128 as Debian builds it).
+ */
 SONO_API sono_status sono_pipeline_open(const sono_pipeline_config *config, sono_pipeline **out,
                                         sono_error *error);
 

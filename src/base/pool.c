@@ -95,7 +95,7 @@ static void *worker_main(void *argument)
     }
 }
 
-static int32_t usable_cores(void)
+int32_t sono_pool_n_cores(void)
 {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) != 0)
@@ -110,7 +110,7 @@ sono_status sono_pool_open(int32_t n_threads, sono_pool **out, sono_error *error
         return SONO_FAIL(error, INVALID_ARGUMENT, "%d threads: give 0 (all cores) to %d", n_threads,
                          MAX_THREADS);
     if (n_threads == 0)
-        n_threads = usable_cores();
+        n_threads = sono_pool_n_cores();
     sono_pool *pool = sono_alloc(sizeof *pool);
     if (!pool)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the thread pool");
@@ -130,7 +130,9 @@ sono_status sono_pool_open(int32_t n_threads, sono_pool **out, sono_error *error
         const int code = pthread_create(&w->handle, NULL, worker_main, w);
         if (code != 0) {
             sono_pool_close(pool);
-            return SONO_FAIL_NATIVE(error, IO, code, "cannot start thread %d: %s", i, strerror(code));
+            return SONO_FAIL_NATIVE(error, IO, code,
+                                    "cannot start thread %d of %d: %s (see ulimit -v and -u)", i, n_threads,
+                                    strerror(code));
         }
         pool->n_started++;
     }

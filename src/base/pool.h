@@ -10,11 +10,14 @@
 
 typedef struct sono_pool sono_pool;
 
+/* Cores that this process may use; [1, 256]. */
+int32_t sono_pool_n_cores(void);
+
 /* One round: task in [0, n_tasks), thread in [0, sono_pool_n_threads()). Must not start a loop on the same
  * pool. */
 typedef void (*sono_pool_fn)(void *context, int64_t task, int32_t thread);
 
-/* n_threads >= 1, including the caller; 0 = the number of cores this process may use.
+/* n_threads >= 1, including the caller; 0 = sono_pool_n_cores().
  * Errors: OUT_OF_MEMORY, INVALID_ARGUMENT (above 256), IO (a thread cannot be started). */
 sono_status sono_pool_open(int32_t n_threads, sono_pool **out, sono_error *error);
 void sono_pool_close(sono_pool *pool); /* NULL is allowed */

@@ -89,7 +89,8 @@ sono_status sono_events_open(sono_events *events, sono_event_fn fn, void *user, 
     const int code = pthread_create(&ring->thread, NULL, hand_on, ring);
     if (code != 0) {
         sono_free(ring);
-        return SONO_FAIL_NATIVE(error, IO, code, "cannot start the thread of events: %s", strerror(code));
+        return SONO_FAIL_NATIVE(
+            error, IO, code, "cannot start the thread of events: %s (see ulimit -v and -u)", strerror(code));
     }
     events->ring = ring;
     return SONO_STATUS_OK;

@@ -47,7 +47,8 @@ static sono_status start_thread(sono_pipeline *p, sono_error *error)
 {
     const int code = pthread_create(&p->thread, NULL, sono_pipeline_main, p);
     if (code != 0)
-        return SONO_FAIL_NATIVE(error, IO, code, "cannot start the pipeline's thread: %s", strerror(code));
+        return SONO_FAIL_NATIVE(
+            error, IO, code, "cannot start the pipeline's thread: %s (see ulimit -v and -u)", strerror(code));
     p->thread_started = 1;
     return SONO_STATUS_OK;
 }

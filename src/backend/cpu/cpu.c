@@ -3,11 +3,11 @@
  * instruction set. */
 #include "backend/executor.h"
 
+#include "backend/cpu/blas.h"
 #include "backend/cpu/kernels/kernels.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 
-#include <cblas.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +22,7 @@ struct sono_executor {
     int32_t slot; /* selected */
     uint8_t *scratch;
     size_t scratch_bytes; /* of one thread, the most any op wants */
+    int32_t n_reserved;   /* threads that sono_blas_reserve() knows of */
     int32_t poison;
 };
 
@@ -136,6 +137,7 @@ static void cpu_close(sono_executor *cpu)
     if (!cpu)
         return;
     sono_pool_close(cpu->pool);
+    sono_blas_release(cpu->n_reserved);
     sono_plan_free(&cpu->plan);
     sono_free(cpu->activations);
     for (int32_t i = 0; cpu->io && i < 2 * cpu->n_slots; i++)
@@ -162,10 +164,20 @@ static sono_status allocate_slots(sono_executor *cpu, int32_t n_slots, sono_erro
     return SONO_STATUS_OK;
 }
 
+/* All cores: as many as OpenBLAS can serve. */
+static sono_status open_pool(sono_executor *cpu, int32_t n_threads, sono_error *error)
+{
+    int32_t most = 0;
+    SONO_TRY(sono_blas_load(&most, error));
+    if (n_threads == 0 && most > 0 && sono_pool_n_cores() > most)
+        n_threads = most;
+    return sono_pool_open(n_threads, &cpu->pool, error);
+}
+
 static sono_status allocate(sono_executor *cpu, const sono_executor_options *options, sono_error *error)
 {
     const sono_program *program = cpu->program;
-    SONO_TRY(sono_pool_open(options->n_threads, &cpu->pool, error));
+    SONO_TRY(open_pool(cpu, options->n_threads, error));
     const sono_plan_options plan_options = {.mode = options->plan_mode, .align_bytes = SONO_ALIGN_BYTES};
     SONO_TRY(sono_plan_make(program, &plan_options, &cpu->plan, error));
     for (size_t i = 0; i < program->n_ops; i++) {
@@ -181,7 +193,10 @@ static sono_status allocate(sono_executor *cpu, const sono_executor_options *opt
                          "out of memory: the plan needs %.1f MB and %zu threads %.1f MB of scratch",
                          1e-6 * (double)cpu->plan.block_bytes[SONO_BLOCK_ACTIVATIONS], n_threads,
                          1e-6 * (double)n_threads * (double)cpu->scratch_bytes);
-    return allocate_slots(cpu, options->n_slots, error);
+    SONO_TRY(allocate_slots(cpu, options->n_slots, error));
+    SONO_TRY(sono_blas_reserve((int32_t)n_threads, error));
+    cpu->n_reserved = (int32_t)n_threads;
+    return SONO_STATUS_OK;
 }
 
 static sono_status cpu_open(const sono_program *program, const sono_executor_options *options,
@@ -205,8 +220,6 @@ static sono_status cpu_open(const sono_program *program, const sono_executor_opt
         cpu_close(cpu);
         return status;
     }
-    /* The kernels share the work out themselves; a product inside a task must stay on its thread. */
-    openblas_set_num_threads(1);
     *out = cpu;
     return SONO_STATUS_OK;
 }

@@ -16,10 +16,10 @@
  * Numbers: sums in float32, the division by the sum comes after the product with v.
  * Test: tests/ops/test_attention.c.
  */
+#include "backend/cpu/blas.h"
 #include "backend/cpu/kernels/math_inline.h"
 #include "backend/cpu/kernels/rows.h"
 
-#include <cblas.h>
 #include <string.h>
 
 #define LANES             16 /* keys of a row of scores are a multiple of this: no remainder in the softmax */
@@ -200,16 +200,16 @@ static void wide_task(void *context, int64_t task, int32_t thread)
     const int64_t map = task / p->tasks_per_head / p->args->n_heads, first = block * p->n_queries;
     const int64_t left = sono_rows_of(p->q) - first, n_queries = left < p->n_queries ? left : p->n_queries;
     float *out = sono_row_at(p->out, map, first) + head * d;
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)n_queries, (blasint)p->n_keys, d,
-                p->args->scale, sono_row_at(p->q, map, first) + head * d, (blasint)p->q->pitch,
-                sono_row_at(p->k, map, 0) + head * d, (blasint)p->k->pitch, 0.0f, a.scores,
-                (blasint)p->key_pitch);
+    sono_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)n_queries, (blasint)p->n_keys, d,
+               p->args->scale, sono_row_at(p->q, map, first) + head * d, (blasint)p->q->pitch,
+               sono_row_at(p->k, map, 0) + head * d, (blasint)p->k->pitch, 0.0f, a.scores,
+               (blasint)p->key_pitch);
     mask_tail(a.scores, n_queries, p->n_keys, p->key_pitch);
     for (int64_t i = 0; i < n_queries; i++)
         a.sums[i] = soften(a.scores + i * p->key_pitch, p->key_pitch);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)n_queries, d, (blasint)p->n_keys, 1.0f,
-                a.scores, (blasint)p->key_pitch, sono_row_at(p->v, map, 0) + head * d, (blasint)p->v->pitch,
-                0.0f, out, (blasint)p->out->pitch);
+    sono_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)n_queries, d, (blasint)p->n_keys, 1.0f,
+               a.scores, (blasint)p->key_pitch, sono_row_at(p->v, map, 0) + head * d, (blasint)p->v->pitch,
+               0.0f, out, (blasint)p->out->pitch);
     for (int64_t i = 0; i < n_queries; i++)
         scale_row(out + i * p->out->pitch, out + i * p->out->pitch, 1.0f / a.sums[i], d);
 }
@@ -254,14 +254,14 @@ static void narrow_task(void *context, int64_t task, int32_t thread)
     const int64_t left = sono_rows_of(p->q) - first, n_queries = left < p->n_queries ? left : p->n_queries;
     const int64_t pitch = query_pitch(p);
     float *out = sono_row_at(p->out, map, first) + head * d;
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)p->n_keys, (blasint)n_queries, d,
-                p->args->scale, sono_row_at(p->k, map, 0) + head * d, (blasint)p->k->pitch,
-                sono_row_at(p->q, map, first) + head * d, (blasint)p->q->pitch, 0.0f, a.scores,
-                (blasint)pitch);
+    sono_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)p->n_keys, (blasint)n_queries, d,
+               p->args->scale, sono_row_at(p->k, map, 0) + head * d, (blasint)p->k->pitch,
+               sono_row_at(p->q, map, first) + head * d, (blasint)p->q->pitch, 0.0f, a.scores,
+               (blasint)pitch);
     soften_columns(a.scores, a.largest, a.sums, p->n_keys, pitch, n_queries);
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (blasint)n_queries, d, (blasint)p->n_keys, 1.0f,
-                a.scores, (blasint)pitch, sono_row_at(p->v, map, 0) + head * d, (blasint)p->v->pitch, 0.0f,
-                out, (blasint)p->out->pitch);
+    sono_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (blasint)n_queries, d, (blasint)p->n_keys, 1.0f,
+               a.scores, (blasint)pitch, sono_row_at(p->v, map, 0) + head * d, (blasint)p->v->pitch, 0.0f,
+               out, (blasint)p->out->pitch);
     for (int64_t i = 0; i < n_queries; i++)
         scale_row(out + i * p->out->pitch, out + i * p->out->pitch, 1.0f / a.sums[i], d);
 }
@@ -337,16 +337,16 @@ static void attend_window(const attention *p, const areas *a, const window_rect 
     const float *bias = p->bias + (r->first_head + head) * p->n_keys * p->key_pitch;
     float *out = a->out + head * d;
     transpose_keys(p, a->k + head * d, pitch, a->keys);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n_queries, key_pitch, d, p->args->scale,
-                a->q + head * d, pitch, a->keys, key_pitch, 0.0f, a->scores, key_pitch);
+    sono_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n_queries, key_pitch, d, p->args->scale,
+               a->q + head * d, pitch, a->keys, key_pitch, 0.0f, a->scores, key_pitch);
     for (int32_t i = 0; i < n_queries; i++) {
         const int64_t at = i / r->width * p->args->window + i % r->width;
         float *row = a->scores + i * p->key_pitch;
         add_row(row, bias + at * p->key_pitch, p->key_pitch);
         a->sums[i] = soften(row, p->key_pitch);
     }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n_queries, d, (blasint)p->n_keys, 1.0f, a->scores,
-                key_pitch, a->v + head * d, pitch, 0.0f, out, pitch);
+    sono_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n_queries, d, (blasint)p->n_keys, 1.0f, a->scores,
+               key_pitch, a->v + head * d, pitch, 0.0f, out, pitch);
     for (int32_t i = 0; i < n_queries; i++)
         scale_row(out + (int64_t)i * pitch, out + (int64_t)i * pitch, 1.0f / a->sums[i], d);
 }

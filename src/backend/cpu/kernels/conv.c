@@ -7,9 +7,9 @@
  * cache between gathering, the product (OpenBLAS, on the task's own thread) and the epilogue. Numbers:
  * float32 sums in OpenBLAS's order. Test: tests/ops/test_conv.c.
  */
+#include "backend/cpu/blas.h"
 #include "backend/cpu/kernels/rows.h"
 
-#include <cblas.h>
 #include <string.h>
 
 #define BLOCK_BYTES    (1 << 20) /* of A and y in one task: half of a usual second-level cache */
@@ -157,8 +157,8 @@ static void conv_task(void *context, int64_t task, int32_t thread)
         a_pitch = p->depth;
     }
     float *y = sono_row_at(&p->y, range.map, range.first);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)n_rows, p->y.c, p->depth, 1.0f, a,
-                (blasint)a_pitch, p->weight.data, (blasint)p->weight.pitch, 0.0f, y, (blasint)p->y.pitch);
+    sono_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)n_rows, p->y.c, p->depth, 1.0f, a,
+               (blasint)a_pitch, p->weight.data, (blasint)p->weight.pitch, 0.0f, y, (blasint)p->y.pitch);
     const sono_finish_rows rows = {.y = y,
                                    .y_pitch = p->y.pitch,
                                    .bias = p->bias.data,
