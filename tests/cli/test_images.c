@@ -95,7 +95,8 @@ static void test_folder(void **state)
     need_checkpoints();
     sono_test_path(input, sizeof input, "folder");
     sono_test_path(output, sizeof output, "out");
-    command_result result = command_run(WORDS("run", input, "-o", output, "--max-size", "48x20"));
+    command_result result =
+        command_run(WORDS("run", "--detector-family", "dfine", input, "-o", output, "--max-size", "48x20"));
     assert_int_equal(result.status, 0);
     assert_string_equal(result.err, "sonoseg: 2 files left out: .bmp, .dcm\n");
     assert_non_null(strstr(result.out, "4 frames"));
@@ -114,7 +115,7 @@ static void test_longer_side(void **state)
     sono_test_path(input, sizeof input, "folder/upright");
     sono_test_path(output, sizeof output, "longer");
     command_expect(1, "20 x 48 pixels, the limit is 40 pixels a side (see --max-size)",
-                   WORDS("run", input, "-o", output, "--max-size", "40x40"));
+                   WORDS("run", "--detector-family", "dfine", input, "-o", output, "--max-size", "40x40"));
 }
 
 static void test_float_range(void **state)
@@ -131,11 +132,12 @@ static void test_float_range(void **state)
     sono_test_path(input, sizeof input, "float.tif");
     sono_test_path(output, sizeof output, "float");
     command_expect(1, "32-bit float samples: say which values are black and white (--float-range LO,HI",
-                   WORDS("run", input, "-o", output, "--max-size", "48x20"));
+                   WORDS("run", "--detector-family", "dfine", input, "-o", output, "--max-size", "48x20"));
     command_expect(0, NULL,
-                   WORDS("run", input, "-o", output, "--max-size", "48x20", "--float-range", "-1,1.5e1"));
+                   WORDS("run", "--detector-family", "dfine", input, "-o", output, "--max-size", "48x20",
+                         "--float-range", "-1,1.5e1"));
     command_expect(2, "--float-range: '1,0' is not a range",
-                   WORDS("run", input, "-o", output, "--float-range", "1,0"));
+                   WORDS("run", "--detector-family", "dfine", input, "-o", output, "--float-range", "1,0"));
 }
 
 int main(void)
