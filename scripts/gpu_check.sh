@@ -267,6 +267,7 @@ accuracy() {
         check "accuracy $precision" 60 python3 scripts/gpu/accuracy.py "$work/run_$precision" \
             "$SONO_SHARED/reference/frames24.safetensors" --precision "$precision" \
             --json "$work/accuracy_$precision.json"
+        echo "      results hash to $(python3 scripts/gpu/digest.py "$work/run_$precision" | cut -d' ' -f1)"
     done
 }
 
