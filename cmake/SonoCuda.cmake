@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# The CUDA backend (src/backend/cuda, src/gpu).
-file(GLOB cuda_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/backend/cuda/*.cu
-    ${PROJECT_SOURCE_DIR}/src/backend/cuda/*.c ${PROJECT_SOURCE_DIR}/src/gpu/*.cu ${PROJECT_SOURCE_DIR}/src/gpu/*.c)
+# The CUDA backend (src/engine/cuda).
+file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/engine/cuda/*.cu
+    ${PROJECT_SOURCE_DIR}/src/engine/cuda/*.c)
 
 # SONO_CUDA=AUTO: the architectures of this machine's GPUs into `out`, or nothing and the reason into `why`.
 function(sono_cuda_of_this_machine out why)
@@ -92,8 +92,7 @@ if(with_cuda)
     find_path(SONO_CUPTI_INCLUDE cupti.h HINTS ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES ../extras/CUPTI/include
         ../../../extras/CUPTI/include)
     if(SONO_CUPTI_INCLUDE)
-        target_include_directories(sono_cuda SYSTEM PRIVATE ${SONO_CUPTI_INCLUDE})
-        target_compile_definitions(sono_cuda PRIVATE SONO_HAVE_CUPTI=1)
+        target_include_directories(sono_objects SYSTEM PRIVATE ${SONO_CUPTI_INCLUDE} ${CUDAToolkit_INCLUDE_DIRS})
         target_compile_definitions(sono_objects PRIVATE SONO_HAVE_CUPTI=1)
         list(APPEND cuda_definitions SONO_HAVE_CUPTI=1)
         list(APPEND SONO_DEPENDENCIES ${CMAKE_DL_LIBS})

@@ -2,12 +2,12 @@
 # libsonoseg, shared and static, from one set of position-independent objects.
 find_package(Threads REQUIRED)
 include(SonoDependencies)
-# Its header only: the CPU backend loads the library itself (src/backend/cpu/blas.h).
+# Its header only: the CPU backend loads the library itself (src/engine/cpu/blas.h).
 pkg_search_module(SONO_OPENBLAS REQUIRED openblas blas-openblas)
 
-file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*/*.c ${PROJECT_SOURCE_DIR}/src/backend/cpu/*.c)
-list(FILTER sources EXCLUDE REGEX "/src/gpu/")
-file(GLOB kernel_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/backend/cpu/kernels/*.c)
+file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.c)
+list(FILTER sources EXCLUDE REGEX "/src/engine/(cuda|cpu/kernels)/")
+file(GLOB kernel_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/engine/cpu/kernels/*.c)
 
 # Adds an OBJECT library that both libraries take in.
 function(sono_add_objects name)

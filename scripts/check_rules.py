@@ -13,11 +13,25 @@ import re
 import subprocess
 import sys
 
-FLOW = ["source", "frame", "detect", "segment", "weights", "state", "packet", "sink"]
-SUPPORT = {"base": set(), "program": {"base"}, "model": {"base", "program"}, "monitor": {"base"}, "wire": {"base"},
-           "gpu": {"base"}, "backend": {"base", "program"}, "backend/cpu": {"base", "program", "backend"},
-           "backend/cuda": {"base", "program", "backend", "gpu"}}
-WIRE_USERS = {"source", "sink"}
+# Each room of src/ and the rooms that it includes from: exactly the edges that there are. base is seen by all.
+EDGES = {
+    "base": set(),
+    "checkpoint": set(),
+    "graph": set(),
+    "telemetry": set(),
+    "nets": {"checkpoint", "graph"},
+    "nets/dfine": {"graph", "nets"},
+    "nets/sam": {"graph", "nets"},
+    "engine": {"graph"},
+    "engine/cpu": {"engine", "graph"},
+    "engine/cuda": {"engine", "engine/cuda/device", "graph"},
+    "engine/cuda/device": {"telemetry"},
+    "io": set(),
+    "io/folder": {"io"},
+    "io/images": {"io"},
+    "io/phantom": {"io"},
+    "pipeline": {"engine", "graph", "nets", "nets/dfine", "nets/sam", "telemetry"},
+}
 
 C_SUFFIXES = {".c", ".h", ".cu", ".cuh"}
 COMMENTED = C_SUFFIXES | {".cpp", ".py", ".sh", ".cmake"}
@@ -28,7 +42,7 @@ NAME = re.compile(r"^[a-z][a-z0-9_]*\.(c|h|cu|cuh)$")
 HEAP = "malloc calloc realloc free strdup strndup aligned_alloc posix_memalign asprintf vasprintf".split()
 PROCESS = "exit _exit abort assert quick_exit printf vprintf puts putchar perror".split()
 STREAM = "fprintf vfprintf fputs fputc putc".split()
-STREAM_ROOMS = {"model", "program", "pipeline", "sink"}
+STREAM_ROOMS = {"nets", "graph", "pipeline", "io/folder"}
 UNBOUNDED = "sprintf vsprintf strcpy strcat stpcpy gets atoi atol atoll atof strtok".split()
 
 MAX_LINES = 80
@@ -40,23 +54,28 @@ MACHINE_PATH = re.compile(r"""(?:^|[\s"'=(:,`])(/(?:home|root|Users|mnt|media|wo
 
 
 def room_of(path):
-    """Room of a file under src/, e.g. 'detect' or 'backend/cpu'; None elsewhere."""
+    """The innermost room of EDGES that holds a file of src/, e.g. 'nets/dfine'; the first folder where none does, None
+    outside of src/."""
     parts = path.parts
     if len(parts) < 3 or parts[0] != "src":
         return None
-    if parts[1] == "backend" and len(parts) > 3:
-        return f"backend/{parts[2]}"
+    for depth in range(len(parts) - 1, 1, -1):
+        room = "/".join(parts[1:depth])
+        if room in EDGES:
+            return room
     return parts[1]
 
 
-def visible_rooms(room):
-    """Rooms that `room` may include from; None = all but gpu."""
-    if room == "pipeline":
-        return None
-    if room in FLOW:
-        seen = {"base", "program", "model", *FLOW[:FLOW.index(room)]}
-        return seen | ({"wire"} if room in WIRE_USERS else set())
-    return SUPPORT.get(room, {"base"})
+def edges_of(path, lines):
+    """(line number, target, its room) of each include of another room's file, for a file of src/."""
+    room = room_of(path)
+    for number, line in enumerate(lines, 1):
+        match = re.match(r'\s*#\s*include\s*"([^"]+/[^"]+)"', line)
+        if room is None or not match or match.group(1).startswith("sonoseg/"):
+            continue
+        other = room_of(pathlib.PurePosixPath("src", match.group(1)))
+        if other != room:
+            yield number, match.group(1), other
 
 
 def blank(match):
@@ -72,25 +91,17 @@ def code_only(text):
 def check_includes(path, lines):
     room = room_of(path)
     tool = path.parts[0] == "tools"
-    if room is None and not tool:
-        return
-    seen = None if tool else visible_rooms(room)
     for number, line in enumerate(lines, 1):
         match = re.match(r'\s*#\s*include\s*"([^"]+)"', line)
-        if not match:
+        if not match or (room is None and not tool):
             continue
-        target = match.group(1)
-        parts = target.split("/")
+        parts = match.group(1).split("/")
         if ".." in parts:
-            yield number, "include", f'"{target}" climbs out of its folder'
-        elif parts[0] == "sonoseg" or len(parts) == 1:
-            continue
-        elif tool:
-            yield number, "include", f'"{target}": tools see only include/'
-        else:
-            other = room_of(pathlib.PurePath("src", target))
-            if other == room or (seen is None and other != "gpu") or (seen is not None and other in seen):
-                continue
+            yield number, "include", f'"{match.group(1)}" climbs out of its folder'
+        elif tool and parts[0] != "sonoseg" and len(parts) > 1:
+            yield number, "include", f'"{match.group(1)}": tools see only include/'
+    for number, target, other in edges_of(path, lines):
+        if ".." not in target and other != "base" and other not in EDGES.get(room, set()):
             yield number, "include", f'"{target}": {room} does not see {other}'
 
 
@@ -141,7 +152,7 @@ def check_lengths(path, code):
             opening = index
         elif line.startswith("}") and opening is not None:
             name = function_name(code, opening)
-            recorder = room_of(path) in ("detect", "segment") and "record" in name
+            recorder = (room_of(path) or "").startswith("nets/") and "record" in name
             limit = MAX_LINES_RECORDER if recorder else MAX_LINES
             n_lines = index - opening - 1
             if n_lines > limit:
@@ -194,16 +205,30 @@ def files_of(root):
             yield path
 
 
+def unused_edges(root, used):
+    """Edges of the law that no file uses, where the whole house is there."""
+    if not (root / "src/pipeline").is_dir() or not (root / "src/engine/cuda").is_dir():
+        return []
+    return sorted((room, other) for room, others in EDGES.items() for other in others if (room, other) not in used)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parent.parent)
     root = parser.parse_args().root
     n_files = n_violations = 0
+    used = set()
     for path in files_of(root):
         n_files += 1
+        if path.suffix in C_SUFFIXES:
+            lines = (root / path).read_text(encoding="utf-8", errors="replace").split("\n")
+            used |= {(room_of(path), other) for _, _, other in edges_of(path, lines)}
         for number, rule, text in check_file(root, path):
             print(f"{path}:{number}: {rule}: {text}")
             n_violations += 1
+    for room, other in unused_edges(root, used):
+        print(f"scripts/check_rules.py: include: no file of {room} includes from {other}: take the edge out of the law")
+        n_violations += 1
     print(f"check_rules: {n_files} files, {n_violations} violations", file=sys.stderr)
     return 1 if n_violations else 0
 

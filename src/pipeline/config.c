@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipeline/config.h"
 
-#include "frame/slots.h"
-#include "packet/packet.h"
-#include "weights/weights.h"
+#include "pipeline/slots.h"
+#include "pipeline/packet.h"
+#include "pipeline/maps.h"
 
 #include <stdio.h>
 #include <stdlib.h>

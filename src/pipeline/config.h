@@ -3,7 +3,7 @@
 #ifndef SONO_PIPELINE_CONFIG_H
 #define SONO_PIPELINE_CONFIG_H
 
-#include "backend/executor.h"
+#include "engine/engine.h"
 
 #define SONO_MAX_BATCH 32
 

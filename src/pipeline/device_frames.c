@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The public calls that take frames in device memory. */
-#include "frame/dlpack.h"
+#include "pipeline/dlpack.h"
 #include "pipeline/pipeline_private.h"
 #include "sonoseg/cuda.h"
 

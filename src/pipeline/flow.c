@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipeline/flow.h"
 
-#include "detect/dfine.h"
-#include "segment/mobilesam.h"
+#include "nets/dfine/dfine.h"
+#include "nets/sam/mobilesam.h"
 
 #include <string.h>
 

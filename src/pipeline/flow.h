@@ -3,10 +3,10 @@
 #ifndef SONO_PIPELINE_FLOW_H
 #define SONO_PIPELINE_FLOW_H
 
-#include "frame/frame.h"
-#include "model/bind.h"
-#include "program/params.h"
-#include "weights/weights.h"
+#include "pipeline/frame.h"
+#include "nets/bind.h"
+#include "graph/params.h"
+#include "pipeline/maps.h"
 
 typedef struct sono_flow {
     sono_program *program;

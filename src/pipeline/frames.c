@@ -2,7 +2,7 @@
 /* Frames through the flow, a batch at a time. */
 #include "base/clock.h"
 #include "pipeline/pipeline_private.h"
-#include "state/state.h"
+#include "pipeline/state.h"
 
 #include <string.h>
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The public calls about checkpoints that need the networks: checking one, printing its program, converting
  * it. */
-#include "model/model.h"
+#include "nets/model.h"
 #include "pipeline/flow.h"
-#include "program/plan.h"
+#include "graph/plan.h"
 
 sono_status sono_model_verify(const char *path, sono_detector_family family, sono_error *error)
 {

@@ -10,10 +10,10 @@
 #ifndef SONO_PIPELINE_PIPELINE_PRIVATE_H
 #define SONO_PIPELINE_PIPELINE_PRIVATE_H
 
-#include "backend/executor.h"
-#include "frame/slots.h"
-#include "monitor/events.h"
-#include "packet/packet.h"
+#include "engine/engine.h"
+#include "pipeline/slots.h"
+#include "telemetry/events.h"
+#include "pipeline/packet.h"
 #include "pipeline/config.h"
 #include "pipeline/flow.h"
 #include "pipeline/model_set.h"

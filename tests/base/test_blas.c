@@ -2,7 +2,7 @@
 /* OpenBLAS's buffers: had when reserved, refused in words when there is no memory, none taken later. */
 #include "test.h"
 
-#include "backend/cpu/blas.h"
+#include "engine/cpu/blas.h"
 
 #include <pthread.h>
 #include <stdio.h>

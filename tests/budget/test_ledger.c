@@ -2,7 +2,7 @@
 // labels: timeout=300
 /* The ledger: its arithmetic, the audit's judgement, and the golden totals of a frame on a GPU (on the
  * synthetic checkpoints, SONO_TEST_DETECTOR and SONO_TEST_SEGMENTER). */
-#include "gpu/ledger.h"
+#include "telemetry/ledger.h"
 #include "support/gpu_fixture.h"
 #include "test.h"
 
@@ -10,7 +10,7 @@
 
 #ifndef SONO_HAVE_CUDA
 /* The gpu room is not in this build, but its arithmetic needs no GPU. */
-#include "gpu/ledger.c"
+#include "telemetry/ledger.c"
 #endif
 
 static void assert_totals(const sono_ledger_totals *found, const sono_ledger_totals *wanted)

@@ -4,7 +4,7 @@
  * not, and `sonoseg audit` must exit with 1 for either. On a GPU with the synthetic checkpoints
  * (SONO_TEST_DETECTOR, SONO_TEST_SEGMENTER). */
 #include "commands.h"
-#include "gpu/hooks.h"
+#include "engine/cuda/device/hooks.h"
 #include "sonoseg/io.h"
 #include "support/gpu_fixture.h"
 #include "test.h"

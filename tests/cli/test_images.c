@@ -6,7 +6,7 @@
 #include "test.h"
 
 #include "base/alloc.h"
-#include "source/image.h"
+#include "io/images/image.h"
 
 #include <png.h>
 #include <stdio.h>

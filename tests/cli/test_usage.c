@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The command without checkpoints: help, usage errors, files that are none. */
 #include "command.h"
-#include "model/small_model.h"
+#include "small_model.h"
 #include "test.h"
 
 #include <stdio.h>

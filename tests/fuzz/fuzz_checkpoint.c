@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Input: a checkpoint file, or the pickle inside one. Corpus: make_checkpoint_corpus.c. */
 #include "base/alloc.h"
-#include "model/bind.h"
-#include "model/pickle.h"
+#include "nets/bind.h"
+#include "checkpoint/pickle.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

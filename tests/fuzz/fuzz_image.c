@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* libFuzzer entry: any bytes through every image decoder, as luma and in colour, with and without a range for
  * floats, and through the pages of a TIFF. */
-#include "source/formats.h"
-#include "source/image.h"
-#include "source/tiff.h"
+#include "io/formats.h"
+#include "io/images/image.h"
+#include "io/images/tiff.h"
 
 #define MAX_PAGES 8
 

@@ -2,7 +2,7 @@
 /* Input: a safetensors header and data; the length in front is put there, so that every input reaches the
  * parser. The input's last byte says how many of its bytes are data. Corpus: make_checkpoint_corpus.c. */
 #include "base/alloc.h"
-#include "model/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 
 #include <string.h>
 

@@ -7,7 +7,7 @@
  * \ build/release/lib/libsonoseg.a -lz -o make_corpus && ./make_corpus tests/fuzz/corpus
  */
 #include "base/alloc.h"
-#include "model/zip.h"
+#include "checkpoint/zip.h"
 #include "support/torch_file.h"
 
 #include <stdio.h>

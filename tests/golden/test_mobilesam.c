@@ -5,9 +5,9 @@
  * on a real frame (reference material). SONO_TEST_DEVICE names the device (default cpu). `test_mobilesam
  * --bench` times the latter on two threads of the CPU.
  */
-#include "backend/executor.h"
+#include "engine/engine.h"
 #include "base/alloc.h"
-#include "segment/mobilesam.h"
+#include "nets/sam/mobilesam.h"
 #include "support/executor_fixture.h"
 #include "support/golden.h"
 #include "support/op_test.h"

@@ -5,7 +5,7 @@
  * an earlier frame's, closing works, opening again works. On a GPU with the synthetic checkpoints
  * (SONO_TEST_DETECTOR, SONO_TEST_SEGMENTER). */
 #include "base/clock.h"
-#include "gpu/hooks.h"
+#include "engine/cuda/device/hooks.h"
 #include "support/gpu_fixture.h"
 #include "test.h"
 

@@ -9,8 +9,8 @@
 #include "test.h"
 
 #include "base/alloc.h"
-#include "model/checkpoint.h"
-#include "model/number.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/number.h"
 
 #include <math.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // labels: timeout=300
 /* Tensors as frames, and what a pipeline on the CPU says about device memory. */
-#include "frame/dlpack.h"
+#include "pipeline/dlpack.h"
 #include "sonoseg/cuda.h"
 #include "support/pipeline_fixture.h"
 #include "test.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // labels: slow shared serial timeout=600
 /* End to end against the official PyTorch code on real frames: boxes, scores, masks, predicted IoU. */
-#include "model/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 #include "sonoseg/io.h"
 #include "support/pipeline_fixture.h"
 #include "test.h"

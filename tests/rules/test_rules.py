@@ -34,42 +34,58 @@ class Rules(unittest.TestCase):
 
     def test_include_law(self):
         for path, target, text in [
-                ("src/detect/a.c", "segment/b.h", "detect does not see segment"),
-                ("src/frame/a.c", "detect/b.h", "frame does not see detect"),
-                ("src/sink/a.c", "backend/executor.h", "sink does not see backend"),
-                ("src/base/a.c", "program/b.h", "base does not see program"),
-                ("src/program/a.c", "model/b.h", "program does not see model"),
-                ("src/backend/cpu/a.c", "gpu/b.h", "backend/cpu does not see gpu"),
-                ("src/backend/cpu/kernels/a.c", "backend/cuda/b.h", "backend/cpu does not see backend/cuda"),
-                ("src/pipeline/a.c", "gpu/b.h", "pipeline does not see gpu"),
+                ("src/nets/sam/a.c", "nets/dfine/b.h", "nets/sam does not see nets/dfine"),
+                ("src/nets/sam/encoders/a.c", "engine/b.h", "nets/sam does not see engine"),
+                ("src/checkpoint/a.c", "nets/b.h", "checkpoint does not see nets"),
+                ("src/io/images/a.c", "io/folder/b.h", "io/images does not see io/folder"),
+                ("src/io/folder/a.c", "graph/b.h", "io/folder does not see graph"),
+                ("src/base/a.c", "graph/b.h", "base does not see graph"),
+                ("src/graph/a.c", "checkpoint/b.h", "graph does not see checkpoint"),
+                ("src/engine/cpu/a.c", "engine/cuda/device/b.h", "engine/cpu does not see engine/cuda/device"),
+                ("src/engine/cpu/kernels/a.c", "engine/cuda/kernels/b.h", "engine/cpu does not see engine/cuda"),
+                ("src/pipeline/a.c", "engine/cuda/b.h", "pipeline does not see engine/cuda"),
+                ("src/new_room/a.c", "graph/b.h", "new_room does not see graph"),
                 ("tools/sonoseg/a.c", "base/b.h", "tools see only include/")]:
             self.assert_finds(path, f'#include "{target}"\n', f'2: include: "{target}": {text}')
         self.assert_finds("tools/sonoseg/a.c", '#include "../../src/base/b.h"\n',
                           '2: include: "../../src/base/b.h" climbs out of its folder')
 
+    def test_unused_edges(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            for room in ("pipeline", "engine/cuda"):
+                (root / "src" / room).mkdir(parents=True)
+            (root / "src/pipeline/a.c").write_text(f"{SPDX}#include \"engine/b.h\"\n", encoding="utf-8")
+            run = subprocess.run([sys.executable, ROOT / "scripts/check_rules.py", "--root", folder],
+                                 capture_output=True, text=True, check=False)
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("no file of pipeline includes from graph", run.stdout)
+        self.assertNotIn("no file of pipeline includes from engine:", run.stdout)
+
     def test_include_law_allows(self):
-        for path, target in [("src/segment/a.c", "detect/b.h"), ("src/detect/a.c", "model/b.h"),
-                             ("src/pipeline/a.c", "sink/b.h"), ("src/pipeline/a.c", "backend/cpu/b.h"),
-                             ("src/backend/cuda/a.cu", "gpu/b.h"), ("src/backend/cpu/kernels/a.c", "backend/cpu/b.h"),
+        for path, target in [("src/nets/sam/a.c", "nets/b.h"), ("src/nets/dfine/a.c", "graph/b.h"),
+                             ("src/nets/a.c", "checkpoint/b.h"), ("src/pipeline/a.c", "engine/b.h"),
+                             ("src/engine/cuda/a.c", "engine/cuda/device/b.h"),
+                             ("src/engine/cpu/kernels/a.c", "engine/cpu/b.h"),
                              ("src/base/a.c", "sonoseg/sonoseg.h"), ("tools/sonoseg/a.c", "args.h"),
-                             ("src/sink/a.c", "wire/b.h"), ("tests/base/a.c", "base/b.h")]:
+                             ("src/io/folder/a.c", "io/b.h"), ("tests/base/a.c", "base/b.h")]:
             self.assert_clean(path, f'#include "{target}"\n')
 
     def test_heap(self):
-        self.assert_finds("src/frame/a.c", "p = malloc(4);\nfree(p);\n",
+        self.assert_finds("src/pipeline/a.c", "p = malloc(4);\nfree(p);\n",
                           "2: banned: malloc(): heap memory comes from base/alloc.h",
                           "3: banned: free(): heap memory comes from base/alloc.h")
         self.assert_clean("src/base/alloc.c", "p = aligned_alloc(64, 4);\nfree(p);\n")
-        self.assert_clean("src/frame/a.c", "sono_free(p);\nops->free(p);\n/* free(p) */\nf(\"free(p)\");\n")
+        self.assert_clean("src/pipeline/a.c", "sono_free(p);\nops->free(p);\n/* free(p) */\nf(\"free(p)\");\n")
 
     def test_printing(self):
-        self.assert_finds("src/frame/a.c", 'printf("x");\nabort();\n',
+        self.assert_finds("src/pipeline/a.c", 'printf("x");\nabort();\n',
                           "2: banned: printf(): the library never prints, exits or aborts",
                           "3: banned: abort(): the library never prints, exits or aborts")
-        self.assert_finds("src/model/a.c", 'fprintf(stderr, "x");\n', "2: banned: stderr: the library never prints")
-        self.assert_finds("src/detect/a.c", 'fprintf(f, "x");\n',
-                          "2: banned: fprintf(): only model, pipeline, program, sink write to a caller's stream")
-        self.assert_clean("src/program/a.c", 'fprintf(stream, "x");\n')
+        self.assert_finds("src/nets/a.c", 'fprintf(stderr, "x");\n', "2: banned: stderr: the library never prints")
+        self.assert_finds("src/base/a.c", 'fprintf(f, "x");\n',
+                          "2: banned: fprintf(): only graph, io/folder, nets, pipeline write to a caller's stream")
+        self.assert_clean("src/graph/a.c", 'fprintf(stream, "x");\n')
         self.assert_clean("tools/sonoseg/a.c", 'fprintf(stderr, "x");\nexit(2);\n')
 
     def test_unbounded(self):
@@ -77,17 +93,17 @@ class Rules(unittest.TestCase):
         self.assert_finds("tools/sonoseg/a.c", "n = atoi(s);\n", "2: banned: atoi() has no bound or no error")
 
     def test_cuda_switch(self):
-        self.assert_finds("src/frame/a.c", "#ifdef SONO_HAVE_CUDA\n#endif\n",
+        self.assert_finds("src/io/a.c", "#ifdef SONO_HAVE_CUDA\n#endif\n",
                           "2: cuda: only pipeline chooses between backends")
         self.assert_clean("src/pipeline/a.c", "#ifdef SONO_HAVE_CUDA\n#endif\n")
 
     def test_length(self):
-        self.assert_clean("src/frame/a.c", function("f", 80))
-        self.assert_finds("src/frame/a.c", function("f", 81), "4: length: f() has 81 lines, more than 80")
-        self.assert_clean("src/detect/a.c", function("record_decoder", 120))
-        self.assert_finds("src/detect/a.c", function("record_decoder", 121),
+        self.assert_clean("src/pipeline/a.c", function("f", 80))
+        self.assert_finds("src/pipeline/a.c", function("f", 81), "4: length: f() has 81 lines, more than 80")
+        self.assert_clean("src/nets/dfine/a.c", function("record_decoder", 120))
+        self.assert_finds("src/nets/dfine/a.c", function("record_decoder", 121),
                           "4: length: record_decoder() has 121 lines, more than 120")
-        self.assert_finds("src/frame/a.c", function("record_decoder", 81),
+        self.assert_finds("src/pipeline/a.c", function("record_decoder", 81),
                           "4: length: record_decoder() has 81 lines, more than 80")
 
     def test_text(self):

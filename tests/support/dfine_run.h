@@ -6,8 +6,8 @@
 #ifndef SONO_TESTS_DFINE_RUN_H
 #define SONO_TESTS_DFINE_RUN_H
 
-#include "backend/executor.h"
-#include "detect/dfine.h"
+#include "engine/engine.h"
+#include "nets/dfine/dfine.h"
 
 typedef struct dfine_run {
     sono_checkpoint *checkpoint;

@@ -3,7 +3,7 @@
 #ifndef SONO_TESTS_EXECUTOR_FIXTURE_H
 #define SONO_TESTS_EXECUTOR_FIXTURE_H
 
-#include "backend/executor.h"
+#include "engine/engine.h"
 
 /* Of a device name, "cuda..." or any other for the CPU. Skips the test where that is cuda and there is no
  * usable GPU, or the build has no CUDA. */

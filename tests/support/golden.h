@@ -6,7 +6,7 @@
 #ifndef SONO_TESTS_GOLDEN_H
 #define SONO_TESTS_GOLDEN_H
 
-#include "model/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 
 typedef struct golden {
     sono_checkpoint *file;

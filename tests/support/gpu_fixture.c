@@ -4,7 +4,7 @@
 #include "test.h"
 
 #ifdef SONO_HAVE_CUDA
-#include "backend/executor.h"
+#include "engine/engine.h"
 
 void gpu_fixture_need(void)
 {

@@ -20,8 +20,8 @@
 #ifndef SONO_TESTS_SUPPORT_OP_TEST_H
 #define SONO_TESTS_SUPPORT_OP_TEST_H
 
-#include "backend/executor.h"
-#include "program/record.h"
+#include "engine/engine.h"
+#include "graph/record.h"
 #include "test.h"
 
 #define SONO_OP_TEST_MAX_TENSORS 64

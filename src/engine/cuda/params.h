@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Parameters on the device, in the forms that kernels want (kernels.h): one block, which executors of
+ * programs with the same params may share. Reference counted; read-only once made.
+ */
+#ifndef SONO_ENGINE_CUDA_PARAMS_H
+#define SONO_ENGINE_CUDA_PARAMS_H
+
+#include "engine/engine.h"
+#include "engine/cuda/device/gpu.h"
+
+/* Where a parameter lies in the block; SIZE_MAX = not in that form. */
+typedef struct sono_cuda_param {
+    size_t plain;  /* float32, as recorded */
+    size_t packed; /* see kernels.h */
+} sono_cuda_param;
+
+struct sono_executor_params {
+    atomic_int n_users;
+    int32_t device;
+    sono_precision precision;
+    uint8_t *block;
+    size_t n_bytes;
+    size_t n;
+    sono_cuda_param places[]; /* by param_index */
+};
+
+/* Whether input k of op is a weight that the kernel takes in packed form. */
+int sono_cuda_takes_packed(const sono_program *program, sono_precision precision, const sono_op *op, int k);
+
+/* Uploads a program's parameters by gpu, whose ledger books that; with one user. Errors: OUT_OF_MEMORY,
+ * DEVICE, UNSUPPORTED (a packed weight that is a view). */
+sono_status sono_cuda_params_make(sono_gpu *gpu, const sono_program *program, sono_precision precision,
+                                  sono_executor_params **out, sono_error *error);
+
+/* One user more; fails with STATE unless they are the program's, on that device, in that precision. */
+sono_status sono_cuda_params_share(sono_executor_params *params, const sono_program *program, int32_t device,
+                                   sono_precision precision, sono_error *error);
+
+/* The executor's params_open and params_close. */
+sono_status sono_cuda_params_open(const sono_program *program, const sono_executor_options *options,
+                                  sono_executor_params **out, sono_error *error);
+void sono_cuda_params_close(sono_executor_params *params);
+
+#endif

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A network as a list of ops on shaped tensors: record once, plan, run on any backend.
+ *
+ * Layout. Every tensor is channels-last: n maps of h x w positions with c channels each. Tokens are maps too
+ * ([1, 1, tokens, channels] or [1, h, w, channels]: flattening costs nothing). Two strides, in elements,
+ * place it in its storage: `pitch` from one position to the next and `batch_stride` from one map to the next.
+ * A view shares the storage of a root tensor, so that concatenation and chunking are no ops at all: producers
+ * write into channel or token slices of the larger tensor. batch_stride 0 makes one map serve every n
+ * (broadcast, read only).
+ *
+ * A program is built by one thread and read-only afterwards; then any number of threads may read it.
+ */
+#ifndef SONO_GRAPH_PROGRAM_H
+#define SONO_GRAPH_PROGRAM_H
+
+#include "base/dtype.h"
+#include "base/status.h"
+
+#include <stdio.h>
+
+typedef struct sono_params sono_params; /* see params.h */
+
+typedef int32_t sono_tid; /* index of a tensor in its program; 0 = none */
+
+typedef enum sono_tensor_kind {
+    SONO_TENSOR_ACTIVATION, /* written by an op; its storage is reused once nobody reads it any more */
+    SONO_TENSOR_PARAM,      /* float32 constant made at record time */
+    SONO_TENSOR_INPUT,      /* written by the caller before a run */
+    SONO_TENSOR_OUTPUT      /* written by an op, read by the caller after a run: never reused */
+} sono_tensor_kind;
+
+typedef struct sono_tensor {
+    char name[96]; /* module path in the official code where there is one */
+    sono_tensor_kind kind;
+    sono_dtype dtype;
+    int32_t n, h, w, c;
+    int64_t pitch;        /* elements between positions; c when dense */
+    int64_t batch_stride; /* elements between maps; h * w * pitch when dense, 0 = broadcast */
+    sono_tid root;        /* itself, or the tensor whose storage this one shares */
+    int64_t offset;       /* elements from the root's first */
+    const float *param;   /* PARAM roots: the values, the program's params' */
+    int32_t param_index;  /* PARAM roots: which of them */
+    int32_t precise;      /* ACTIVATION roots: float32 even where a backend stores the others as float16 */
+} sono_tensor;
+
+typedef enum sono_act {
+    SONO_ACT_NONE,
+    SONO_ACT_RELU,
+    SONO_ACT_GELU, /* x * Phi(x), exact: by erf */
+    SONO_ACT_SILU, /* x * sigmoid(x) */
+    SONO_ACT_SIGMOID
+} sono_act;
+
+/* What a product does to its result before it is stored, in this order:
+ * + bias; + residual if add_before_act; activation; * post_scale + post_bias; + residual if add_after_act;
+ * clamp to [-clamp, clamp] if clamp > 0. */
+typedef struct sono_epilogue {
+    sono_act act;
+    float post_scale; /* LearnableAffineBlock; 1 */
+    float post_bias;  /* 0 */
+    float clamp;      /* 0 = none */
+    int32_t add_before_act;
+    int32_t add_after_act;
+} sono_epilogue;
+
+/* CONV, LINEAR, DWCONV. Output h = (in.h + pad_top + pad_bottom - kernel_h) / stride + 1; padding is zero. */
+typedef struct sono_conv_args {
+    int32_t kernel_h, kernel_w, stride;
+    int32_t pad_top, pad_left, pad_bottom, pad_right;
+    sono_epilogue epilogue;
+} sono_conv_args;
+
+typedef struct sono_pool_args {
+    int32_t kernel, stride, pad_bottom, pad_right; /* padding counts as 0 */
+} sono_pool_args;
+
+typedef struct sono_norm_args {
+    float eps;
+    sono_act act; /* after the affine part */
+    float clamp;  /* of the sum before the norm, 0 = none */
+} sono_norm_args;
+
+typedef enum sono_unary_fn {
+    SONO_UNARY_INVERSE_SIGMOID, /* log(max(x, 1e-5) / max(1 - x, 1e-5)), x clipped to [0, 1] */
+    SONO_UNARY_GELU
+} sono_unary_fn;
+
+typedef struct sono_unary_args {
+    sono_unary_fn fn;
+} sono_unary_args;
+
+typedef struct sono_attention_args {
+    int32_t n_heads, head_dim;
+    float scale;
+    int32_t window; /* 0 = every query sees every key; else windows of window x window positions of the h x w
+                       map */
+} sono_attention_args;
+
+#define SONO_MAX_LEVELS 4
+
+typedef struct sono_deform_args {
+    int32_t n_heads, head_dim, n_levels;
+    int32_t level_h[SONO_MAX_LEVELS], level_w[SONO_MAX_LEVELS], level_points[SONO_MAX_LEVELS];
+    float offset_scale;
+} sono_deform_args;
+
+typedef struct sono_topk_args {
+    int32_t k;
+} sono_topk_args;
+
+typedef struct sono_bins_args {
+    int32_t reg_max; /* bins 0..reg_max: reg_max + 1 a side */
+    float reg_scale; /* FDR_BOX */
+    int32_t top_k;   /* LQE_STAT */
+} sono_bins_args;
+
+typedef enum sono_fit {
+    SONO_FIT_STRETCH,  /* to size x size, aspect ratio not kept */
+    SONO_FIT_LETTERBOX /* longest side to size, zero (after normalisation) right and below */
+} sono_fit;
+
+typedef struct sono_preprocess_args {
+    sono_fit fit;
+    int32_t size;    /* of the square output */
+    int32_t is_luma; /* one channel out: a colour pixel's luma (backend/luma.h); mean[0], inv_std[0] */
+    float mean[3];   /* out = (value - mean) * inv_std, value in 0..255 */
+    float inv_std[3];
+    int32_t max_width_px, max_height_px; /* frames: no side above the longer, no area above the product */
+} sono_preprocess_args;
+
+typedef struct sono_select_args {
+    int32_t max_objects;
+} sono_select_args;
+
+typedef struct sono_segment_args {
+    int32_t image_size;                      /* 1024: side of the segmenter's input */
+    int32_t max_width_px, max_height_px;     /* UPSAMPLE_MASK, WEIGHT_MAPS: likewise */
+    int32_t edge_width_px, outside_width_px; /* WEIGHT_MAPS */
+} sono_segment_args;
+
+/* What changes from frame to frame; the INPUT tensor "frame_header" holds one for each of N frames: U8
+ * [N, 1, 1, sizeof(sono_frame_header)]. */
+typedef struct sono_frame_header {
+    int32_t width_px, height_px;
+    uint64_t device_pixels; /* CUDA: address of the first pixel in device memory; 0 = in the INPUT tensor */
+    int32_t pitch_bytes;
+    int32_t format;       /* sono_pixel_format */
+    int32_t gray16_white; /* GRAY16: this sample and those above it are 255 */
+    float threshold;
+    int64_t pixels_at_bytes; /* where the first pixel lies in the tensor of all frames' pixels */
+} sono_frame_header;
+
+/* One found box, as SELECT_BOXES writes it: a row of 8 float32 of its output. */
+typedef struct sono_detection {
+    float x1, y1, x2, y2; /* source pixels; all 0 when not valid */
+    float score;          /* [0, 1] */
+    float class_id;
+    float query; /* row of the decoder's output it came from */
+    float valid; /* 1: score >= threshold; 0: gated */
+} sono_detection;
+
+/* KIND, text, inputs ('?' = may be none) -> outputs. Shapes: T = tokens, Q = queries, N = frames, K = objects
+ * of a frame, NK = of all frames, those of one frame together.
+ * Sizes that depend on the frame are read from the frame's header when the op runs. */
+#define SONO_OP_MAP(X)                                                                                       \
+    X(PREPROCESS, "preprocess")   /* pixels, header -> image [N,S,S,3 or 1]; antialiased bilinear resize */  \
+    X(CONV, "conv")               /* x, weight [kh,kw,cin,cout], bias? [1,1,1,cout], residual? -> y */       \
+    X(LINEAR, "linear")           /* the same with a 1 x 1 kernel and stride 1 */                            \
+    X(DWCONV, "dwconv")           /* x, weight [1,kh,kw,c], bias?, residual? -> y; one filter a channel */   \
+    X(MAX_POOL, "max_pool")       /* x -> y */                                                               \
+    X(UPSAMPLE2, "upsample2")     /* x [n,h,w,c] -> y [n,2h,2w,c], nearest */                                \
+    X(LAYER_NORM, "layer_norm")   /* x, gamma, beta, residual? -> act(norm(clamp(x + residual))) over c */   \
+    X(ADD, "add")                 /* a, b -> a + b; b may have c = 1 */                                      \
+    X(SCALE_ROWS, "scale_rows")   /* x, s [1,h,w,1] -> x * s */                                              \
+    X(UNARY, "unary")             /* x -> fn(x) */                                                           \
+    X(ATTENTION, "attention")     /* q, k, v, bias? [1,1,heads,window^2], pad_k? [1,1,1,c], pad_v? -> out */ \
+    X(DEFORM_ATTENTION, "deform") /* value [n,1,T,c], offsets [n,1,Q,heads*points*2],                        \
+                                     logits [n,1,Q,heads*points], boxes [n,1,Q,4] -> out [n,1,Q,c] */        \
+    X(GATED_NORM, "gated_norm")   /* gates [n,1,Q,2c], x1, x2, gamma, beta                                   \
+                                     -> norm(sigmoid(g1) * x1 + sigmoid(g2) * x2) */                         \
+    X(TOPK_ROWS, "topk_rows")     /* logits [n,1,T,classes], memory [n,1,T,c], anchors [1,1,T,4]             \
+                                     -> memory [n,1,K,c], anchors [n,1,K,4], indices I32 [n,1,K,1] */        \
+    X(FDR_BOX, "fdr_box")     /* corners [n,1,Q,4*bins], boxes [n,1,Q,4], project [1,1,1,bins] -> boxes */   \
+    X(LQE_STAT, "lqe_stat")   /* corners -> [n,1,Q,4*(top_k+1)]: top_k probabilities and their mean */       \
+    X(SELECT_BOXES, "select") /* logits [N,1,Q,classes], boxes [N,1,Q,4], header -> detections [N,1,K,8] */  \
+    X(PROMPT, "prompt")       /* detections, header, gaussian [1,1,2,128], corners [1,1,2,256],              \
+                                 tokens [1,1,5,256] -> tokens [NK,1,7,256] */                                \
+    X(HYPER_MASK, "hyper_mask")   /* up [NK,1,65536,32], hyper [NK,1,1,32] -> logits [NK,256,256,1] */       \
+    X(UPSAMPLE_MASK, "mask")      /* logits [NK,256,256,1], detections, header                               \
+                                     -> mask U8 [NK,1,1,maxH*maxW], area I32 [NK,1,1,1],                     \
+                                     source logits? [NK,1,1,maxH*maxW] */                                    \
+    X(WEIGHT_MAPS, "weight_maps") /* mask, header -> edge, inside, outside F32 [NK,1,1,maxH*maxW] */
+
+typedef enum sono_op_kind {
+#define SONO_OP_ENUM(name, text) SONO_OP_##name,
+    SONO_OP_MAP(SONO_OP_ENUM)
+#undef SONO_OP_ENUM
+        SONO_OP_COUNT
+} sono_op_kind;
+
+const char *sono_op_name(sono_op_kind kind);
+
+#define SONO_OP_MAX_IN  6
+#define SONO_OP_MAX_OUT 3
+
+typedef struct sono_op {
+    sono_op_kind kind;
+    sono_stage stage;
+    sono_tid in[SONO_OP_MAX_IN]; /* in the order of SONO_OP_MAP; 0 = not given */
+    sono_tid out[SONO_OP_MAX_OUT];
+    double flops; /* multiplications and additions counted apart */
+    int32_t lane; /* 0, or 1: may run side by side with the lane 0 ops recorded before lane 1's first */
+    union {
+        sono_conv_args conv;
+        sono_pool_args pool;
+        sono_norm_args norm;
+        sono_unary_args unary;
+        sono_attention_args attention;
+        sono_deform_args deform;
+        sono_topk_args topk;
+        sono_bins_args bins;
+        sono_preprocess_args preprocess;
+        sono_select_args select;
+        sono_segment_args segment;
+    } args;
+} sono_op;
+
+typedef struct sono_program {
+    sono_tensor *tensors; /* [0] is unused: id 0 means none */
+    size_t n_tensors, tensors_capacity;
+    sono_op *ops;
+    size_t n_ops, ops_capacity;
+    int64_t params_bytes;
+    sono_params *params; /* its own, or shared with other programs */
+    size_t n_params;     /* of them recorded so far */
+} sono_program;
+
+sono_status sono_program_open(sono_program **out, sono_error *error);
+/* The same on params that other programs may use too; one user more. */
+sono_status sono_program_open_on(sono_params *params, sono_program **out, sono_error *error);
+void sono_program_close(sono_program *program); /* NULL is allowed */
+
+static inline const sono_tensor *sono_program_tensor(const sono_program *program, sono_tid id)
+{
+    return &program->tensors[id];
+}
+
+/* Element type in memory under a precision: the recorded one, but F16 for F32 activations that are not
+ * precise. */
+sono_dtype sono_tensor_stored_dtype(const sono_program *program, sono_tid id, sono_precision precision);
+
+/* Elements of the tensor itself (n * h * w * c), whatever its strides. */
+int64_t sono_tensor_count(const sono_tensor *tensor);
+
+/* First tensor of that name, 0 when there is none. For tests and dumps. */
+sono_tid sono_program_find(const sono_program *program, const char *name);
+
+double sono_program_flops(const sono_program *program, sono_stage stage);
+
+/* The first op behind lane 1's last: ops of lane 0 before it may run beside lane 1. 0 = nothing is on lane 1.
+ */
+size_t sono_program_join(const sono_program *program);
+
+/* What of a frame runs as one: lane 0 up to the join, lane 1, and what waits for both. */
+typedef enum sono_part { SONO_PART_LANE_0, SONO_PART_LANE_1, SONO_PART_TAIL, SONO_PART_COUNT } sono_part;
+
+sono_part sono_program_part(const sono_program *program, size_t op);
+
+/* Bytes that an op reads and writes at least, each element of its tensors once, as a backend stores them. */
+double sono_program_op_bytes(const sono_program *program, const sono_op *op, sono_precision precision);
+
+/* One line an op, then totals a stage and a kind. plan may be NULL. */
+struct sono_plan;
+void sono_program_print(const sono_program *program, const struct sono_plan *plan, FILE *stream);
+
+#endif

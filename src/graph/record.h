@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Recording ops. A recorder latches the first failure: after it every call returns 0 and does nothing, and
+ * sono_record_finish() returns the status, so that a network reads as straight lines.
+ * Where `out` is 0 a new dense tensor named `name` is made; else the op writes into that tensor or view,
+ * whose shape is checked. Tensor ids given as 0 mean "not given" where the op list says '?', and an error
+ * elsewhere.
+ */
+#ifndef SONO_GRAPH_RECORD_H
+#define SONO_GRAPH_RECORD_H
+
+#include "graph/program.h"
+
+struct sono_binder;
+
+typedef struct sono_recorder {
+    sono_program *program;
+    struct sono_binder *binder; /* where layers take their parameters from; NULL in op tests */
+    sono_stage stage;           /* of the ops recorded from now on */
+    int32_t lane;               /* likewise: 0, or 1 for ops that may run beside lane 0's; see sono_op */
+    int32_t precise;    /* 1: activations made from now on, and what is made from them, stay float32 */
+    sono_status status; /* the first failure */
+    sono_error *error;
+} sono_recorder;
+
+void sono_record_start(sono_recorder *rec, sono_program *program, struct sono_binder *binder,
+                       sono_error *error);
+sono_status sono_record_finish(sono_recorder *rec);
+/* Latches a failure found by a caller (its text already in rec->error); returns 0. */
+sono_tid sono_record_latch(sono_recorder *rec, sono_status status);
+
+/* ---- tensors ---- */
+
+sono_tid sono_record_input(sono_recorder *rec, const char *name, sono_dtype dtype, int32_t n, int32_t h,
+                           int32_t w, int32_t c);
+/* An activation for others to write into through views. */
+sono_tid sono_record_tensor(sono_recorder *rec, const char *name, sono_dtype dtype, int32_t n, int32_t h,
+                            int32_t w, int32_t c);
+/* A zeroed float32 constant; *values (not NULL) is where the caller puts it. *values is NULL on failure, and
+ * where the program takes over params that are complete: then there is nothing to fill in. */
+sono_tid sono_record_param(sono_recorder *rec, const char *name, int32_t n, int32_t h, int32_t w, int32_t c,
+                           float **values);
+/* Whether it does: then no param's values are to be read from the checkpoint. */
+int sono_record_adopts(const sono_recorder *rec);
+/* Keeps a tensor for the caller to read after the run. */
+void sono_record_output(sono_recorder *rec, sono_tid tensor);
+
+/* Shape of a tensor; all zero after a failure. Borrowed until the next tensor is made: copy it. */
+sono_tensor sono_record_shape(const sono_recorder *rec, sono_tid tensor);
+
+/* ---- views: no data moves ---- */
+
+sono_tid sono_view_channels(sono_recorder *rec, sono_tid x, int32_t first, int32_t count);
+/* Positions [first, first + h * w) of each map of x, seen as an h x w map. */
+sono_tid sono_view_rows(sono_recorder *rec, sono_tid x, int32_t first, int32_t h, int32_t w);
+/* The same elements in another shape. Where c changes x must be dense. */
+sono_tid sono_view_reshape(sono_recorder *rec, sono_tid x, int32_t n, int32_t h, int32_t w, int32_t c);
+/* One map (n = 1) seen n times; read only. */
+sono_tid sono_view_broadcast(sono_recorder *rec, sono_tid x, int32_t n);
+/* One position [1, 1, 1, c] seen at every position of n maps of h x w; read only. */
+sono_tid sono_view_spread(sono_recorder *rec, sono_tid x, int32_t n, int32_t h, int32_t w);
+
+/* ---- ops, in the order of SONO_OP_MAP ---- */
+
+sono_epilogue sono_epilogue_none(void); /* no activation, post_scale 1 */
+sono_epilogue sono_epilogue_act(sono_act act);
+
+sono_tid sono_record_preprocess(sono_recorder *rec, const char *name, sono_tid pixels, sono_tid header,
+                                const sono_preprocess_args *args);
+/* Records LINEAR when the kernel is 1 x 1 with stride 1 and no padding, else CONV. */
+sono_tid sono_record_conv(sono_recorder *rec, const char *name, sono_tid x, sono_tid weight, sono_tid bias,
+                          sono_tid residual, const sono_conv_args *args, sono_tid out);
+sono_tid sono_record_linear(sono_recorder *rec, const char *name, sono_tid x, sono_tid weight, sono_tid bias,
+                            sono_tid residual, const sono_epilogue *epilogue, sono_tid out);
+sono_tid sono_record_dwconv(sono_recorder *rec, const char *name, sono_tid x, sono_tid weight, sono_tid bias,
+                            sono_tid residual, const sono_conv_args *args, sono_tid out);
+sono_tid sono_record_max_pool(sono_recorder *rec, const char *name, sono_tid x, const sono_pool_args *args,
+                              sono_tid out);
+sono_tid sono_record_upsample2(sono_recorder *rec, const char *name, sono_tid x, sono_tid out);
+sono_tid sono_record_layer_norm(sono_recorder *rec, const char *name, sono_tid x, sono_tid gamma,
+                                sono_tid beta, sono_tid residual, const sono_norm_args *args, sono_tid out);
+sono_tid sono_record_add(sono_recorder *rec, const char *name, sono_tid a, sono_tid b, sono_tid out);
+sono_tid sono_record_scale_rows(sono_recorder *rec, const char *name, sono_tid x, sono_tid scale,
+                                sono_tid out);
+sono_tid sono_record_unary(sono_recorder *rec, const char *name, sono_tid x, sono_unary_fn fn, sono_tid out);
+/* q [n,h,w,heads*head_dim]; k, v likewise (n may be broadcast). Windowed: q, k, v are maps of one size, the
+ * last windows reach past the border and see pad_k / pad_v there, which are then required. */
+sono_tid sono_record_attention(sono_recorder *rec, const char *name, sono_tid q, sono_tid k, sono_tid v,
+                               sono_tid bias, sono_tid pad_k, sono_tid pad_v, const sono_attention_args *args,
+                               sono_tid out);
+sono_tid sono_record_deform(sono_recorder *rec, const char *name, sono_tid value, sono_tid offsets,
+                            sono_tid logits, sono_tid boxes, const sono_deform_args *args, sono_tid out);
+sono_tid sono_record_gated_norm(sono_recorder *rec, const char *name, sono_tid gates, sono_tid x1,
+                                sono_tid x2, sono_tid gamma, sono_tid beta, float eps, sono_tid out);
+/* outs: memory, anchors, indices; order: best first, ties by lower index. */
+void sono_record_topk_rows(sono_recorder *rec, const char *name, sono_tid logits, sono_tid memory,
+                           sono_tid anchors, int32_t k, sono_tid outs[3]);
+sono_tid sono_record_fdr_box(sono_recorder *rec, const char *name, sono_tid corners, sono_tid boxes,
+                             sono_tid project, const sono_bins_args *args);
+sono_tid sono_record_lqe_stat(sono_recorder *rec, const char *name, sono_tid corners,
+                              const sono_bins_args *args);
+sono_tid sono_record_select(sono_recorder *rec, const char *name, sono_tid logits, sono_tid boxes,
+                            sono_tid header, int32_t max_objects);
+sono_tid sono_record_prompt(sono_recorder *rec, const char *name, sono_tid detections, sono_tid header,
+                            sono_tid gaussian, sono_tid corners, sono_tid tokens,
+                            const sono_segment_args *args);
+sono_tid sono_record_hyper_mask(sono_recorder *rec, const char *name, sono_tid up, sono_tid hyper);
+/* outs: mask, area, and source logits if want_logits. */
+void sono_record_upsample_mask(sono_recorder *rec, const char *name, sono_tid logits, sono_tid detections,
+                               sono_tid header, const sono_segment_args *args, int want_logits,
+                               sono_tid outs[3]);
+/* outs: edge, inside, outside. */
+void sono_record_weight_maps(sono_recorder *rec, const char *name, sono_tid mask, sono_tid header,
+                             const sono_segment_args *args, sono_tid outs[3]);
+
+#endif

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/folder/jsonl.h"
+
+#include "io/folder/names.h"
+#include "sonoseg/io.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* text: UTF-8 without control characters. */
+static void write_text(FILE *stream, const char *text)
+{
+    fputc('"', stream);
+    for (; *text; text++)
+        if (*text == '"' || *text == '\\')
+            fprintf(stream, "\\%c", *text);
+        else
+            fputc(*text, stream);
+    fputc('"', stream);
+}
+
+void sono_json_write_name(FILE *stream, const char *name)
+{
+    fputc('"', stream);
+    while (*name) {
+        char unit[SONO_NAME_UNIT_BYTES];
+        size_t n_unit = 0;
+        if (*name == '"' || *name == '\\')
+            fputc('\\', stream);
+        name += sono_name_unit(name, unit, &n_unit);
+        fwrite(unit, 1, n_unit, stream);
+    }
+    fputc('"', stream);
+}
+
+/* What snprintf wrote, with a point even where the locale has a comma. */
+static void write_decimal(FILE *stream, char *text)
+{
+    char *comma = strchr(text, ',');
+    if (comma)
+        *comma = '.';
+    fputs(text, stream);
+}
+
+static void write_number(FILE *stream, double value, int n_digits)
+{
+    char text[40] = "null";
+    if (isfinite(value))
+        snprintf(text, sizeof text, "%.*g", n_digits, value);
+    write_decimal(stream, text);
+}
+
+/* As few digits as give the float back exactly: at most nine. */
+static void write_float(FILE *stream, float value)
+{
+    char text[40] = "null";
+    for (int n_digits = 6; isfinite(value) && n_digits <= 9; n_digits++) {
+        snprintf(text, sizeof text, "%.*g", n_digits, (double)value);
+        if (strtof(text, NULL) == value)
+            break;
+    }
+    write_decimal(stream, text);
+}
+
+/* score, box, ...: the keys that each object has */
+static void write_object_keys(FILE *stream, const sono_object *object, sono_state state)
+{
+    fputs("\"score\": ", stream);
+    write_float(stream, object->score);
+    fputs(", \"bbox_xyxy_px\": ", stream);
+    if (state == SONO_STATE_LOST)
+        fputs("null", stream);
+    for (int i = 0; i < 4 && state != SONO_STATE_LOST; i++) {
+        fputs(i ? ", " : "[", stream);
+        write_float(stream, object->bbox_xyxy_px[i]);
+        fputs(i == 3 ? "]" : "", stream);
+    }
+    fputs(", \"iou_predicted\": ", stream);
+    write_float(stream, object->iou_predicted);
+    fprintf(stream, ", \"mask_area_px\": %" PRId64, object->mask_area_px);
+}
+
+static void write_latency(FILE *stream, const sono_packet *packet)
+{
+    fputs(", \"latency_ms\": {", stream);
+    for (int i = 0; i < SONO_STAGE_COUNT; i++) {
+        fprintf(stream, "\"%s\": ", sono_stage_name((sono_stage)i));
+        write_number(stream, packet->stage_ms[i], 6);
+        fputs(", ", stream);
+    }
+    fputs("\"total\": ", stream);
+    write_number(stream, packet->latency_ms, 6);
+    fputs("}", stream);
+}
+
+static void write_ledger(FILE *stream, const sono_ledger_totals *ledger)
+{
+    fprintf(stream,
+            ", \"ledger\": {\"n_allocations\": %d, \"n_h2d\": %d, \"n_launches\": %d, \"n_d2h\": %d, "
+            "\"n_waits\": %d"
+            ", \"bytes_h2d\": %" PRId64 ", \"bytes_d2h\": %" PRId64 "}",
+            ledger->n_allocations, ledger->n_h2d, ledger->n_launches, ledger->n_d2h, ledger->n_waits,
+            ledger->bytes_h2d, ledger->bytes_d2h);
+}
+
+void sono_jsonl_packet(FILE *stream, const sono_packet *packet, const char *path, const char *stem)
+{
+    const char *slash = strrchr(path, '/');
+    fprintf(stream, "{\"schema\": 1, \"frame_id\": %" PRIu64 ", \"source\": ", packet->frame_id);
+    sono_json_write_name(stream, slash ? slash + 1 : path);
+    fputs(", \"path\": ", stream);
+    sono_json_write_name(stream, path);
+    fputs(", \"stem\": ", stream);
+    write_text(stream, stem);
+    fputs(", \"timestamp_s\": ", stream);
+    write_number(stream, packet->timestamp_s, 17);
+    fprintf(stream, ", \"width_px\": %d, \"height_px\": %d, \"state\": \"%s\", ", packet->width_px,
+            packet->height_px, sono_state_name(packet->state));
+    write_object_keys(stream, &packet->objects[0], packet->state);
+    for (int32_t i = 0; packet->n_objects > 1 && i < packet->n_objects; i++) {
+        fprintf(stream, "%s{\"class_id\": %d, ", i ? ", " : ", \"objects\": [", packet->objects[i].class_id);
+        write_object_keys(stream, &packet->objects[i], packet->state);
+        fputs(i == packet->n_objects - 1 ? "}]" : "}", stream);
+    }
+    fprintf(stream, ", \"backend\": \"%s\", \"precision\": \"%s\"", sono_backend_name(packet->backend),
+            sono_precision_name(packet->precision));
+    write_latency(stream, packet);
+    write_ledger(stream, &packet->ledger);
+    fputs("}\n", stream);
+}

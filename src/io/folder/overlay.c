@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/folder/overlay.h"
+
+#include "sonoseg/io.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct canvas {
+    sono_picture picture;
+    int32_t line_px; /* thickness of lines */
+    int32_t dot_px;  /* size of a letter's dot */
+} canvas;
+
+/* Bright, far from grey and from each other. */
+static const sono_colour object_colours[] = {
+    {0, 230, 118},  {255, 196, 0}, {64, 156, 255},  {255, 64, 129},
+    {29, 233, 182}, {255, 109, 0}, {179, 136, 255}, {205, 220, 57},
+};
+static const sono_colour lost_colour = {255, 82, 82};
+
+static uint8_t grey_at(const uint8_t *row, int32_t x, const sono_frame *frame, int32_t gray16_white)
+{
+    if (frame->format == SONO_PIXEL_GRAY8)
+        return row[x];
+    if (frame->format == SONO_PIXEL_GRAY16) {
+        uint16_t sample;
+        memcpy(&sample, row + 2 * (size_t)x, sizeof sample);
+        return sample >= gray16_white ? 255 : (uint8_t)(sample * 255u / (uint32_t)gray16_white);
+    }
+    const uint8_t *pixel = row + (size_t)x * (frame->format == SONO_PIXEL_RGB8 ? 3 : 4);
+    return (uint8_t)((19595u * pixel[0] + 38470u * pixel[1] + 7471u * pixel[2] + 0x8000u) >> 16);
+}
+
+static size_t pitch_of(const sono_frame *frame)
+{
+    static const uint8_t pixel_bytes[] = {1, 1, 2, 3, 4};
+    return frame->pitch_bytes ? frame->pitch_bytes : (size_t)frame->width_px * pixel_bytes[frame->format];
+}
+
+static void draw_grey(const canvas *out, const sono_frame *frame, int32_t gray16_white)
+{
+    const int32_t white = frame->gray16_white ? frame->gray16_white : gray16_white;
+    const size_t pitch_bytes = pitch_of(frame);
+    uint8_t *pixel = out->picture.pixels;
+    for (int32_t y = 0; y < out->picture.height_px; y++) {
+        const uint8_t *row = (const uint8_t *)frame->pixels + (size_t)y * pitch_bytes;
+        for (int32_t x = 0; x < out->picture.width_px; x++, pixel += 3)
+            pixel[0] = pixel[1] = pixel[2] = grey_at(row, x, frame, white);
+    }
+}
+
+/* Whether a pixel outside the mask lies within reach_px; the image's border does not count. */
+static int is_contour(const uint8_t *mask, const canvas *size, int32_t x, int32_t y, int32_t reach_px)
+{
+    const int32_t x0 = x < reach_px ? 0 : x - reach_px;
+    const int32_t y0 = y < reach_px ? 0 : y - reach_px;
+    for (int32_t v = y0; v <= y + reach_px && v < size->picture.height_px; v++)
+        for (int32_t u = x0; u <= x + reach_px && u < size->picture.width_px; u++)
+            if (!mask[(size_t)v * (size_t)size->picture.width_px + (size_t)u])
+                return 1;
+    return 0;
+}
+
+static void draw_mask(const canvas *out, const uint8_t *mask, sono_colour ink)
+{
+    const uint8_t *pixel = mask;
+    for (int32_t y = 0; y < out->picture.height_px; y++)
+        for (int32_t x = 0; x < out->picture.width_px; x++, pixel++)
+            if (*pixel)
+                sono_picture_fill(&out->picture, x, y, x + 1, y + 1, ink,
+                                  is_contour(mask, out, x, y, out->line_px) ? 256 : 48);
+}
+
+static int32_t plate_width(const canvas *out, const char *text)
+{
+    return sono_picture_text_width(text, out->dot_px) + 2 * out->dot_px;
+}
+
+static int32_t plate_height(const canvas *out)
+{
+    return (SONO_TEXT_DOTS + 2) * out->dot_px;
+}
+
+/* Text on a dark plate with its top left corner at x, y. */
+static void draw_plate(const canvas *out, int32_t x, int32_t y, const char *text, sono_colour ink)
+{
+    const int32_t dot = out->dot_px;
+    const sono_colour black = {0, 0, 0};
+    sono_picture_fill(&out->picture, x, y, x + plate_width(out, text), y + plate_height(out), black, 192);
+    sono_picture_draw_text(&out->picture, x + dot, y + dot, dot, text, ink);
+}
+
+static int32_t clamp(int32_t value, int32_t low, int32_t high)
+{
+    return value > high ? (high < low ? low : high) : value < low ? low : value;
+}
+
+static int32_t to_pixel(float coordinate, int32_t size_px)
+{
+    return isfinite(coordinate) ? clamp((int32_t)lroundf(fminf(fmaxf(coordinate, 0), 1e6f)), 0, size_px - 1)
+                                : 0;
+}
+
+/* Text above the box, or below it, or inside its top edge: wherever it fits first. */
+static void draw_box(const canvas *out, const sono_object *object, const char *text, sono_colour ink)
+{
+    const int32_t line = out->line_px;
+    const int32_t x0 = to_pixel(object->bbox_xyxy_px[0], out->picture.width_px);
+    const int32_t y0 = to_pixel(object->bbox_xyxy_px[1], out->picture.height_px);
+    const int32_t x1 = to_pixel(object->bbox_xyxy_px[2], out->picture.width_px) + 1;
+    const int32_t y1 = to_pixel(object->bbox_xyxy_px[3], out->picture.height_px) + 1;
+    sono_picture_fill(&out->picture, x0, y0, x1, y0 + line, ink, 200);
+    sono_picture_fill(&out->picture, x0, y1 - line, x1, y1, ink, 200);
+    sono_picture_fill(&out->picture, x0, y0, x0 + line, y1, ink, 200);
+    sono_picture_fill(&out->picture, x1 - line, y0, x1, y1, ink, 200);
+    if (plate_width(out, text) > out->picture.width_px)
+        return;
+    int32_t y = y0 - plate_height(out);
+    if (y < 0)
+        y = y1 + plate_height(out) <= out->picture.height_px ? y1 : y0 + line;
+    draw_plate(out, clamp(x0, 0, out->picture.width_px - plate_width(out, text)), y, text, ink);
+}
+
+void sono_overlay_draw(const sono_packet *packet, const sono_frame *frame, int32_t gray16_white, uint8_t *rgb)
+{
+    const int32_t longer_px = packet->width_px > packet->height_px ? packet->width_px : packet->height_px;
+    const canvas out = {{rgb, packet->width_px, packet->height_px},
+                        clamp((longer_px + 250) / 500, 1, 8),
+                        clamp((longer_px + 250) / 400, 1, 10)};
+    char text[32];
+    draw_grey(&out, frame, gray16_white);
+    if (packet->state == SONO_STATE_LOST) {
+        snprintf(text, sizeof text, "LOST %.2f", (double)packet->objects[0].score);
+        if (plate_width(&out, text) <= out.picture.width_px)
+            draw_plate(&out, 0, 0, text, lost_colour);
+        return;
+    }
+    const int32_t n_colours = (int32_t)(sizeof object_colours / sizeof object_colours[0]);
+    for (int32_t i = packet->n_objects - 1; i >= 0; i--) {
+        const sono_object *object = &packet->objects[i];
+        snprintf(text, sizeof text, "%.2f", (double)object->score);
+        if (packet->n_objects > 1)
+            snprintf(text, sizeof text, "#%d %.2f", i, (double)object->score);
+        draw_mask(&out, object->mask, object_colours[i % n_colours]);
+        draw_box(&out, object, text, object_colours[i % n_colours]);
+    }
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The files that the given paths stand for, in order. */
+#ifndef SONO_IO_PATHS_H
+#define SONO_IO_PATHS_H
+
+#include "base/status.h"
+
+#define SONO_PATHS_KINDS      8  /* different suffixes that are kept by name */
+#define SONO_PATHS_KIND_BYTES 12 /* longest of them, with its dot and the end */
+
+typedef struct sono_paths {
+    char **items; /* owned */
+    size_t count;
+    size_t capacity;
+    int64_t n_left_out;                                  /* files in folders that are no images */
+    char kinds[SONO_PATHS_KINDS][SONO_PATHS_KIND_BYTES]; /* their suffixes, sorted; "" = none */
+    int32_t n_kinds;
+    int has_more_kinds; /* than fit */
+} sono_paths;
+
+/* Appends path itself, or, when it is a folder, the image files in it in natural order: those with an image's
+ * suffix, and those without a suffix (or with a number for one) whose first bytes are an image's. Other files
+ * are counted as left out; hidden ones and folders are not looked at. A folder that has none or cannot be
+ * listed is appended as itself: reading it gives the error. Errors: OUT_OF_MEMORY. */
+sono_status sono_paths_add(sono_paths *paths, const char *path, sono_error *error);
+
+/* Appends item, an allocated text (NULL = out of memory already), and owns it from then on, also after an
+ * error. Errors: OUT_OF_MEMORY. */
+sono_status sono_paths_keep(sono_paths *paths, char *item, sono_error *error);
+
+void sono_paths_reset(sono_paths *paths);
+
+/* strcmp() with runs of digits compared as numbers: "a2" < "a10", "a02" beside "a2". */
+int sono_paths_compare(const char *left, const char *right);
+
+/* Whether the name ends in an image format's suffix, in any case. */
+int sono_paths_is_image(const char *name);
+
+/* The suffixes of what was left out, ".bmp, .dcm"; "no suffix" for none, "..." for those that did not fit. */
+#define SONO_PATHS_KINDS_BYTES (SONO_PATHS_KINDS * (SONO_PATHS_KIND_BYTES + 2) + 24)
+void sono_paths_describe_left_out(const sono_paths *paths, char out[SONO_PATHS_KINDS_BYTES]);
+
+#endif

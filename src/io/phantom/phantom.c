@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The source of synthetic frames: options, sweeps, the frames and truths that callers hold. */
+#include "io/phantom/phantom_math.h"
+#include "io/source.h"
+
+#include "base/alloc.h"
+
+#include <stdio.h>
+
+#define MIN_SIDE_PX 16
+#define MAX_SIDE_PX 4096
+#define MAX_FRAMES  100000000
+#define MAX_HELD    16
+#define NAME_BYTES  32
+
+typedef struct held {
+    uint8_t *grey, *mask, *labels;
+    char name[NAME_BYTES];
+    sono_truth truth;
+} held;
+
+typedef struct phantom {
+    sono_source base;
+    sono_phantom_options options;
+    sono_phantom_scene scene;
+    sono_phantom_work work;
+    held *ring;      /* of n_held */
+    uint8_t *pixels; /* all of the ring's */
+    int64_t next;
+} phantom;
+
+void sono_phantom_options_init(sono_phantom_options *options)
+{
+    *options = (sono_phantom_options){
+        .struct_size = sizeof *options,
+        .width_px = 422,
+        .height_px = 558,
+        .n_frames = 120,
+        .rate_hz = 25,
+        .seed = 1,
+        .empty_share = 0.1f,
+        .n_held = 1,
+    };
+}
+
+static sono_status check_numbers(const sono_phantom_options *o, sono_error *error)
+{
+    if (o->n_frames < 1 || o->n_frames > MAX_FRAMES || o->n_sweep_frames < 0)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "phantom: %d frames, %d a sweep: not within 1..%d, 0..",
+                         o->n_frames, o->n_sweep_frames, MAX_FRAMES);
+    if (!(o->rate_hz >= 0.1 && o->rate_hz <= 1000))
+        return SONO_FAIL(error, INVALID_ARGUMENT, "phantom: rate_hz is %g, not within 0.1..1000", o->rate_hz);
+    if (!(o->empty_share >= 0 && o->empty_share <= 1))
+        return SONO_FAIL(error, INVALID_ARGUMENT, "phantom: empty_share is %g, not within 0..1",
+                         (double)o->empty_share);
+    if (o->depth_mm != 0 && !(o->depth_mm >= 10 && o->depth_mm <= 300))
+        return SONO_FAIL(error, INVALID_ARGUMENT, "phantom: depth_mm is %g, neither 0 nor within 10..300",
+                         (double)o->depth_mm);
+    return SONO_STATUS_OK;
+}
+
+static sono_status read_options(const sono_phantom_options *given, sono_phantom_options *out,
+                                sono_error *error)
+{
+    sono_phantom_options_init(out);
+    if (!given)
+        return SONO_STATUS_OK;
+    if (given->struct_size < sizeof given->struct_size || given->struct_size > sizeof *out)
+        return SONO_FAIL(error, INVALID_ARGUMENT,
+                         "phantom options: not set up by sono_phantom_options_init()");
+    memcpy(out, given, given->struct_size);
+    if (out->width_px < MIN_SIDE_PX || out->width_px > MAX_SIDE_PX || out->height_px < MIN_SIDE_PX ||
+        out->height_px > MAX_SIDE_PX)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "phantom: %d x %d pixels, sides must be within %d..%d",
+                         out->width_px, out->height_px, MIN_SIDE_PX, MAX_SIDE_PX);
+    if ((int)out->shape < SONO_PHANTOM_ANY || (int)out->shape >= SONO_PHANTOM_SHAPE_COUNT)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "phantom: there is no shape %d", (int)out->shape);
+    if (out->n_held < 1 || out->n_held > MAX_HELD)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "phantom: n_held is %d, not within 1..%d", out->n_held,
+                         MAX_HELD);
+    return check_numbers(out, error);
+}
+
+static int64_t count_frames(const sono_source *source)
+{
+    return ((const phantom *)(const void *)source)->options.n_frames;
+}
+
+static void describe(const phantom *self, const held *out, double time_s, sono_frame *frame)
+{
+    const double spacing_mm = 1 / (double)self->scene.px_per_mm;
+    *frame = (sono_frame){
+        .pixels = out->grey,
+        .width_px = self->work.width_px,
+        .height_px = self->work.height_px,
+        .pitch_bytes = (size_t)self->work.width_px,
+        .format = SONO_PIXEL_GRAY8,
+        .frame_id = (uint64_t)self->next,
+        .timestamp_s = (double)(self->next + 1) / self->options.rate_hz,
+        .spacing_mm = {spacing_mm, spacing_mm},
+        .image_to_reference = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0},
+    };
+    frame->image_to_reference[3] = phantom_wave_at(&self->scene.probe_mm, time_s);
+}
+
+static sono_status next_frame(sono_source *source, sono_frame *frame, const char **name, sono_error *error)
+{
+    phantom *self = (void *)source;
+    (void)error;
+    if (self->next == self->options.n_frames)
+        return SONO_STATUS_END;
+    const int64_t n_sweep = self->options.n_sweep_frames ? self->options.n_sweep_frames : MAX_FRAMES;
+    if (self->next % n_sweep == 0)
+        sono_phantom_scene_init(&self->scene, &self->options, (uint64_t)(self->next / n_sweep), &self->work);
+    held *out = &self->ring[self->next % self->options.n_held];
+    const double time_s = (double)(self->next % n_sweep) / self->options.rate_hz;
+    const uint64_t frame_key = phantom_hash(self->scene.key + 0x401e5eu + (uint64_t)self->next);
+    sono_phantom_pose(&self->scene, time_s, &self->work);
+    sono_phantom_render(&self->scene, time_s, frame_key, &self->work, out->grey);
+    sono_phantom_outline(&self->scene, &self->work, out->mask, out->labels, &out->truth);
+    sono_phantom_mark(&self->scene, (uint64_t)self->next, self->work.width_px, self->work.height_px,
+                      out->grey);
+    snprintf(out->name, sizeof out->name, "phantom_%06lld", (long long)self->next);
+    describe(self, out, time_s, frame);
+    *name = out->name;
+    self->next++;
+    return SONO_STATUS_OK;
+}
+
+static sono_status last_truth(const sono_source *source, sono_truth *out, sono_error *error)
+{
+    const phantom *self = (const void *)source;
+    if (!self->next)
+        return SONO_FAIL(error, STATE, "phantom: no frame was read yet");
+    *out = self->ring[(self->next - 1) % self->options.n_held].truth;
+    return SONO_STATUS_OK;
+}
+
+static void close_phantom(sono_source *source)
+{
+    phantom *self = (void *)source;
+    sono_phantom_work_reset(&self->work);
+    sono_free(self->ring);
+    sono_free(self->pixels);
+    sono_free(self);
+}
+
+static const sono_source_ops phantom_ops = {count_frames, next_frame, close_phantom, last_truth, NULL};
+
+static sono_status fill(phantom *self, const sono_phantom_options *options, sono_error *error)
+{
+    SONO_TRY(read_options(options, &self->options, error));
+    const size_t n_held = (size_t)self->options.n_held;
+    const size_t plane = (size_t)self->options.width_px * (size_t)self->options.height_px;
+    SONO_TRY(sono_phantom_work_init(&self->work, self->options.width_px, self->options.height_px, error));
+    self->ring = sono_alloc_array(n_held, sizeof *self->ring);
+    self->pixels = sono_alloc_array(n_held * 3, plane);
+    if (!self->ring || !self->pixels)
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the phantom's frames");
+    for (size_t i = 0; i < n_held; i++) {
+        self->ring[i].grey = self->pixels + 3 * i * plane;
+        self->ring[i].mask = self->ring[i].grey + plane;
+        self->ring[i].labels = self->ring[i].mask + plane;
+    }
+    return SONO_STATUS_OK;
+}
+
+sono_status sono_source_open_phantom(const sono_phantom_options *options, sono_source **out,
+                                     sono_error *error)
+{
+    if (!out)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "out must not be NULL");
+    phantom *self = sono_alloc(sizeof *self);
+    if (!self)
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the phantom");
+    self->base.ops = &phantom_ops;
+    const sono_status status = fill(self, options, error);
+    if (status != SONO_STATUS_OK) {
+        close_phantom(&self->base);
+        return status;
+    }
+    *out = &self->base;
+    return SONO_STATUS_OK;
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The synthetic scanner, inside: a scene is drawn once a sweep, posed once a frame, and rendered into 8 bits.
+ * docs/phantom.md has the model, its equations and every range. Lengths are in pixels from the top left pixel
+ * unless a name says _mm; levels are amplitudes, 1 = white.
+ */
+#ifndef SONO_IO_PHANTOM_PHANTOM_H
+#define SONO_IO_PHANTOM_PHANTOM_H
+
+#include "base/status.h"
+#include "sonoseg/io.h"
+
+#define SONO_PHANTOM_BLOCK_PX  16  /* rows are padded to whole blocks */
+#define SONO_PHANTOM_MARGIN_PX 16  /* scatterers beside a row, at least the widest kernel's radius */
+#define SONO_PHANTOM_LATTICE   256 /* side of the texture lattice, a power of two */
+#define SONO_PHANTOM_LAYERS    3   /* lower edges of skin, fat and first muscle */
+#define SONO_PHANTOM_BONES     SONO_TRUTH_STRUCTURES
+#define SONO_PHANTOM_WIDTHS    64 /* widths that have a kernel */
+#define SONO_PHANTOM_RADIUS    15 /* of the widest kernel */
+
+/* A parameter that moves: mean + swing * sin(2 pi (rate_hz t + phase)). */
+typedef struct sono_phantom_wave {
+    float mean, swing, rate_hz, phase;
+} sono_phantom_wave;
+
+typedef struct sono_phantom_bone {
+    sono_phantom_wave centre_mm; /* from the middle of the image */
+    sono_phantom_wave top_mm;
+    sono_phantom_wave half_mm; /* half its width */
+    sono_phantom_wave rise_mm; /* how much deeper its ends are than its top */
+    sono_phantom_wave tilt;    /* mm/mm */
+    float bend;                /* roundness of the top: 0.1 a roof, above 2 a parabola */
+    float skew;                /* left half's width over the right half's */
+    float break_at;            /* (-1, 1) of the half width; outside = whole */
+    float break_half;
+    float break_step_mm;
+    float level_db; /* of the echo at the top, as displayed; 0 = white */
+} sono_phantom_bone;
+
+/* What is drawn once a sweep. */
+typedef struct sono_phantom_scene {
+    uint64_t key; /* of every random number of the sweep */
+    float depth_mm, px_per_mm;
+    int32_t n_bones;
+    sono_phantom_bone bones[SONO_PHANTOM_BONES];
+    float band_mm;         /* thickness of the bone's echo */
+    float incidence_power; /* echo ~ cos(angle)^power */
+    float roughness_db;
+    float shadow_db, haze_db, haze_mm, penumbra; /* penumbra: mm a mm of depth */
+    float reverb_db;
+    sono_phantom_wave probe_mm; /* lateral */
+    float slices_hz;            /* elevational motion: scatterer slices a second */
+    float layer_mm[SONO_PHANTOM_LAYERS], layer_tilt[SONO_PHANTOM_LAYERS], layer_wave_mm[SONO_PHANTOM_LAYERS];
+    float line_db[SONO_PHANTOM_LAYERS];
+    float skin_db, fat_db, muscle_db, near_db, near_mm, near_period_mm;
+    float fibre_angle[2], fibre_share, septa_share, septa_mm;
+    float loss_db_mm, ripple_db; /* what time-gain compensation leaves of the attenuation */
+    float sigma_axial_mm, sigma_lateral_mm, focus_mm, focus_length_mm, edge_widening;
+    float contact_db[2]; /* left, right */
+    sono_phantom_wave contact_mm[2];
+    float contact_soft_mm;
+    float smoothing; /* share of the binomial filter behind the detector */
+    float noise_db, range_db, curve;
+    int32_t has_text, has_calliper, has_scale;
+} sono_phantom_scene;
+
+/* What varies along a frame's columns; arrays of stride elements in the one block of the work. */
+typedef struct sono_phantom_columns {
+    float *layer[SONO_PHANTOM_LAYERS];
+    float *bone[SONO_PHANTOM_BONES];   /* depth of the surface */
+    float *cosine[SONO_PHANTOM_BONES]; /* of the angle between beam and surface normal */
+    float *echo[SONO_PHANTOM_BONES];   /* level before attenuation, roughness left out; 0 = no bone here */
+    float *opacity[SONO_PHANTOM_BONES];
+    float *gain_at_bone[SONO_PHANTOM_BONES]; /* found while rendering */
+    float *contact;                          /* gain */
+    float *streak;                           /* gain */
+    float *rough;                            /* gain of the bone's echo */
+} sono_phantom_columns;
+
+/* Everything a frame needs while it is made; nothing is allocated after open. */
+typedef struct sono_phantom_work {
+    int32_t width_px, height_px, stride;
+    float *lattice;                            /* [LATTICE, LATTICE], uniform in [0, 1) */
+    float *amplitude;                          /* [height, stride]; later the intensity */
+    float *specular;                           /* [height, stride] */
+    float *real, *imaginary;                   /* [height, stride]: scatterers after the lateral filter */
+    float *row_real, *row_imaginary;           /* [MARGIN + stride + MARGIN] */
+    float *envelope_real, *envelope_imaginary; /* [stride] */
+    float *occlusion;                          /* [MARGIN + stride]: running sum over a row */
+    float *gain, *extra;                       /* [stride] */
+    sono_phantom_columns columns;
+    float kernels[SONO_PHANTOM_WIDTHS][SONO_PHANTOM_RADIUS + 1]; /* centre and one side, unit energy */
+    int32_t radii[SONO_PHANTOM_WIDTHS];
+    float *block; /* owns every array above but the kernels */
+} sono_phantom_work;
+
+/* Sets up for one image size. Errors: OUT_OF_MEMORY. */
+sono_status sono_phantom_work_init(sono_phantom_work *work, int32_t width_px, int32_t height_px,
+                                   sono_error *error);
+void sono_phantom_work_reset(sono_phantom_work *work);
+
+/* Draws sweep number `sweep` and fills the work's lattice. */
+void sono_phantom_scene_init(sono_phantom_scene *scene, const sono_phantom_options *options, uint64_t sweep,
+                             sono_phantom_work *work);
+
+/* Fills work->columns with the geometry at time_s after the sweep's start. */
+void sono_phantom_pose(const sono_phantom_scene *scene, double time_s, sono_phantom_work *work);
+
+/* Renders the posed scene into grey: height rows of width bytes. frame_key decorrelates the electronic noise.
+ */
+void sono_phantom_render(const sono_phantom_scene *scene, double time_s, uint64_t frame_key,
+                         sono_phantom_work *work, uint8_t *grey);
+
+/* Depth of the highest point of bone b within a band's width of column x. Nothing of its echo is further
+ * above than it would be there, however steep the flank. */
+float sono_phantom_crest(const sono_phantom_work *work, int32_t b, int32_t x, float band_px);
+
+/* Fills work->amplitude and work->specular. */
+void sono_phantom_tissue(const sono_phantom_scene *scene, double time_s, sono_phantom_work *work);
+
+/* Fills work->kernels and work->radii. */
+void sono_phantom_kernels(sono_phantom_work *work);
+
+/* Scatterers times work->amplitude, filtered laterally, into work->real and work->imaginary. */
+void sono_phantom_scatter(const sono_phantom_scene *scene, double time_s, sono_phantom_work *work);
+
+/* Filters row y along depth into work->envelope_real and work->envelope_imaginary. */
+void sono_phantom_axial_row(const sono_phantom_scene *scene, int32_t y, sono_phantom_work *work);
+
+/* The outline a clinician would draw, after sono_phantom_render(): mask 0 / 255 and labels 0, 1, 2 ... of
+ * width * height bytes each; fills in the rest of truth. */
+void sono_phantom_outline(const sono_phantom_scene *scene, const sono_phantom_work *work, uint8_t *mask,
+                          uint8_t *labels, sono_truth *truth);
+
+/* Text in the corners, callipers, depth scale. */
+void sono_phantom_mark(const sono_phantom_scene *scene, uint64_t frame, int32_t width_px, int32_t height_px,
+                       uint8_t *grey);
+
+#endif

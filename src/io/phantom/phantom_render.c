@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+/* From echoes to grey values: shadow, contact, gain, artefacts, log compression. And the outline. */
+#include "base/alloc.h"
+#include "io/phantom/phantom_math.h"
+
+#define MARGIN        SONO_PHANTOM_MARGIN_PX
+#define OUTLINE_ABOVE 0.42f /* of the band, above the surface */
+#define OUTLINE_BELOW 0.55f
+#define OUTLINE_GREY  0.38f /* displayed level below which a clinician would not draw, 1 = white */
+#define OUTLINE_LEAST 8     /* pixels of a structure that counts as visible */
+#define SHADOW_STARTS 0.6f  /* bands below the surface */
+#define NEAR_FREE_MM  1.5f  /* depth to which poor contact does not reach: the echoes of the probe's face */
+
+static float *take(float **cursor, size_t n)
+{
+    float *taken = *cursor;
+    *cursor += n;
+    return taken;
+}
+
+sono_status sono_phantom_work_init(sono_phantom_work *work, int32_t width_px, int32_t height_px,
+                                   sono_error *error)
+{
+    const int32_t block = SONO_PHANTOM_BLOCK_PX;
+    const int32_t stride = (width_px + block - 1) / block * block;
+    const size_t row = (size_t)stride, plane = row * (size_t)height_px, padded = row + 2 * MARGIN;
+    const size_t lattice = (size_t)SONO_PHANTOM_LATTICE * SONO_PHANTOM_LATTICE;
+    const size_t n_rows = 4 + 3 + SONO_PHANTOM_LAYERS + 5 * SONO_PHANTOM_BONES;
+    float *cursor = sono_alloc_array(lattice + 4 * plane + 3 * padded + n_rows * row, sizeof(float));
+    if (!cursor)
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for a phantom of %d x %d pixels", width_px,
+                         height_px);
+    *work = (sono_phantom_work){.width_px = width_px, .height_px = height_px, .stride = stride};
+    work->block = cursor;
+    work->lattice = take(&cursor, lattice);
+    work->amplitude = take(&cursor, plane);
+    work->specular = take(&cursor, plane);
+    work->real = take(&cursor, plane);
+    work->imaginary = take(&cursor, plane);
+    work->row_real = take(&cursor, padded);
+    work->row_imaginary = take(&cursor, padded);
+    work->occlusion = take(&cursor, padded);
+    work->envelope_real = take(&cursor, row);
+    work->envelope_imaginary = take(&cursor, row);
+    work->gain = take(&cursor, row);
+    work->extra = take(&cursor, row);
+    work->columns.contact = take(&cursor, row);
+    work->columns.streak = take(&cursor, row);
+    work->columns.rough = take(&cursor, row);
+    for (int32_t k = 0; k < SONO_PHANTOM_LAYERS; k++)
+        work->columns.layer[k] = take(&cursor, row);
+    for (int32_t b = 0; b < SONO_PHANTOM_BONES; b++) {
+        work->columns.bone[b] = take(&cursor, row);
+        work->columns.cosine[b] = take(&cursor, row);
+        work->columns.echo[b] = take(&cursor, row);
+        work->columns.opacity[b] = take(&cursor, row);
+        work->columns.gain_at_bone[b] = take(&cursor, row);
+    }
+    sono_phantom_kernels(work);
+    return SONO_STATUS_OK;
+}
+
+void sono_phantom_work_reset(sono_phantom_work *work)
+{
+    sono_free(work->block);
+    *work = (sono_phantom_work){0};
+}
+
+static float band_px(const sono_phantom_scene *scene)
+{
+    return fmaxf(scene->band_mm * scene->px_per_mm, 2);
+}
+
+/* work->occlusion[i] = the opacity above row y of the columns left of i - MARGIN, outermost ones repeated;
+ * work->extra = the haze under each column's own bone. */
+static void occlude_row(const sono_phantom_scene *scene, int32_t y, sono_phantom_work *work)
+{
+    const sono_phantom_columns *c = &work->columns;
+    const float band = band_px(scene), haze = phantom_level(scene->haze_db);
+    const float fade = 1 / fmaxf(scene->haze_mm * scene->px_per_mm, 1);
+    float sum = 0;
+    for (int32_t i = 0; i < work->stride + 2 * MARGIN; i++) {
+        const int32_t x = i < MARGIN ? 0 : i - MARGIN < work->width_px ? i - MARGIN : work->width_px - 1;
+        float opaque = 0, glow = 0;
+        for (int32_t b = 0; b < scene->n_bones; b++) {
+            const float below = (float)y - c->bone[b][x] - SHADOW_STARTS * band / c->cosine[b][x];
+            if (below > 0) {
+                opaque = fmaxf(opaque, c->opacity[b][x]);
+                glow = fmaxf(glow, haze / (1 + below * fade * (1 + below * fade)));
+            }
+        }
+        work->occlusion[i] = sum;
+        sum += opaque;
+        if (i >= MARGIN && i < MARGIN + work->stride)
+            work->extra[i - MARGIN] = glow;
+    }
+}
+
+/* Gain of row y: attenuation and time-gain compensation, contact, shadow with its penumbra. */
+static void gain_row(const sono_phantom_scene *scene, int32_t y, sono_phantom_work *work)
+{
+    const sono_phantom_columns *c = &work->columns;
+    const float y_mm = (float)y / scene->px_per_mm;
+    const float ripple = scene->ripple_db * (2 * phantom_noise(work->lattice, 3.5f, y_mm * 0.12f) - 1);
+    const float depth_gain = phantom_level(ripple - scene->loss_db_mm * y_mm);
+    const float reached = phantom_step(0.3f * NEAR_FREE_MM, 2 * NEAR_FREE_MM, y_mm);
+    const float dark = phantom_level(-scene->shadow_db);
+    const float spread = fminf(1 + scene->penumbra * (float)y, MARGIN - 1);
+    const int32_t half = (int32_t)spread;
+    const float share = 1 / (float)(2 * half + 1);
+    if (scene->n_bones)
+        occlude_row(scene, y, work);
+    for (int32_t x = 0; x < work->stride; x++) {
+        float gain = depth_gain * c->streak[x] * (1 + reached * (c->contact[x] - 1));
+        if (scene->n_bones) {
+            const int32_t first = x + MARGIN - half, last = x + MARGIN + half + 1;
+            const float end =
+                work->occlusion[last < work->stride + 2 * MARGIN ? last : work->stride + 2 * MARGIN - 1];
+            const float shade = (end - work->occlusion[first]) * share;
+            gain *= 1 - fminf(shade, 1) * (1 - fminf(dark + work->extra[x], 1));
+        }
+        work->gain[x] = gain;
+    }
+    for (int32_t b = 0; b < scene->n_bones; b++)
+        for (int32_t x = 0; x < work->stride; x++)
+            if ((int32_t)c->bone[b][x] == y)
+                work->columns.gain_at_bone[b][x] = work->gain[x];
+}
+
+/* Echoes that no shadow hides, into work->extra: the probe's ringing near the surface, and the bone once more
+ * at twice its depth. */
+static void artefact_row(const sono_phantom_scene *scene, int32_t y, float probe_mm, sono_phantom_work *work)
+{
+    const sono_phantom_columns *c = &work->columns;
+    const float y_mm = (float)y / scene->px_per_mm, band = band_px(scene);
+    const float again = phantom_level(scene->reverb_db);
+    const float ringing = phantom_level(scene->near_db) * expf(-y_mm / scene->near_mm) *
+                          (0.55f + 0.45f * cosf(PHANTOM_TURN * y_mm / scene->near_period_mm));
+    for (int32_t x = 0; x < work->stride; x++) {
+        float echo = 0;
+        if (ringing > 1e-4f) {
+            const float x_mm = (float)x / scene->px_per_mm + probe_mm;
+            echo = ringing * (0.4f + 1.2f * phantom_noise(work->lattice, x_mm * 0.08f, y_mm * 2.3f));
+        }
+        for (int32_t b = 0; b < scene->n_bones; b++) {
+            const float d = ((float)y - 2 * c->bone[b][x]) * c->cosine[b][x] / (0.5f * band);
+            if (d > -3 && d < 3)
+                echo += again * c->cosine[b][x] * c->rough[x] * c->streak[x] * c->echo[b][x] *
+                        c->gain_at_bone[b][x] * expf(-0.5f * d * d);
+        }
+        work->extra[x] = echo;
+    }
+}
+
+static float displayed(const sono_phantom_scene *scene, float squared)
+{
+    const float db = 3.0103f * phantom_log2(squared + 1e-12f);
+    const float v = fminf(fmaxf(1 + db / scene->range_db, 0), 1);
+    return v * (1 - scene->curve + scene->curve * v);
+}
+
+/* Squared envelope of row y into work->amplitude, whose row has done its work. */
+static void detect_row(const sono_phantom_scene *scene, int32_t y, uint64_t frame_key,
+                       sono_phantom_work *work)
+{
+    const size_t row = (size_t)y * (size_t)work->stride;
+    const float noise = phantom_level(scene->noise_db) * (2.4494897f / 65536.0f);
+    for (int32_t x = 0; x < work->stride; x++) {
+        const uint64_t hash = phantom_hash(frame_key + ((uint64_t)(uint32_t)y << 32 | (uint32_t)x));
+        const int32_t hiss = (int32_t)(hash & 0xffff) + (int32_t)(hash >> 16 & 0xffff) - 65535;
+        const int32_t hiss_too = (int32_t)(hash >> 32 & 0xffff) + (int32_t)(hash >> 48) - 65535;
+        const float re = work->gain[x] * (work->envelope_real[x] + work->specular[row + (size_t)x]) +
+                         work->extra[x] + noise * (float)hiss;
+        const float im = work->gain[x] * work->envelope_imaginary[x] + noise * (float)hiss_too;
+        work->amplitude[row + (size_t)x] = re * re + im * im;
+    }
+}
+
+/* The filter behind the detector, 1 2 1 in both directions, and log compression. */
+static void grey_row(const sono_phantom_scene *scene, int32_t y, sono_phantom_work *work, uint8_t *grey)
+{
+    const size_t stride = (size_t)work->stride;
+    const float *here = work->amplitude + (size_t)y * stride;
+    const float *above = y ? here - stride : here, *below = y + 1 < work->height_px ? here + stride : here;
+    for (int32_t x = 0; x < work->stride; x++)
+        work->extra[x] = above[x] + 2 * here[x] + below[x];
+    for (int32_t x = 0; x < work->width_px; x++) {
+        const float left = work->extra[x ? x - 1 : 0];
+        const float right = work->extra[x + 1 < work->width_px ? x + 1 : x];
+        const float smooth = (left + 2 * work->extra[x] + right) * 0.0625f;
+        const float intensity = here[x] + scene->smoothing * (smooth - here[x]);
+        grey[x] = (uint8_t)(displayed(scene, intensity) * 255 + 0.5f);
+    }
+}
+
+void sono_phantom_render(const sono_phantom_scene *scene, double time_s, uint64_t frame_key,
+                         sono_phantom_work *work, uint8_t *grey)
+{
+    const float probe_mm = phantom_wave_at(&scene->probe_mm, time_s);
+    sono_phantom_tissue(scene, time_s, work);
+    sono_phantom_scatter(scene, time_s, work);
+    for (int32_t y = 0; y < work->height_px; y++) {
+        sono_phantom_axial_row(scene, y, work);
+        gain_row(scene, y, work);
+        artefact_row(scene, y, probe_mm, work);
+        detect_row(scene, y, frame_key, work);
+    }
+    for (int32_t y = 0; y < work->height_px; y++)
+        grey_row(scene, y, work, grey + (size_t)y * (size_t)work->width_px);
+}
+
+static void draw_structure(const sono_phantom_scene *scene, const sono_phantom_work *work, int32_t b,
+                           uint8_t *labels)
+{
+    const sono_phantom_columns *c = &work->columns;
+    const float band = band_px(scene);
+    for (int32_t x = 0; x < work->width_px; x++) {
+        const float level = c->echo[b][x] * c->gain_at_bone[b][x];
+        if (displayed(scene, level * level) < OUTLINE_GREY)
+            continue;
+        const float top = fmaxf(c->bone[b][x] - OUTLINE_ABOVE * band / c->cosine[b][x],
+                                sono_phantom_crest(work, b, x, band) - OUTLINE_ABOVE * band);
+        const float bottom = c->bone[b][x] + OUTLINE_BELOW * band / c->cosine[b][x];
+        const int32_t first = (int32_t)fmaxf(top + 0.5f, 0);
+        const int32_t last = (int32_t)fminf(bottom + 0.5f, (float)(work->height_px - 1));
+        for (int32_t y = first; y <= last; y++)
+            labels[(size_t)y * (size_t)work->width_px + (size_t)x] = (uint8_t)(b + 1);
+    }
+}
+
+static void grow_box(float *box, float x, float y, int is_first)
+{
+    box[0] = is_first ? x : fminf(box[0], x);
+    box[1] = is_first ? y : fminf(box[1], y);
+    box[2] = is_first ? x : fmaxf(box[2], x);
+    box[3] = is_first ? y : fmaxf(box[3], y);
+}
+
+/* Numbers what is large enough from 1 on, drops the rest. */
+static void number_structures(const int64_t *areas, int32_t n_bones, uint8_t *numbers)
+{
+    uint8_t next = 0;
+    for (int32_t b = 0; b < n_bones; b++)
+        numbers[b + 1] = areas[b + 1] >= OUTLINE_LEAST ? ++next : 0;
+}
+
+void sono_phantom_outline(const sono_phantom_scene *scene, const sono_phantom_work *work, uint8_t *mask,
+                          uint8_t *labels, sono_truth *truth)
+{
+    const size_t n = (size_t)work->width_px * (size_t)work->height_px;
+    int64_t areas[SONO_PHANTOM_BONES + 1] = {0};
+    uint8_t numbers[SONO_PHANTOM_BONES + 1] = {0};
+    memset(labels, 0, n);
+    for (int32_t b = 0; b < scene->n_bones; b++)
+        draw_structure(scene, work, b, labels);
+    for (size_t i = 0; i < n; i++)
+        areas[labels[i]]++;
+    number_structures(areas, scene->n_bones, numbers);
+    *truth = (sono_truth){
+        .width_px = work->width_px, .height_px = work->height_px, .mask = mask, .labels = labels};
+    for (size_t i = 0; i < n; i++) {
+        labels[i] = numbers[labels[i]];
+        mask[i] = labels[i] ? 255 : 0;
+        if (!labels[i])
+            continue;
+        const float x = (float)(i % (size_t)work->width_px), y = (float)(i / (size_t)work->width_px);
+        const int32_t k = labels[i] - 1;
+        grow_box(truth->structures[k].bbox_xyxy_px, x, y, !truth->structures[k].area_px++);
+        grow_box(truth->bbox_xyxy_px, x, y, !truth->mask_area_px++);
+        if (k >= truth->n_structures)
+            truth->n_structures = k + 1;
+    }
+    truth->is_visible = truth->n_structures > 0;
+}

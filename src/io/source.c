@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/source.h"
+
+#include <math.h>
+#include <string.h>
+
+#define MAX_HELD 16
+
+void sono_source_options_init(sono_source_options *options)
+{
+    *options = (sono_source_options){
+        .struct_size = sizeof *options,
+        .keep_colour = 0,
+        .max_pixels = (int64_t)1920 * 1200 * 4,
+        .n_held = 1,
+    };
+}
+
+sono_status sono_source_options_read(const sono_source_options *given, sono_source_options *out,
+                                     sono_error *error)
+{
+    sono_source_options options;
+    sono_source_options_init(&options);
+    if (given) {
+        if (given->struct_size < sizeof given->struct_size || given->struct_size > sizeof options)
+            return SONO_FAIL(error, INVALID_ARGUMENT,
+                             "source options: not set up by sono_source_options_init()");
+        memcpy(&options, given, given->struct_size);
+    }
+    if (options.max_pixels < 1)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "source options: max_pixels is %lld, at least 1 is needed",
+                         (long long)options.max_pixels);
+    if (options.gray16_white < SONO_GRAY16_AUTO || options.gray16_white > 65535)
+        return SONO_FAIL(error, INVALID_ARGUMENT,
+                         "source options: gray16_white is %d, neither SONO_GRAY16_AUTO nor within 0..65535",
+                         options.gray16_white);
+    if (options.n_held < 1 || options.n_held > MAX_HELD)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "source options: n_held is %d, not within 1..%d",
+                         options.n_held, MAX_HELD);
+    if (options.max_side_px < 0)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "source options: max_side_px is %d, below 0",
+                         options.max_side_px);
+    const int has_range = options.float_low != 0 || options.float_high != 0;
+    if (!isfinite(options.float_low) || !isfinite(options.float_high) ||
+        (has_range && !(options.float_low < options.float_high)))
+        return SONO_FAIL(error, INVALID_ARGUMENT, "source options: float_low %g is not below float_high %g",
+                         options.float_low, options.float_high);
+    *out = options;
+    return SONO_STATUS_OK;
+}
+
+int64_t sono_source_left_out(const sono_source *source, const char **suffixes)
+{
+    const char *ignored = "";
+    const int64_t n = source && source->ops->left_out ? source->ops->left_out(source, &ignored) : 0;
+    if (suffixes)
+        *suffixes = ignored;
+    return n;
+}
+
+int64_t sono_source_count(const sono_source *source)
+{
+    return source ? source->ops->count(source) : -1;
+}
+
+sono_status sono_source_next(sono_source *source, sono_frame *frame, const char **name, sono_error *error)
+{
+    if (!source || !frame || !name)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "source, frame and name must not be NULL");
+    if (!source->at_end) {
+        const sono_status status = source->ops->next(source, frame, name, error);
+        if (status != SONO_STATUS_END)
+            return status;
+        source->at_end = 1;
+    }
+    *frame = (sono_frame){0};
+    *name = NULL;
+    return SONO_STATUS_END;
+}
+
+sono_status sono_source_truth(const sono_source *source, sono_truth *out, sono_error *error)
+{
+    if (!source || !out)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "source and truth must not be NULL");
+    if (!source->ops->truth)
+        return SONO_FAIL(error, UNSUPPORTED, "this source knows no truth");
+    return source->ops->truth(source, out, error);
+}
+
+void sono_source_close(sono_source *source)
+{
+    if (source)
+        source->ops->close(source);
+}

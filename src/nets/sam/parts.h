@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the segmenter's files hand to each other. Every function latches failures in rec. */
+#ifndef SONO_NETS_SAM_PARTS_H
+#define SONO_NETS_SAM_PARTS_H
+
+#include "nets/sam/mobilesam.h"
+
+#define SONO_MOBILESAM_GRID     64  /* side of the image embedding */
+#define SONO_MOBILESAM_CHANNELS 256 /* of the embedding and of a token */
+#define SONO_MOBILESAM_TOKENS   7   /* IoU, four masks, two corners of the box */
+
+#define SONO_LAYER_NORM_2D_EPS 1e-6f /* LayerNorm2d's, mobile_sam/modeling/common.py:32 @ 34bbbfd */
+
+/* The checkpoint's tensor `name` of shape dims[n_dims], row-major, in memory of its own; freed by the caller
+ * with sono_free(). NULL after a failure, and where nothing is to be read (sono_record_adopts()). */
+float *sono_mobilesam_take(sono_recorder *rec, const char *name, int32_t n_dims, const int64_t *dims);
+
+/* The output tokens and the embedded corners of each detected box: [NK, 1, 7, 256]. */
+sono_tid sono_prompt_encoder_record(sono_recorder *rec, sono_tid detections, sono_tid header);
+
+/* Position encoding of the embedding's grid, a param [1, 64, 64, 256]. */
+sono_tid sono_prompt_encoder_dense_pe(sono_recorder *rec);
+
+/* embedding [N, 64, 64, 256] plus the vector that stands for "no mask given", same shape. */
+sono_tid sono_prompt_encoder_add_no_mask(sono_recorder *rec, sono_tid embedding);
+
+/* src [1 or K, 64, 64, 256]; dense_pe [1, 64, 64, 256]; tokens [K, 1, 7, 256]. */
+void sono_mask_decoder_record(sono_recorder *rec, sono_tid src, sono_tid dense_pe, sono_tid tokens,
+                              sono_mobilesam_outputs *out);
+
+#endif

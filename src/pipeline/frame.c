@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pipeline/frame.h"
+
+#include <string.h>
+
+size_t sono_frame_max_bytes(int32_t max_width_px, int32_t max_height_px)
+{
+    return (size_t)max_width_px * (size_t)max_height_px * sono_pixel_bytes(SONO_PIXEL_RGBA8);
+}
+
+sono_status sono_frame_check(const sono_frame *frame, int32_t max_width_px, int32_t max_height_px,
+                             sono_error *error)
+{
+    if (!frame || !frame->pixels)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "the frame has no pixels");
+    const size_t pixel_bytes = sono_pixel_bytes(frame->format);
+    if (!pixel_bytes)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "pixel format %d does not exist", (int)frame->format);
+    if (frame->width_px < 1 || frame->height_px < 1)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "a frame of %d x %d pixels is empty", frame->width_px,
+                         frame->height_px);
+    const int32_t longest_px = max_width_px > max_height_px ? max_width_px : max_height_px;
+    if (frame->width_px > longest_px || frame->height_px > longest_px ||
+        (int64_t)frame->width_px * frame->height_px > (int64_t)max_width_px * max_height_px)
+        return SONO_FAIL(
+            error, LIMIT,
+            "the frame is %d x %d pixels, larger than max_width_px x max_height_px, %d x %d: its "
+            "longer side and its area count",
+            frame->width_px, frame->height_px, max_width_px, max_height_px);
+    if (frame->gray16_white < 0 || frame->gray16_white > 65535)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "the frame's gray16_white is %d, not within 0..65535",
+                         frame->gray16_white);
+    const size_t row_bytes = (size_t)frame->width_px * pixel_bytes;
+    if (frame->pitch_bytes && frame->pitch_bytes < row_bytes)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "a pitch of %zu bytes is shorter than a row of %zu",
+                         frame->pitch_bytes, row_bytes);
+    if (frame->pitch_bytes > INT32_MAX)
+        return SONO_FAIL(error, LIMIT, "a pitch of %zu bytes is more than %d", frame->pitch_bytes, INT32_MAX);
+    return SONO_STATUS_OK;
+}
+
+int64_t sono_frame_bytes(const sono_frame *frame)
+{
+    return (int64_t)frame->width_px * frame->height_px * (int64_t)sono_pixel_bytes(frame->format);
+}
+
+void sono_frame_store(const sono_frame *frame, float threshold, int32_t gray16_white,
+                      sono_frame_header *header, void *pixels, int64_t at_bytes)
+{
+    const size_t row_bytes = (size_t)frame->width_px * sono_pixel_bytes(frame->format);
+    const size_t pitch_bytes = frame->pitch_bytes ? frame->pitch_bytes : row_bytes;
+    *header = (sono_frame_header){.width_px = frame->width_px,
+                                  .height_px = frame->height_px,
+                                  .device_pixels = pixels ? 0 : (uint64_t)(uintptr_t)frame->pixels,
+                                  .pitch_bytes = (int32_t)(pixels ? row_bytes : pitch_bytes),
+                                  .format = frame->format,
+                                  .gray16_white = frame->gray16_white ? frame->gray16_white : gray16_white,
+                                  .threshold = threshold,
+                                  .pixels_at_bytes = at_bytes};
+    for (int32_t y = 0; pixels && y < frame->height_px; y++)
+        memcpy((uint8_t *)pixels + (size_t)at_bytes + (size_t)y * row_bytes,
+               (const uint8_t *)frame->pixels + (size_t)y * pitch_bytes, row_bytes);
+}
+
+void sono_frame_store_none(sono_frame_header *header)
+{
+    *header = (sono_frame_header){.width_px = 1,
+                                  .height_px = 1,
+                                  .pitch_bytes = 1,
+                                  .format = SONO_PIXEL_GRAY8,
+                                  .gray16_white = 255,
+                                  .threshold = 2.0f}; /* above every score */
+}
+
+void sono_frame_record(sono_recorder *rec, int32_t n_frames, int32_t max_width_px, int32_t max_height_px,
+                       sono_frame_tensors *out)
+{
+    const int32_t n_bytes = (int32_t)sono_frame_max_bytes(max_width_px, max_height_px);
+    out->header = sono_record_input(rec, "frame_header", SONO_DTYPE_U8, n_frames, 1, 1,
+                                    (int32_t)sizeof(sono_frame_header));
+    out->pixels = sono_record_input(rec, "frame_pixels", SONO_DTYPE_U8, n_frames, 1, 1, n_bytes);
+}

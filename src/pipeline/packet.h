@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The result of a frame, made from the tensors its run left in the output block. */
+#ifndef SONO_PIPELINE_PACKET_H
+#define SONO_PIPELINE_PACKET_H
+
+#include "graph/program.h"
+
+#define SONO_MAX_OBJECTS 16
+
+/* Host pointers into one slot's output block; K objects one after the other. */
+typedef struct sono_packet_outputs {
+    const sono_detection *detections;
+    const float *iou;                     /* [K][iou_stride], channel 0 counts */
+    const int32_t *area_px;               /* [K] */
+    const uint8_t *mask;                  /* [K][max_pixels] or NULL */
+    const float *edge, *inside, *outside; /* [K][max_pixels] or NULL */
+    int32_t iou_stride;
+    int32_t max_objects;
+    int64_t max_pixels;
+} sono_packet_outputs;
+
+/* A packet with the room its objects need. */
+typedef struct sono_packet_storage {
+    sono_packet packet;
+    sono_object objects[SONO_MAX_OBJECTS];
+} sono_packet_storage;
+
+/* Copies what the source said about the frame. */
+void sono_packet_begin(sono_packet_storage *storage, const sono_frame *frame);
+
+/* Fills in objects and state. A gated object's box, IoU and area are zero. */
+void sono_packet_fill(sono_packet_storage *storage, const sono_packet_outputs *outputs, sono_state state);
+
+#endif
