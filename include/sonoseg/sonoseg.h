@@ -285,11 +285,12 @@ typedef struct sono_pipeline sono_pipeline;
 SONO_API sono_status sono_pipeline_open(const sono_pipeline_config *config, sono_pipeline **out,
                                         sono_error *error);
 
-/* Takes a frame: copies its pixels into a slot; returns at once. A slot starts when it has `batch` frames:
- * with the default of 1, now. Of frames of different sizes in one batch each gets its own result's size.
- * Errors: AGAIN (every slot is in flight or has a packet that is lent or to be received: receive or release
- * first), INVALID_ARGUMENT, LIMIT (larger than max_width_px x max_height_px), DEVICE (latched: close
- * and open again; the frames of the batch are lost). */
+/* Takes a frame: copies its pixels into a slot; returns at once. Thread-safe. A slot starts when it has
+ * `batch` frames: with the default of 1, now. Of frames of different sizes in one batch each gets its own
+ * result's size. Errors: AGAIN (every slot is in flight or has a packet that is lent or to be received:
+ * receive or release first), INVALID_ARGUMENT, LIMIT (frame larger than max_width_px x max_height_px), STATE
+ * (after sono_pipeline_shutdown()), DEVICE (latched: close and open again; the frames of the batch are lost).
+ */
 SONO_API sono_status sono_pipeline_submit(sono_pipeline *pipeline, const sono_frame *frame,
                                           sono_error *error);
 
@@ -299,14 +300,74 @@ SONO_API sono_status sono_pipeline_submit(sono_pipeline *pipeline, const sono_fr
 SONO_API sono_status sono_pipeline_flush(sono_pipeline *pipeline, sono_error *error);
 
 /* Waits for the oldest frame in flight and lends its packet, in submission order. A frame is in flight from
- * the start of its batch on. out: borrowed until sono_packet_release(). Errors: END (no frame is in flight),
- * DEVICE (once for each frame of a batch that failed). */
+ * the start of its batch on. out: borrowed until sono_packet_release(). Errors: END (no frame is in flight: a
+ * consumer that should wait for the next one calls sono_pipeline_wait() first), DEVICE (once for each frame
+ * of a batch that failed), STATE (another thread waits or receives). */
 SONO_API sono_status sono_pipeline_receive(sono_pipeline *pipeline, const sono_packet **out,
                                            sono_error *error);
 
-/* Gives a packet back: once all of a slot's are, it can take new frames. Errors: INVALID_ARGUMENT (not lent).
- */
+/* Gives a packet back: once all of a slot's are, it can take new frames. Also after sono_pipeline_close():
+ * what is lent keeps its memory. Errors: INVALID_ARGUMENT (not lent). */
 SONO_API sono_status sono_packet_release(sono_pipeline *pipeline, const sono_packet *packet);
+
+/* ---- streams: waiting without polling ------------------------------------------------------------------ */
+
+typedef enum sono_wait_result {
+    SONO_WAIT_READY = 1, /* sono_pipeline_receive() has a packet, or a frame's failure, and will not wait */
+    SONO_WAIT_WOKEN = 2, /* sono_pipeline_wake() was called since the last WOKEN */
+    SONO_WAIT_TIMEOUT = 3
+} sono_wait_result;
+
+/* Waits until there is something to do for the thread that receives; whatever comes first in the list above
+ * is told first. timeout_ns: on the monotonic clock; negative = for ever, 0 = only looks. Never returns
+ * without a reason. Thread-safety: one thread at a time waits or receives. Errors: END (after a shutdown,
+ * once every packet was received), STATE (another thread waits or receives), INVALID_ARGUMENT. */
+SONO_API sono_status sono_pipeline_wait(sono_pipeline *pipeline, int64_t timeout_ns, sono_wait_result *out,
+                                        sono_error *error);
+
+/* Lets the thread that waits, or the next that does, return WOKEN, once, however often this was called
+ * before. Does not disturb sono_pipeline_receive(). Thread-safe. Errors: INVALID_ARGUMENT. */
+SONO_API sono_status sono_pipeline_wake(sono_pipeline *pipeline);
+
+/* The end of a stream, from any thread: starts a batch that is not full, and refuses frames from then on
+ * (STATE). Frames in flight are finished and received as always; then wait and receive return END. May be
+ * called again. Errors: INVALID_ARGUMENT, DEVICE (the last batch could not be started: its frames are lost;
+ * it is shut down all the same). */
+SONO_API sono_status sono_pipeline_shutdown(sono_pipeline *pipeline, sono_error *error);
+
+/* A file descriptor for poll(), epoll and event loops: readable exactly while sono_pipeline_wait() would
+ * return at once. It is the pipeline's: not to be read, written or closed, and gone with the pipeline. Asked
+ * for once, it costs a system call a frame. Errors: INVALID_ARGUMENT, IO (too many are open). */
+SONO_API sono_status sono_pipeline_event_fd(sono_pipeline *pipeline, int32_t *out, sono_error *error);
+
+/* ---- input memory that the caller fills -----------------------------------------------------------------
+ */
+
+/* Memory of a slot, page-locked on CUDA, for a socket or a decoder to write a frame's pixels into, so that
+ * nobody copies them. */
+typedef struct sono_input {
+    size_t struct_size; /* as large as this library knows it */
+    uint8_t *pixels;    /* aligned to 64 bytes; contents undefined */
+    size_t n_bytes;     /* enough for a frame of the largest size and 4 bytes a pixel */
+} sono_input;
+
+/* Lends an input. Ended by sono_input_submit() or sono_input_return(); several may be lent, one a slot, and
+ * are submitted in any order. out: borrowed until then. Thread-safe. Errors: AGAIN (every slot is in flight,
+ * filled or lent), UNSUPPORTED (batch above 1), STATE (after a shutdown), INVALID_ARGUMENT. */
+SONO_API sono_status sono_pipeline_lend_input(sono_pipeline *pipeline, const sono_input **out,
+                                              sono_error *error);
+
+/* Submits what was written: frame->pixels lies within the input, as do all its rows; everything else is as in
+ * sono_pipeline_submit(). On failure the input stays lent. Thread-safe. Errors: INVALID_ARGUMENT (not lent,
+ * pixels outside of it, 16-bit pixels at an odd address), and those of sono_pipeline_submit() but AGAIN. */
+SONO_API sono_status sono_input_submit(sono_pipeline *pipeline, const sono_input *input,
+                                       const sono_frame *frame, sono_error *error);
+
+/* Gives an input back unused. Also after a shutdown. Thread-safe. Errors: INVALID_ARGUMENT (not lent). */
+SONO_API sono_status sono_input_return(sono_pipeline *pipeline, const sono_input *input);
+
+/* ---- facts, and the end ---------------------------------------------------------------------------------
+ */
 
 /* Static facts of an open pipeline. */
 typedef struct sono_pipeline_info {
@@ -327,8 +388,9 @@ SONO_API sono_status sono_pipeline_query(const sono_pipeline *pipeline, sono_pip
  * taken for D-FINE's (and for NULL). */
 SONO_API sono_detector_family sono_pipeline_family(const sono_pipeline *pipeline);
 
-/* Waits for frames in flight, drops their results, frees everything, including lent packets. NULL is allowed.
- */
+/* Waits for frames in flight, drops their results and ends the pipeline: no other call may be under way, and
+ * none but giving back what is lent may follow. Packets and tensors that are lent stay valid: the memory goes
+ * with the last of them. Lent inputs are gone. NULL is allowed. */
 SONO_API void sono_pipeline_close(sono_pipeline *pipeline);
 
 #ifdef __cplusplus

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * A fixed set of threads for loops whose rounds do not depend on each other. The caller works too, as thread
- * 0. One loop at a time a pool; a pool belongs to one executor. Nothing is allocated after open.
+ * 0. One loop at a time a pool; a pool belongs to one engine. Nothing is allocated after open.
  */
 #ifndef SONO_BASE_POOL_H
 #define SONO_BASE_POOL_H

@@ -9,8 +9,8 @@ sono_status sono_pipeline_audit(sono_pipeline *p, sono_audit_counts *out)
     if (!p || !out)
         return SONO_STATUS_INVALID_ARGUMENT;
     memset(out, 0, sizeof *out);
-    if (p->choice.ops->audit)
-        p->choice.ops->audit(p->executor, out);
+    if (p->choice.ops->device)
+        p->choice.ops->device->audit(p->engine, out);
     return SONO_STATUS_OK;
 }
 
@@ -27,7 +27,7 @@ void sono_pipeline_warn(sono_pipeline *p)
                             counts.n_resident[i]);
     if (p->config.want_weight_maps && p->config.host_maps)
         sono_event_emit(&p->events, "host_maps", "device=%s max_bytes_per_frame=%zu", p->choice.device_name,
-                        p->choice.ops->plan(p->executor)->block_bytes[SONO_BLOCK_OUTPUTS]);
+                        p->plan->block_bytes[SONO_BLOCK_OUTPUTS]);
 }
 
 #ifndef SONO_HAVE_CUPTI

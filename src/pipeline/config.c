@@ -93,7 +93,7 @@ static int names_cuda(const char *device, int32_t *ordinal)
 static void choose_cpu(const char *fallback, sono_backend_choice *out)
 {
     *out = (sono_backend_choice){.backend = SONO_BACKEND_CPU,
-                                 .ops = &sono_cpu_executor,
+                                 .ops = &sono_cpu_engine,
                                  .precision = SONO_PRECISION_FP32,
                                  .device_name = "cpu",
                                  .fallback = fallback};
@@ -102,13 +102,13 @@ static void choose_cpu(const char *fallback, sono_backend_choice *out)
 #ifdef SONO_HAVE_CUDA
 static int32_t count_cuda(sono_error *error)
 {
-    return sono_cuda_executor_count(error);
+    return sono_cuda_count(error);
 }
 
 static void choose_cuda(const sono_pipeline_config *config, int32_t device, sono_backend_choice *out)
 {
     *out = (sono_backend_choice){.backend = SONO_BACKEND_CUDA,
-                                 .ops = &sono_cuda_executor,
+                                 .ops = &sono_cuda_engine,
                                  .precision = config->precision == SONO_PRECISION_AUTO ? SONO_PRECISION_FP16
                                                                                        : config->precision,
                                  .device = device};

@@ -14,7 +14,7 @@ sono_status sono_config_resolve(const sono_pipeline_config *config, sono_pipelin
 
 typedef struct sono_backend_choice {
     sono_backend backend;
-    const sono_executor_ops *ops;
+    const sono_engine_ops *ops;
     sono_precision precision;
     int32_t device;       /* CUDA: ordinal */
     char device_name[16]; /* "cpu", "cuda:0": as events name it */

@@ -9,7 +9,7 @@ static sono_status find_lent(sono_pipeline *p, const sono_packet *packet, sono_p
 {
     if (!p || !packet)
         return SONO_FAIL(error, INVALID_ARGUMENT, "pipeline or packet is NULL");
-    if (!p->choice.ops->device_memory)
+    if (!p->choice.ops->device)
         return SONO_FAIL(error, UNSUPPORTED, "the %s backend has no device memory", p->choice.ops->name);
     *out = sono_pipeline_find_lent(p, packet);
     return *out ? SONO_STATUS_OK : SONO_FAIL(error, INVALID_ARGUMENT, "the packet is not lent");
@@ -20,7 +20,7 @@ static const void *map_memory(sono_pipeline *p, const sono_pipeline_frame *f, so
     if (!tensor)
         return NULL;
     const int32_t index = (int32_t)(f - p->frames), batch = p->config.batch;
-    return p->choice.ops->device_memory(p->executor, index / batch, SONO_BLOCK_OUTPUTS) +
+    return p->choice.ops->device->memory(p->engine, index / batch, SONO_BLOCK_OUTPUTS) +
            sono_pipeline_output_at(p, tensor, index % batch, object);
 }
 
@@ -49,7 +49,7 @@ sono_status sono_packet_release_after(sono_pipeline *p, const sono_packet *packe
 {
     sono_pipeline_frame *f = NULL;
     SONO_TRY(find_lent(p, packet, &f, error));
-    SONO_TRY(p->choice.ops->order_after(p->executor, NULL, stream, error));
+    SONO_TRY(p->choice.ops->device->order_after(p->engine, NULL, stream, error));
     return sono_packet_release(p, packet);
 }
 
@@ -65,11 +65,13 @@ typedef struct lent_tensor {
     struct CUstream_st *stream;
 } lent_tensor;
 
-/* A device that has failed runs nothing any more: then there is no order to keep. */
+/* A device that has failed, or a pipeline that was closed, runs nothing any more: then there is no order to
+ * keep. */
 static void give_back(lent_tensor *lent)
 {
     sono_pipeline *p = lent->pipeline;
-    (void)p->choice.ops->order_after(p->executor, NULL, lent->stream, NULL);
+    if (!atomic_load(&p->is_closed))
+        (void)p->choice.ops->device->order_after(p->engine, NULL, lent->stream, NULL);
     sono_pipeline_give_back(p, lent->frame);
     sono_free(lent);
 }
@@ -130,6 +132,7 @@ static sono_status lend(sono_pipeline *p, const sono_packet *packet, int32_t obj
                                                  .flags = DLPACK_FLAG_BITMASK_READ_ONLY,
                                                  .dl_tensor = tensor};
     atomic_fetch_add(&lent->frame->n_uses, 1);
+    sono_pipeline_enter(p);
     *out = lent;
     return SONO_STATUS_OK;
 }

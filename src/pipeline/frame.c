@@ -44,20 +44,39 @@ int64_t sono_frame_bytes(const sono_frame *frame)
     return (int64_t)frame->width_px * frame->height_px * (int64_t)sono_pixel_bytes(frame->format);
 }
 
+static size_t row_bytes_of(const sono_frame *frame)
+{
+    return (size_t)frame->width_px * sono_pixel_bytes(frame->format);
+}
+
+static size_t pitch_bytes_of(const sono_frame *frame)
+{
+    return frame->pitch_bytes ? frame->pitch_bytes : row_bytes_of(frame);
+}
+
+void sono_frame_describe(const sono_frame *frame, float threshold, int32_t gray16_white,
+                         sono_frame_header *header)
+{
+    *header = (sono_frame_header){.width_px = frame->width_px,
+                                  .height_px = frame->height_px,
+                                  .pitch_bytes = (int32_t)pitch_bytes_of(frame),
+                                  .format = frame->format,
+                                  .gray16_white = frame->gray16_white ? frame->gray16_white : gray16_white,
+                                  .threshold = threshold};
+}
+
 void sono_frame_store(const sono_frame *frame, float threshold, int32_t gray16_white,
                       sono_frame_header *header, void *pixels, int64_t at_bytes)
 {
-    const size_t row_bytes = (size_t)frame->width_px * sono_pixel_bytes(frame->format);
-    const size_t pitch_bytes = frame->pitch_bytes ? frame->pitch_bytes : row_bytes;
-    *header = (sono_frame_header){.width_px = frame->width_px,
-                                  .height_px = frame->height_px,
-                                  .device_pixels = pixels ? 0 : (uint64_t)(uintptr_t)frame->pixels,
-                                  .pitch_bytes = (int32_t)(pixels ? row_bytes : pitch_bytes),
-                                  .format = frame->format,
-                                  .gray16_white = frame->gray16_white ? frame->gray16_white : gray16_white,
-                                  .threshold = threshold,
-                                  .pixels_at_bytes = at_bytes};
-    for (int32_t y = 0; pixels && y < frame->height_px; y++)
+    const size_t row_bytes = row_bytes_of(frame), pitch_bytes = pitch_bytes_of(frame);
+    sono_frame_describe(frame, threshold, gray16_white, header);
+    header->pixels_at_bytes = at_bytes;
+    if (!pixels) {
+        header->device_pixels = (uint64_t)(uintptr_t)frame->pixels;
+        return;
+    }
+    header->pitch_bytes = (int32_t)row_bytes;
+    for (int32_t y = 0; y < frame->height_px; y++)
         memcpy((uint8_t *)pixels + (size_t)at_bytes + (size_t)y * row_bytes,
                (const uint8_t *)frame->pixels + (size_t)y * pitch_bytes, row_bytes);
 }

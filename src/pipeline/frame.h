@@ -23,6 +23,10 @@ int64_t sono_frame_bytes(const sono_frame *frame);
 void sono_frame_store(const sono_frame *frame, float threshold, int32_t gray16_white,
                       sono_frame_header *header, void *pixels, int64_t at_bytes);
 
+/* Fills in the header of a checked frame whose pixels lie at the start of the pixels of all frames. */
+void sono_frame_describe(const sono_frame *frame, float threshold, int32_t gray16_white,
+                         sono_frame_header *header);
+
 /* A frame that is not there: one pixel (whatever lies first) in which nothing can be found. */
 void sono_frame_store_none(sono_frame_header *header);
 

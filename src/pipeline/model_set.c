@@ -22,8 +22,8 @@ sono_status sono_model_set_record(sono_model_set *set, const sono_pipeline_confi
 
 static sono_status store_params(sono_model_set *set, const sono_program *program, sono_error *error)
 {
-    const sono_executor_options options = {.device = set->choice.device, .precision = set->choice.precision};
-    const sono_executor_ops *ops = set->choice.ops;
+    const sono_engine_options options = {.device = set->choice.device, .precision = set->choice.precision};
+    const sono_engine_ops *ops = set->choice.ops;
     return ops->params_open ? ops->params_open(program, &options, &set->stored, error) : SONO_STATUS_OK;
 }
 

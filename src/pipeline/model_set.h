@@ -13,7 +13,7 @@ struct sono_model_set {
     pthread_mutex_t mutex; /* of recording from models */
     sono_flow_models models;
     sono_backend_choice choice;
-    sono_executor_params *stored;                 /* NULL where the backend reads the program's own */
+    sono_engine_params *stored;                   /* NULL where the backend reads the program's own */
     char detector_path[160], segmenter_path[160]; /* as events name them */
 };
 

@@ -2,10 +2,10 @@
 /*
  * An open pipeline. submit copies a frame into a slot and starts it once the slot's batch is full; receive
  * lends the packets one by one. A slot owns its inputs and its outputs, so batches in flight never share
- * bytes. One that is being filled belongs to the thread that submits; once received it belongs to the thread
- * that receives and releases, until its last packet is back. Where the backend runs whole frames by itself
- * (CUDA), submit launches and receive waits; where it does not (CPU), the pipeline's thread runs the slots in
- * order.
+ * bytes. One that is being filled belongs to the thread that submits; then to the engine and, once that is
+ * done, to the pipeline's thread, which makes its packets; once received, to the thread that receives and
+ * releases, until its last packet is back.
+ *     open.c -> submit.c -> (engine) -> complete.c -> receive.c -> close.c; lend.c beside submit.c
  */
 #ifndef SONO_PIPELINE_PIPELINE_PRIVATE_H
 #define SONO_PIPELINE_PIPELINE_PRIVATE_H
@@ -39,13 +39,15 @@ typedef struct sono_pipeline_frame {
 } sono_pipeline_frame;
 
 typedef struct sono_pipeline_slot {
-    uint8_t *inputs;             /* the executor's, as its plan lays them out */
+    uint8_t *inputs;             /* the engine's, as its plan lays them out */
     uint8_t *outputs;            /* likewise */
     sono_pipeline_frame *frames; /* [batch]; the pipeline's */
     int32_t n_frames;            /* how many of them the batch in the slot has, ... */
     int32_t n_received;          /* ... were received, */
     atomic_int n_released;       /* ... are done with */
     int64_t pixels_bytes;        /* of all its frames; 0 = all are in device memory */
+    sono_input input;            /* where its pixels go, ... */
+    int32_t is_input_lent;       /* ... to be filled by the caller; under the submit mutex */
     sono_status status;          /* of the run */
     sono_error error;
 } sono_pipeline_slot;
@@ -55,17 +57,23 @@ struct sono_pipeline {
     sono_backend_choice choice;
     sono_model_set *models; /* NULL = its parameters are its own */
     sono_flow flow;
-    sono_executor *executor;
+    sono_engine *engine;
+    const sono_plan *plan; /* the engine's */
     sono_events events;
     sono_slots ring;
-    int32_t ring_ready;
+    pthread_mutex_t submit_mutex; /* of `filling`, and of the order in which slots go to the engine */
     sono_pipeline_slot slots[SONO_MAX_SLOTS];
     sono_pipeline_frame *frames; /* [n_slots][batch] */
     int32_t filling;             /* slot whose batch has room; -1 = none */
-    int32_t handing;             /* slot with packets that were not received yet; -1 = none */
     pthread_t thread;
     int32_t thread_started;
+    atomic_int n_users;   /* the open handle, and all that is lent: packets and tensors */
+    atomic_int is_closed; /* the handle was: no frame comes any more */
 };
+
+/* One user more; one less, the last of which frees everything. Thread-safe. */
+void sono_pipeline_enter(sono_pipeline *p);
+void sono_pipeline_leave(sono_pipeline *p);
 
 /* Empties a slot for a new batch; puts a checked frame into its inputs and starts its packet; fills up the
  * batch with frames that are none; tells the sources of its frames that their pixels are not needed any more.
@@ -73,11 +81,19 @@ struct sono_pipeline {
 void sono_pipeline_begin(sono_pipeline_slot *s);
 void sono_pipeline_store(sono_pipeline *p, sono_pipeline_slot *s, const sono_frame *frame,
                          const sono_pixel_source *source);
+/* The same for pixels that lie in the slot's input already. */
+void sono_pipeline_store_lent(sono_pipeline *p, sono_pipeline_slot *s, const sono_frame *frame);
 void sono_pipeline_pad(sono_pipeline *p, sono_pipeline_slot *s);
 void sono_pipeline_release_pixels(sono_pipeline_slot *s);
 
-/* One use of a frame's packet less; after the last one of all its frames the slot is free. Thread-safe. */
+/* One use of a frame's packet less, and one user of the pipeline; after the last use of all its frames the
+ * slot is free. Thread-safe. */
 void sono_pipeline_give_back(sono_pipeline *p, sono_pipeline_frame *f);
+
+/* The first of a tensor's maps, in host memory, that belong to frame number i of a slot's batch; NULL for no
+ * tensor. */
+uint8_t *sono_pipeline_of_frame(const sono_pipeline *p, const sono_pipeline_slot *s, sono_tid tensor,
+                                int32_t i);
 
 /* The frame whose packet this is, NULL unless it is lent. */
 sono_pipeline_frame *sono_pipeline_find_lent(sono_pipeline *p, const sono_packet *packet);
@@ -97,14 +113,16 @@ sono_status sono_pipeline_submit_from(sono_pipeline *p, const sono_frame *frame,
  */
 void sono_pipeline_warn(sono_pipeline *p);
 
-/* Runs every op once on a black frame, so that what is set up on first use is set up now. */
-sono_status sono_pipeline_warm_up(sono_pipeline *p, sono_error *error);
+/* STATE after a shutdown. */
+sono_status sono_pipeline_check_open(sono_pipeline *p, sono_error *error);
+/* An empty slot to be filled. Errors: AGAIN. */
+sono_status sono_pipeline_take_slot(sono_pipeline *p, int32_t *out, sono_error *error);
+void sono_pipeline_announce_frame(sono_pipeline *p, const sono_frame *frame, const char *device_name);
+/* Under the submit mutex: hands a filled slot's batch to the engine; frames it lacks are none. On failure its
+ * frames are lost, and all their sources are told so but that of the last `n_kept`. */
+sono_status sono_pipeline_start(sono_pipeline *p, int32_t slot, int32_t n_kept, sono_error *error);
 
-/* The pipeline's thread: runs queued slots until the ring stops. */
+/* The pipeline's thread: completes batches until the ring stops. */
 void *sono_pipeline_main(void *pipeline);
-
-/* Backends that run frames by themselves: starts the slot's batch, and waits for it. */
-sono_status sono_pipeline_start(sono_pipeline *p, int32_t slot, sono_error *error);
-void sono_pipeline_complete(sono_pipeline *p, int32_t slot);
 
 #endif

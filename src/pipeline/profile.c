@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Where a frame's time could go, op by op. */
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "pipeline/pipeline_private.h"
 
 #include <stdio.h>
 #include <string.h>
-
-#define N_RUNS 3 /* of an op on a backend that runs ops; the fastest counts */
 
 /* Bytes of an op's tensors beyond what a frame of that size uses: they are as large as the largest frame. */
 static double unused_bytes(const sono_pipeline *p, const sono_op *op, const sono_frame_header *frame)
@@ -61,27 +58,7 @@ static void describe(const sono_pipeline *p, const sono_op *op, const sono_frame
     out->bytes = sono_program_op_bytes(program, op, precision) - unused_bytes(p, op, frame);
 }
 
-/* Op after op, each finds what the ops before it made. */
-static sono_status time_ops(sono_pipeline *p, double *op_ns, sono_error *error)
-{
-    for (int32_t i = 0; i < (int32_t)p->flow.program->n_ops; i++)
-        for (int run = 0; run < N_RUNS; run++) {
-            const int64_t start_ns = sono_clock_ns();
-            SONO_TRY(p->choice.ops->run(p->executor, i, i + 1, NULL, error));
-            const double ns = (double)(sono_clock_ns() - start_ns);
-            op_ns[i] = run == 0 || ns < op_ns[i] ? ns : op_ns[i];
-        }
-    return SONO_STATUS_OK;
-}
-
-static sono_status measure(sono_pipeline *p, sono_executor_profile *out, sono_error *error)
-{
-    p->choice.ops->select_slot(p->executor, 0);
-    return p->choice.ops->profile ? p->choice.ops->profile(p->executor, out, error)
-                                  : time_ops(p, out->op_ns, error);
-}
-
-static void fill(const sono_pipeline *p, const sono_executor_profile *found, sono_profile *out)
+static void fill(const sono_pipeline *p, const sono_engine_profile *found, sono_profile *out)
 {
     const sono_program *program = p->flow.program;
     const sono_frame_header *frame = sono_pipeline_headers(p, &p->slots[0]);
@@ -103,7 +80,7 @@ static void fill(const sono_pipeline *p, const sono_executor_profile *found, son
 
 sono_status sono_pipeline_profile(sono_pipeline *p, sono_profile *out, sono_error *error)
 {
-    sono_executor_profile found = {0};
+    sono_engine_profile found = {0};
     sono_profile profile = {0};
     if (!p || !out)
         return SONO_FAIL(error, INVALID_ARGUMENT, "pipeline and out must not be NULL");
@@ -112,8 +89,9 @@ sono_status sono_pipeline_profile(sono_pipeline *p, sono_profile *out, sono_erro
     sono_status status = SONO_STATUS_OK;
     if (!profile.ops || !found.op_ns)
         status = SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the profile");
+    p->choice.ops->inspect->select_slot(p->engine, 0);
     if (status == SONO_STATUS_OK)
-        status = measure(p, &found, error);
+        status = p->choice.ops->inspect->profile(p->engine, &found, error);
     if (status == SONO_STATUS_OK)
         fill(p, &found, &profile);
     sono_free(found.op_ns);

@@ -161,7 +161,7 @@ static void compare_outputs(dfine_run *run, const sono_checkpoint *file)
     sono_free(boxes);
     sono_free(our_logits);
     sono_free(our_boxes);
-    const double tolerance = run->backend == &sono_cpu_executor ? OUTPUT_TOLERANCE : CUDA_TOLERANCE;
+    const double tolerance = run->backend == &sono_cpu_engine ? OUTPUT_TOLERANCE : CUDA_TOLERANCE;
     check_distance("pred_logits", difference[0], norm[0], tolerance);
     check_distance("pred_boxes", difference[1], norm[1], tolerance);
 }

@@ -8,7 +8,7 @@
 #include "engine/engine.h"
 #include "base/alloc.h"
 #include "nets/sam/mobilesam.h"
-#include "support/executor_fixture.h"
+#include "support/engine_fixture.h"
 #include "support/golden.h"
 #include "support/op_test.h"
 #include "support/synthetic.h"
@@ -32,8 +32,8 @@ typedef struct run {
     sono_checkpoint *checkpoint;
     sono_binder *binder;
     sono_program *program;
-    const sono_executor_ops *backend; /* executor_to_test(), in float32 */
-    sono_executor *executor;
+    const sono_engine_ops *backend; /* engine_to_test(), in float32 */
+    sono_engine *engine;
     int32_t n_objects;
     sono_tid image;          /* [1, 1024, 1024, 3]: INPUT, or what PREPROCESS makes of pixels */
     sono_tid pixels, header; /* pixels 0 without preprocessing */
@@ -89,7 +89,7 @@ static void open_model(run *r, const char *checkpoint_path, int32_t n_objects)
 {
     sono_error error = {0};
     memset(r, 0, sizeof *r);
-    r->backend = executor_to_test();
+    r->backend = engine_to_test();
     r->n_objects = n_objects;
     assert_ok(sono_checkpoint_open(checkpoint_path, &r->checkpoint, &error), &error);
     assert_ok(sono_binder_open(r->checkpoint, &r->binder, &error), &error);
@@ -98,7 +98,7 @@ static void open_model(run *r, const char *checkpoint_path, int32_t n_objects)
 
 static void close_model(run *r)
 {
-    r->backend->close(r->executor);
+    r->backend->close(r->engine);
     sono_program_close(r->program);
     sono_binder_close(r->binder);
     sono_checkpoint_close(r->checkpoint);
@@ -131,24 +131,24 @@ static void keep(run *r, const char *name)
     assert_ok(sono_record_finish(&rec), &error);
 }
 
-static void open_executor(run *r, int32_t n_threads, int32_t poison)
+static void open_engine(run *r, int32_t n_threads, int32_t poison)
 {
     sono_error error = {0};
-    const sono_executor_options options = {
+    const sono_engine_options options = {
         .plan_mode = SONO_PLAN_REUSE, .n_threads = n_threads, .poison = poison};
-    assert_ok(r->backend->open(r->program, &options, &r->executor, &error), &error);
+    assert_ok(r->backend->open(r->program, &options, &r->engine, &error), &error);
 }
 
 static void write_tensor(run *r, sono_tid tensor, const void *values)
 {
     sono_error error = {0};
-    assert_ok(r->backend->write(r->executor, tensor, values, &error), &error);
+    assert_ok(r->backend->inspect->write(r->engine, tensor, values, &error), &error);
 }
 
 static void run_frame(run *r)
 {
     sono_error error = {0};
-    assert_ok(r->backend->run(r->executor, 0, -1, NULL, &error), &error);
+    assert_ok(r->backend->inspect->run(r->engine, 0, -1, &error), &error);
 }
 
 /* Dense, channels last; freed by the caller with sono_free(). */
@@ -158,7 +158,7 @@ static void *read_tensor(const run *r, sono_tid tensor, sono_tensor *shape)
     *shape = *sono_program_tensor(r->program, tensor);
     void *values = sono_alloc_array((size_t)sono_tensor_count(shape), sono_dtype_bytes(shape->dtype));
     assert_non_null(values);
-    assert_ok(r->backend->read(r->executor, tensor, values, &error), &error);
+    assert_ok(r->backend->inspect->read(r->engine, tensor, values, &error), &error);
     return values;
 }
 
@@ -355,7 +355,7 @@ static void test_two_boxes_agree_with_the_official_code(void **state)
     record_checked(&r, path, 2, 0);
     for (size_t i = 0; i < N_PAIRS; i++)
         keep(&r, our_name(&pairs[i]));
-    open_executor(&r, 0, 1);
+    open_engine(&r, 0, 1);
     write_synthetic_input(&r, &file);
     run_frame(&r);
     for (size_t i = 0; i < N_PAIRS; i++)
@@ -540,7 +540,7 @@ static void open_trained(run *r, reference *ref, int keep_activations, int32_t n
         keep(r, activations[i].ours);
     if (keep_activations)
         keep(r, "image_encoder.neck.3");
-    open_executor(r, n_threads, poison);
+    open_engine(r, n_threads, poison);
     write_frame(r, ref);
 }
 
@@ -553,7 +553,7 @@ static void close_trained(run *r, reference *ref)
 
 static double output_tolerance(const run *r)
 {
-    return r->backend == &sono_cpu_executor ? OUTPUT_TOLERANCE : CUDA_TOLERANCE;
+    return r->backend == &sono_cpu_engine ? OUTPUT_TOLERANCE : CUDA_TOLERANCE;
 }
 
 static void test_a_real_frame_agrees_with_the_official_code(void **state)
@@ -597,14 +597,17 @@ static void bench_a_real_frame(void **state)
     run r;
     sono_error error = {0};
     open_trained(&r, &ref, 0, 2, 0);
-    if (r.backend != &sono_cpu_executor)
+    if (r.backend != &sono_cpu_engine)
         sono_test_skip("only the CPU times stages so: leave SONO_TEST_DEVICE out");
     run_frame(&r);
     for (int i = 0; i < N_BENCH_FRAMES; i++) {
-        int64_t stage_ns[SONO_STAGE_COUNT] = {0};
-        assert_ok(r.backend->run(r.executor, 0, -1, stage_ns, &error), &error);
+        sono_frame_cost cost = {0};
+        if (i == 0)
+            assert_ok(r.backend->prepare(r.engine, &error), &error);
+        assert_ok(r.backend->submit(r.engine, 0, 0, 0, &error), &error);
+        assert_ok(r.backend->wait(r.engine, 0, &cost, &error), &error);
         for (int s = 0; s < SONO_STAGE_COUNT; s++)
-            times_ns[s][i] = stage_ns[s];
+            times_ns[s][i] = cost.stage_ns[s];
     }
     for (size_t i = 0; i < sizeof stages / sizeof stages[0]; i++) {
         qsort(times_ns[stages[i]], N_BENCH_FRAMES, sizeof(int64_t), by_time);

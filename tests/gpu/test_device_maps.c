@@ -165,18 +165,18 @@ static void test_box_address(void **state)
     assert_int_equal(select->out[0], prompt->in[0]);
     for (int32_t slot = 0; slot < config.n_slots; slot++) {
         struct cudaPointerAttributes found = {0};
-        pipeline->choice.ops->select_slot(pipeline->executor, slot);
-        const void *written = pipeline->choice.ops->address(pipeline->executor, select->out[0]);
-        const void *read = pipeline->choice.ops->address(pipeline->executor, prompt->in[0]);
+        pipeline->choice.ops->inspect->select_slot(pipeline->engine, slot);
+        const void *written = pipeline->choice.ops->inspect->address(pipeline->engine, select->out[0]);
+        const void *read = pipeline->choice.ops->inspect->address(pipeline->engine, prompt->in[0]);
         assert_non_null(written);
         assert_ptr_equal(written, read);
         assert_cuda(cudaPointerGetAttributes(&found, written));
         assert_int_equal(found.type, cudaMemoryTypeDevice);
         const uint8_t *block =
-            pipeline->choice.ops->device_memory(pipeline->executor, slot, SONO_BLOCK_OUTPUTS);
+            pipeline->choice.ops->device->memory(pipeline->engine, slot, SONO_BLOCK_OUTPUTS);
         assert_ptr_equal(written, block + sono_pipeline_output_at(pipeline, select->out[0], 0, 0));
     }
-    pipeline->choice.ops->select_slot(pipeline->executor, 0);
+    pipeline->choice.ops->inspect->select_slot(pipeline->engine, 0);
     sono_pipeline_close(pipeline);
 }
 #else

@@ -106,16 +106,15 @@ static sono_tid maps_of(sono_op_test *t, sono_tid x, int32_t first, int32_t n)
     return sono_view_reshape(&t->rec, some, n, s.h, s.w, s.c);
 }
 
-static sono_executor *open_executor(sono_op_test *t, sono_precision precision)
+static sono_engine *open_engine(sono_op_test *t, sono_precision precision)
 {
-    const sono_executor_options options = {
-        .plan_mode = SONO_PLAN_KEEP, .n_threads = 3, .precision = precision};
-    sono_executor *executor = NULL;
-    assert_ok(t->backend->open(t->program, &options, &executor, &t->error), &t->error);
+    const sono_engine_options options = {.plan_mode = SONO_PLAN_KEEP, .n_threads = 3, .precision = precision};
+    sono_engine *engine = NULL;
+    assert_ok(t->backend->open(t->program, &options, &engine, &t->error), &t->error);
     for (sono_tid i = 1; i < SONO_OP_TEST_MAX_TENSORS && (size_t)i < t->program->n_tensors; i++)
         if (t->host[i])
-            assert_ok(t->backend->write(executor, i, t->host[i], &t->error), &t->error);
-    return executor;
+            assert_ok(t->backend->inspect->write(engine, i, t->host[i], &t->error), &t->error);
+    return engine;
 }
 
 typedef struct room {
@@ -130,7 +129,7 @@ static room room_of(const sono_tensor *s)
 
 /* Masks and weight maps have room for the largest frame; what lies behind a frame's own pixels stays as it
  * was. */
-static void fill_room(sono_op_test *t, sono_executor *executor, const outputs *o)
+static void fill_room(sono_op_test *t, sono_engine *engine, const outputs *o)
 {
     for (int32_t k = FIRST_MAP; k < N_OUTS; k++) {
         const sono_tensor *s = sono_program_tensor(t->program, o->out[k]);
@@ -139,28 +138,28 @@ static void fill_room(sono_op_test *t, sono_executor *executor, const outputs *o
         assert_non_null(values);
         for (size_t at = 0; at < n_bytes; at += room_of(s).n_bytes)
             memcpy(values + at, room_of(s).bytes, room_of(s).n_bytes);
-        assert_ok(t->backend->write(executor, o->out[k], values, &t->error), &t->error);
+        assert_ok(t->backend->inspect->write(engine, o->out[k], values, &t->error), &t->error);
         sono_free(values);
     }
 }
 
-static uint8_t *read_all(sono_op_test *t, sono_executor *executor, sono_tid tensor)
+static uint8_t *read_all(sono_op_test *t, sono_engine *engine, sono_tid tensor)
 {
     const sono_tensor *s = sono_program_tensor(t->program, tensor);
     uint8_t *values = sono_alloc((size_t)sono_tensor_count(s) * sono_dtype_bytes(s->dtype));
     assert_non_null(values);
-    assert_ok(t->backend->read(executor, tensor, values, &t->error), &t->error);
+    assert_ok(t->backend->inspect->read(engine, tensor, values, &t->error), &t->error);
     return values;
 }
 
 /* Compares frame number i's maps of one output, and the room behind the frame's own pixels. */
-static void compare(sono_op_test *t, sono_executor *executor, sono_tid all, sono_tid alone, int32_t i)
+static void compare(sono_op_test *t, sono_engine *engine, sono_tid all, sono_tid alone, int32_t i)
 {
     const sono_tensor *s = sono_program_tensor(t->program, alone);
     const size_t map = (size_t)s->batch_stride * sono_dtype_bytes(s->dtype);
     const int32_t n_pixels = sizes[i].width_px * sizes[i].height_px;
     const size_t used = s->c == MAX_W * MAX_H ? (size_t)n_pixels * sono_dtype_bytes(s->dtype) : map;
-    uint8_t *got = read_all(t, executor, all), *want = read_all(t, executor, alone);
+    uint8_t *got = read_all(t, engine, all), *want = read_all(t, engine, alone);
     for (int32_t k = 0; k < s->n; k++)
         if (memcmp(got + (size_t)(i * s->n + k) * map, want + (size_t)k * map, map) != 0)
             fail_msg("frame %d: map %d of %s differs from the frame's alone", i, k, s->name);
@@ -171,9 +170,9 @@ static void compare(sono_op_test *t, sono_executor *executor, sono_tid all, sono
 }
 
 /* At least one object is there and one is not, or the masks would say nothing. */
-static void check_gates(sono_op_test *t, sono_executor *executor, sono_tid detections)
+static void check_gates(sono_op_test *t, sono_engine *engine, sono_tid detections)
 {
-    sono_detection *found = (sono_detection *)(void *)read_all(t, executor, detections);
+    sono_detection *found = (sono_detection *)(void *)read_all(t, engine, detections);
     int32_t n_valid = 0;
     for (int32_t i = 0; i < N_FRAMES * N_OBJECTS; i++)
         n_valid += found[i].valid == 1.0f;
@@ -193,19 +192,19 @@ static void test_batch_equals_frames(void **state)
         alone[i] = record_ops(&t, &in, in.frame_pixels[i], in.header[i], maps_of(&t, in.logits, i, 1),
                               maps_of(&t, in.boxes, i, 1), maps_of(&t, in.low, i * N_OBJECTS, N_OBJECTS));
     assert_ok(sono_record_finish(&t.rec), &t.error);
-    const int is_cpu = t.backend == &sono_cpu_executor;
+    const int is_cpu = t.backend == &sono_cpu_engine;
     const sono_precision last = is_cpu ? SONO_PRECISION_FP32 : SONO_PRECISION_FP16;
     for (sono_precision precision = SONO_PRECISION_FP32; precision <= last; precision++) {
-        sono_executor *executor = open_executor(&t, precision);
-        fill_room(&t, executor, &all);
+        sono_engine *engine = open_engine(&t, precision);
+        fill_room(&t, engine, &all);
         for (int32_t i = 0; i < N_FRAMES; i++)
-            fill_room(&t, executor, &alone[i]);
-        assert_ok(t.backend->run(executor, 0, -1, NULL, &t.error), &t.error);
-        check_gates(&t, executor, all.out[1]);
+            fill_room(&t, engine, &alone[i]);
+        assert_ok(t.backend->inspect->run(engine, 0, -1, &t.error), &t.error);
+        check_gates(&t, engine, all.out[1]);
         for (int32_t i = 0; i < N_FRAMES; i++)
             for (int32_t k = 0; k < N_OUTS; k++)
-                compare(&t, executor, all.out[k], alone[i].out[k], i);
-        t.backend->close(executor);
+                compare(&t, engine, all.out[k], alone[i].out[k], i);
+        t.backend->close(engine);
     }
     sono_op_test_close(&t);
 }

@@ -34,13 +34,13 @@ static void expect_shared(const sono_pipeline *a, const sono_pipeline *b)
     }
     assert_int_equal(n, b->flow.program->params->n);
     /* And on a device one address. */
-    for (size_t i = 1; i < a->flow.program->n_tensors && a->choice.ops->device_memory; i++)
+    for (size_t i = 1; i < a->flow.program->n_tensors && a->choice.ops->device; i++)
         for (size_t k = 1; k < b->flow.program->n_tensors; k++) {
             const sono_tensor *t = &a->flow.program->tensors[i], *u = &b->flow.program->tensors[k];
             if (t->kind == SONO_TENSOR_PARAM && u->kind == SONO_TENSOR_PARAM && t->root == (sono_tid)i &&
                 u->root == (sono_tid)k && t->param_index == u->param_index)
-                assert_ptr_equal(a->choice.ops->address(a->executor, (sono_tid)i),
-                                 b->choice.ops->address(b->executor, (sono_tid)k));
+                assert_ptr_equal(a->choice.ops->inspect->address(a->engine, (sono_tid)i),
+                                 b->choice.ops->inspect->address(b->engine, (sono_tid)k));
         }
 }
 

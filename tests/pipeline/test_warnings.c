@@ -14,18 +14,12 @@ static int32_t n_resident; /* ops of DECODE whose tensors are where they should 
 static char heard[1024];   /* all lines */
 static const sono_plan plan = {.block_bytes = {[SONO_BLOCK_OUTPUTS] = 4096}};
 
-static void audit(sono_executor *executor, sono_audit_counts *out)
+static void audit(sono_engine *engine, sono_audit_counts *out)
 {
-    (void)executor;
+    (void)engine;
     for (int i = 0; i < SONO_STAGE_COUNT; i++)
         out->n_ops[i] = out->n_resident[i] = N_OPS;
     out->n_resident[SONO_STAGE_DECODE] = n_resident;
-}
-
-static const sono_plan *plan_of(const sono_executor *executor)
-{
-    (void)executor;
-    return &plan;
 }
 
 static void listen_to(void *user, const char *line)
@@ -39,10 +33,12 @@ static void listen_to(void *user, const char *line)
 /* What a pipeline of that backend and configuration says. */
 static const char *warnings(sono_backend backend, int32_t wants_weights, int32_t host_maps)
 {
-    const sono_executor_ops ops = {.audit = audit, .plan = plan_of};
+    const sono_engine_device_ops device = {.audit = audit};
+    const sono_engine_ops ops = {.device = &device};
     sono_pipeline *pipeline = sono_alloc(sizeof *pipeline);
     assert_non_null(pipeline);
     pipeline->choice = (sono_backend_choice){.backend = backend, .ops = &ops, .device_name = "cuda:1"};
+    pipeline->plan = &plan;
     pipeline->config.want_weight_maps = wants_weights;
     pipeline->config.host_maps = host_maps;
     heard[0] = '\0';

@@ -2,7 +2,7 @@
 #include "support/dfine_run.h"
 
 #include "base/alloc.h"
-#include "support/executor_fixture.h"
+#include "support/engine_fixture.h"
 #include "support/golden.h"
 #include "support/synthetic.h"
 #include "support/test.h"
@@ -20,7 +20,7 @@ void dfine_run_record(dfine_run *run, const char *checkpoint_path, sono_detector
     sono_error error = {0};
     sono_recorder rec;
     memset(run, 0, sizeof *run);
-    run->backend = executor_to_test();
+    run->backend = engine_to_test();
     assert_ok(sono_checkpoint_open(checkpoint_path, &run->checkpoint, &error), &error);
     assert_ok(sono_binder_open(run->checkpoint, &run->binder, &error), &error);
     assert_ok(sono_binder_set_family(run->binder, family, &error), &error);
@@ -69,21 +69,21 @@ void dfine_run_keep(dfine_run *run, const char *name)
 void dfine_run_open(dfine_run *run, int32_t n_threads, int32_t poison)
 {
     sono_error error = {0};
-    const sono_executor_options options = {
+    const sono_engine_options options = {
         .plan_mode = SONO_PLAN_REUSE, .n_threads = n_threads, .poison = poison};
-    assert_ok(run->backend->open(run->program, &options, &run->executor, &error), &error);
+    assert_ok(run->backend->open(run->program, &options, &run->engine, &error), &error);
 }
 
 void dfine_run_write(dfine_run *run, sono_tid tensor, const void *values)
 {
     sono_error error = {0};
-    assert_ok(run->backend->write(run->executor, tensor, values, &error), &error);
+    assert_ok(run->backend->inspect->write(run->engine, tensor, values, &error), &error);
 }
 
 void dfine_run_frame(dfine_run *run)
 {
     sono_error error = {0};
-    assert_ok(run->backend->run(run->executor, 0, -1, NULL, &error), &error);
+    assert_ok(run->backend->inspect->run(run->engine, 0, -1, &error), &error);
 }
 
 void *dfine_run_read(dfine_run *run, const char *name, sono_tensor *shape)
@@ -93,14 +93,14 @@ void *dfine_run_read(dfine_run *run, const char *name, sono_tensor *shape)
     *shape = *sono_program_tensor(run->program, tensor);
     void *values = sono_alloc_array((size_t)sono_tensor_count(shape), sono_dtype_bytes(shape->dtype));
     assert_non_null(values);
-    assert_ok(run->backend->read(run->executor, tensor, values, &error), &error);
+    assert_ok(run->backend->inspect->read(run->engine, tensor, values, &error), &error);
     return values;
 }
 
 void dfine_run_close(dfine_run *run)
 {
     if (run->backend)
-        run->backend->close(run->executor);
+        run->backend->close(run->engine);
     sono_program_close(run->program);
     sono_binder_close(run->binder);
     sono_checkpoint_close(run->checkpoint);

@@ -13,8 +13,8 @@ typedef struct dfine_run {
     sono_checkpoint *checkpoint;
     sono_binder *binder;
     sono_program *program;
-    const sono_executor_ops *backend; /* executor_to_test(), in float32 */
-    sono_executor *executor;
+    const sono_engine_ops *backend; /* engine_to_test(), in float32 */
+    sono_engine *engine;
     sono_tid image;          /* [1, 640, 640, 3 or 1]: INPUT, or what PREPROCESS makes of pixels */
     sono_tid pixels, header; /* 0 without preprocessing */
     sono_dfine_outputs outputs;
@@ -28,7 +28,7 @@ void dfine_run_record(dfine_run *run, const char *checkpoint_path, sono_detector
 /* Keeps the tensor of that name, to be read after the run. */
 void dfine_run_keep(dfine_run *run, const char *name);
 
-/* Plans with memory reused (on the CPU dead bytes poisoned where asked for) and opens the executor. */
+/* Plans with memory reused (on the CPU dead bytes poisoned where asked for) and opens the engine. */
 void dfine_run_open(dfine_run *run, int32_t n_threads, int32_t poison);
 
 void dfine_run_write(dfine_run *run, sono_tid tensor, const void *values);

@@ -9,7 +9,7 @@
 void gpu_fixture_need(void)
 {
     sono_error why = {0};
-    if (sono_cuda_executor_count(&why) == 0)
+    if (sono_cuda_count(&why) == 0)
         sono_test_skip(why.text);
 }
 #else

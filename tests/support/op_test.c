@@ -3,7 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "executor_fixture.h"
+#include "engine_fixture.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -26,10 +26,10 @@ double sono_op_test_tolerance(sono_op_kind kind)
     return tolerances[kind];
 }
 
-static const sono_executor_ops *backend_to_test(void)
+static const sono_engine_ops *backend_to_test(void)
 {
     const char *wish = getenv("SONO_TEST_BACKEND");
-    return executor_named(wish ? wish : "cpu");
+    return engine_named(wish ? wish : "cpu");
 }
 
 void sono_op_test_open(sono_op_test *t, uint64_t seed)
@@ -145,7 +145,7 @@ static int is_half(const sono_op_test *t, sono_tid tensor)
 void sono_op_test_set(sono_op_test *t, sono_tid tensor, int32_t n, int32_t y, int32_t x, int32_t c,
                       float value)
 {
-    const int rounds = t->backend != &sono_cpu_executor && is_half(t, tensor);
+    const int rounds = t->backend != &sono_cpu_engine && is_half(t, tensor);
     *element(t, tensor, n, y, x, c) = rounds ? rounded_to_half(value) : value;
 }
 
@@ -277,22 +277,29 @@ double sono_op_test_epilogue(const sono_epilogue *epilogue, double v, double res
     return v;
 }
 
-static int executor_has(const sono_op_test *t, sono_executor *executor, sono_tid tensor)
+static const sono_plan *plan_of(const sono_op_test *t, const sono_engine *engine)
 {
-    return t->backend->plan(executor)->offset_bytes[tensor] != SIZE_MAX;
+    sono_engine_info info;
+    t->backend->info(engine, &info);
+    return info.plan;
 }
 
-static sono_executor *open_executor(sono_op_test *t, int32_t n_threads)
+static int engine_has(const sono_op_test *t, const sono_engine *engine, sono_tid tensor)
 {
-    const sono_executor_options options = {
+    return plan_of(t, engine)->offset_bytes[tensor] != SIZE_MAX;
+}
+
+static sono_engine *open_engine(sono_op_test *t, int32_t n_threads)
+{
+    const sono_engine_options options = {
         .plan_mode = SONO_PLAN_KEEP, .n_threads = n_threads, .precision = t->precision, .time_stages = 1};
-    sono_executor *executor = NULL;
-    assert_ok(t->backend->open(t->program, &options, &executor, &t->error), &t->error);
+    sono_engine *engine = NULL;
+    assert_ok(t->backend->open(t->program, &options, &engine, &t->error), &t->error);
     for (sono_tid i = 1; (size_t)i < t->program->n_tensors; i++) {
-        if (t->host[i] && executor_has(t, executor, i))
-            assert_ok(t->backend->write(executor, i, t->host[i], &t->error), &t->error);
+        if (t->host[i] && engine_has(t, engine, i))
+            assert_ok(t->backend->inspect->write(engine, i, t->host[i], &t->error), &t->error);
     }
-    return executor;
+    return engine;
 }
 
 static int can_be_marked(const sono_tensor *root)
@@ -308,7 +315,7 @@ static int is_marked(const sono_op_test *t, const sono_tensor *root, int64_t i)
 }
 
 /* Fills what the program writes with a value that must survive where no op writes. */
-static void mark_outputs(sono_op_test *t, sono_executor *executor)
+static void mark_outputs(sono_op_test *t, sono_engine *engine)
 {
     for (size_t i = 0; i < t->n_wants; i++) {
         const sono_tid id = tensor_of(t, t->wants[i].tensor)->root;
@@ -323,7 +330,7 @@ static void mark_outputs(sono_op_test *t, sono_executor *executor)
             memset(t->host[id], SENTINEL_U8, (size_t)count);
         for (int64_t k = 0; root->dtype == SONO_DTYPE_F32 && k < count; k++)
             ((float *)t->host[id])[k] = SENTINEL;
-        assert_ok(t->backend->write(executor, id, t->host[id], &t->error), &t->error);
+        assert_ok(t->backend->inspect->write(engine, id, t->host[id], &t->error), &t->error);
     }
 }
 
@@ -376,14 +383,14 @@ static void check_surroundings(const sono_op_test *t, const sono_op_test_expecta
 
 static void run_once(sono_op_test *t, const char *isa, int32_t n_threads)
 {
-    sono_executor *executor = open_executor(t, n_threads);
-    mark_outputs(t, executor);
-    assert_ok(t->backend->run(executor, 0, -1, NULL, &t->error), &t->error);
+    sono_engine *engine = open_engine(t, n_threads);
+    mark_outputs(t, engine);
+    assert_ok(t->backend->inspect->run(engine, 0, -1, &t->error), &t->error);
     for (size_t i = 0; i < t->n_wants; i++) {
         const sono_tid root = tensor_of(t, t->wants[i].tensor)->root;
-        assert_ok(t->backend->read(executor, root, t->host[root], &t->error), &t->error);
+        assert_ok(t->backend->inspect->read(engine, root, t->host[root], &t->error), &t->error);
     }
-    t->backend->close(executor);
+    t->backend->close(engine);
     for (size_t i = 0; i < t->n_wants; i++) {
         compare(t, &t->wants[i], isa, n_threads);
         check_surroundings(t, &t->wants[i], isa);
@@ -407,7 +414,7 @@ static int can_run(const char *isa)
 void sono_op_test_run(sono_op_test *t)
 {
     static const char *const isas[] = {"baseline", "v3", "v4"};
-    if (t->backend != &sono_cpu_executor) {
+    if (t->backend != &sono_cpu_engine) {
         for (t->precision = SONO_PRECISION_FP32; t->precision <= SONO_PRECISION_FP16; t->precision++)
             run_once(t, t->precision == SONO_PRECISION_FP16 ? "cuda fp16" : "cuda fp32", 1);
         t->precision = SONO_PRECISION_FP32;
@@ -441,16 +448,16 @@ typedef struct timing {
 static timing time_runs(sono_op_test *t, int32_t n_threads)
 {
     static int64_t rounds_ns[MAX_ROUNDS];
-    sono_executor *executor = open_executor(t, n_threads);
-    assert_ok(t->backend->run(executor, 0, -1, NULL, &t->error), &t->error);
+    sono_engine *engine = open_engine(t, n_threads);
+    assert_ok(t->backend->inspect->run(engine, 0, -1, &t->error), &t->error);
     size_t n = 0;
     const int64_t end_ns = sono_clock_ns() + BENCH_NS;
     while (n < 3 || (n < MAX_ROUNDS && sono_clock_ns() < end_ns)) {
         const int64_t start_ns = sono_clock_ns();
-        assert_ok(t->backend->run(executor, 0, -1, NULL, &t->error), &t->error);
+        assert_ok(t->backend->inspect->run(engine, 0, -1, &t->error), &t->error);
         rounds_ns[n++] = sono_clock_ns() - start_ns;
     }
-    t->backend->close(executor);
+    t->backend->close(engine);
     qsort(rounds_ns, n, sizeof rounds_ns[0], compare_ns);
     return (timing){(double)rounds_ns[n / 2] * 1e-6, (double)rounds_ns[0] * 1e-6};
 }
@@ -460,18 +467,18 @@ static double time_graph(sono_op_test *t, sono_precision precision)
 {
     static int64_t rounds_ns[MAX_ROUNDS];
     t->precision = precision;
-    sono_executor *executor = open_executor(t, 1);
-    const sono_plan *plan = t->backend->plan(executor);
-    assert_ok(t->backend->prepare(executor, &t->error), &t->error);
+    sono_engine *engine = open_engine(t, 1);
+    const sono_plan *plan = plan_of(t, engine);
+    assert_ok(t->backend->prepare(engine, &t->error), &t->error);
     for (size_t i = 0; i < MAX_ROUNDS; i++) {
         sono_frame_cost cost = {0};
-        assert_ok(t->backend->submit(executor, 0, plan->block_bytes[SONO_BLOCK_INPUTS],
+        assert_ok(t->backend->submit(engine, 0, plan->block_bytes[SONO_BLOCK_INPUTS],
                                      plan->block_bytes[SONO_BLOCK_OUTPUTS], &t->error),
                   &t->error);
-        assert_ok(t->backend->wait(executor, 0, &cost, &t->error), &t->error);
+        assert_ok(t->backend->wait(engine, 0, &cost, &t->error), &t->error);
         rounds_ns[i] = cost.ops_ns;
     }
-    t->backend->close(executor);
+    t->backend->close(engine);
     qsort(rounds_ns, MAX_ROUNDS, sizeof rounds_ns[0], compare_ns);
     return (double)rounds_ns[MAX_ROUNDS / 2] * 1e-6;
 }
@@ -491,7 +498,7 @@ void sono_op_test_bench(sono_op_test *t, const char *label)
         flops += op->flops;
         elements += (double)sono_tensor_count(sono_program_tensor(t->program, op->out[0]));
     }
-    if (t->backend != &sono_cpu_executor) {
+    if (t->backend != &sono_cpu_engine) {
         bench_graph(t, label, flops);
         return;
     }

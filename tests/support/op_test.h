@@ -64,8 +64,8 @@ typedef struct sono_op_test {
     sono_program *program;
     sono_recorder rec;
     sono_error error;
-    const sono_executor_ops *backend; /* the CPU, or CUDA where SONO_TEST_BACKEND=cuda asks for it */
-    sono_precision precision;         /* of the run in progress */
+    const sono_engine_ops *backend; /* the CPU, or CUDA where SONO_TEST_BACKEND=cuda asks for it */
+    sono_precision precision;       /* of the run in progress */
     uint64_t random;
     void *host[SONO_OP_TEST_MAX_TENSORS]; /* by root id: values of inputs, of outputs after a run */
     sono_op_test_expectation wants[SONO_OP_TEST_MAX_WANTS];

@@ -1,30 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The CPU executor: one block for the activations, one scratch area a thread, the kernels of the best
- * instruction set. */
-#include "engine/engine.h"
+/* The CPU engine: one block for the activations, one scratch area a thread, the kernels of the best
+ * instruction set. frames.c runs whole frames. */
+#include "engine/cpu/cpu_private.h"
 
 #include "engine/cpu/blas.h"
-#include "engine/cpu/kernels/kernels.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-struct sono_executor {
-    const sono_program *program;
-    const sono_cpu_table *table;
-    sono_plan plan;
-    sono_pool *pool;
-    uint8_t *activations;
-    uint8_t **io; /* by slot: inputs, outputs */
-    int32_t n_slots;
-    int32_t slot; /* selected */
-    uint8_t *scratch;
-    size_t scratch_bytes; /* of one thread, the most any op wants */
-    int32_t n_reserved;   /* threads that sono_blas_reserve() knows of */
-    int32_t poison;
-};
+#define N_PROFILE_RUNS 3 /* of an op; the fastest counts */
 
 static int supports_v3(void)
 {
@@ -68,12 +54,12 @@ static const sono_cpu_table *choose_table(void)
     return &sono_cpu_table_baseline;
 }
 
-static uint8_t *cpu_slot_memory(sono_executor *cpu, int32_t slot, sono_block block)
+static uint8_t *cpu_slot_memory(sono_engine *cpu, int32_t slot, sono_block block)
 {
     return cpu->io[2 * slot + (block == SONO_BLOCK_OUTPUTS)];
 }
 
-static uint8_t *root_memory(sono_executor *cpu, sono_tid root)
+static uint8_t *root_memory(sono_engine *cpu, sono_tid root)
 {
     const sono_tensor *tensor = &cpu->program->tensors[root];
     if (tensor->kind == SONO_TENSOR_PARAM)
@@ -86,24 +72,24 @@ static uint8_t *root_memory(sono_executor *cpu, sono_tid root)
     return memory ? memory + cpu->plan.offset_bytes[root] : NULL;
 }
 
-void *sono_cpu_executor_data(sono_executor *cpu, sono_tid id)
+void *sono_cpu_data(sono_engine *cpu, sono_tid id)
 {
     const sono_tensor *tensor = &cpu->program->tensors[id];
     uint8_t *memory = root_memory(cpu, tensor->root);
     return memory ? memory + (size_t)tensor->offset * sono_dtype_bytes(tensor->dtype) : NULL;
 }
 
-static void cpu_select_slot(sono_executor *cpu, int32_t slot)
+static void cpu_select_slot(sono_engine *cpu, int32_t slot)
 {
     cpu->slot = slot;
 }
 
-static sono_cpu_tensor resolve(sono_executor *cpu, sono_tid id)
+static sono_cpu_tensor resolve(sono_engine *cpu, sono_tid id)
 {
     if (!id)
         return (sono_cpu_tensor){0};
     const sono_tensor *t = &cpu->program->tensors[id];
-    return (sono_cpu_tensor){.data = sono_cpu_executor_data(cpu, id),
+    return (sono_cpu_tensor){.data = sono_cpu_data(cpu, id),
                              .dtype = t->dtype,
                              .n = t->n,
                              .h = t->h,
@@ -113,7 +99,7 @@ static sono_cpu_tensor resolve(sono_executor *cpu, sono_tid id)
                              .batch_stride = t->batch_stride};
 }
 
-static sono_cpu_call make_call(sono_executor *cpu, const sono_op *op)
+static sono_cpu_call make_call(sono_engine *cpu, const sono_op *op)
 {
     sono_cpu_call call = {.op = op, .pool = cpu->pool, .scratch = cpu->scratch};
     for (int i = 0; i < SONO_OP_MAX_IN; i++)
@@ -123,7 +109,7 @@ static sono_cpu_call make_call(sono_executor *cpu, const sono_op *op)
     return call;
 }
 
-static size_t scratch_of(sono_executor *cpu, const sono_op *op)
+static size_t scratch_of(sono_engine *cpu, const sono_op *op)
 {
     const sono_cpu_scratch_fn scratch = cpu->table->kernels[op->kind].scratch;
     if (!scratch)
@@ -132,10 +118,11 @@ static size_t scratch_of(sono_executor *cpu, const sono_op *op)
     return (scratch(&call) + SONO_ALIGN_BYTES - 1) / SONO_ALIGN_BYTES * SONO_ALIGN_BYTES;
 }
 
-static void cpu_close(sono_executor *cpu)
+static void cpu_close(sono_engine *cpu)
 {
     if (!cpu)
         return;
+    sono_cpu_worker_close(&cpu->worker);
     sono_pool_close(cpu->pool);
     sono_blas_release(cpu->n_reserved);
     sono_plan_free(&cpu->plan);
@@ -147,7 +134,7 @@ static void cpu_close(sono_executor *cpu)
     sono_free(cpu);
 }
 
-static sono_status allocate_slots(sono_executor *cpu, int32_t n_slots, sono_error *error)
+static sono_status allocate_slots(sono_engine *cpu, int32_t n_slots, sono_error *error)
 {
     cpu->n_slots = n_slots ? n_slots : 1;
     cpu->io = sono_alloc_array(2 * (size_t)cpu->n_slots, sizeof *cpu->io);
@@ -165,7 +152,7 @@ static sono_status allocate_slots(sono_executor *cpu, int32_t n_slots, sono_erro
 }
 
 /* All cores: as many as OpenBLAS can serve. */
-static sono_status open_pool(sono_executor *cpu, int32_t n_threads, sono_error *error)
+static sono_status open_pool(sono_engine *cpu, int32_t n_threads, sono_error *error)
 {
     int32_t most = 0;
     SONO_TRY(sono_blas_load(&most, error));
@@ -174,7 +161,7 @@ static sono_status open_pool(sono_executor *cpu, int32_t n_threads, sono_error *
     return sono_pool_open(n_threads, &cpu->pool, error);
 }
 
-static sono_status allocate(sono_executor *cpu, const sono_executor_options *options, sono_error *error)
+static sono_status allocate(sono_engine *cpu, const sono_engine_options *options, sono_error *error)
 {
     const sono_program *program = cpu->program;
     SONO_TRY(open_pool(cpu, options->n_threads, error));
@@ -199,14 +186,15 @@ static sono_status allocate(sono_executor *cpu, const sono_executor_options *opt
     return SONO_STATUS_OK;
 }
 
-static sono_status cpu_open(const sono_program *program, const sono_executor_options *options,
-                            sono_executor **out, sono_error *error)
+static sono_status cpu_open(const sono_program *program, const sono_engine_options *options,
+                            sono_engine **out, sono_error *error)
 {
-    sono_executor *cpu = sono_alloc(sizeof *cpu);
+    sono_engine *cpu = sono_alloc(sizeof *cpu);
     if (!cpu)
-        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the CPU executor");
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the CPU engine");
     cpu->program = program;
     cpu->table = choose_table();
+    cpu->gate = options->gate;
     cpu->poison = options->poison;
     for (size_t i = 0; i < program->n_ops; i++) {
         if (!cpu->table->kernels[program->ops[i].kind].run) {
@@ -226,7 +214,7 @@ static sono_status cpu_open(const sono_program *program, const sono_executor_opt
 
 /* Fills the activations that are born at `op` or died before it with NaN, so that whoever reads a dead or
  * unwritten one is found out. */
-static void poison_dead(sono_executor *cpu, int32_t op)
+static void poison_dead(sono_engine *cpu, int32_t op)
 {
     for (size_t i = 1; i < cpu->program->n_tensors; i++) {
         if (cpu->plan.offset_bytes[i] == SIZE_MAX || cpu->program->tensors[i].kind != SONO_TENSOR_ACTIVATION)
@@ -236,14 +224,8 @@ static void poison_dead(sono_executor *cpu, int32_t op)
     }
 }
 
-static sono_status cpu_run(sono_executor *cpu, int32_t first_op, int32_t last_op,
-                           int64_t stage_ns[SONO_STAGE_COUNT], sono_error *error)
+void sono_cpu_run_ops(sono_engine *cpu, int32_t first_op, int32_t last_op, int64_t *stage_ns)
 {
-    const int32_t n_ops = (int32_t)cpu->program->n_ops;
-    if (last_op < 0)
-        last_op = n_ops;
-    if (first_op < 0 || first_op > last_op || last_op > n_ops)
-        return SONO_FAIL(error, INVALID_ARGUMENT, "ops [%d, %d) of %d", first_op, last_op, n_ops);
     int64_t before_ns = stage_ns ? sono_clock_ns() : 0;
     for (int32_t i = first_op; i < last_op; i++) {
         const sono_op *op = &cpu->program->ops[i];
@@ -258,15 +240,39 @@ static sono_status cpu_run(sono_executor *cpu, int32_t first_op, int32_t last_op
             before_ns = after_ns;
         }
     }
+}
+
+static sono_status cpu_run(sono_engine *cpu, int32_t first_op, int32_t last_op, sono_error *error)
+{
+    const int32_t n_ops = (int32_t)cpu->program->n_ops;
+    if (last_op < 0)
+        last_op = n_ops;
+    if (first_op < 0 || first_op > last_op || last_op > n_ops)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "ops [%d, %d) of %d", first_op, last_op, n_ops);
+    sono_cpu_run_ops(cpu, first_op, last_op, NULL);
+    return SONO_STATUS_OK;
+}
+
+/* Op after op, each finds what the ops before it made. */
+static sono_status cpu_profile(sono_engine *cpu, sono_engine_profile *out, sono_error *error)
+{
+    (void)error;
+    for (int32_t i = 0; i < (int32_t)cpu->program->n_ops; i++)
+        for (int run = 0; run < N_PROFILE_RUNS; run++) {
+            const int64_t start_ns = sono_clock_ns();
+            sono_cpu_run_ops(cpu, i, i + 1, NULL);
+            const double ns = (double)(sono_clock_ns() - start_ns);
+            out->op_ns[i] = run == 0 || ns < out->op_ns[i] ? ns : out->op_ns[i];
+        }
     return SONO_STATUS_OK;
 }
 
 /* Copies between a tensor, whatever its strides, and dense memory. */
-static sono_status copy_tensor(sono_executor *cpu, sono_tid id, uint8_t *dense, const uint8_t *from,
+static sono_status copy_tensor(sono_engine *cpu, sono_tid id, uint8_t *dense, const uint8_t *from,
                                sono_error *error)
 {
     const sono_tensor *t = &cpu->program->tensors[id];
-    uint8_t *memory = sono_cpu_executor_data(cpu, id);
+    uint8_t *memory = sono_cpu_data(cpu, id);
     if (!memory)
         return SONO_FAIL(error, INVALID_ARGUMENT, "tensor %s has no memory: no op touches it", t->name);
     const size_t element = sono_dtype_bytes(t->dtype);
@@ -284,54 +290,48 @@ static sono_status copy_tensor(sono_executor *cpu, sono_tid id, uint8_t *dense, 
     return SONO_STATUS_OK;
 }
 
-static sono_status cpu_write(sono_executor *cpu, sono_tid tensor, const void *values, sono_error *error)
+static sono_status cpu_write(sono_engine *cpu, sono_tid tensor, const void *values, sono_error *error)
 {
     return copy_tensor(cpu, tensor, NULL, values, error);
 }
 
-static sono_status cpu_read(sono_executor *cpu, sono_tid tensor, void *values, sono_error *error)
+static sono_status cpu_read(sono_engine *cpu, sono_tid tensor, void *values, sono_error *error)
 {
     return copy_tensor(cpu, tensor, values, NULL, error);
 }
 
-static const void *cpu_address(const sono_executor *cpu, sono_tid tensor)
+static const void *cpu_address(const sono_engine *cpu, sono_tid tensor)
 {
-    return sono_cpu_executor_data((sono_executor *)(uintptr_t)cpu, tensor);
+    return sono_cpu_data((sono_engine *)(uintptr_t)cpu, tensor);
 }
 
-static int64_t cpu_params_bytes(const sono_executor *cpu)
+static void cpu_info(const sono_engine *cpu, sono_engine_info *out)
 {
-    return cpu->program->params_bytes;
+    const int32_t n_threads = sono_pool_n_threads(cpu->pool);
+    *out = (sono_engine_info){.params_bytes = cpu->program->params_bytes,
+                              .planned_bytes = (int64_t)cpu->plan.block_bytes[SONO_BLOCK_ACTIVATIONS] +
+                                               (int64_t)cpu->scratch_bytes * n_threads,
+                              .n_threads = n_threads,
+                              .plan = &cpu->plan};
 }
 
-static int64_t cpu_planned_bytes(const sono_executor *cpu)
-{
-    return (int64_t)cpu->plan.block_bytes[SONO_BLOCK_ACTIVATIONS] +
-           (int64_t)cpu->scratch_bytes * sono_pool_n_threads(cpu->pool);
-}
-
-static int32_t cpu_n_threads(const sono_executor *cpu)
-{
-    return sono_pool_n_threads(cpu->pool);
-}
-
-static const sono_plan *cpu_plan(const sono_executor *cpu)
-{
-    return &cpu->plan;
-}
-
-const sono_executor_ops sono_cpu_executor = {
-    .name = "cpu",
-    .open = cpu_open,
-    .close = cpu_close,
-    .slot_memory = cpu_slot_memory,
-    .run = cpu_run,
+static const sono_engine_inspect_ops inspect_ops = {
     .select_slot = cpu_select_slot,
+    .run = cpu_run,
     .write = cpu_write,
     .read = cpu_read,
     .address = cpu_address,
-    .params_bytes = cpu_params_bytes,
-    .planned_bytes = cpu_planned_bytes,
-    .n_threads = cpu_n_threads,
-    .plan = cpu_plan,
+    .profile = cpu_profile,
+};
+
+const sono_engine_ops sono_cpu_engine = {
+    .name = "cpu",
+    .open = cpu_open,
+    .close = cpu_close,
+    .info = cpu_info,
+    .slot_memory = cpu_slot_memory,
+    .prepare = sono_cpu_prepare,
+    .submit = sono_cpu_submit,
+    .wait = sono_cpu_wait,
+    .inspect = &inspect_ops,
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The CUDA executor. One device block holds, in this order: activations, a scratch area a lane, and each
- * slot's inputs and outputs; another, which executors may share, the parameters as the kernels want them
+ * The CUDA engine. One device block holds, in this order: activations, a scratch area a lane, and each
+ * slot's inputs and outputs; another, which engines may share, the parameters as the kernels want them
  * (params.h); one pinned block mirrors the slots. prepare() captures one graph a slot: upload, both lanes,
  * download.
  */
@@ -11,6 +11,7 @@
 #include "engine/cuda/kernels/gate.h"
 #include "engine/cuda/kernels/pack.h"
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "engine/cuda/device/range.h"
 
 #include <string.h>
@@ -25,7 +26,7 @@ static size_t reserve(size_t *total, size_t n_bytes)
 
 /* ---- where things are ---- */
 
-static uint8_t *root_memory(const sono_executor *cuda, sono_tid root)
+static uint8_t *root_memory(const sono_engine *cuda, sono_tid root)
 {
     const size_t at = cuda->plan.offset_bytes[root];
     if (at == SIZE_MAX)
@@ -41,7 +42,7 @@ static uint8_t *root_memory(const sono_executor *cuda, sono_tid root)
     }
 }
 
-static sono_cuda_tensor resolve_packed(const sono_executor *cuda, sono_tid id)
+static sono_cuda_tensor resolve_packed(const sono_engine *cuda, sono_tid id)
 {
     const sono_tensor *t = &cuda->program->tensors[id];
     const int64_t k = (int64_t)t->n * t->h * t->w;
@@ -55,7 +56,7 @@ static sono_cuda_tensor resolve_packed(const sono_executor *cuda, sono_tid id)
                               .pitch = k_padded};
 }
 
-static sono_cuda_tensor resolve(const sono_executor *cuda, sono_tid id)
+static sono_cuda_tensor resolve(const sono_engine *cuda, sono_tid id)
 {
     if (!id)
         return (sono_cuda_tensor){0};
@@ -77,7 +78,7 @@ static sono_cuda_tensor resolve(const sono_executor *cuda, sono_tid id)
                               .batch_stride = t->batch_stride};
 }
 
-static sono_cuda_call make_call(const sono_executor *cuda, const sono_op *op)
+static sono_cuda_call make_call(const sono_engine *cuda, const sono_op *op)
 {
     sono_cuda_call call = {.op = op,
                            .stream = sono_gpu_lane(&cuda->gpu, op->lane),
@@ -98,7 +99,7 @@ static sono_cuda_call make_call(const sono_executor *cuda, const sono_op *op)
 
 /* ---- open ---- */
 
-static void place_scratch(sono_executor *cuda, size_t *total)
+static void place_scratch(sono_engine *cuda, size_t *total)
 {
     for (size_t i = 0; i < cuda->program->n_ops; i++) {
         const sono_op *op = &cuda->program->ops[i];
@@ -116,7 +117,7 @@ static void place_scratch(sono_executor *cuda, size_t *total)
         cuda->scratch_at[lane] = reserve(total, cuda->scratch_bytes[lane]);
 }
 
-static sono_status allocate(sono_executor *cuda, sono_error *error)
+static sono_status allocate(sono_engine *cuda, sono_error *error)
 {
     const size_t input_bytes = sono_gpu_round_up(cuda->plan.block_bytes[SONO_BLOCK_INPUTS]);
     const size_t output_bytes = sono_gpu_round_up(cuda->plan.block_bytes[SONO_BLOCK_OUTPUTS]);
@@ -153,7 +154,7 @@ static void free_slot(cuda_slot *slot)
         cudaEventDestroy(slot->before);
 }
 
-static void cuda_close(sono_executor *cuda)
+static void cuda_close(sono_engine *cuda)
 {
     if (!cuda)
         return;
@@ -168,9 +169,9 @@ static void cuda_close(sono_executor *cuda)
     sono_free(cuda);
 }
 
-static sono_status take_params(sono_executor *cuda, sono_error *error)
+static sono_status take_params(sono_engine *cuda, sono_error *error)
 {
-    const sono_executor_options *options = &cuda->options;
+    const sono_engine_options *options = &cuda->options;
     if (!options->params)
         return sono_cuda_params_make(&cuda->gpu, cuda->program, options->precision, &cuda->params, error);
     SONO_TRY(
@@ -179,12 +180,12 @@ static sono_status take_params(sono_executor *cuda, sono_error *error)
     return SONO_STATUS_OK;
 }
 
-static int has_gated_ops(const sono_executor *cuda)
+static int has_gated_ops(const sono_engine *cuda)
 {
-    return cuda->options.gated.first_op < cuda->options.gated.last_op;
+    return cuda->options.gate_on_device && cuda->options.gate.first_late_op < cuda->options.gate.last_op;
 }
 
-static sono_status open_events(sono_executor *cuda, sono_error *error)
+static sono_status open_events(sono_engine *cuda, sono_error *error)
 {
     const unsigned flags = cuda->options.time_device ? cudaEventDefault : cudaEventDisableTiming;
     for (int32_t i = 0; i < cuda->n_slots; i++) {
@@ -196,7 +197,7 @@ static sono_status open_events(sono_executor *cuda, sono_error *error)
     return SONO_STATUS_OK;
 }
 
-static sono_status open_parts(sono_executor *cuda, sono_error *error)
+static sono_status open_parts(sono_engine *cuda, sono_error *error)
 {
     const sono_program *program = cuda->program;
     const sono_plan_options plan_options = {.mode = cuda->options.plan_mode,
@@ -210,7 +211,7 @@ static sono_status open_parts(sono_executor *cuda, sono_error *error)
     cuda->n_slots = cuda->options.n_slots ? cuda->options.n_slots : 1;
     cuda->slots = sono_alloc_array((size_t)cuda->n_slots, sizeof *cuda->slots);
     if (!cuda->slots)
-        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the CUDA executor");
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the CUDA engine");
     SONO_TRY(sono_plan_make(program, &plan_options, &cuda->plan, error));
     SONO_TRY(sono_gpu_open(&cuda->gpu, cuda->options.device, error));
     if (has_gated_ops(cuda))
@@ -220,12 +221,12 @@ static sono_status open_parts(sono_executor *cuda, sono_error *error)
     return open_events(cuda, error);
 }
 
-static sono_status cuda_open(const sono_program *program, const sono_executor_options *options,
-                             sono_executor **out, sono_error *error)
+static sono_status cuda_open(const sono_program *program, const sono_engine_options *options,
+                             sono_engine **out, sono_error *error)
 {
-    sono_executor *cuda = sono_alloc(sizeof *cuda);
+    sono_engine *cuda = sono_alloc(sizeof *cuda);
     if (!cuda)
-        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the CUDA executor");
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the CUDA engine");
     cuda->program = program;
     cuda->options = *options;
     sono_gpu_range_push("sonoseg open");
@@ -241,7 +242,7 @@ static sono_status cuda_open(const sono_program *program, const sono_executor_op
 
 /* ---- running ---- */
 
-sono_status sono_cuda_launch(sono_executor *cuda, const sono_op *op, sono_error *error)
+sono_status sono_cuda_launch(sono_engine *cuda, const sono_op *op, sono_error *error)
 {
     const sono_cuda_call call = make_call(cuda, op);
     const cudaError_t code = SONO_CUDA(sono_cuda_kernels[op->kind].run(&call));
@@ -251,31 +252,31 @@ sono_status sono_cuda_launch(sono_executor *cuda, const sono_op *op, sono_error 
 }
 
 /* Launches the gated ops as the body of a condition, behind the kernel that decides about it. */
-static sono_status launch_gated(sono_executor *cuda, sono_error *error)
+static sono_status launch_gated(sono_engine *cuda, sono_error *error)
 {
-    const sono_gated_ops *gated = &cuda->options.gated;
-    const sono_cuda_tensor detections = resolve(cuda, gated->detections);
+    const sono_gate *gate = &cuda->options.gate;
+    const sono_cuda_tensor detections = resolve(cuda, gate->detections);
     unsigned long long condition = 0;
     SONO_TRY(sono_gpu_condition_make(&cuda->gpu, &condition, error));
     SONO_GPU_TRY(&cuda->gpu, "capture", error, sono_cuda_gate(&detections, condition, cuda->gpu.stream));
     SONO_TRY(sono_gpu_condition_begin(&cuda->gpu, condition, error));
-    for (int32_t i = gated->first_op; i < gated->last_op; i++)
+    for (int32_t i = gate->first_late_op; i < gate->last_op; i++)
         SONO_TRY(sono_cuda_launch(cuda, &cuda->program->ops[i], error));
     return sono_gpu_condition_end(&cuda->gpu, error);
 }
 
 /* Launches op number *i, or all gated ops where it is their first; *i is the last one launched then. */
-static sono_status launch_next(sono_executor *cuda, size_t *i, sono_error *error)
+static sono_status launch_next(sono_engine *cuda, size_t *i, sono_error *error)
 {
-    if (!has_gated_ops(cuda) || *i != (size_t)cuda->options.gated.first_op)
+    if (!has_gated_ops(cuda) || *i != (size_t)cuda->options.gate.first_late_op)
         return sono_cuda_launch(cuda, &cuda->program->ops[*i], error);
-    *i = (size_t)cuda->options.gated.last_op - 1;
+    *i = (size_t)cuda->options.gate.last_op - 1;
     return launch_gated(cuda, error);
 }
 
 /* Marks the end of a span that started at event `start`, or with -1 only the start of one. Returns the
  * event's index, -1 when stages are not timed. */
-static int32_t mark_time(sono_executor *cuda, int32_t lane, int32_t start, sono_stage stage,
+static int32_t mark_time(sono_engine *cuda, int32_t lane, int32_t start, sono_stage stage,
                          sono_status *status, sono_error *error)
 {
     stage_events *times = &cuda->slots[cuda->slot].times;
@@ -298,8 +299,7 @@ static int32_t mark_time(sono_executor *cuda, int32_t lane, int32_t start, sono_
 }
 
 /* Launches the ops of one lane in [first, last), timing each run of ops of one stage. */
-static sono_status launch_lane(sono_executor *cuda, int32_t lane, size_t first, size_t last,
-                               sono_error *error)
+static sono_status launch_lane(sono_engine *cuda, int32_t lane, size_t first, size_t last, sono_error *error)
 {
     const sono_op *ops = cuda->program->ops;
     sono_status status = SONO_STATUS_OK;
@@ -319,7 +319,7 @@ static sono_status launch_lane(sono_executor *cuda, int32_t lane, size_t first, 
     return status;
 }
 
-static sono_status launch_all(sono_executor *cuda, sono_error *error)
+static sono_status launch_all(sono_engine *cuda, sono_error *error)
 {
     const size_t join = sono_program_join(cuda->program);
     if (join) {
@@ -331,14 +331,14 @@ static sono_status launch_all(sono_executor *cuda, sono_error *error)
     return launch_lane(cuda, 0, join, cuda->program->n_ops, error);
 }
 
-sono_status sono_cuda_copy_in(sono_executor *cuda, size_t n_bytes, sono_error *error)
+sono_status sono_cuda_copy_in(sono_engine *cuda, size_t n_bytes, sono_error *error)
 {
     const cuda_slot *slot = &cuda->slots[cuda->slot];
     return sono_gpu_upload(&cuda->gpu, NULL, cuda->gpu.device_block + slot->inputs_at, slot->host_inputs,
                            n_bytes, SONO_PLACE_UPLOAD, error);
 }
 
-static sono_status copy_out(sono_executor *cuda, size_t n_bytes, sono_error *error)
+static sono_status copy_out(sono_engine *cuda, size_t n_bytes, sono_error *error)
 {
     const cuda_slot *slot = &cuda->slots[cuda->slot];
     return sono_gpu_download(&cuda->gpu, NULL, slot->host_outputs, cuda->gpu.device_block + slot->outputs_at,
@@ -346,7 +346,7 @@ static sono_status copy_out(sono_executor *cuda, size_t n_bytes, sono_error *err
 }
 
 /* The other way in: arguments of a kernel. Captured with none; each launch that carries brings its own. */
-static sono_status put_carrier(sono_executor *cuda, sono_error *error)
+static sono_status put_carrier(sono_engine *cuda, sono_error *error)
 {
     const sono_cuda_carry_args nothing = {0};
     sono_gpu_graph *graph = &cuda->slots[cuda->slot].graph;
@@ -355,7 +355,7 @@ static sono_status put_carrier(sono_executor *cuda, sono_error *error)
     return sono_gpu_graph_mark_carrier(&cuda->gpu, graph, error);
 }
 
-static sono_status capture_slot(sono_executor *cuda, sono_error *error)
+static sono_status capture_slot(sono_engine *cuda, sono_error *error)
 {
     sono_gpu_graph *graph = &cuda->slots[cuda->slot].graph;
     SONO_TRY(sono_gpu_graph_begin(&cuda->gpu, graph, error));
@@ -371,7 +371,7 @@ static sono_status capture_slot(sono_executor *cuda, sono_error *error)
 }
 
 /* carried: the headers of a frame that uploads nothing; NULL = it uploads input_bytes. */
-static sono_status launch_slot(sono_executor *cuda, int32_t slot, sono_cuda_carry_args *carried,
+static sono_status launch_slot(sono_engine *cuda, int32_t slot, sono_cuda_carry_args *carried,
                                size_t input_bytes, size_t output_bytes, sono_error *error)
 {
     cuda_slot *s = &cuda->slots[slot];
@@ -382,7 +382,7 @@ static sono_status launch_slot(sono_executor *cuda, int32_t slot, sono_cuda_carr
     return sono_gpu_graph_launch(&cuda->gpu, &s->graph, s->before, s->done, &s->account, error);
 }
 
-static sono_status cuda_submit(sono_executor *cuda, int32_t slot, size_t input_bytes, size_t output_bytes,
+static sono_status cuda_submit(sono_engine *cuda, int32_t slot, size_t input_bytes, size_t output_bytes,
                                sono_error *error)
 {
     SONO_TRY(sono_gpu_check(&cuda->gpu, error));
@@ -392,7 +392,7 @@ static sono_status cuda_submit(sono_executor *cuda, int32_t slot, size_t input_b
     return status;
 }
 
-static sono_status cuda_submit_resident(sono_executor *cuda, int32_t slot, size_t header_bytes,
+static sono_status cuda_submit_resident(sono_engine *cuda, int32_t slot, size_t header_bytes,
                                         size_t output_bytes, sono_error *error)
 {
     const cuda_slot *s = &cuda->slots[slot];
@@ -408,7 +408,7 @@ static sono_status cuda_submit_resident(sono_executor *cuda, int32_t slot, size_
     return status;
 }
 
-static sono_status cuda_order_after(sono_executor *cuda, const void *memory, struct CUstream_st *stream,
+static sono_status cuda_order_after(sono_engine *cuda, const void *memory, struct CUstream_st *stream,
                                     sono_error *error)
 {
     SONO_TRY(sono_gpu_check(&cuda->gpu, error));
@@ -417,7 +417,7 @@ static sono_status cuda_order_after(sono_executor *cuda, const void *memory, str
     return sono_gpu_order_after(&cuda->gpu, stream, error);
 }
 
-static sono_status read_times(sono_executor *cuda, const cuda_slot *slot, sono_frame_cost *cost,
+static sono_status read_times(sono_engine *cuda, const cuda_slot *slot, sono_frame_cost *cost,
                               sono_error *error)
 {
     const stage_events *times = &slot->times;
@@ -441,16 +441,17 @@ static sono_status read_times(sono_executor *cuda, const cuda_slot *slot, sono_f
     return SONO_STATUS_OK;
 }
 
-static sono_status wait_for_slot(sono_executor *cuda, cuda_slot *s, sono_frame_cost *cost, sono_error *error)
+static sono_status wait_for_slot(sono_engine *cuda, cuda_slot *s, sono_frame_cost *cost, sono_error *error)
 {
     SONO_GPU_TRY(&cuda->gpu, "download", error, cudaSetDevice(cuda->gpu.device));
     SONO_TRY(sono_gpu_wait(&cuda->gpu, &s->account, s->done, SONO_PLACE_DOWNLOAD, error));
     SONO_TRY(sono_gpu_check(&cuda->gpu, error));
+    cost->done_ns = sono_clock_ns();
     sono_ledger_totals_of(&s->account, &cost->ledger);
     return read_times(cuda, s, cost, error);
 }
 
-static sono_status cuda_wait(sono_executor *cuda, int32_t slot, sono_frame_cost *cost, sono_error *error)
+static sono_status cuda_wait(sono_engine *cuda, int32_t slot, sono_frame_cost *cost, sono_error *error)
 {
     sono_gpu_range_push("sonoseg wait");
     const sono_status status = wait_for_slot(cuda, &cuda->slots[slot], cost, error);
@@ -459,7 +460,7 @@ static sono_status cuda_wait(sono_executor *cuda, int32_t slot, sono_frame_cost 
 }
 
 /* Launches the selected slot's graph in both ways, with whatever its inputs hold. */
-static sono_status try_slot(sono_executor *cuda, sono_error *error)
+static sono_status try_slot(sono_engine *cuda, sono_error *error)
 {
     const size_t input_bytes = cuda->plan.block_bytes[SONO_BLOCK_INPUTS],
                  output_bytes = cuda->plan.block_bytes[SONO_BLOCK_OUTPUTS];
@@ -477,7 +478,7 @@ static sono_status try_slot(sono_executor *cuda, sono_error *error)
 }
 
 /* Captures every slot's graph and launches each, as a frame of no pixels at all would. */
-static sono_status prepare_slots(sono_executor *cuda, sono_error *error)
+static sono_status prepare_slots(sono_engine *cuda, sono_error *error)
 {
     for (cuda->slot = 0; cuda->slot < cuda->n_slots; cuda->slot++) {
         sono_status status = capture_slot(cuda, error);
@@ -493,7 +494,7 @@ static sono_status prepare_slots(sono_executor *cuda, sono_error *error)
     return SONO_STATUS_OK;
 }
 
-static sono_status cuda_prepare(sono_executor *cuda, sono_error *error)
+static sono_status cuda_prepare(sono_engine *cuda, sono_error *error)
 {
     sono_gpu_range_push("sonoseg warm-up");
     const sono_status status = prepare_slots(cuda, error);
@@ -501,11 +502,9 @@ static sono_status cuda_prepare(sono_executor *cuda, sono_error *error)
     return status;
 }
 
-static sono_status cuda_run(sono_executor *cuda, int32_t first_op, int32_t last_op,
-                            int64_t stage_ns[SONO_STAGE_COUNT], sono_error *error)
+static sono_status cuda_run(sono_engine *cuda, int32_t first_op, int32_t last_op, sono_error *error)
 {
     const int32_t n_ops = (int32_t)cuda->program->n_ops;
-    (void)stage_ns;
     if (last_op < 0)
         last_op = n_ops;
     if (first_op < 0 || first_op > last_op || last_op > n_ops)
@@ -520,17 +519,17 @@ static sono_status cuda_run(sono_executor *cuda, int32_t first_op, int32_t last_
     return sono_gpu_drain(&cuda->gpu, NULL, SONO_PLACE_OTHER, error);
 }
 
-static void cuda_select_slot(sono_executor *cuda, int32_t slot)
+static void cuda_select_slot(sono_engine *cuda, int32_t slot)
 {
     cuda->slot = slot;
 }
 
-static uint8_t *cuda_slot_memory(sono_executor *cuda, int32_t slot, sono_block block)
+static uint8_t *cuda_slot_memory(sono_engine *cuda, int32_t slot, sono_block block)
 {
     return block == SONO_BLOCK_INPUTS ? cuda->slots[slot].host_inputs : cuda->slots[slot].host_outputs;
 }
 
-static uint8_t *cuda_device_memory(sono_executor *cuda, int32_t slot, sono_block block)
+static uint8_t *cuda_device_memory(sono_engine *cuda, int32_t slot, sono_block block)
 {
     const cuda_slot *s = &cuda->slots[slot];
     return cuda->gpu.device_block + (block == SONO_BLOCK_INPUTS ? s->inputs_at : s->outputs_at);
@@ -539,14 +538,14 @@ static uint8_t *cuda_device_memory(sono_executor *cuda, int32_t slot, sono_block
 /* ---- tests: whole roots in and out ---- */
 
 /* Pinned mirror of an INPUT or OUTPUT root. */
-static uint8_t *host_mirror(sono_executor *cuda, sono_tid root)
+static uint8_t *host_mirror(sono_engine *cuda, sono_tid root)
 {
     const sono_block block = sono_tensor_block(&cuda->program->tensors[root]);
     return cuda_slot_memory(cuda, cuda->slot, block) + cuda->plan.offset_bytes[root];
 }
 
 /* Moves a root activation between float32 on the host and its stored form, through a buffer of its own. */
-static sono_status move_activation(sono_executor *cuda, sono_tid root, void *host, int to_device,
+static sono_status move_activation(sono_engine *cuda, sono_tid root, void *host, int to_device,
                                    sono_error *error)
 {
     const sono_tensor *t = &cuda->program->tensors[root];
@@ -576,7 +575,7 @@ static sono_status move_activation(sono_executor *cuda, sono_tid root, void *hos
     return status != SONO_STATUS_OK ? status : drained;
 }
 
-static sono_status move_root(sono_executor *cuda, sono_tid id, void *host, int to_device, sono_error *error)
+static sono_status move_root(sono_engine *cuda, sono_tid id, void *host, int to_device, sono_error *error)
 {
     const sono_tensor *t = &cuda->program->tensors[id];
     const size_t n_bytes = (size_t)sono_tensor_count(t) * sono_dtype_bytes(t->dtype);
@@ -595,7 +594,7 @@ static sono_status move_root(sono_executor *cuda, sono_tid id, void *host, int t
     return SONO_STATUS_OK;
 }
 
-static sono_status cuda_write(sono_executor *cuda, sono_tid tensor, const void *values, sono_error *error)
+static sono_status cuda_write(sono_engine *cuda, sono_tid tensor, const void *values, sono_error *error)
 {
     return move_root(cuda, tensor, (void *)(uintptr_t)values, 1, error);
 }
@@ -611,7 +610,7 @@ static void copy_view(const sono_tensor *view, const uint8_t *root, uint8_t *out
         }
 }
 
-static sono_status cuda_read(sono_executor *cuda, sono_tid tensor, void *values, sono_error *error)
+static sono_status cuda_read(sono_engine *cuda, sono_tid tensor, void *values, sono_error *error)
 {
     const sono_tensor *t = &cuda->program->tensors[tensor], *root = &cuda->program->tensors[t->root];
     if (t->root == tensor)
@@ -626,44 +625,31 @@ static sono_status cuda_read(sono_executor *cuda, sono_tid tensor, void *values,
     return status;
 }
 
-static const void *cuda_address(const sono_executor *cuda, sono_tid tensor)
+static const void *cuda_address(const sono_engine *cuda, sono_tid tensor)
 {
     return resolve(cuda, tensor).data;
 }
 
 /* ---- facts ---- */
 
-static int64_t cuda_params_bytes(const sono_executor *cuda)
+static void cuda_info(const sono_engine *cuda, sono_engine_info *out)
 {
-    return (int64_t)cuda->params->n_bytes;
+    *out = (sono_engine_info){.params_bytes = (int64_t)cuda->params->n_bytes,
+                              .planned_bytes = (int64_t)(cuda->plan.block_bytes[SONO_BLOCK_ACTIVATIONS] +
+                                                         cuda->scratch_bytes[0] + cuda->scratch_bytes[1]),
+                              .n_threads = 1,
+                              .plan = &cuda->plan};
 }
 
-static int64_t cuda_planned_bytes(const sono_executor *cuda)
-{
-    return (int64_t)(cuda->plan.block_bytes[SONO_BLOCK_ACTIVATIONS] + cuda->scratch_bytes[0] +
-                     cuda->scratch_bytes[1]);
-}
-
-static int32_t cuda_n_threads(const sono_executor *cuda)
-{
-    (void)cuda;
-    return 1;
-}
-
-static const sono_plan *cuda_plan(const sono_executor *cuda)
-{
-    return &cuda->plan;
-}
-
-/* Whether the driver says that the tensor's first byte is memory of this executor's device. */
-static int is_resident(const sono_executor *cuda, const sono_cuda_tensor *tensor)
+/* Whether the driver says that the tensor's first byte is memory of this engine's device. */
+static int is_resident(const sono_engine *cuda, const sono_cuda_tensor *tensor)
 {
     struct cudaPointerAttributes found = {0};
     return SONO_CUDA(cudaPointerGetAttributes(&found, tensor->data)) == cudaSuccess &&
            found.type == cudaMemoryTypeDevice && found.device == cuda->gpu.device;
 }
 
-static void cuda_audit(sono_executor *cuda, sono_audit_counts *out)
+static void cuda_audit(sono_engine *cuda, sono_audit_counts *out)
 {
     sono_ledger_counts(&cuda->gpu.ledger, out);
     for (size_t i = 0; i < cuda->program->n_ops; i++) {
@@ -679,33 +665,38 @@ static void cuda_audit(sono_executor *cuda, sono_audit_counts *out)
     }
 }
 
-int32_t sono_cuda_executor_count(sono_error *error)
+int32_t sono_cuda_count(sono_error *error)
 {
     return sono_gpu_count(error);
 }
 
-const sono_executor_ops sono_cuda_executor = {
+static const sono_engine_device_ops device_ops = {
+    .memory = cuda_device_memory,
+    .submit_resident = cuda_submit_resident,
+    .order_after = cuda_order_after,
+    .audit = cuda_audit,
+};
+
+static const sono_engine_inspect_ops inspect_ops = {
+    .select_slot = cuda_select_slot,
+    .run = cuda_run,
+    .write = cuda_write,
+    .read = cuda_read,
+    .address = cuda_address,
+    .profile = sono_cuda_profile,
+};
+
+const sono_engine_ops sono_cuda_engine = {
     .name = "cuda",
     .open = cuda_open,
     .close = cuda_close,
     .params_open = sono_cuda_params_open,
     .params_close = sono_cuda_params_close,
+    .info = cuda_info,
     .slot_memory = cuda_slot_memory,
-    .device_memory = cuda_device_memory,
-    .run = cuda_run,
-    .select_slot = cuda_select_slot,
     .prepare = cuda_prepare,
     .submit = cuda_submit,
     .wait = cuda_wait,
-    .submit_resident = cuda_submit_resident,
-    .order_after = cuda_order_after,
-    .write = cuda_write,
-    .read = cuda_read,
-    .address = cuda_address,
-    .params_bytes = cuda_params_bytes,
-    .planned_bytes = cuda_planned_bytes,
-    .n_threads = cuda_n_threads,
-    .audit = cuda_audit,
-    .plan = cuda_plan,
-    .profile = sono_cuda_profile,
+    .device = &device_ops,
+    .inspect = &inspect_ops,
 };

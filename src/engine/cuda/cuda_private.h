@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the files of the CUDA executor share. */
+/* What the files of the CUDA engine share. */
 #ifndef SONO_ENGINE_CUDA_CUDA_PRIVATE_H
 #define SONO_ENGINE_CUDA_CUDA_PRIVATE_H
 
@@ -29,12 +29,12 @@ typedef struct cuda_slot {
     stage_events times;
 } cuda_slot;
 
-struct sono_executor {
+struct sono_engine {
     const sono_program *program;
-    sono_executor_options options;
+    sono_engine_options options;
     sono_plan plan;
     sono_gpu gpu;
-    sono_executor_params *params; /* its own, or shared with other executors */
+    sono_engine_params *params; /* its own, or shared with other engines */
     size_t activations_at;
     size_t scratch_at[N_LANES], scratch_bytes[N_LANES];
     cuda_slot *slots;
@@ -43,12 +43,12 @@ struct sono_executor {
 };
 
 /* Puts one op on its lane. */
-sono_status sono_cuda_launch(sono_executor *cuda, const sono_op *op, sono_error *error);
+sono_status sono_cuda_launch(sono_engine *cuda, const sono_op *op, sono_error *error);
 
 /* Puts the copy of the first n_bytes of the selected slot's inputs on lane 0. */
-sono_status sono_cuda_copy_in(sono_executor *cuda, size_t n_bytes, sono_error *error);
+sono_status sono_cuda_copy_in(sono_engine *cuda, size_t n_bytes, sono_error *error);
 
-/* executor.h, profile. */
-sono_status sono_cuda_profile(sono_executor *cuda, sono_executor_profile *out, sono_error *error);
+/* engine.h, profile. */
+sono_status sono_cuda_profile(sono_engine *cuda, sono_engine_profile *out, sono_error *error);
 
 #endif

@@ -23,10 +23,10 @@ static size_t plain_bytes(const sono_param *p)
 }
 
 /* Calls visit for every use of a parameter by an op until one fails. */
-typedef sono_status (*visit_fn)(sono_executor_params *params, const sono_program *program, sono_tid input,
+typedef sono_status (*visit_fn)(sono_engine_params *params, const sono_program *program, sono_tid input,
                                 int packed, sono_error *error);
 
-static sono_status visit_uses(sono_executor_params *params, const sono_program *program, visit_fn visit,
+static sono_status visit_uses(sono_engine_params *params, const sono_program *program, visit_fn visit,
                               sono_error *error)
 {
     for (size_t i = 0; i < program->n_ops; i++) {
@@ -40,8 +40,8 @@ static sono_status visit_uses(sono_executor_params *params, const sono_program *
 }
 
 /* Gives a parameter its place in the form its reader wants. */
-static sono_status place(sono_executor_params *params, const sono_program *program, sono_tid input,
-                         int packed, sono_error *error)
+static sono_status place(sono_engine_params *params, const sono_program *program, sono_tid input, int packed,
+                         sono_error *error)
 {
     const sono_tid root = program->tensors[input].root;
     const int32_t index = program->tensors[root].param_index;
@@ -58,7 +58,7 @@ static sono_status place(sono_executor_params *params, const sono_program *progr
 
 /* Uploads one parameter; a packed one goes through its plain form, or through staging when nobody reads that.
  */
-static sono_status upload(sono_gpu *gpu, const sono_executor_params *params, const sono_param *param,
+static sono_status upload(sono_gpu *gpu, const sono_engine_params *params, const sono_param *param,
                           const sono_cuda_param *at, uint8_t *staging, sono_error *error)
 {
     uint8_t *plain = at->plain == SIZE_MAX ? staging : params->block + at->plain;
@@ -70,7 +70,7 @@ static sono_status upload(sono_gpu *gpu, const sono_executor_params *params, con
     return SONO_STATUS_OK;
 }
 
-static sono_status upload_all(sono_gpu *gpu, const sono_executor_params *params, const sono_params *values,
+static sono_status upload_all(sono_gpu *gpu, const sono_engine_params *params, const sono_params *values,
                               sono_error *error)
 {
     size_t staging_bytes = 0;
@@ -91,10 +91,10 @@ static sono_status upload_all(sono_gpu *gpu, const sono_executor_params *params,
 }
 
 sono_status sono_cuda_params_make(sono_gpu *gpu, const sono_program *program, sono_precision precision,
-                                  sono_executor_params **out, sono_error *error)
+                                  sono_engine_params **out, sono_error *error)
 {
     const size_t n = program->params->n;
-    sono_executor_params *params = sono_alloc(sizeof *params + n * sizeof *params->places);
+    sono_engine_params *params = sono_alloc(sizeof *params + n * sizeof *params->places);
     if (!params)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the places of %zu parameters", n);
     atomic_init(&params->n_users, 1);
@@ -116,7 +116,7 @@ sono_status sono_cuda_params_make(sono_gpu *gpu, const sono_program *program, so
     return SONO_STATUS_OK;
 }
 
-static sono_status expect_place(sono_executor_params *params, const sono_program *program, sono_tid input,
+static sono_status expect_place(sono_engine_params *params, const sono_program *program, sono_tid input,
                                 int packed, sono_error *error)
 {
     const int32_t index = program->tensors[program->tensors[input].root].param_index;
@@ -126,7 +126,7 @@ static sono_status expect_place(sono_executor_params *params, const sono_program
     return SONO_FAIL(error, STATE, "%s is not among the shared parameters", program->tensors[input].name);
 }
 
-sono_status sono_cuda_params_share(sono_executor_params *params, const sono_program *program, int32_t device,
+sono_status sono_cuda_params_share(sono_engine_params *params, const sono_program *program, int32_t device,
                                    sono_precision precision, sono_error *error)
 {
     if (params->device != device || params->precision != precision)
@@ -137,8 +137,8 @@ sono_status sono_cuda_params_share(sono_executor_params *params, const sono_prog
     return SONO_STATUS_OK;
 }
 
-sono_status sono_cuda_params_open(const sono_program *program, const sono_executor_options *options,
-                                  sono_executor_params **out, sono_error *error)
+sono_status sono_cuda_params_open(const sono_program *program, const sono_engine_options *options,
+                                  sono_engine_params **out, sono_error *error)
 {
     sono_gpu gpu = {0};
     sono_status status = sono_gpu_open(&gpu, options->device, error);
@@ -148,7 +148,7 @@ sono_status sono_cuda_params_open(const sono_program *program, const sono_execut
     return status;
 }
 
-void sono_cuda_params_close(sono_executor_params *params)
+void sono_cuda_params_close(sono_engine_params *params)
 {
     if (!params || atomic_fetch_sub(&params->n_users, 1) > 1)
         return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Parameters on the device, in the forms that kernels want (kernels.h): one block, which executors of
+ * Parameters on the device, in the forms that kernels want (kernels.h): one block, which engines of
  * programs with the same params may share. Reference counted; read-only once made.
  */
 #ifndef SONO_ENGINE_CUDA_PARAMS_H
@@ -15,7 +15,7 @@ typedef struct sono_cuda_param {
     size_t packed; /* see kernels.h */
 } sono_cuda_param;
 
-struct sono_executor_params {
+struct sono_engine_params {
     atomic_int n_users;
     int32_t device;
     sono_precision precision;
@@ -31,15 +31,15 @@ int sono_cuda_takes_packed(const sono_program *program, sono_precision precision
 /* Uploads a program's parameters by gpu, whose ledger books that; with one user. Errors: OUT_OF_MEMORY,
  * DEVICE, UNSUPPORTED (a packed weight that is a view). */
 sono_status sono_cuda_params_make(sono_gpu *gpu, const sono_program *program, sono_precision precision,
-                                  sono_executor_params **out, sono_error *error);
+                                  sono_engine_params **out, sono_error *error);
 
 /* One user more; fails with STATE unless they are the program's, on that device, in that precision. */
-sono_status sono_cuda_params_share(sono_executor_params *params, const sono_program *program, int32_t device,
+sono_status sono_cuda_params_share(sono_engine_params *params, const sono_program *program, int32_t device,
                                    sono_precision precision, sono_error *error);
 
-/* The executor's params_open and params_close. */
-sono_status sono_cuda_params_open(const sono_program *program, const sono_executor_options *options,
-                                  sono_executor_params **out, sono_error *error);
-void sono_cuda_params_close(sono_executor_params *params);
+/* The engine's params_open and params_close. */
+sono_status sono_cuda_params_open(const sono_program *program, const sono_engine_options *options,
+                                  sono_engine_params **out, sono_error *error);
+void sono_cuda_params_close(sono_engine_params *params);
 
 #endif

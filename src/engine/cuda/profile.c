@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Times ops and parts of a frame apart from each other: executor.h, profile. */
+/* Times ops and parts of a frame apart from each other: engine.h, profile. */
 #include "engine/cuda/kernels/ceilings.h"
 #include "engine/cuda/cuda_private.h"
 
@@ -13,7 +13,7 @@
 
 /* What a measurement takes and gives back. */
 typedef struct bench {
-    sono_executor *cuda;
+    sono_engine *cuda;
     cudaEvent_t start, stop;
     cudaGraphExec_t parts[SONO_PART_COUNT];
     uint8_t *from, *to; /* MEMORY_BYTES each */
@@ -62,14 +62,14 @@ static sono_status begin_capture(sono_gpu *gpu, sono_error *error)
     return SONO_STATUS_OK;
 }
 
-static sono_status launch_in_order(sono_executor *cuda, const sono_op *op, sono_error *error)
+static sono_status launch_in_order(sono_engine *cuda, const sono_op *op, sono_error *error)
 {
     sono_op alone = *op;
     alone.lane = 0;
     return sono_cuda_launch(cuda, &alone, error);
 }
 
-static sono_status capture_op(sono_executor *cuda, const sono_op *op, cudaGraphExec_t *out, sono_error *error)
+static sono_status capture_op(sono_engine *cuda, const sono_op *op, cudaGraphExec_t *out, sono_error *error)
 {
     sono_status status = SONO_STATUS_OK;
     SONO_TRY(begin_capture(&cuda->gpu, error));
@@ -78,7 +78,7 @@ static sono_status capture_op(sono_executor *cuda, const sono_op *op, cudaGraphE
     return end_capture(&cuda->gpu, status, out, error);
 }
 
-static sono_status capture_part(sono_executor *cuda, sono_part part, cudaGraphExec_t *out, sono_error *error)
+static sono_status capture_part(sono_engine *cuda, sono_part part, cudaGraphExec_t *out, sono_error *error)
 {
     const sono_program *program = cuda->program;
     sono_status status = SONO_STATUS_OK;
@@ -189,7 +189,7 @@ static sono_status time_products(bench *self, cudaError_t (*run)(float *, int, d
     return SONO_STATUS_OK;
 }
 
-static sono_status time_ceilings(bench *self, sono_executor_profile *out, sono_error *error)
+static sono_status time_ceilings(bench *self, sono_engine_profile *out, sono_error *error)
 {
     sono_gpu *gpu = &self->cuda->gpu;
     SONO_TRY(sono_gpu_allocate_device(gpu, MEMORY_BYTES, &self->from, error));
@@ -203,9 +203,9 @@ static sono_status time_ceilings(bench *self, sono_executor_profile *out, sono_e
 
 /* ---- all of it ---- */
 
-static sono_status measure(bench *self, sono_executor_profile *out, sono_error *error)
+static sono_status measure(bench *self, sono_engine_profile *out, sono_error *error)
 {
-    sono_executor *cuda = self->cuda;
+    sono_engine *cuda = self->cuda;
     SONO_GPU_TRY(&cuda->gpu, "profile", error, cudaSetDevice(cuda->gpu.device));
     SONO_GPU_TRY(&cuda->gpu, "profile", error, cudaEventCreate(&self->start));
     SONO_GPU_TRY(&cuda->gpu, "profile", error, cudaEventCreate(&self->stop));
@@ -215,7 +215,7 @@ static sono_status measure(bench *self, sono_executor_profile *out, sono_error *
     return time_ceilings(self, out, error);
 }
 
-sono_status sono_cuda_profile(sono_executor *cuda, sono_executor_profile *out, sono_error *error)
+sono_status sono_cuda_profile(sono_engine *cuda, sono_engine_profile *out, sono_error *error)
 {
     bench self = {.cuda = cuda};
     SONO_TRY(sono_gpu_check(&cuda->gpu, error));

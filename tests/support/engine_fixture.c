@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "executor_fixture.h"
+#include "engine_fixture.h"
 
 #include "gpu_fixture.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-const sono_executor_ops *executor_named(const char *device)
+const sono_engine_ops *engine_named(const char *device)
 {
     if (strncmp(device, "cuda", 4) != 0)
-        return &sono_cpu_executor;
+        return &sono_cpu_engine;
     gpu_fixture_need();
 #ifdef SONO_HAVE_CUDA
-    return &sono_cuda_executor;
+    return &sono_cuda_engine;
 #else
     return NULL;
 #endif
 }
 
-const sono_executor_ops *executor_to_test(void)
+const sono_engine_ops *engine_to_test(void)
 {
     const char *device = getenv("SONO_TEST_DEVICE");
-    return executor_named(device ? device : "cpu");
+    return engine_named(device ? device : "cpu");
 }

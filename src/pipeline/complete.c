@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The pipeline's thread: waits for batches in order and makes their packets. */
+#include "pipeline/pipeline_private.h"
+#include "pipeline/state.h"
+
+/* Host memory of a map, which does not always come there. */
+static uint8_t *map_of_frame(const sono_pipeline *p, const sono_pipeline_slot *s, sono_tid tensor, int32_t i)
+{
+    return p->config.host_maps || !p->choice.ops->device ? sono_pipeline_of_frame(p, s, tensor, i) : NULL;
+}
+
+static sono_packet_outputs outputs_of(const sono_pipeline *p, const sono_pipeline_slot *s, int32_t i)
+{
+    const sono_flow *flow = &p->flow;
+    return (sono_packet_outputs){
+        .detections = (const sono_detection *)sono_pipeline_of_frame(p, s, flow->detections, i),
+        .iou = (const float *)sono_pipeline_of_frame(p, s, flow->iou, i),
+        .area_px = (const int32_t *)sono_pipeline_of_frame(p, s, flow->area, i),
+        .mask = map_of_frame(p, s, flow->mask, i),
+        .edge = (const float *)map_of_frame(p, s, flow->weights.edge, i),
+        .inside = (const float *)map_of_frame(p, s, flow->weights.inside, i),
+        .outside = (const float *)map_of_frame(p, s, flow->weights.outside, i),
+        .iou_stride = sono_program_tensor(flow->program, flow->iou)->c,
+        .max_objects = p->config.max_objects,
+        .max_pixels = (int64_t)p->config.max_width_px * p->config.max_height_px,
+    };
+}
+
+static void finish_packet(sono_pipeline *p, sono_pipeline_slot *s, int32_t index, const sono_frame_cost *cost)
+{
+    sono_packet *packet = &s->frames[index].storage.packet;
+    if (s->status != SONO_STATUS_OK) {
+        sono_event_emit(&p->events, "device_error", "frame=%llu status=%s",
+                        (unsigned long long)packet->frame_id, sono_status_name(s->status));
+        return;
+    }
+    const sono_packet_outputs outputs = outputs_of(p, s, index);
+    sono_packet_fill(&s->frames[index].storage, &outputs, sono_state_of(outputs.detections));
+    packet->backend = p->choice.backend;
+    packet->precision = p->choice.precision;
+    for (int i = 0; i < SONO_STAGE_COUNT; i++)
+        packet->stage_ms[i] = 1e-6 * (double)cost->stage_ns[i];
+    packet->device_ms = 1e-6 * (double)cost->device_ns;
+    packet->latency_ms = 1e-6 * (double)(cost->done_ns - s->frames[index].submitted_ns);
+    sono_event_emit(&p->events, "infer_frame", "frame=%llu latency_ms=%.3f conf=%.4f state=%s",
+                    (unsigned long long)packet->frame_id, packet->latency_ms,
+                    (double)packet->objects[0].score, sono_state_name(packet->state));
+}
+
+static void finish_batch(sono_pipeline *p, sono_pipeline_slot *s, const sono_frame_cost *cost)
+{
+    for (int32_t i = 0; i < s->n_frames; i++)
+        finish_packet(p, s, i, cost);
+}
+
+/* One call of the segmenter serves the whole batch; it bears the number of the first frame. */
+static unsigned long long first_frame_id(const sono_pipeline_slot *s)
+{
+    return s->frames[0].storage.packet.frame_id;
+}
+
+static void emit_segmenter_start(sono_pipeline *p, const sono_pipeline_slot *s)
+{
+    sono_event_emit(&p->events, "sam_call_start", "frame=%llu bbox_device=%s image_device=%s",
+                    first_frame_id(s), p->choice.device_name, p->choice.device_name);
+}
+
+static void emit_segmenter_end(sono_pipeline *p, const sono_pipeline_slot *s)
+{
+    sono_event_emit(&p->events, "sam_call_end", "frame=%llu mask_device=%s", first_frame_id(s),
+                    p->choice.device_name);
+}
+
+static void complete(sono_pipeline *p, sono_pipeline_slot *s, int32_t slot)
+{
+    sono_frame_cost cost = {0};
+    emit_segmenter_start(p, s);
+    s->status = p->choice.ops->wait(p->engine, slot, &cost, &s->error);
+    emit_segmenter_end(p, s);
+    s->frames[0].storage.packet.ledger = cost.ledger;
+    finish_batch(p, s, &cost);
+}
+
+void *sono_pipeline_main(void *pipeline)
+{
+    sono_pipeline *p = pipeline;
+    int32_t slot;
+    while ((slot = sono_slots_take(&p->ring)) >= 0) {
+        complete(p, &p->slots[slot], slot);
+        sono_slots_finish(&p->ring, slot);
+    }
+    return NULL;
+}

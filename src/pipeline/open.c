@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Opening a pipeline: checkpoints, program, engine, slots, one trial frame; and what it is then. */
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "pipeline/pipeline_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void announce_models(sono_pipeline *p, const sono_pipeline_config *config, double ms)
+{
+    char detector[160], segmenter[160];
+    if (p->choice.fallback)
+        sono_event_emit(&p->events, "backend_fallback", "wanted=cuda device=%s reason=%s",
+                        p->choice.device_name, p->choice.fallback);
+    if (p->flow.detector.family == SONO_FAMILY_AUTO)
+        sono_event_emit(&p->events, "family_assumed", "family=%s detector_file=%s",
+                        sono_detector_family_name(SONO_FAMILY_DFINE),
+                        sono_event_value(detector, sizeof detector,
+                                         p->models ? p->models->detector_path : config->detector_path));
+    sono_event_emit(
+        &p->events, "init_models",
+        "detector=%s segmenter=%s detector_file=%s segmenter_file=%s device=%s precision=%s ms=%.1f",
+        p->flow.detector.architecture, p->flow.segmenter.architecture,
+        sono_event_value(detector, sizeof detector,
+                         p->models ? p->models->detector_path : config->detector_path),
+        sono_event_value(segmenter, sizeof segmenter,
+                         p->models ? p->models->segmenter_path : config->segmenter_path),
+        p->choice.device_name, sono_precision_name(p->choice.precision), ms);
+}
+
+/* From the pipeline's own reading of the checkpoints, or from models that were read before. */
+static sono_status record_flow(sono_pipeline *p, const sono_pipeline_config *config, sono_error *error)
+{
+    if (p->models)
+        return sono_model_set_record(p->models, config, &p->flow, error);
+    sono_flow_models models;
+    SONO_TRY(sono_flow_models_open(config, &models, error));
+    const sono_status status = sono_flow_open(config, &models, &p->flow, error);
+    sono_flow_models_close(&models);
+    return status;
+}
+
+static sono_status start_thread(sono_pipeline *p, sono_error *error)
+{
+    const int code = pthread_create(&p->thread, NULL, sono_pipeline_main, p);
+    if (code != 0)
+        return SONO_FAIL_NATIVE(
+            error, IO, code, "cannot start the pipeline's thread: %s (see ulimit -v and -u)", strerror(code));
+    p->thread_started = 1;
+    return SONO_STATUS_OK;
+}
+
+static sono_status open_slots(sono_pipeline *p, sono_error *error)
+{
+    const int32_t n_slots = p->config.n_slots, batch = p->config.batch;
+    p->frames = sono_alloc_array((size_t)n_slots * (size_t)batch, sizeof *p->frames);
+    if (!p->frames)
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for %d slots of %d packets", n_slots, batch);
+    for (int32_t i = 0; i < n_slots; i++) {
+        p->slots[i].inputs = p->choice.ops->slot_memory(p->engine, i, SONO_BLOCK_INPUTS);
+        p->slots[i].outputs = p->choice.ops->slot_memory(p->engine, i, SONO_BLOCK_OUTPUTS);
+        p->slots[i].frames = p->frames + (size_t)i * (size_t)batch;
+    }
+    p->filling = -1;
+    return SONO_STATUS_OK;
+}
+
+static void store_black_frames(sono_pipeline *p)
+{
+    static const uint8_t black[16];
+    const sono_frame frame = {.pixels = black, .width_px = 1, .height_px = 1, .format = SONO_PIXEL_GRAY8};
+    const sono_pixel_source host = {0};
+    for (int32_t i = 0; i < p->config.n_slots; i++) {
+        sono_pipeline_begin(&p->slots[i]);
+        for (int32_t k = 0; k < p->config.batch; k++)
+            sono_pipeline_store(p, &p->slots[i], &frame, &host);
+    }
+}
+
+/* Runs every op once on black frames, so that what is set up on first use is set up now. */
+static sono_status warm_up(sono_pipeline *p, sono_error *error)
+{
+    const int64_t start_ns = sono_clock_ns();
+    store_black_frames(p);
+    SONO_TRY(p->choice.ops->prepare(p->engine, error));
+    sono_event_emit(&p->events, "warmup", "ms=%.1f", 1e-6 * (double)(sono_clock_ns() - start_ns));
+    return SONO_STATUS_OK;
+}
+
+static sono_status open_engine(sono_pipeline *p, const sono_pipeline_config *config, sono_error *error)
+{
+    sono_engine_info info;
+    const sono_flow *flow = &p->flow;
+    const sono_engine_options options = {
+        .n_slots = config->n_slots,
+        .n_threads = config->n_threads,
+        .device = p->choice.device,
+        .precision = p->choice.precision,
+        .params = p->models ? p->models->stored : NULL,
+        .time_stages = config->time_stages,
+        .time_device = config->time_device,
+        .gate = {flow->first_segment_op, flow->first_decode_op, flow->first_mask_op, flow->detections},
+        .gate_on_device = config->skip_decoder_when_lost};
+    SONO_TRY(p->choice.ops->open(flow->program, &options, &p->engine, error));
+    p->choice.ops->info(p->engine, &info);
+    p->plan = info.plan;
+    return SONO_STATUS_OK;
+}
+
+static sono_status open_parts(sono_pipeline *p, const sono_pipeline_config *config, sono_error *error)
+{
+    const int64_t start_ns = sono_clock_ns();
+    SONO_TRY(sono_events_open(&p->events, config->on_event, config->on_event_user, error));
+    SONO_TRY(record_flow(p, config, error));
+    SONO_TRY(open_engine(p, config, error));
+    SONO_TRY(open_slots(p, error));
+    announce_models(p, config, 1e-6 * (double)(sono_clock_ns() - start_ns));
+    SONO_TRY(warm_up(p, error));
+    sono_pipeline_warn(p);
+    return start_thread(p, error);
+}
+
+sono_status sono_pipeline_open(const sono_pipeline_config *config, sono_pipeline **out, sono_error *error)
+{
+    sono_pipeline_config resolved;
+    sono_backend_choice choice;
+    if (!out)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "out is NULL");
+    SONO_TRY(sono_config_resolve(config, &resolved, error));
+    if (resolved.models)
+        choice = resolved.models->choice;
+    else
+        SONO_TRY(sono_config_choose_backend(&resolved, &choice, error));
+    sono_pipeline *p = sono_alloc(sizeof *p);
+    if (!p)
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the pipeline");
+    atomic_init(&p->n_users, 1);
+    pthread_mutex_init(&p->submit_mutex, NULL);
+    sono_slots_init(&p->ring, resolved.n_slots);
+    p->config = resolved;
+    p->config.detector_path = p->config.segmenter_path = p->config.device = NULL;
+    p->choice = choice;
+    p->models = resolved.models ? sono_model_set_share(resolved.models) : NULL;
+    const sono_status status = open_parts(p, &resolved, error);
+    if (status != SONO_STATUS_OK) {
+        sono_pipeline_close(p);
+        return status;
+    }
+    *out = p;
+    return SONO_STATUS_OK;
+}
+
+sono_status sono_pipeline_query(const sono_pipeline *p, sono_pipeline_info *out)
+{
+    if (!p || !out)
+        return SONO_STATUS_INVALID_ARGUMENT;
+    sono_engine_info engine;
+    p->choice.ops->info(p->engine, &engine);
+    memset(out, 0, sizeof *out);
+    out->backend = p->choice.backend;
+    out->precision = p->choice.precision;
+    out->n_threads = engine.n_threads;
+    out->params_bytes = engine.params_bytes;
+    out->planned_bytes = engine.planned_bytes;
+    out->slot_bytes =
+        (int64_t)(p->plan->block_bytes[SONO_BLOCK_INPUTS] + p->plan->block_bytes[SONO_BLOCK_OUTPUTS]) *
+        p->config.n_slots;
+    for (int i = 0; i < SONO_STAGE_COUNT; i++)
+        out->stage_flops[i] = sono_program_flops(p->flow.program, (sono_stage)i) / p->config.batch;
+    snprintf(out->detector, sizeof out->detector, "%s, %d class%s%s", p->flow.detector.architecture,
+             p->flow.detector.n_classes, p->flow.detector.n_classes == 1 ? "" : "es",
+             p->flow.detector.family == SONO_FAMILY_DEIM ? ", deim" : "");
+    snprintf(out->segmenter, sizeof out->segmenter, "%s", p->flow.segmenter.architecture);
+    return SONO_STATUS_OK;
+}
+
+sono_detector_family sono_pipeline_family(const sono_pipeline *p)
+{
+    return p ? p->flow.detector.family : SONO_FAMILY_AUTO;
+}

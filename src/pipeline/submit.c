@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Frames in: into a slot, and a full slot to the engine. */
+#include "pipeline/pipeline_private.h"
+
+/* Bytes at the start of the output block that hold this batch's results; the maps come last. Where the masks
+ * are the last thing and there is one object a frame, only up to the last row that the last frame has. */
+static size_t used_output_bytes(const sono_pipeline *p, const sono_pipeline_slot *s)
+{
+    const sono_plan *plan = p->plan;
+    if (!p->config.host_maps && p->choice.ops->device)
+        return plan->offset_bytes[p->flow.mask];
+    if (p->config.max_objects > 1 || p->config.want_weight_maps)
+        return plan->block_bytes[SONO_BLOCK_OUTPUTS];
+    const sono_packet *last = &s->frames[s->n_frames - 1].storage.packet;
+    return (size_t)(sono_pipeline_of_frame(p, s, p->flow.mask, s->n_frames - 1) - s->outputs) +
+           (size_t)last->width_px * (size_t)last->height_px;
+}
+
+/* Hands a slot's batch to the engine. */
+static sono_status launch(sono_pipeline *p, int32_t slot, sono_error *error)
+{
+    const sono_pipeline_slot *s = &p->slots[slot];
+    const sono_engine_ops *ops = p->choice.ops;
+    const size_t output_bytes = used_output_bytes(p, s);
+    if (s->pixels_bytes == 0)
+        return ops->device->submit_resident(p->engine, slot,
+                                            p->plan->offset_bytes[p->flow.frame.header] +
+                                                (size_t)p->config.batch * sizeof(sono_frame_header),
+                                            output_bytes, error);
+    const size_t input_bytes = p->plan->offset_bytes[p->flow.frame.pixels] + (size_t)s->pixels_bytes;
+    return ops->submit(p->engine, slot, input_bytes, output_bytes, error);
+}
+
+sono_status sono_pipeline_start(sono_pipeline *p, int32_t index, int32_t n_kept, sono_error *error)
+{
+    sono_pipeline_slot *s = &p->slots[index];
+    sono_pipeline_pad(p, s);
+    const sono_status status = launch(p, index, error);
+    if (status != SONO_STATUS_OK) {
+        s->n_frames -= n_kept;
+        sono_pipeline_release_pixels(s);
+        sono_slots_cancel(&p->ring, index);
+        return status;
+    }
+    sono_slots_queue(&p->ring, index);
+    return SONO_STATUS_OK;
+}
+
+static sono_status start_filling(sono_pipeline *p, int32_t n_kept, sono_error *error)
+{
+    const int32_t index = p->filling;
+    p->filling = -1;
+    return sono_pipeline_start(p, index, n_kept, error);
+}
+
+sono_status sono_pipeline_take_slot(sono_pipeline *p, int32_t *out, sono_error *error)
+{
+    const int32_t index = sono_slots_acquire(&p->ring);
+    if (index < 0)
+        return SONO_FAIL(error, AGAIN, "all %d slots are in flight or lent", p->config.n_slots);
+    sono_pipeline_begin(&p->slots[index]);
+    *out = index;
+    return SONO_STATUS_OK;
+}
+
+/* Lets what is submitted next wait for the frame's pixels. */
+static sono_status order_after(sono_pipeline *p, const sono_frame *frame, const sono_pixel_source *source,
+                               sono_error *error)
+{
+    const sono_status status =
+        p->choice.ops->device->order_after(p->engine, frame->pixels, source->stream, error);
+    if (status != SONO_STATUS_OK && p->slots[p->filling].n_frames == 0) {
+        sono_slots_cancel(&p->ring, p->filling);
+        p->filling = -1;
+    }
+    return status;
+}
+
+sono_status sono_pipeline_check_open(sono_pipeline *p, sono_error *error)
+{
+    return sono_slots_is_shut(&p->ring)
+               ? SONO_FAIL(error, STATE, "the pipeline was shut down: it takes no frames")
+               : SONO_STATUS_OK;
+}
+
+void sono_pipeline_announce_frame(sono_pipeline *p, const sono_frame *frame, const char *device_name)
+{
+    sono_event_emit(&p->events, "frame_in", "frame=%llu width=%d height=%d format=%d device=%s",
+                    (unsigned long long)frame->frame_id, frame->width_px, frame->height_px,
+                    (int)frame->format, device_name);
+}
+
+/* Under the submit mutex. */
+static sono_status submit(sono_pipeline *p, const sono_frame *frame, const sono_pixel_source *source,
+                          sono_error *error)
+{
+    SONO_TRY(sono_pipeline_check_open(p, error));
+    if (p->filling < 0 && sono_pipeline_take_slot(p, &p->filling, error) != SONO_STATUS_OK) {
+        sono_event_emit(&p->events, "drop", "frame=%llu reason=no_free_slot",
+                        (unsigned long long)frame->frame_id);
+        return SONO_STATUS_AGAIN;
+    }
+    if (source->on_device)
+        SONO_TRY(order_after(p, frame, source, error));
+    sono_pipeline_slot *s = &p->slots[p->filling];
+    sono_pipeline_store(p, s, frame, source);
+    sono_pipeline_announce_frame(p, frame, source->on_device ? p->choice.device_name : "cpu");
+    return s->n_frames == p->config.batch ? start_filling(p, 1, error) : SONO_STATUS_OK;
+}
+
+sono_status sono_pipeline_submit_from(sono_pipeline *p, const sono_frame *frame,
+                                      const sono_pixel_source *source, sono_error *error)
+{
+    if (!p)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "the pipeline is NULL");
+    if (source->on_device && !p->choice.ops->device)
+        return SONO_FAIL(error, UNSUPPORTED, "the %s backend cannot take pixels in device memory",
+                         p->choice.ops->name);
+    SONO_TRY(sono_frame_check(frame, p->config.max_width_px, p->config.max_height_px, error));
+    pthread_mutex_lock(&p->submit_mutex);
+    const sono_status status = submit(p, frame, source, error);
+    pthread_mutex_unlock(&p->submit_mutex);
+    if (status == SONO_STATUS_OK && !source->on_device && source->release)
+        source->release(source->tensor); /* they were copied */
+    return status;
+}
+
+sono_status sono_pipeline_submit(sono_pipeline *p, const sono_frame *frame, sono_error *error)
+{
+    static const sono_pixel_source host;
+    return sono_pipeline_submit_from(p, frame, &host, error);
+}
+
+sono_status sono_pipeline_flush(sono_pipeline *p, sono_error *error)
+{
+    if (!p)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "the pipeline is NULL");
+    pthread_mutex_lock(&p->submit_mutex);
+    const sono_status status = p->filling < 0 ? SONO_STATUS_OK : start_filling(p, 0, error);
+    pthread_mutex_unlock(&p->submit_mutex);
+    return status;
+}
+
+sono_status sono_pipeline_shutdown(sono_pipeline *p, sono_error *error)
+{
+    if (!p)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "the pipeline is NULL");
+    const sono_status status = sono_pipeline_flush(p, error);
+    pthread_mutex_lock(&p->submit_mutex); /* no frame is between its check and the ring */
+    sono_slots_shut(&p->ring);
+    pthread_mutex_unlock(&p->submit_mutex);
+    return status;
+}
