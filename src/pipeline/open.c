@@ -108,11 +108,16 @@ static sono_status open_engine(sono_pipeline *p, const sono_pipeline_config *con
     return SONO_STATUS_OK;
 }
 
-static sono_status open_parts(sono_pipeline *p, const sono_pipeline_config *config, sono_error *error)
+/* flow: recorded already, and the pipeline's now; NULL = not yet. */
+static sono_status open_parts(sono_pipeline *p, const sono_pipeline_config *config, const sono_flow *flow,
+                              sono_error *error)
 {
     const int64_t start_ns = sono_clock_ns();
+    if (flow)
+        p->flow = *flow;
     SONO_TRY(sono_events_open(&p->events, config->on_event, config->on_event_user, error));
-    SONO_TRY(record_flow(p, config, error));
+    if (!flow)
+        SONO_TRY(record_flow(p, config, error));
     SONO_TRY(open_engine(p, config, error));
     SONO_TRY(open_slots(p, error));
     announce_models(p, config, 1e-6 * (double)(sono_clock_ns() - start_ns));
@@ -132,17 +137,23 @@ sono_status sono_pipeline_open(const sono_pipeline_config *config, sono_pipeline
         choice = resolved.models->choice;
     else
         SONO_TRY(sono_config_choose_backend(&resolved, &choice, error));
+    return sono_pipeline_open_on(&resolved, &choice, NULL, out, error);
+}
+
+sono_status sono_pipeline_open_on(const sono_pipeline_config *config, const sono_backend_choice *choice,
+                                  const sono_flow *flow, sono_pipeline **out, sono_error *error)
+{
     sono_pipeline *p = sono_alloc(sizeof *p);
     if (!p)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the pipeline");
     atomic_init(&p->n_users, 1);
     pthread_mutex_init(&p->submit_mutex, NULL);
-    sono_slots_init(&p->ring, resolved.n_slots);
-    p->config = resolved;
+    sono_slots_init(&p->ring, config->n_slots);
+    p->config = *config;
     p->config.detector_path = p->config.segmenter_path = p->config.device = NULL;
-    p->choice = choice;
-    p->models = resolved.models ? sono_model_set_share(resolved.models) : NULL;
-    const sono_status status = open_parts(p, &resolved, error);
+    p->choice = *choice;
+    p->models = config->models ? sono_model_set_share(config->models) : NULL;
+    const sono_status status = open_parts(p, config, flow, error);
     if (status != SONO_STATUS_OK) {
         sono_pipeline_close(p);
         return status;

@@ -113,6 +113,11 @@ sono_status sono_pipeline_submit_from(sono_pipeline *p, const sono_frame *frame,
  */
 void sono_pipeline_warn(sono_pipeline *p);
 
+/* Opens a pipeline on an engine. config: complete and checked. flow: what that engine runs, taken over even
+ * on failure; NULL = recorded from the configuration's checkpoints. Errors: those of sono_pipeline_open(). */
+sono_status sono_pipeline_open_on(const sono_pipeline_config *config, const sono_backend_choice *choice,
+                                  const sono_flow *flow, sono_pipeline **out, sono_error *error);
+
 /* STATE after a shutdown. */
 sono_status sono_pipeline_check_open(sono_pipeline *p, sono_error *error);
 /* An empty slot to be filled. Errors: AGAIN. */

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A pipeline without networks, for tests of what goes on around them: its engine copies the first pixel of a
+ * frame into every pixel of the mask and into the score, takes some microseconds, and can be told to fail or to
+ * hold a frame.
+ */
+#ifndef SONO_TESTS_NULL_ENGINE_H
+#define SONO_TESTS_NULL_ENGINE_H
+
+#include "sonoseg/sonoseg.h"
+
+#define NULL_ENGINE_SIDE_PX 16 /* largest width and height of a frame */
+
+/* Opens one; fails the test when that fails. A frame takes up to frame_us microseconds. */
+sono_pipeline *null_engine_open(int32_t n_slots, int32_t batch, int32_t frame_us, sono_event_fn on_event,
+                                void *user);
+
+/* A frame of the largest size whose every pixel is `value`; its pixels stay until the process ends. */
+sono_frame null_engine_frame(uint64_t frame_id, uint8_t value);
+
+/* Checks that a packet is what the engine makes of that frame. */
+void null_engine_expect(const sono_packet *packet, uint64_t frame_id, uint8_t value);
+
+/* While held, no frame is finished; of the pipeline that was opened last. */
+void null_engine_hold(int32_t is_held);
+
+/* Engines that are open now: memory of a closed pipeline that is still lent keeps its engine. */
+int32_t null_engine_count(void);
+
+#endif
