@@ -83,7 +83,7 @@ if(with_cuda)
     find_package(CUDAToolkit REQUIRED)
     # The host code that nvcc makes wants the C++ run time, whoever links it.
     list(APPEND SONO_DEPENDENCIES CUDA::cudart_static stdc++)
-    sono_add_objects(sono_cuda ${cuda_sources})
+    sono_add_core_objects(sono_cuda ${cuda_sources})
     set_target_properties(sono_cuda PROPERTIES CUDA_STANDARD 17 CUDA_VISIBILITY_PRESET hidden)
     set(cuda_definitions SONO_HAVE_CUDA=1)
     target_compile_definitions(sono_objects PRIVATE ${cuda_definitions})

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-# make install: libraries, headers, command, manual page, models, licence, pkg-config file and CMake package. Nothing installed
+# make install: libraries, headers, command, manual page, models, licence, pkg-config files and CMake package. Nothing installed
 # names an absolute path, so the installed tree can be moved.
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/sonoseg)
 
 install(TARGETS sonoseg_shared EXPORT sonosegTargets)
+install(TARGETS sonoseg_io_shared EXPORT sonosegIoTargets)
 install(TARGETS sonoseg_static EXPORT sonosegStaticTargets)
+install(TARGETS sonoseg_io_static EXPORT sonosegIoStaticTargets)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/sonoseg DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
     FILES_MATCHING PATTERN "*.h")
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
@@ -21,13 +23,16 @@ if(EXISTS ${PROJECT_SOURCE_DIR}/docs/sonoseg.1)
 endif()
 
 file(RELATIVE_PATH pc_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
-configure_file(${PROJECT_SOURCE_DIR}/sonoseg.pc.in ${PROJECT_BINARY_DIR}/sonoseg.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/sonoseg.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+foreach(name IN ITEMS sonoseg sonoseg-io)
+    configure_file(${PROJECT_SOURCE_DIR}/${name}.pc.in ${PROJECT_BINARY_DIR}/${name}.pc @ONLY)
+endforeach()
+install(FILES ${PROJECT_BINARY_DIR}/sonoseg.pc ${PROJECT_BINARY_DIR}/sonoseg-io.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/sonosegConfig.cmake.in
     ${PROJECT_BINARY_DIR}/sonosegConfig.cmake INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/sonosegConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/sonosegConfig.cmake ${PROJECT_BINARY_DIR}/sonosegConfigVersion.cmake
     ${PROJECT_SOURCE_DIR}/cmake/SonoDependencies.cmake DESTINATION ${package_dir})
-install(EXPORT sonosegTargets NAMESPACE sonoseg:: DESTINATION ${package_dir})
-install(EXPORT sonosegStaticTargets NAMESPACE sonoseg:: DESTINATION ${package_dir})
+foreach(set IN ITEMS "" Io Static IoStatic)
+    install(EXPORT sonoseg${set}Targets NAMESPACE sonoseg:: DESTINATION ${package_dir})
+endforeach()

@@ -5,8 +5,7 @@
 set -euo pipefail
 
 build="gcc libc6-dev cmake ninja-build pkg-config libopenblas-dev libpng-dev libjpeg-dev libtiff-dev zlib1g-dev"
-build="$build libcjson-dev"
-test="$build g++ libcmocka-dev python3"
+test="$build g++ libcmocka-dev libcjson-dev python3"
 ci="$test clang clang-format libclang-rt-14-dev llvm"
 case ${1:-build} in
     build) wanted=$build ;;

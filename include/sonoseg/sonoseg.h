@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 #define SONO_VERSION_MAJOR 0
-#define SONO_VERSION_MINOR 1
+#define SONO_VERSION_MINOR 2
 #define SONO_VERSION_PATCH 0
 
 /* ---- status -------------------------------------------------------------------------------------------- */

@@ -42,7 +42,7 @@ libraries_of_the_system='linux-vdso|ld-linux|/lib(c|m|pthread|dl|rt|gcc_s|stdc\+
 rm -rf "$stage" carry
 mkdir -p "$stage/bin" "$stage/lib" "$stage/tests" carry
 cp build/gpu/bin/sonoseg "$stage/bin/"
-cp -L build/gpu/lib/libsonoseg.so.[0-9] "$stage/lib/"
+cp -L build/gpu/lib/libsonoseg.so.[0-9] build/gpu/lib/libsonoseg-io.so.[0-9] "$stage/lib/"
 find build/gpu/tests -maxdepth 1 -type f -perm -u+x -exec cp {} "$stage/tests/" \;
 # Only what the stage's own programs ask for: a library is kept under the name by which it is looked up.
 for program in "$stage"/bin/* "$stage"/tests/*; do

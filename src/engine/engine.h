@@ -9,7 +9,7 @@
 
 #include "graph/plan.h"
 #include "graph/program.h"
-#include "sonoseg/io.h"
+#include "sonoseg/diagnostics.h"
 
 typedef struct sono_engine sono_engine;
 /* Parameters as an engine stores them, apart from any of them. */

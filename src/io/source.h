@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "sonoseg/io.h"
+#include "sonoseg/phantom.h"
 
 typedef struct sono_source_ops {
     int64_t (*count)(const sono_source *source); /* -1 = unknown */

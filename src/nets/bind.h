@@ -12,7 +12,7 @@
 #define SONO_NETS_BIND_H
 
 #include "checkpoint/checkpoint.h"
-#include "sonoseg/io.h"
+#include "sonoseg/models.h"
 
 typedef struct sono_binder sono_binder;
 

@@ -4,7 +4,7 @@
  * sorted by element size, widest first (so that all are aligned), then by name, and the header is padded to 8
  * bytes.
  */
-#include "sonoseg/io.h"
+#include "sonoseg/models.h"
 
 #include "base/alloc.h"
 #include "nets/bind_private.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sonoseg/io.h"
+#include "sonoseg/models.h"
 
 #include "nets/bind.h"
 #include "checkpoint/checkpoint_private.h"

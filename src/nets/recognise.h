@@ -4,7 +4,7 @@
 #define SONO_NETS_RECOGNISE_H
 
 #include "nets/names.h"
-#include "sonoseg/io.h"
+#include "sonoseg/models.h"
 
 /* Fills network, architecture, naming, dtype, n_classes, input_px, n_channels and n_params of info.
  * Errors: UNSUPPORTED (neither D-FINE n/s/m/l/x nor MobileSAM vit_t; says what it looked at). */

@@ -5,6 +5,8 @@
 #include "pipeline/packet.h"
 #include "pipeline/maps.h"
 
+#include "sonoseg/models.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,6 +5,8 @@
 #include "pipeline/flow.h"
 #include "graph/plan.h"
 
+#include <sys/stat.h>
+
 sono_status sono_model_verify(const char *path, sono_detector_family family, sono_error *error)
 {
     sono_checkpoint *checkpoint = NULL;
@@ -38,6 +40,14 @@ sono_status sono_model_print_program(const char *path, FILE *stream, sono_error 
     return status;
 }
 
+/* Also through links. */
+static int is_same_file(const char *a, const char *b)
+{
+    struct stat first, second;
+    return !stat(a, &first) && !stat(b, &second) && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
+}
+
 sono_status sono_model_convert(const char *path_in, const char *path_out, sono_precision precision,
                                sono_detector_family family, sono_error *error)
 {
@@ -45,8 +55,10 @@ sono_status sono_model_convert(const char *path_in, const char *path_out, sono_p
     sono_program *program = NULL;
     if (!path_in || !path_out || (precision != SONO_PRECISION_FP32 && precision != SONO_PRECISION_FP16))
         return SONO_FAIL(error, INVALID_ARGUMENT, "paths must not be NULL, precision must be FP32 or FP16");
-    const sono_output output = {path_out, SONO_OUTPUT_FILE};
-    SONO_TRY(sono_output_check(&path_in, 1, &output, 1, error));
+    if (is_same_file(path_in, path_out))
+        return SONO_FAIL(error, INVALID_ARGUMENT,
+                         "%.180s: writing it would overwrite the input %.180s: choose another path", path_out,
+                         path_in);
     SONO_TRY(sono_checkpoint_open(path_in, &checkpoint, error));
     sono_status status = sono_flow_record_network(checkpoint, family, &program, error);
     sono_program_close(program);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The audit's arithmetic: what was booked, held against the budget and against a trace. Test:
  * tests/budget/test_ledger.c. */
-#include "sonoseg/io.h"
+#include "sonoseg/diagnostics.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -9,7 +9,7 @@
 #define SONO_TELEMETRY_LEDGER_H
 
 #include "base/status.h"
-#include "sonoseg/io.h"
+#include "sonoseg/diagnostics.h"
 
 #include <stdatomic.h>
 

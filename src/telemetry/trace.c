@@ -10,7 +10,7 @@
  */
 #include "base/alloc.h"
 #include "base/status.h"
-#include "sonoseg/io.h"
+#include "sonoseg/diagnostics.h"
 
 #ifdef SONO_HAVE_CUPTI /* else pipeline/audit.c says that there is none */
 #include <cupti.h>

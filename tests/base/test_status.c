@@ -40,7 +40,7 @@ static void test_names_of_the_api(void **state)
     assert_string_equal(sono_backend_name(SONO_BACKEND_CPU), "cpu");
     assert_string_equal(sono_backend_name(SONO_BACKEND_CUDA), "cuda");
     assert_string_equal(sono_precision_name(SONO_PRECISION_FP16), "fp16");
-    assert_string_equal(sono_version(), "0.1.0");
+    assert_string_equal(sono_version(), "0.2.0");
     assert_string_equal(sono_dtype_name(SONO_DTYPE_BF16), "BF16");
     assert_int_equal(sono_dtype_bytes(SONO_DTYPE_I64), 8);
 }

@@ -5,7 +5,7 @@
  * (SONO_TEST_DETECTOR, SONO_TEST_SEGMENTER). */
 #include "commands.h"
 #include "engine/cuda/device/hooks.h"
-#include "sonoseg/io.h"
+#include "sonoseg/diagnostics.h"
 #include "support/gpu_fixture.h"
 #include "test.h"
 

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "sonoseg/io.h"
+#include "sonoseg/phantom.h"
 
 #include <cjson/cJSON.h>
 #include <png.h>

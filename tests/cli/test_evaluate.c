@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "sonoseg/io.h"
+#include "sonoseg/phantom.h"
 
 #include <cjson/cJSON.h>
 #include <math.h>

@@ -4,7 +4,7 @@
  * nothing is uploaded. On a GPU with the synthetic checkpoints (SONO_TEST_DETECTOR, SONO_TEST_SEGMENTER). */
 #include "base/clock.h"
 #include "sonoseg/cuda.h"
-#include "sonoseg/io.h"
+#include "sonoseg/diagnostics.h"
 #include "support/gpu_fixture.h"
 #include "test.h"
 

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "io/phantom/phantom.h"
 #include "sonoseg/io.h"
+#include "sonoseg/phantom.h"
 
 #include <math.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #include "nets/model.h"
 #include "checkpoint/sha256.h"
 #include "small_model.h"
-#include "sonoseg/io.h"
+#include "sonoseg/models.h"
 #include "test.h"
 
 #include <dirent.h>

@@ -5,7 +5,7 @@
 #include "support/pipeline_fixture.h"
 #include "test.h"
 
-#include "sonoseg/io.h"
+#include "sonoseg/models.h"
 
 #include <math.h>
 #include <pthread.h>

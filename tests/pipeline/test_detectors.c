@@ -2,7 +2,7 @@
 // labels: slow timeout=600
 /* What a detector is beyond names and shapes: the input size it was saved for, its family, its channels.
  * Files are the synthetic ones of tests/golden, changed. SONO_TEST_DEVICE names the device (default cpu). */
-#include "sonoseg/io.h"
+#include "sonoseg/models.h"
 #include "support/anchors.h"
 #include "support/pipeline_fixture.h"
 #include "support/synthetic.h"

@@ -2,7 +2,7 @@
 // labels: slow timeout=300
 /* The profile of a pipeline's ops: complete, and without a trace in later frames. SONO_TEST_DEVICE names the
  * device (default cpu). */
-#include "sonoseg/io.h"
+#include "sonoseg/diagnostics.h"
 #include "support/pipeline_fixture.h"
 #include "test.h"
 

@@ -3,6 +3,7 @@
 /* The shipped models: bones of phantoms are found and outlined, and on real frames nothing lies beside them.
  */
 #include "sonoseg/io.h"
+#include "sonoseg/phantom.h"
 #include "support/pipeline_fixture.h"
 #include "test.h"
 

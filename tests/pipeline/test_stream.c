@@ -160,7 +160,8 @@ static void test_lent_inputs(void **state)
     const sono_frame newer = in_input(inputs[1], 7, 0), older = in_input(inputs[0], 6, 58);
     assert_ok(sono_input_submit(pipeline, inputs[1], &newer, &error), &error);
     assert_ok(sono_input_submit(pipeline, inputs[0], &older, &error), &error);
-    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_input_submit(pipeline, inputs[0], &older, &error), &error);
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_input_submit(pipeline, inputs[0], &older, &error),
+                  &error);
     receive_and_release(pipeline, 7);
     receive_and_release(pipeline, 6);
     assert_ok(sono_input_return(pipeline, inputs[2]), NULL);

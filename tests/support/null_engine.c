@@ -42,8 +42,8 @@ static void place(sono_engine *self, int tensor, sono_block block, size_t n_byte
     self->plan.block_bytes[block] += (n_bytes + 63) / 64 * 64;
 }
 
-static sono_status open_null(const sono_program *program, const sono_engine_options *options, sono_engine **out,
-                             sono_error *error)
+static sono_status open_null(const sono_program *program, const sono_engine_options *options,
+                             sono_engine **out, sono_error *error)
 {
     sono_engine *self = sono_alloc(sizeof *self);
     (void)error;
@@ -104,7 +104,8 @@ static sono_status submit(sono_engine *self, int32_t slot, size_t input_bytes, s
 
 static void run_frame(const sono_engine *self, const uint8_t *in, uint8_t *out, int32_t i)
 {
-    const sono_frame_header *header = (const sono_frame_header *)(const void *)(in + self->offsets[HEADER]) + i;
+    const sono_frame_header *header =
+        (const sono_frame_header *)(const void *)(in + self->offsets[HEADER]) + i;
     const uint8_t value = in[self->offsets[PIXELS] + (size_t)header->pixels_at_bytes];
     sono_detection *found = (sono_detection *)(void *)(out + self->offsets[DETECTIONS]) + i;
     int32_t *area = (int32_t *)(void *)(out + self->offsets[AREA]) + i;
@@ -123,8 +124,8 @@ static sono_status wait_for(sono_engine *self, int32_t slot, sono_frame_cost *co
     while (atomic_load(&is_held))
         pause_us(100);
     for (int32_t i = 0; i < self->batch; i++)
-        run_frame(self, slot_memory(self, slot, SONO_BLOCK_INPUTS), slot_memory(self, slot, SONO_BLOCK_OUTPUTS),
-                  i);
+        run_frame(self, slot_memory(self, slot, SONO_BLOCK_INPUTS),
+                  slot_memory(self, slot, SONO_BLOCK_OUTPUTS), i);
     cost->done_ns = sono_clock_ns();
     return SONO_STATUS_OK;
 }
@@ -140,8 +141,8 @@ static const sono_engine_ops null_engine = {.name = "null",
 
 static void describe(sono_program *program, int32_t batch)
 {
-    static const int32_t widths[N_TENSORS] = {0, (int32_t)sizeof(sono_frame_header), (int32_t)PIXEL_BYTES, 8, 4,
-                                              1, MAX_PX};
+    static const int32_t widths[N_TENSORS] = {
+        0, (int32_t)sizeof(sono_frame_header), (int32_t)PIXEL_BYTES, 8, 4, 1, MAX_PX};
     static const sono_dtype types[N_TENSORS] = {SONO_DTYPE_U8,  SONO_DTYPE_U8,  SONO_DTYPE_U8, SONO_DTYPE_F32,
                                                 SONO_DTYPE_F32, SONO_DTYPE_I32, SONO_DTYPE_U8};
     program->tensors = sono_alloc_array(N_TENSORS, sizeof *program->tensors);
@@ -158,7 +159,8 @@ static void describe(sono_program *program, int32_t batch)
                                             .root = i};
 }
 
-sono_pipeline *null_engine_open(int32_t n_slots, int32_t batch, int32_t us, sono_event_fn on_event, void *user)
+sono_pipeline *null_engine_open(int32_t n_slots, int32_t batch, int32_t us, sono_event_fn on_event,
+                                void *user)
 {
     sono_pipeline_config config;
     sono_pipeline *pipeline = NULL;

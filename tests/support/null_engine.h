@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * A pipeline without networks, for tests of what goes on around them: its engine copies the first pixel of a
- * frame into every pixel of the mask and into the score, takes some microseconds, and can be told to fail or to
- * hold a frame.
+ * frame into every pixel of the mask and into the score, takes some microseconds, and can be told to fail or
+ * to hold a frame.
  */
 #ifndef SONO_TESTS_NULL_ENGINE_H
 #define SONO_TESTS_NULL_ENGINE_H

@@ -4,6 +4,7 @@
 #include "pipeline_args.h"
 
 #include "sonoseg/io.h"
+#include "sonoseg/models.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -69,6 +70,12 @@ static int write_file(const convert *self)
 {
     sono_error error;
     sono_model_info info;
+    const char *const inputs[] = {self->paths[0]};
+    const sono_output output = {self->paths[1], SONO_OUTPUT_FILE};
+    if (sono_output_check(inputs, 1, &output, 1, &error)) {
+        report_error("%s", error.text);
+        return STATUS_FAILED;
+    }
     sono_status status =
         sono_model_convert(self->paths[0], self->paths[1], self->precision, self->family, &error);
     if (status == SONO_STATUS_OK)

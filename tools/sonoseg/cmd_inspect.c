@@ -3,7 +3,7 @@
 #include "commands.h"
 #include "pipeline_args.h"
 
-#include "sonoseg/io.h"
+#include "sonoseg/models.h"
 
 #include <stdio.h>
 

@@ -7,6 +7,7 @@
 #include "stop.h"
 
 #include "sonoseg/io.h"
+#include "sonoseg/phantom.h"
 
 #include <limits.h>
 #include <stdio.h>

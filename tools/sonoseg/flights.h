@@ -11,6 +11,7 @@
 #include "stats.h"
 
 #include "sonoseg/io.h"
+#include "sonoseg/phantom.h"
 #include "sonoseg/sonoseg.h"
 
 #define FLIGHTS_DEPTH_FRAMES 8 /* so many are looked at for samples of fewer than 16 bits */

@@ -3,7 +3,7 @@
 #ifndef SONOSEG_TOOL_GAPS_H
 #define SONOSEG_TOOL_GAPS_H
 
-#include "sonoseg/io.h"
+#include "sonoseg/diagnostics.h"
 
 #include <stdint.h>
 #include <stdio.h>

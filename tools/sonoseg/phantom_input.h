@@ -3,7 +3,7 @@
 #ifndef SONOSEG_TOOL_PHANTOM_INPUT_H
 #define SONOSEG_TOOL_PHANTOM_INPUT_H
 
-#include "sonoseg/io.h"
+#include "sonoseg/phantom.h"
 
 /* Whether an input names the phantom. */
 int phantom_input_matches(const char *input);

@@ -8,6 +8,7 @@
 #include "models.h"
 
 #include "sonoseg/io.h"
+#include "sonoseg/models.h"
 #include "sonoseg/sonoseg.h"
 
 enum {

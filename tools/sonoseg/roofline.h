@@ -3,7 +3,7 @@
 #ifndef SONOSEG_TOOL_ROOFLINE_H
 #define SONOSEG_TOOL_ROOFLINE_H
 
-#include "sonoseg/io.h"
+#include "sonoseg/diagnostics.h"
 
 #include <stdio.h>
 

@@ -3,7 +3,7 @@
 #ifndef SONOSEG_TOOL_TRACE_FILE_H
 #define SONOSEG_TOOL_TRACE_FILE_H
 
-#include "sonoseg/io.h"
+#include "sonoseg/diagnostics.h"
 
 /* Records ordered by start. Returns 0, or -1 after report_error(). */
 int trace_file_write(const char *path, const sono_trace_record *records, int64_t n_records);

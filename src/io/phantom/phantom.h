@@ -8,7 +8,7 @@
 #define SONO_IO_PHANTOM_PHANTOM_H
 
 #include "base/status.h"
-#include "sonoseg/io.h"
+#include "sonoseg/phantom.h"
 
 #define SONO_PHANTOM_BLOCK_PX  16  /* rows are padded to whole blocks */
 #define SONO_PHANTOM_MARGIN_PX 16  /* scatterers beside a row, at least the widest kernel's radius */
