@@ -25,8 +25,9 @@ struct CUstream_st; /* cudaStream_t and CUstream point to one */
  * the host does not. They stay the caller's and must not change until the frame's packet was received.
  * Thread-safety: the submitting thread's. Errors: those of sono_pipeline_submit(); UNSUPPORTED (a CPU
  * pipeline), INVALID_ARGUMENT (not memory of that GPU, or no stream of it that can be waited for). */
-SONO_API sono_status sono_pipeline_submit_cuda(sono_pipeline *pipeline, const sono_frame *frame,
-                                               struct CUstream_st *stream, sono_error *error);
+SONO_API sono_status sono_pipeline_submit_cuda(sono_pipeline *pipeline, const sono_image *image,
+                                               const sono_frame_info *info, struct CUstream_st *stream,
+                                               sono_error *error);
 
 /* The same with a DLPack tensor: uint8 [H, W], [1, H, W], [H, W, 1], [H, W, 3] (RGB), [H, W, 4] (alpha
  * ignored), uint16 [H, W], [1, H, W], [H, W, 1]; rows may be apart, a row's pixels must be contiguous. A
@@ -37,11 +38,11 @@ SONO_API sono_status sono_pipeline_submit_cuda(sono_pipeline *pipeline, const so
  * failure it stays the caller's. Errors: as above; UNSUPPORTED, INVALID_ARGUMENT (the tensor is no image of
  * these kinds; the text says why). */
 SONO_API sono_status sono_pipeline_submit_dlpack(sono_pipeline *pipeline, DLManagedTensor *tensor,
-                                                 const sono_frame *metadata, struct CUstream_st *stream,
+                                                 const sono_frame_info *info, struct CUstream_st *stream,
                                                  sono_error *error);
 SONO_API sono_status sono_pipeline_submit_dlpack_versioned(sono_pipeline *pipeline,
                                                            DLManagedTensorVersioned *tensor,
-                                                           const sono_frame *metadata,
+                                                           const sono_frame_info *info,
                                                            struct CUstream_st *stream, sono_error *error);
 
 /* ---- results out --------------------------------------------------------------------------------------- */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What a pipeline costs: crossings, their audit, an independent trace, the time of every op. In libsonoseg. Unstable: may change
- * with every release. C11 and C++11. Conventions (ownership, errors) are those of sonoseg.h.
+ * What a pipeline costs: crossings, their audit, an independent trace, the time of every op. In libsonoseg.
+ * Unstable: may change with every release. C11 and C++11. Conventions (ownership, errors) are those of
+ * sonoseg.h.
  */
 #ifndef SONOSEG_DIAGNOSTICS_H
 #define SONOSEG_DIAGNOSTICS_H

@@ -31,7 +31,7 @@ typedef struct sono_source_options {
                              unknown; or SONO_GRAY16_AUTO */
 } sono_source_options;
 
-/* What frame.gray16_white becomes with 16-bit grey images:
+/* What image->gray16_white becomes with 16-bit grey images:
  * - gray16_white above 0: that, in the file's own units (those of a PGM's maxval).
  * - else by the file: MaxSampleValue of a TIFF, when it is 2^n - 1 and no sample is above it; 2^n - 1 for a
  * PNG with sBIT n, when every sample fits and one cannot have been scaled up to 16 bits as PNG asks for, else
@@ -40,7 +40,11 @@ typedef struct sono_source_options {
  *   this frame and of those before it. The same files in the same order give the same values. */
 #define SONO_GRAY16_AUTO (-1)
 
-SONO_API void sono_source_options_init(sono_source_options *options);
+SONO_API void sono_source_options_init_sized(void *options, size_t struct_size);
+static inline void sono_source_options_init(sono_source_options *options)
+{
+    sono_source_options_init_sized(options, sizeof *options);
+}
 
 /* Image files: PNG, JPEG, TIFF, PBM/PGM/PPM, recognised by content. A folder stands for the image files in it
  * (by suffix, without one by content, hidden ones left out, folders below left out) in natural order ("2.png"
@@ -61,13 +65,14 @@ SONO_API int64_t sono_source_count(const sono_source *source);
  * (optional): theirs, ".bmp, .dcm", borrowed until close; "" when there are none. */
 SONO_API int64_t sono_source_left_out(const sono_source *source, const char **suffixes);
 
-/* Reads the next frame. frame->pixels is borrowed until n_held further frames were read; *name (the file's
- * path, or its page's name) until close, unless the source says otherwise; both are set to NULL at END. A
- * file that cannot be read is an error for this frame only, *name says which and frame->frame_id has its
- * number: call again for the next one. Errors: END, IO, FORMAT (also for files cut short), UNSUPPORTED, LIMIT
- * (larger than max_pixels or max_side_px), OUT_OF_MEMORY. */
-SONO_API sono_status sono_source_next(sono_source *source, sono_frame *frame, const char **name,
-                                      sono_error *error);
+/* Reads the next frame. image, info (NULL = not wanted): set up by their _init functions. image->pixels is
+ * borrowed until n_held further frames were read; *name (the file's path, or its page's name) until close,
+ * unless the source says otherwise; both are set to NULL at END. A file that cannot be read is an error for
+ * this frame only, *name says which and info->frame_id has its number: call again for the next one. Errors:
+ * END, IO, FORMAT (also for files cut short), UNSUPPORTED, LIMIT (larger than max_pixels or max_side_px),
+ * OUT_OF_MEMORY. */
+SONO_API sono_status sono_source_next(sono_source *source, sono_image *image, sono_frame_info *info,
+                                      const char **name, sono_error *error);
 
 SONO_API void sono_source_close(sono_source *source); /* NULL is allowed */
 
@@ -120,7 +125,11 @@ typedef struct sono_sink_options {
         gray16_white; /* what the overlay shows as white in 16-bit frames that do not say; default 65535 */
 } sono_sink_options;
 
-SONO_API void sono_sink_options_init(sono_sink_options *options);
+SONO_API void sono_sink_options_init_sized(void *options, size_t struct_size);
+static inline void sono_sink_options_init(sono_sink_options *options)
+{
+    sono_sink_options_init_sized(options, sizeof *options);
+}
 
 /* A folder (made when missing, with its parents) that takes results.jsonl, masks and overlays; an existing
  * results.jsonl is overwritten, pictures of the same name too. It is locked until close, also against a
@@ -131,12 +140,12 @@ SONO_API sono_status sono_sink_open_folder(const char *path, const sono_sink_opt
 
 /* Writes one result: its pictures, each whole or not at all, then its line, flushed. On failure nothing of
  * this result stays behind; a process that is killed leaves the pictures of at most one frame without a line.
- * frame: the pixels the packet was made from, for the overlay; may be NULL when no overlays are written.
+ * image: the pixels the packet was made from, for the overlay; may be NULL when no overlays are written.
  * source: where it came from; its stem, escaped as by sono_json_write_name(), names the pictures ("a/b.png"
  * -> "b"; a second "b" becomes "b_2"). With several objects masks/<stem>.png is their union and
  * masks/<stem>_obj<k>.png (k from 0) each one's own. Errors: IO (disk full, ...), INVALID_ARGUMENT (frame and
  * packet differ in size), OUT_OF_MEMORY. */
-SONO_API sono_status sono_sink_write(sono_sink *sink, const sono_packet *packet, const sono_frame *frame,
+SONO_API sono_status sono_sink_write(sono_sink *sink, const sono_packet *packet, const sono_image *image,
                                      const char *source, sono_error *error);
 
 /* Flushes and closes; what could not be written is reported here at the latest. NULL is allowed. */

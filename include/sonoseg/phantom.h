@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The synthetic scanner, and what its frames really show (docs/phantom.md). In libsonoseg-io. Unstable: may change
- * with every release. C11 and C++11. Conventions (ownership, errors) are those of sonoseg.h.
+ * The synthetic scanner, and what its frames really show (docs/phantom.md). In libsonoseg-io. Unstable: may
+ * change with every release. C11 and C++11. Conventions (ownership, errors) are those of sonoseg.h.
  */
 #ifndef SONOSEG_PHANTOM_H
 #define SONOSEG_PHANTOM_H
@@ -40,10 +40,14 @@ typedef struct sono_phantom_options {
     int32_t n_held;           /* as in sono_source_options */
 } sono_phantom_options;
 
-SONO_API void sono_phantom_options_init(sono_phantom_options *options);
+SONO_API void sono_phantom_options_init_sized(void *options, size_t struct_size);
+static inline void sono_phantom_options_init(sono_phantom_options *options)
+{
+    sono_phantom_options_init_sized(options, sizeof *options);
+}
 
 /* A synthetic scanner: B-mode sweeps over bones (docs/phantom.md), 8 bits grey. The same options give the
- * same frames, in whatever order other sources run. Frames carry spacing_mm, timestamp_s ((frame_id + 1) /
+ * same frames, in whatever order other sources run. Frames carry spacing_mm, timestamp_ns ((frame_id + 1) /
  * rate_hz) and the name "phantom_<frame_id>", which is borrowed as the pixels are. Nothing is allocated after
  * open. Errors: INVALID_ARGUMENT (an option outside its range), OUT_OF_MEMORY. */
 SONO_API sono_status sono_source_open_phantom(const sono_phantom_options *options, sono_source **out,

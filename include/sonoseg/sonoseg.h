@@ -30,6 +30,16 @@
 extern "C" {
 #endif
 
+/* Sizes. A struct that the caller makes begins with struct_size and is set up by its _init function, which is
+ * compiled into the caller and so knows the caller's size; bindings call _init_sized(). The library reads and
+ * writes as much as that, and takes the rest for its default. A struct that the library makes is read-only
+ * and grows at its end. Frozen structs, which say so, never change. docs/abi.md has the rules. */
+#ifdef __cplusplus
+#define SONO_FROZEN(type, n_bytes) static_assert(sizeof(type) == (n_bytes), #type " is frozen")
+#else
+#define SONO_FROZEN(type, n_bytes) _Static_assert(sizeof(type) == (n_bytes), #type " is frozen")
+#endif
+
 #define SONO_VERSION_MAJOR 0
 #define SONO_VERSION_MINOR 2
 #define SONO_VERSION_PATCH 0
@@ -63,8 +73,9 @@ typedef enum sono_status {
 SONO_API const char *sono_status_name(sono_status status);
 SONO_API const char *sono_status_text(sono_status status);
 
-/* What went wrong, in full. A caller passes the address of one (NULL = not interested); it is written only on
- * failure. `text` is one line without a newline and already names the file and the offset where one applies.
+/* What went wrong, in full. A caller passes the address of one (NULL = not interested), which need not be set
+ * up; it is written only on failure. Frozen. `text` is one line without a newline and already names the file
+ * and the offset where one applies.
  */
 typedef struct sono_error {
     sono_status status;
@@ -73,8 +84,9 @@ typedef struct sono_error {
     char where[64];       /* function or stage that found it */
     char text[512];
 } sono_error;
+SONO_FROZEN(sono_error, 592);
 
-/* "0.1.0"; static storage. */
+/* "0.2.0"; static storage. */
 SONO_API const char *sono_version(void);
 
 /* The backends of this build, "cpu" or "cpu cuda"; static storage. Whether a device is there shows at open.
@@ -91,19 +103,62 @@ typedef enum sono_pixel_format {
 } sono_pixel_format;
 
 /* One image as it came from the source. The pixels stay the caller's; submit copies them. */
-typedef struct sono_frame {
+typedef struct sono_image {
+    size_t struct_size;
     const void *pixels; /* first pixel of the top row; not NULL */
+    size_t pitch_bytes; /* from one row to the next; 0 (default) = rows are contiguous */
     int32_t width_px;   /* at least 1; see max_width_px in the configuration */
     int32_t height_px;  /* likewise */
-    size_t pitch_bytes; /* from one row to the next; 0 = rows are contiguous */
     sono_pixel_format format;
-    uint64_t frame_id;            /* handed through to the packet */
-    double timestamp_s;           /* seconds since 1970 UTC, 0 = unknown; handed through */
-    double spacing_mm[2];         /* pixel spacing x, y; 0 = unknown; handed through */
-    float image_to_reference[12]; /* pose: 3x4, row-major, mm; all 0 = unknown; handed through */
-    int32_t gray16_white;         /* GRAY16: the sample that means white, those above it do too; [1, 65535],
-                                     0 = the pipeline's */
-} sono_frame;
+    int32_t gray16_white; /* GRAY16: the sample that means white, those above it do too; [1, 65535], 0
+                             (default) = the pipeline's */
+} sono_image;
+
+/* All zero but for the size. */
+SONO_API void sono_image_init_sized(void *image, size_t struct_size);
+static inline void sono_image_init(sono_image *image)
+{
+    sono_image_init_sized(image, sizeof *image);
+}
+
+/* Where the marks of an ultrasound image point: the transducer's marked side is on the left (x = 0), the
+ * transducer at the top (near side up, "far" counts downwards), and so on. Handed through. */
+typedef enum sono_orientation {
+    SONO_ORIENTATION_UNKNOWN = 0,
+    SONO_ORIENTATION_MF = 1, /* x from the marked side on, y from the transducer on: as B-mode is shown */
+    SONO_ORIENTATION_MN = 2, /* x from the marked side on, y towards the transducer */
+    SONO_ORIENTATION_UF = 3, /* x from the unmarked side on, y from the transducer on */
+    SONO_ORIENTATION_UN = 4
+} sono_orientation;
+
+/* The axes that a pose is given in. Handed through. */
+typedef enum sono_coordinates {
+    SONO_COORDINATES_UNKNOWN = 0,
+    SONO_COORDINATES_RAS = 1, /* x to the right, y to the front, z to the head */
+    SONO_COORDINATES_LPS = 2  /* x to the left, y to the back, z to the head */
+} sono_coordinates;
+
+/* What a source knows of an image. Handed through to the packet; nothing of it changes a result. */
+typedef struct sono_frame_info {
+    size_t struct_size;
+    uint64_t frame_id;
+    int64_t timestamp_ns;         /* when the image was made, in nanoseconds since 1970 UTC; 0 = unknown */
+    uint64_t user;                /* the caller's: a number, a pointer, a source's own 64-bit timestamp */
+    double spacing_mm[2];         /* from pixel to pixel, x and y; 0 = unknown */
+    float image_to_reference[12]; /* pose: 3 x 4, row-major, mm; counts when has_pose is 1 */
+    int32_t has_pose;             /* 0 (default) or 1 */
+    sono_orientation orientation;
+    sono_coordinates coordinates; /* of image_to_reference */
+    int32_t reserved;             /* 0 */
+    char device_name[64];         /* of the source, UTF-8, ends with 0; "" = unknown */
+} sono_frame_info;
+
+/* All zero but for the size: nothing is known. */
+SONO_API void sono_frame_info_init_sized(void *info, size_t struct_size);
+static inline void sono_frame_info_init(sono_frame_info *info)
+{
+    sono_frame_info_init_sized(info, sizeof *info);
+}
 
 /* ---- packet -------------------------------------------------------------------------------------------- */
 
@@ -152,16 +207,18 @@ SONO_API const char *sono_state_name(sono_state state);             /* "VISIBLE"
 SONO_API const char *sono_backend_name(sono_backend backend);       /* "cpu", "cuda" */
 SONO_API const char *sono_precision_name(sono_precision precision); /* "fp32", "fp16" */
 
-/* What crossed between host and device for one frame. All zero on the CPU backend. */
+/* What crossed between host and device for one frame. All zero on the CPU backend. Frozen. */
 typedef struct sono_ledger_totals {
     int32_t n_allocations;
     int32_t n_h2d;
     int32_t n_launches;
     int32_t n_d2h;
     int32_t n_waits;
+    int32_t reserved; /* 0 */
     int64_t bytes_h2d;
     int64_t bytes_d2h;
 } sono_ledger_totals;
+SONO_FROZEN(sono_ledger_totals, 40);
 
 /* One found structure. Maps are height_px rows of width_px elements, contiguous, aligned with the source. */
 typedef struct sono_object {
@@ -180,10 +237,7 @@ typedef struct sono_object {
  * sono_packet_release(). When LOST, n_objects is 1, objects[0] holds the best score there was, its box is all
  * zero, its mask is all zero and mask_area_px is 0: never an earlier frame's. */
 typedef struct sono_packet {
-    uint64_t frame_id;
-    double timestamp_s;
-    double spacing_mm[2];
-    float image_to_reference[12];
+    const sono_frame_info *info; /* as it was submitted; never NULL */
     sono_state state;
     int32_t width_px;
     int32_t height_px;
@@ -227,7 +281,7 @@ SONO_API void sono_model_set_close(sono_model_set *models);
 typedef void (*sono_event_fn)(void *user, const char *line);
 
 typedef struct sono_pipeline_config {
-    size_t struct_size;         /* set by sono_pipeline_config_init(); lets later releases add fields */
+    size_t struct_size;
     const char *detector_path;  /* D-FINE checkpoint: .pth, .pt or .safetensors */
     const char *segmenter_path; /* MobileSAM vit_t checkpoint */
     const char *device;         /* "auto" (default), "cpu", "cuda" or "cuda:N" */
@@ -257,10 +311,15 @@ typedef struct sono_pipeline_config {
                                        always. Packets are the same. The CPU never runs it then. */
     int32_t time_device; /* CUDA: 1 = packets carry device_ms; 0 (default) spares two events a batch */
     sono_detector_family detector_family; /* default AUTO; MODEL_MISMATCH when the file says another one */
+    int32_t reserved;                     /* 0 */
 } sono_pipeline_config;
 
 /* Fills in the defaults named above. */
-SONO_API void sono_pipeline_config_init(sono_pipeline_config *config);
+SONO_API void sono_pipeline_config_init_sized(void *config, size_t struct_size);
+static inline void sono_pipeline_config_init(sono_pipeline_config *config)
+{
+    sono_pipeline_config_init_sized(config, sizeof *config);
+}
 
 /* sono_model_set_open() from the fields detector_path, segmenter_path, device, precision and detector_family
  * of a configuration; models must be NULL, and what the rest says is for pipelines. Errors: those of
@@ -285,14 +344,15 @@ typedef struct sono_pipeline sono_pipeline;
 SONO_API sono_status sono_pipeline_open(const sono_pipeline_config *config, sono_pipeline **out,
                                         sono_error *error);
 
-/* Takes a frame: copies its pixels into a slot; returns at once. Thread-safe. A slot starts when it has
- * `batch` frames: with the default of 1, now. Of frames of different sizes in one batch each gets its own
- * result's size. Errors: AGAIN (every slot is in flight or has a packet that is lent or to be received:
- * receive or release first), INVALID_ARGUMENT, LIMIT (frame larger than max_width_px x max_height_px), STATE
- * (after sono_pipeline_shutdown()), DEVICE (latched: close and open again; the frames of the batch are lost).
+/* Takes a frame: copies its pixels into a slot; returns at once. info: NULL = nothing is known. Thread-safe.
+ * A slot starts when it has `batch` frames: with the default of 1, now. Of frames of different sizes in one
+ * batch each gets its own result's size. Errors: AGAIN (every slot is in flight or has a packet that is lent
+ * or to be received: receive or release first), INVALID_ARGUMENT, LIMIT (frame larger than max_width_px x
+ * max_height_px), STATE (after sono_pipeline_shutdown()), DEVICE (latched: close and open again; the frames
+ * of the batch are lost).
  */
-SONO_API sono_status sono_pipeline_submit(sono_pipeline *pipeline, const sono_frame *frame,
-                                          sono_error *error);
+SONO_API sono_status sono_pipeline_submit(sono_pipeline *pipeline, const sono_image *image,
+                                          const sono_frame_info *info, sono_error *error);
 
 /* Starts a batch that is not full, for the end of a stream or before a pause. It takes as long as a full one.
  * Does nothing where no frame waits for others. To be called by the thread that submits.
@@ -357,11 +417,12 @@ typedef struct sono_input {
 SONO_API sono_status sono_pipeline_lend_input(sono_pipeline *pipeline, const sono_input **out,
                                               sono_error *error);
 
-/* Submits what was written: frame->pixels lies within the input, as do all its rows; everything else is as in
+/* Submits what was written: image->pixels lies within the input, as do all its rows; everything else is as in
  * sono_pipeline_submit(). On failure the input stays lent. Thread-safe. Errors: INVALID_ARGUMENT (not lent,
  * pixels outside of it, 16-bit pixels at an odd address), and those of sono_pipeline_submit() but AGAIN. */
 SONO_API sono_status sono_input_submit(sono_pipeline *pipeline, const sono_input *input,
-                                       const sono_frame *frame, sono_error *error);
+                                       const sono_image *image, const sono_frame_info *info,
+                                       sono_error *error);
 
 /* Gives an input back unused. Also after a shutdown. Thread-safe. Errors: INVALID_ARGUMENT (not lent). */
 SONO_API sono_status sono_input_return(sono_pipeline *pipeline, const sono_input *input);
@@ -371,6 +432,7 @@ SONO_API sono_status sono_input_return(sono_pipeline *pipeline, const sono_input
 
 /* Static facts of an open pipeline. */
 typedef struct sono_pipeline_info {
+    size_t struct_size;
     sono_backend backend;
     sono_precision precision;
     int32_t n_threads;
@@ -382,6 +444,13 @@ typedef struct sono_pipeline_info {
     char segmenter[64];                   /* e.g. "mobilesam-vit_t" */
 } sono_pipeline_info;
 
+SONO_API void sono_pipeline_info_init_sized(void *info, size_t struct_size);
+static inline void sono_pipeline_info_init(sono_pipeline_info *info)
+{
+    sono_pipeline_info_init_sized(info, sizeof *info);
+}
+
+/* out: set up by sono_pipeline_info_init(). Errors: INVALID_ARGUMENT. */
 SONO_API sono_status sono_pipeline_query(const sono_pipeline *pipeline, sono_pipeline_info *out);
 
 /* The detector's family as the configuration or the file says; SONO_FAMILY_AUTO when neither does, and it was

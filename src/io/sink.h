@@ -10,7 +10,7 @@
 #include "sonoseg/io.h"
 
 typedef struct sono_sink_ops {
-    sono_status (*write)(sono_sink *sink, const sono_packet *packet, const sono_frame *frame,
+    sono_status (*write)(sono_sink *sink, const sono_packet *packet, const sono_image *image,
                          const char *source, sono_error *error);
     sono_status (*close)(sono_sink *sink, sono_error *error); /* frees the sink itself, also on failure */
 } sono_sink_ops;

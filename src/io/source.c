@@ -1,32 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/source.h"
 
+#include "base/sized.h"
+
 #include <math.h>
 #include <string.h>
 
 #define MAX_HELD 16
 
-void sono_source_options_init(sono_source_options *options)
+static const sono_source_options source_defaults = {
+    .struct_size = sizeof source_defaults,
+    .max_pixels = (int64_t)1920 * 1200 * 4,
+    .n_held = 1,
+};
+
+void sono_source_options_init_sized(void *options, size_t struct_size)
 {
-    *options = (sono_source_options){
-        .struct_size = sizeof *options,
-        .keep_colour = 0,
-        .max_pixels = (int64_t)1920 * 1200 * 4,
-        .n_held = 1,
-    };
+    sono_sized_init(options, struct_size, &source_defaults, sizeof source_defaults);
 }
 
 sono_status sono_source_options_read(const sono_source_options *given, sono_source_options *out,
                                      sono_error *error)
 {
-    sono_source_options options;
-    sono_source_options_init(&options);
-    if (given) {
-        if (given->struct_size < sizeof given->struct_size || given->struct_size > sizeof options)
-            return SONO_FAIL(error, INVALID_ARGUMENT,
-                             "source options: not set up by sono_source_options_init()");
-        memcpy(&options, given, given->struct_size);
-    }
+    sono_source_options options = source_defaults;
+    if (given)
+        SONO_TRY(sono_sized_read(given, sizeof given->struct_size, &options, sizeof options,
+                                 "sono_source_options", error));
     if (options.max_pixels < 1)
         return SONO_FAIL(error, INVALID_ARGUMENT, "source options: max_pixels is %lld, at least 1 is needed",
                          (long long)options.max_pixels);
@@ -63,19 +62,30 @@ int64_t sono_source_count(const sono_source *source)
     return source ? source->ops->count(source) : -1;
 }
 
-sono_status sono_source_next(sono_source *source, sono_frame *frame, const char **name, sono_error *error)
+static sono_status next_frame(sono_source *source, sono_frame *frame, const char **name, sono_error *error)
 {
-    if (!source || !frame || !name)
-        return SONO_FAIL(error, INVALID_ARGUMENT, "source, frame and name must not be NULL");
+    sono_frame_init(frame);
     if (!source->at_end) {
         const sono_status status = source->ops->next(source, frame, name, error);
         if (status != SONO_STATUS_END)
             return status;
         source->at_end = 1;
     }
-    *frame = (sono_frame){0};
+    sono_frame_init(frame);
     *name = NULL;
     return SONO_STATUS_END;
+}
+
+sono_status sono_source_next(sono_source *source, sono_image *image, sono_frame_info *info, const char **name,
+                             sono_error *error)
+{
+    sono_frame frame;
+    if (!source || !name)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "source and name must not be NULL");
+    SONO_TRY(sono_frame_read(image, info, &frame, error)); /* whether they can take one, before it is read */
+    const sono_status status = next_frame(source, &frame, name, error);
+    (void)sono_frame_write(&frame, image, info, NULL);
+    return status;
 }
 
 sono_status sono_source_truth(const sono_source *source, sono_truth *out, sono_error *error)

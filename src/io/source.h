@@ -6,13 +6,13 @@
 #ifndef SONO_IO_SOURCE_H
 #define SONO_IO_SOURCE_H
 
-#include "base/status.h"
+#include "base/frame.h"
 #include "sonoseg/io.h"
 #include "sonoseg/phantom.h"
 
 typedef struct sono_source_ops {
     int64_t (*count)(const sono_source *source); /* -1 = unknown */
-    /* As sono_source_next(); never called again after END. */
+    /* As sono_source_next(), *frame set up; never called again after END. */
     sono_status (*next)(sono_source *source, sono_frame *frame, const char **name, sono_error *error);
     void (*close)(sono_source *source); /* frees the source itself */
     /* optional: if NULL, the source knows no truth. As sono_source_truth(). */

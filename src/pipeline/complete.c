@@ -31,7 +31,7 @@ static void finish_packet(sono_pipeline *p, sono_pipeline_slot *s, int32_t index
     sono_packet *packet = &s->frames[index].storage.packet;
     if (s->status != SONO_STATUS_OK) {
         sono_event_emit(&p->events, "device_error", "frame=%llu status=%s",
-                        (unsigned long long)packet->frame_id, sono_status_name(s->status));
+                        (unsigned long long)packet->info->frame_id, sono_status_name(s->status));
         return;
     }
     const sono_packet_outputs outputs = outputs_of(p, s, index);
@@ -43,7 +43,7 @@ static void finish_packet(sono_pipeline *p, sono_pipeline_slot *s, int32_t index
     packet->device_ms = 1e-6 * (double)cost->device_ns;
     packet->latency_ms = 1e-6 * (double)(cost->done_ns - s->frames[index].submitted_ns);
     sono_event_emit(&p->events, "infer_frame", "frame=%llu latency_ms=%.3f conf=%.4f state=%s",
-                    (unsigned long long)packet->frame_id, packet->latency_ms,
+                    (unsigned long long)packet->info->frame_id, packet->latency_ms,
                     (double)packet->objects[0].score, sono_state_name(packet->state));
 }
 
@@ -56,7 +56,7 @@ static void finish_batch(sono_pipeline *p, sono_pipeline_slot *s, const sono_fra
 /* One call of the segmenter serves the whole batch; it bears the number of the first frame. */
 static unsigned long long first_frame_id(const sono_pipeline_slot *s)
 {
-    return s->frames[0].storage.packet.frame_id;
+    return s->frames[0].storage.packet.info->frame_id;
 }
 
 static void emit_segmenter_start(sono_pipeline *p, const sono_pipeline_slot *s)

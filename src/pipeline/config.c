@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipeline/config.h"
 
+#include "base/sized.h"
 #include "pipeline/slots.h"
 #include "pipeline/packet.h"
 #include "pipeline/maps.h"
@@ -13,24 +14,26 @@
 
 #define MAX_FRAME_PX 16384
 
-void sono_pipeline_config_init(sono_pipeline_config *config)
+static const sono_pipeline_config defaults = {
+    .struct_size = sizeof defaults,
+    .device = "auto",
+    .precision = SONO_PRECISION_AUTO,
+    .threshold = 0.30f,
+    .max_objects = 1,
+    .max_width_px = 1920,
+    .max_height_px = 1200,
+    .n_slots = 2,
+    .edge_width_px = 3,
+    .outside_width_px = 5,
+    .gray16_white = 65535,
+    .time_stages = 1,
+    .batch = 1,
+    .host_maps = 1,
+};
+
+void sono_pipeline_config_init_sized(void *config, size_t struct_size)
 {
-    *config = (sono_pipeline_config){
-        .struct_size = sizeof *config,
-        .device = "auto",
-        .precision = SONO_PRECISION_AUTO,
-        .threshold = 0.30f,
-        .max_objects = 1,
-        .max_width_px = 1920,
-        .max_height_px = 1200,
-        .n_slots = 2,
-        .edge_width_px = 3,
-        .outside_width_px = 5,
-        .gray16_white = 65535,
-        .time_stages = 1,
-        .batch = 1,
-        .host_maps = 1,
-    };
+    sono_sized_init(config, struct_size, &defaults, sizeof defaults);
 }
 
 static sono_status check_range(const char *name, int64_t value, int64_t low, int64_t high, sono_error *error)
@@ -44,12 +47,9 @@ static sono_status check_range(const char *name, int64_t value, int64_t low, int
 sono_status sono_config_resolve(const sono_pipeline_config *config, sono_pipeline_config *out,
                                 sono_error *error)
 {
-    if (!config || config->struct_size < offsetof(sono_pipeline_config, device) ||
-        config->struct_size > sizeof *config)
-        return SONO_FAIL(error, INVALID_ARGUMENT, "start from sono_pipeline_config_init()");
-    sono_pipeline_config c;
-    sono_pipeline_config_init(&c);
-    memcpy(&c, config, config->struct_size);
+    sono_pipeline_config c = defaults;
+    SONO_TRY(sono_sized_read(config, offsetof(sono_pipeline_config, device), &c, sizeof c,
+                             "sono_pipeline_config", error));
     if (c.models && (c.detector_path || c.segmenter_path || (c.device && strcmp(c.device, "auto") != 0) ||
                      c.precision != SONO_PRECISION_AUTO || c.detector_family != SONO_FAMILY_AUTO))
         return SONO_FAIL(

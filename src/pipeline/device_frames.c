@@ -4,22 +4,25 @@
 #include "pipeline/pipeline_private.h"
 #include "sonoseg/cuda.h"
 
-sono_status sono_pipeline_submit_cuda(sono_pipeline *pipeline, const sono_frame *frame,
-                                      struct CUstream_st *stream, sono_error *error)
+sono_status sono_pipeline_submit_cuda(sono_pipeline *pipeline, const sono_image *image,
+                                      const sono_frame_info *info, struct CUstream_st *stream,
+                                      sono_error *error)
 {
+    sono_frame frame;
+    SONO_TRY(sono_frame_read(image, info, &frame, error));
     const sono_pixel_source source = {.on_device = 1, .stream = stream};
-    return sono_pipeline_submit_from(pipeline, frame, &source, error);
+    return sono_pipeline_submit_from(pipeline, &frame, &source, error);
 }
 
-/* metadata: what a tensor does not say; NULL = nothing is known. */
-static sono_status submit_tensor(sono_pipeline *pipeline, const DLTensor *tensor, const sono_frame *metadata,
+/* info: what a tensor does not say; NULL = nothing is known. */
+static sono_status submit_tensor(sono_pipeline *pipeline, const DLTensor *tensor, const sono_frame_info *info,
                                  const sono_pixel_source *owner, sono_error *error)
 {
     sono_pixel_source source = *owner;
-    sono_frame frame = {0};
-    if (metadata)
-        frame = *metadata;
-    SONO_TRY(sono_frame_from_dlpack(tensor, &frame, &source.on_device, error));
+    sono_frame frame;
+    sono_frame_init(&frame);
+    SONO_TRY(sono_frame_info_read(info, &frame.info, error));
+    SONO_TRY(sono_frame_from_dlpack(tensor, &frame.image, &source.on_device, error));
     return sono_pipeline_submit_from(pipeline, &frame, &source, error);
 }
 
@@ -38,17 +41,17 @@ static void release_versioned(void *tensor)
 }
 
 sono_status sono_pipeline_submit_dlpack(sono_pipeline *pipeline, DLManagedTensor *tensor,
-                                        const sono_frame *metadata, struct CUstream_st *stream,
+                                        const sono_frame_info *info, struct CUstream_st *stream,
                                         sono_error *error)
 {
     if (!tensor)
         return SONO_FAIL(error, INVALID_ARGUMENT, "the tensor is NULL");
     const sono_pixel_source owner = {.stream = stream, .release = release_plain, .tensor = tensor};
-    return submit_tensor(pipeline, &tensor->dl_tensor, metadata, &owner, error);
+    return submit_tensor(pipeline, &tensor->dl_tensor, info, &owner, error);
 }
 
 sono_status sono_pipeline_submit_dlpack_versioned(sono_pipeline *pipeline, DLManagedTensorVersioned *tensor,
-                                                  const sono_frame *metadata, struct CUstream_st *stream,
+                                                  const sono_frame_info *info, struct CUstream_st *stream,
                                                   sono_error *error)
 {
     if (!tensor)
@@ -58,5 +61,5 @@ sono_status sono_pipeline_submit_dlpack_versioned(sono_pipeline *pipeline, DLMan
                          (unsigned)tensor->version.major, (unsigned)tensor->version.minor,
                          DLPACK_MAJOR_VERSION);
     const sono_pixel_source owner = {.stream = stream, .release = release_versioned, .tensor = tensor};
-    return submit_tensor(pipeline, &tensor->dl_tensor, metadata, &owner, error);
+    return submit_tensor(pipeline, &tensor->dl_tensor, info, &owner, error);
 }

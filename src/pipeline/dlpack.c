@@ -93,7 +93,7 @@ static sono_status read_format(const DLDataType *type, int64_t n_channels, sono_
     return SONO_STATUS_OK;
 }
 
-sono_status sono_frame_from_dlpack(const DLTensor *tensor, sono_frame *frame, int32_t *on_device,
+sono_status sono_frame_from_dlpack(const DLTensor *tensor, sono_image *image, int32_t *on_device,
                                    sono_error *error)
 {
     layout l;
@@ -105,11 +105,11 @@ sono_status sono_frame_from_dlpack(const DLTensor *tensor, sono_frame *frame, in
     SONO_TRY(read_layout(tensor, &l, error));
     SONO_TRY(check_strides(&l, error));
     SONO_TRY(read_format(&tensor->dtype, l.c, &format, error));
-    frame->pixels = (const uint8_t *)tensor->data + tensor->byte_offset;
-    frame->width_px = (int32_t)l.w;
-    frame->height_px = (int32_t)l.h;
-    frame->pitch_bytes = (size_t)(l.h > 1 ? l.row_stride : l.w * l.c) * (tensor->dtype.bits / 8);
-    frame->format = format;
+    image->pixels = (const uint8_t *)tensor->data + tensor->byte_offset;
+    image->width_px = (int32_t)l.w;
+    image->height_px = (int32_t)l.h;
+    image->pitch_bytes = (size_t)(l.h > 1 ? l.row_stride : l.w * l.c) * (tensor->dtype.bits / 8);
+    image->format = format;
     *on_device = device;
     return SONO_STATUS_OK;
 }

@@ -8,77 +8,77 @@ size_t sono_frame_max_bytes(int32_t max_width_px, int32_t max_height_px)
     return (size_t)max_width_px * (size_t)max_height_px * sono_pixel_bytes(SONO_PIXEL_RGBA8);
 }
 
-sono_status sono_frame_check(const sono_frame *frame, int32_t max_width_px, int32_t max_height_px,
+sono_status sono_frame_check(const sono_image *image, int32_t max_width_px, int32_t max_height_px,
                              sono_error *error)
 {
-    if (!frame || !frame->pixels)
+    if (!image || !image->pixels)
         return SONO_FAIL(error, INVALID_ARGUMENT, "the frame has no pixels");
-    const size_t pixel_bytes = sono_pixel_bytes(frame->format);
+    const size_t pixel_bytes = sono_pixel_bytes(image->format);
     if (!pixel_bytes)
-        return SONO_FAIL(error, INVALID_ARGUMENT, "pixel format %d does not exist", (int)frame->format);
-    if (frame->width_px < 1 || frame->height_px < 1)
-        return SONO_FAIL(error, INVALID_ARGUMENT, "a frame of %d x %d pixels is empty", frame->width_px,
-                         frame->height_px);
+        return SONO_FAIL(error, INVALID_ARGUMENT, "pixel format %d does not exist", (int)image->format);
+    if (image->width_px < 1 || image->height_px < 1)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "a frame of %d x %d pixels is empty", image->width_px,
+                         image->height_px);
     const int32_t longest_px = max_width_px > max_height_px ? max_width_px : max_height_px;
-    if (frame->width_px > longest_px || frame->height_px > longest_px ||
-        (int64_t)frame->width_px * frame->height_px > (int64_t)max_width_px * max_height_px)
+    if (image->width_px > longest_px || image->height_px > longest_px ||
+        (int64_t)image->width_px * image->height_px > (int64_t)max_width_px * max_height_px)
         return SONO_FAIL(
             error, LIMIT,
             "the frame is %d x %d pixels, larger than max_width_px x max_height_px, %d x %d: its "
             "longer side and its area count",
-            frame->width_px, frame->height_px, max_width_px, max_height_px);
-    if (frame->gray16_white < 0 || frame->gray16_white > 65535)
+            image->width_px, image->height_px, max_width_px, max_height_px);
+    if (image->gray16_white < 0 || image->gray16_white > 65535)
         return SONO_FAIL(error, INVALID_ARGUMENT, "the frame's gray16_white is %d, not within 0..65535",
-                         frame->gray16_white);
-    const size_t row_bytes = (size_t)frame->width_px * pixel_bytes;
-    if (frame->pitch_bytes && frame->pitch_bytes < row_bytes)
+                         image->gray16_white);
+    const size_t row_bytes = (size_t)image->width_px * pixel_bytes;
+    if (image->pitch_bytes && image->pitch_bytes < row_bytes)
         return SONO_FAIL(error, INVALID_ARGUMENT, "a pitch of %zu bytes is shorter than a row of %zu",
-                         frame->pitch_bytes, row_bytes);
-    if (frame->pitch_bytes > INT32_MAX)
-        return SONO_FAIL(error, LIMIT, "a pitch of %zu bytes is more than %d", frame->pitch_bytes, INT32_MAX);
+                         image->pitch_bytes, row_bytes);
+    if (image->pitch_bytes > INT32_MAX)
+        return SONO_FAIL(error, LIMIT, "a pitch of %zu bytes is more than %d", image->pitch_bytes, INT32_MAX);
     return SONO_STATUS_OK;
 }
 
-int64_t sono_frame_bytes(const sono_frame *frame)
+int64_t sono_frame_bytes(const sono_image *image)
 {
-    return (int64_t)frame->width_px * frame->height_px * (int64_t)sono_pixel_bytes(frame->format);
+    return (int64_t)image->width_px * image->height_px * (int64_t)sono_pixel_bytes(image->format);
 }
 
-static size_t row_bytes_of(const sono_frame *frame)
+static size_t row_bytes_of(const sono_image *image)
 {
-    return (size_t)frame->width_px * sono_pixel_bytes(frame->format);
+    return (size_t)image->width_px * sono_pixel_bytes(image->format);
 }
 
-static size_t pitch_bytes_of(const sono_frame *frame)
+static size_t pitch_bytes_of(const sono_image *image)
 {
-    return frame->pitch_bytes ? frame->pitch_bytes : row_bytes_of(frame);
+    return image->pitch_bytes ? image->pitch_bytes : row_bytes_of(image);
 }
 
-void sono_frame_describe(const sono_frame *frame, float threshold, int32_t gray16_white,
+void sono_frame_describe(const sono_image *image, float threshold, int32_t gray16_white,
                          sono_frame_header *header)
 {
-    *header = (sono_frame_header){.width_px = frame->width_px,
-                                  .height_px = frame->height_px,
-                                  .pitch_bytes = (int32_t)pitch_bytes_of(frame),
-                                  .format = frame->format,
-                                  .gray16_white = frame->gray16_white ? frame->gray16_white : gray16_white,
+    *header = (sono_frame_header){.width_px = image->width_px,
+                                  .height_px = image->height_px,
+                                  .pitch_bytes = (int32_t)pitch_bytes_of(image),
+                                  .format = image->format,
+                                  .gray16_white = image->gray16_white ? image->gray16_white : gray16_white,
                                   .threshold = threshold};
 }
 
-void sono_frame_store(const sono_frame *frame, float threshold, int32_t gray16_white,
+void sono_frame_store(const sono_image *image, float threshold, int32_t gray16_white,
                       sono_frame_header *header, void *pixels, int64_t at_bytes)
 {
-    const size_t row_bytes = row_bytes_of(frame), pitch_bytes = pitch_bytes_of(frame);
-    sono_frame_describe(frame, threshold, gray16_white, header);
+    const size_t row_bytes = row_bytes_of(image), pitch_bytes = pitch_bytes_of(image);
+    sono_frame_describe(image, threshold, gray16_white, header);
     header->pixels_at_bytes = at_bytes;
     if (!pixels) {
-        header->device_pixels = (uint64_t)(uintptr_t)frame->pixels;
+        header->device_pixels = (uint64_t)(uintptr_t)image->pixels;
         return;
     }
     header->pitch_bytes = (int32_t)row_bytes;
-    for (int32_t y = 0; y < frame->height_px; y++)
+    for (int32_t y = 0; y < image->height_px; y++)
         memcpy((uint8_t *)pixels + (size_t)at_bytes + (size_t)y * row_bytes,
-               (const uint8_t *)frame->pixels + (size_t)y * pitch_bytes, row_bytes);
+               (const uint8_t *)image->pixels + (size_t)y * pitch_bytes, row_bytes);
 }
 
 void sono_frame_store_none(sono_frame_header *header)

@@ -3,6 +3,7 @@
 #ifndef SONO_PIPELINE_FRAME_H
 #define SONO_PIPELINE_FRAME_H
 
+#include "base/frame.h"
 #include "base/pixel.h"
 #include "graph/record.h"
 
@@ -11,20 +12,20 @@ size_t sono_frame_max_bytes(int32_t max_width_px, int32_t max_height_px);
 
 /* Errors: INVALID_ARGUMENT (NULL pixels, format, sizes, white, a pitch shorter than a row), LIMIT (a side
  * above the longer of the two limits, or more pixels than their product). */
-sono_status sono_frame_check(const sono_frame *frame, int32_t max_width_px, int32_t max_height_px,
+sono_status sono_frame_check(const sono_image *image, int32_t max_width_px, int32_t max_height_px,
                              sono_error *error);
 
 /* Bytes of a frame's pixels as sono_frame_store() leaves them. */
-int64_t sono_frame_bytes(const sono_frame *frame);
+int64_t sono_frame_bytes(const sono_image *image);
 
 /* Copies a checked frame's pixels, rows contiguous, to at_bytes in the pixels of all frames, and fills in its
  * header. pixels NULL: the frame's are in device memory and stay where they are. gray16_white: of a frame
  * that does not say. */
-void sono_frame_store(const sono_frame *frame, float threshold, int32_t gray16_white,
+void sono_frame_store(const sono_image *image, float threshold, int32_t gray16_white,
                       sono_frame_header *header, void *pixels, int64_t at_bytes);
 
 /* Fills in the header of a checked frame whose pixels lie at the start of the pixels of all frames. */
-void sono_frame_describe(const sono_frame *frame, float threshold, int32_t gray16_white,
+void sono_frame_describe(const sono_image *image, float threshold, int32_t gray16_white,
                          sono_frame_header *header);
 
 /* A frame that is not there: one pixel (whatever lies first) in which nothing can be found. */

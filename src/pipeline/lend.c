@@ -41,16 +41,16 @@ sono_status sono_pipeline_lend_input(sono_pipeline *p, const sono_input **out, s
 /* Whether all rows lie within the input. */
 static sono_status check_place(const sono_input *input, const sono_frame *frame, sono_error *error)
 {
-    const size_t row_bytes = (size_t)frame->width_px * sono_pixel_bytes(frame->format);
-    const size_t pitch_bytes = frame->pitch_bytes ? frame->pitch_bytes : row_bytes;
-    const uintptr_t from = (uintptr_t)input->pixels, at = (uintptr_t)frame->pixels;
-    const size_t n_rows_before = (size_t)frame->height_px - 1;
+    const size_t row_bytes = (size_t)frame->image.width_px * sono_pixel_bytes(frame->image.format);
+    const size_t pitch_bytes = frame->image.pitch_bytes ? frame->image.pitch_bytes : row_bytes;
+    const uintptr_t from = (uintptr_t)input->pixels, at = (uintptr_t)frame->image.pixels;
+    const size_t n_rows_before = (size_t)frame->image.height_px - 1;
     if (at < from || at - from > input->n_bytes || row_bytes > input->n_bytes - (at - from) ||
         n_rows_before > (input->n_bytes - (at - from) - row_bytes) / pitch_bytes)
         return SONO_FAIL(error, INVALID_ARGUMENT,
                          "%d rows of %zu bytes, %zu apart, do not lie within the lent input of %zu bytes",
-                         frame->height_px, row_bytes, pitch_bytes, input->n_bytes);
-    if (frame->format == SONO_PIXEL_GRAY16 && (at % 2 || pitch_bytes % 2))
+                         frame->image.height_px, row_bytes, pitch_bytes, input->n_bytes);
+    if (frame->image.format == SONO_PIXEL_GRAY16 && (at % 2 || pitch_bytes % 2))
         return SONO_FAIL(error, INVALID_ARGUMENT,
                          "16-bit pixels at an odd address, or rows an odd number of "
                          "bytes apart");
@@ -62,7 +62,7 @@ static sono_status submit_lent(sono_pipeline *p, sono_pipeline_slot *s, const so
                                sono_error *error)
 {
     SONO_TRY(sono_pipeline_check_open(p, error));
-    SONO_TRY(sono_frame_check(frame, p->config.max_width_px, p->config.max_height_px, error));
+    SONO_TRY(sono_frame_check(&frame->image, p->config.max_width_px, p->config.max_height_px, error));
     SONO_TRY(check_place(&s->input, frame, error));
     sono_pipeline_store_lent(p, s, frame);
     sono_pipeline_announce_frame(p, frame, "cpu");
@@ -70,15 +70,17 @@ static sono_status submit_lent(sono_pipeline *p, sono_pipeline_slot *s, const so
     return sono_pipeline_start(p, (int32_t)(s - p->slots), 0, error);
 }
 
-sono_status sono_input_submit(sono_pipeline *p, const sono_input *input, const sono_frame *frame,
-                              sono_error *error)
+sono_status sono_input_submit(sono_pipeline *p, const sono_input *input, const sono_image *image,
+                              const sono_frame_info *info, sono_error *error)
 {
+    sono_frame frame;
     if (!p || !input)
         return SONO_FAIL(error, INVALID_ARGUMENT, "pipeline or input is NULL");
+    SONO_TRY(sono_frame_read(image, info, &frame, error));
     pthread_mutex_lock(&p->submit_mutex);
     sono_pipeline_slot *s = find_lent_input(p, input);
     const sono_status status =
-        s ? submit_lent(p, s, frame, error) : SONO_FAIL(error, INVALID_ARGUMENT, "the input is not lent");
+        s ? submit_lent(p, s, &frame, error) : SONO_FAIL(error, INVALID_ARGUMENT, "the input is not lent");
     pthread_mutex_unlock(&p->submit_mutex);
     return status;
 }

@@ -2,6 +2,7 @@
 /* Opening a pipeline: checkpoints, program, engine, slots, one trial frame; and what it is then. */
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/sized.h"
 #include "pipeline/pipeline_private.h"
 
 #include <stdio.h>
@@ -69,7 +70,11 @@ static sono_status open_slots(sono_pipeline *p, sono_error *error)
 static void store_black_frames(sono_pipeline *p)
 {
     static const uint8_t black[16];
-    const sono_frame frame = {.pixels = black, .width_px = 1, .height_px = 1, .format = SONO_PIXEL_GRAY8};
+    sono_frame frame;
+    sono_frame_init(&frame);
+    frame.image.pixels = black;
+    frame.image.width_px = frame.image.height_px = 1;
+    frame.image.format = SONO_PIXEL_GRAY8;
     const sono_pixel_source host = {0};
     for (int32_t i = 0; i < p->config.n_slots; i++) {
         sono_pipeline_begin(&p->slots[i]);
@@ -162,13 +167,20 @@ sono_status sono_pipeline_open_on(const sono_pipeline_config *config, const sono
     return SONO_STATUS_OK;
 }
 
-sono_status sono_pipeline_query(const sono_pipeline *p, sono_pipeline_info *out)
+void sono_pipeline_info_init_sized(void *info, size_t struct_size)
 {
-    if (!p || !out)
+    const sono_pipeline_info defaults = {.struct_size = sizeof defaults};
+    sono_sized_init(info, struct_size, &defaults, sizeof defaults);
+}
+
+sono_status sono_pipeline_query(const sono_pipeline *p, sono_pipeline_info *caller)
+{
+    sono_pipeline_info info, *out = &info;
+    if (!p || !caller)
         return SONO_STATUS_INVALID_ARGUMENT;
     sono_engine_info engine;
     p->choice.ops->info(p->engine, &engine);
-    memset(out, 0, sizeof *out);
+    sono_pipeline_info_init(out);
     out->backend = p->choice.backend;
     out->precision = p->choice.precision;
     out->n_threads = engine.n_threads;
@@ -183,7 +195,8 @@ sono_status sono_pipeline_query(const sono_pipeline *p, sono_pipeline_info *out)
              p->flow.detector.n_classes, p->flow.detector.n_classes == 1 ? "" : "es",
              p->flow.detector.family == SONO_FAMILY_DEIM ? ", deim" : "");
     snprintf(out->segmenter, sizeof out->segmenter, "%s", p->flow.segmenter.architecture);
-    return SONO_STATUS_OK;
+    return sono_sized_write(caller, offsetof(sono_pipeline_info, n_threads), out, sizeof *out,
+                            "sono_pipeline_info", NULL);
 }
 
 sono_detector_family sono_pipeline_family(const sono_pipeline *p)

@@ -7,12 +7,10 @@ void sono_packet_begin(sono_packet_storage *storage, const sono_frame *frame)
 {
     memset(storage, 0, sizeof *storage);
     sono_packet *packet = &storage->packet;
-    packet->frame_id = frame->frame_id;
-    packet->timestamp_s = frame->timestamp_s;
-    memcpy(packet->spacing_mm, frame->spacing_mm, sizeof packet->spacing_mm);
-    memcpy(packet->image_to_reference, frame->image_to_reference, sizeof packet->image_to_reference);
-    packet->width_px = frame->width_px;
-    packet->height_px = frame->height_px;
+    storage->info = frame->info;
+    packet->info = &storage->info;
+    packet->width_px = frame->image.width_px;
+    packet->height_px = frame->image.height_px;
     packet->objects = storage->objects;
 }
 

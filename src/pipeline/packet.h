@@ -3,6 +3,7 @@
 #ifndef SONO_PIPELINE_PACKET_H
 #define SONO_PIPELINE_PACKET_H
 
+#include "base/frame.h"
 #include "graph/program.h"
 
 #define SONO_MAX_OBJECTS 16
@@ -22,6 +23,7 @@ typedef struct sono_packet_outputs {
 /* A packet with the room its objects need. */
 typedef struct sono_packet_storage {
     sono_packet packet;
+    sono_frame_info info;
     sono_object objects[SONO_MAX_OBJECTS];
 } sono_packet_storage;
 

@@ -46,10 +46,10 @@ void sono_pipeline_store(sono_pipeline *p, sono_pipeline_slot *s, const sono_fra
     f->source = source->on_device ? *source : none;
     f->submitted_ns = sono_clock_ns();
     sono_frame_store(
-        frame, p->config.threshold, p->config.gray16_white, sono_pipeline_headers(p, s) + s->n_frames,
+        &frame->image, p->config.threshold, p->config.gray16_white, sono_pipeline_headers(p, s) + s->n_frames,
         source->on_device ? NULL : in_block(p, s->inputs, p->flow.frame.pixels), s->pixels_bytes);
     sono_packet_begin(&f->storage, frame);
-    s->pixels_bytes += source->on_device ? 0 : sono_frame_bytes(frame);
+    s->pixels_bytes += source->on_device ? 0 : sono_frame_bytes(&frame->image);
     s->n_frames++;
 }
 
@@ -60,11 +60,11 @@ void sono_pipeline_store_lent(sono_pipeline *p, sono_pipeline_slot *s, const son
     sono_frame_header *header = sono_pipeline_headers(p, s);
     f->source = none;
     f->submitted_ns = sono_clock_ns();
-    sono_frame_describe(frame, p->config.threshold, p->config.gray16_white, header);
-    header->pixels_at_bytes = (const uint8_t *)frame->pixels - s->input.pixels;
+    sono_frame_describe(&frame->image, p->config.threshold, p->config.gray16_white, header);
+    header->pixels_at_bytes = (const uint8_t *)frame->image.pixels - s->input.pixels;
     sono_packet_begin(&f->storage, frame);
-    s->pixels_bytes = header->pixels_at_bytes + (int64_t)header->pitch_bytes * (frame->height_px - 1) +
-                      (int64_t)frame->width_px * (int64_t)sono_pixel_bytes(frame->format);
+    s->pixels_bytes = header->pixels_at_bytes + (int64_t)header->pitch_bytes * (frame->image.height_px - 1) +
+                      (int64_t)frame->image.width_px * (int64_t)sono_pixel_bytes(frame->image.format);
 }
 
 void sono_pipeline_pad(sono_pipeline *p, sono_pipeline_slot *s)

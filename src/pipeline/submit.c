@@ -1,6 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Frames in: into a slot, and a full slot to the engine. */
+#include "base/sized.h"
 #include "pipeline/pipeline_private.h"
+
+void sono_image_init_sized(void *image, size_t struct_size)
+{
+    const sono_image defaults = {.struct_size = sizeof defaults};
+    sono_sized_init(image, struct_size, &defaults, sizeof defaults);
+}
+
+void sono_frame_info_init_sized(void *info, size_t struct_size)
+{
+    const sono_frame_info defaults = {.struct_size = sizeof defaults};
+    sono_sized_init(info, struct_size, &defaults, sizeof defaults);
+}
 
 /* Bytes at the start of the output block that hold this batch's results; the maps come last. Where the masks
  * are the last thing and there is one object a frame, only up to the last row that the last frame has. */
@@ -68,7 +81,7 @@ static sono_status order_after(sono_pipeline *p, const sono_frame *frame, const 
                                sono_error *error)
 {
     const sono_status status =
-        p->choice.ops->device->order_after(p->engine, frame->pixels, source->stream, error);
+        p->choice.ops->device->order_after(p->engine, frame->image.pixels, source->stream, error);
     if (status != SONO_STATUS_OK && p->slots[p->filling].n_frames == 0) {
         sono_slots_cancel(&p->ring, p->filling);
         p->filling = -1;
@@ -86,8 +99,8 @@ sono_status sono_pipeline_check_open(sono_pipeline *p, sono_error *error)
 void sono_pipeline_announce_frame(sono_pipeline *p, const sono_frame *frame, const char *device_name)
 {
     sono_event_emit(&p->events, "frame_in", "frame=%llu width=%d height=%d format=%d device=%s",
-                    (unsigned long long)frame->frame_id, frame->width_px, frame->height_px,
-                    (int)frame->format, device_name);
+                    (unsigned long long)frame->info.frame_id, frame->image.width_px, frame->image.height_px,
+                    (int)frame->image.format, device_name);
 }
 
 /* Under the submit mutex. */
@@ -97,7 +110,7 @@ static sono_status submit(sono_pipeline *p, const sono_frame *frame, const sono_
     SONO_TRY(sono_pipeline_check_open(p, error));
     if (p->filling < 0 && sono_pipeline_take_slot(p, &p->filling, error) != SONO_STATUS_OK) {
         sono_event_emit(&p->events, "drop", "frame=%llu reason=no_free_slot",
-                        (unsigned long long)frame->frame_id);
+                        (unsigned long long)frame->info.frame_id);
         return SONO_STATUS_AGAIN;
     }
     if (source->on_device)
@@ -116,7 +129,7 @@ sono_status sono_pipeline_submit_from(sono_pipeline *p, const sono_frame *frame,
     if (source->on_device && !p->choice.ops->device)
         return SONO_FAIL(error, UNSUPPORTED, "the %s backend cannot take pixels in device memory",
                          p->choice.ops->name);
-    SONO_TRY(sono_frame_check(frame, p->config.max_width_px, p->config.max_height_px, error));
+    SONO_TRY(sono_frame_check(&frame->image, p->config.max_width_px, p->config.max_height_px, error));
     pthread_mutex_lock(&p->submit_mutex);
     const sono_status status = submit(p, frame, source, error);
     pthread_mutex_unlock(&p->submit_mutex);
@@ -125,10 +138,13 @@ sono_status sono_pipeline_submit_from(sono_pipeline *p, const sono_frame *frame,
     return status;
 }
 
-sono_status sono_pipeline_submit(sono_pipeline *p, const sono_frame *frame, sono_error *error)
+sono_status sono_pipeline_submit(sono_pipeline *p, const sono_image *image, const sono_frame_info *info,
+                                 sono_error *error)
 {
     static const sono_pixel_source host;
-    return sono_pipeline_submit_from(p, frame, &host, error);
+    sono_frame frame;
+    SONO_TRY(sono_frame_read(image, info, &frame, error));
+    return sono_pipeline_submit_from(p, &frame, &host, error);
 }
 
 sono_status sono_pipeline_flush(sono_pipeline *p, sono_error *error)

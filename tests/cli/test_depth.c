@@ -38,7 +38,7 @@ static int make_inputs(void **state)
 {
     (void)state;
     sono_error error = {0};
-    sono_frame frame;
+    sono_frame frame = SONO_TEST_FRAME;
     const char *name = NULL;
     sono_source *source = NULL;
     sono_phantom_options options;
@@ -47,10 +47,10 @@ static int make_inputs(void **state)
     options.shape = SONO_PHANTOM_ARCHED;
     options.seed = 3;
     assert_ok(sono_source_open_phantom(&options, &source, &error), &error);
-    assert_ok(sono_source_next(source, &frame, &name, &error), &error);
+    assert_ok(sono_source_next(source, &frame.image, &frame.info, &name, &error), &error);
     int n_brighter = 0;
     for (size_t i = 0; i < SIDE * SIDE; i++) {
-        const unsigned bright = ((const uint8_t *)frame.pixels)[i] * 5u / 4;
+        const unsigned bright = ((const uint8_t *)frame.image.pixels)[i] * 5u / 4;
         shallow[i] = (uint8_t)(bright > 255 ? 255 : bright);
         deep[i] = (uint16_t)(4 * shallow[i]);
         overflowing[i] = bright < 255 ? deep[i] : 65535;

@@ -49,15 +49,16 @@ static void expect_file(const char *folder, const char *name, const void *pixels
     const char *const paths[] = {path};
     const char *ignored = NULL;
     sono_source *source = NULL;
-    sono_frame frame;
+    sono_frame frame = SONO_TEST_FRAME;
     sono_error error;
     snprintf(path, sizeof path, "%s/%s.png", folder, name);
     assert_ok(sono_source_open_images(paths, 1, NULL, &source, &error), &error);
-    assert_ok(sono_source_next(source, &frame, &ignored, &error), &error);
-    assert_int_equal(frame.format, SONO_PIXEL_GRAY8);
-    assert_int_equal(frame.width_px, as->width_px);
-    assert_int_equal(frame.height_px, as->height_px);
-    assert_memory_equal(frame.pixels, pixels, (size_t)frame.width_px * (size_t)frame.height_px);
+    assert_ok(sono_source_next(source, &frame.image, &frame.info, &ignored, &error), &error);
+    assert_int_equal(frame.image.format, SONO_PIXEL_GRAY8);
+    assert_int_equal(frame.image.width_px, as->image.width_px);
+    assert_int_equal(frame.image.height_px, as->image.height_px);
+    assert_memory_equal(frame.image.pixels, pixels,
+                        (size_t)frame.image.width_px * (size_t)frame.image.height_px);
     sono_source_close(source);
 }
 
@@ -67,7 +68,7 @@ static void test_phantom(void **state)
     (void)state;
     char folder[SONO_TEST_PATH_BYTES], name[SONO_TEST_PATH_BYTES];
     sono_source *source = NULL;
-    sono_frame frame;
+    sono_frame frame = SONO_TEST_FRAME;
     sono_truth truth;
     sono_error error;
     const char *stem = NULL;
@@ -80,10 +81,10 @@ static void test_phantom(void **state)
     options.height_px = 128;
     assert_ok(sono_source_open_phantom(&options, &source, &error), &error);
     for (int i = 0; i < 3; i++) {
-        assert_ok(sono_source_next(source, &frame, &stem, &error), &error);
+        assert_ok(sono_source_next(source, &frame.image, &frame.info, &stem, &error), &error);
         assert_ok(sono_source_truth(source, &truth, &error), &error);
         snprintf(name, sizeof name, "images/%s", stem);
-        expect_file(folder, name, frame.pixels, &frame);
+        expect_file(folder, name, frame.image.pixels, &frame);
         snprintf(name, sizeof name, "masks/%s", stem);
         expect_file(folder, name, truth.labels, &frame);
     }

@@ -77,7 +77,7 @@ static void expect_mask(const char *relative, int32_t width_px, int32_t height_p
     if (access(path, F_OK))
         fail_msg("%s was not written", relative);
     uint8_t *bytes = sono_test_read_file(path, &n_bytes);
-    sono_image image = {0};
+    sono_decoded_image image = {0};
     sono_error error = {0};
     sono_source_options options;
     sono_source_options_init(&options);

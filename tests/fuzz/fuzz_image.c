@@ -26,7 +26,7 @@ static void decode_pages(const sono_image_job *job)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 {
-    sono_image image = {0};
+    sono_decoded_image image = {0};
     sono_source_options options;
     sono_source_options_init(&options);
     options.max_pixels = 1 << 16;

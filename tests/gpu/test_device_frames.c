@@ -56,7 +56,7 @@ static void *put_rows(const sono_frame *frame, cudaStream_t stream)
     void *device = NULL;
     assert_cuda(cudaMalloc(&device, (size_t)PITCH * HEIGHT_PX));
     assert_cuda(cudaMemsetAsync(device, 0x5a, (size_t)PITCH * HEIGHT_PX, stream));
-    assert_cuda(cudaMemcpy2DAsync(device, PITCH, frame->pixels, WIDTH_PX, WIDTH_PX, HEIGHT_PX,
+    assert_cuda(cudaMemcpy2DAsync(device, PITCH, frame->image.pixels, WIDTH_PX, WIDTH_PX, HEIGHT_PX,
                                   cudaMemcpyHostToDevice, stream));
     return device;
 }
@@ -78,11 +78,13 @@ static void test_device_memory(void **state)
     device.pitch_bytes = PITCH;
     assert_ok(sono_pipeline_audit(pipeline, &before), NULL);
     for (int i = 0; i < 6; i++) {
-        assert_ok(sono_pipeline_submit_cuda(pipeline, &device, stream, &error), &error);
-        assert_ok(sono_pipeline_submit(pipeline, &host, &error), &error);
+        assert_ok(sono_pipeline_submit_cuda(pipeline, &device.image, &device.info, stream, &error), &error);
+        assert_ok(sono_pipeline_submit(pipeline, &host.image, &host.info, &error), &error);
         receive_same(pipeline, score, 0);
         receive_same(pipeline, score, 1);
-        assert_ok(sono_pipeline_submit_cuda(pipeline, &device, i % 2 ? stream : NULL, &error), &error);
+        assert_ok(
+            sono_pipeline_submit_cuda(pipeline, &device.image, &device.info, i % 2 ? stream : NULL, &error),
+            &error);
         receive_same(pipeline, score, 0);
     }
     assert_ok(sono_pipeline_audit(pipeline, &after), NULL);
@@ -127,7 +129,7 @@ static void test_stream_order(void **state)
     assert_cuda(cudaLaunchHostFunc(stream, hold, &released));
     assert_cuda(cudaMemcpyAsync(pixels, staged, N_PIXELS, cudaMemcpyDeviceToDevice, stream));
     device.pixels = pixels;
-    assert_ok(sono_pipeline_submit_cuda(pipeline, &device, stream, &error), &error);
+    assert_ok(sono_pipeline_submit_cuda(pipeline, &device.image, &device.info, stream, &error), &error);
     assert_true(sono_clock_ns() - start_ns < 4 * INT64_C(1000000000)); /* the host did not wait */
     atomic_store(&released, 1);
     receive_same(pipeline, score, 0);
@@ -146,13 +148,14 @@ static void test_refused(void **state)
     gpu_fixture_synthetic(&config);
     sono_pipeline *pipeline = pipeline_fixture_open(&config);
     sono_frame frame = pipeline_fixture_frame();
-    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_submit_cuda(pipeline, &frame, NULL, &error),
-                  &error);
+    assert_status(SONO_STATUS_INVALID_ARGUMENT,
+                  sono_pipeline_submit_cuda(pipeline, &frame.image, &frame.info, NULL, &error), &error);
     assert_non_null(strstr(error.text, "not in memory of cuda:0"));
-    frame.width_px = 10000;
-    assert_status(SONO_STATUS_LIMIT, sono_pipeline_submit_cuda(pipeline, &frame, NULL, &error), &error);
+    frame.image.width_px = 10000;
+    assert_status(SONO_STATUS_LIMIT,
+                  sono_pipeline_submit_cuda(pipeline, &frame.image, &frame.info, NULL, &error), &error);
     assert_status(SONO_STATUS_END, sono_pipeline_receive(pipeline, &packet, NULL), NULL);
-    frame.width_px = WIDTH_PX;
+    frame.image.width_px = WIDTH_PX;
     for (int i = 0; i < 4; i++) /* neither a slot nor the device was lost */
         run_host(pipeline, &frame);
     sono_pipeline_close(pipeline);
@@ -175,14 +178,14 @@ static void test_captured_stream(void **state)
     device.pixels = put_rows(&host, stream);
     device.pitch_bytes = PITCH;
     assert_cuda(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed));
-    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_submit_cuda(pipeline, &device, stream, &error),
-                  &error);
+    assert_status(SONO_STATUS_INVALID_ARGUMENT,
+                  sono_pipeline_submit_cuda(pipeline, &device.image, &device.info, stream, &error), &error);
     assert_non_null(strstr(error.text, "not a stream of cuda:0 to wait for"));
     assert_cuda(cudaStreamEndCapture(stream, &graph));
     assert_cuda(cudaGraphGetNodes(graph, NULL, &n_nodes));
     assert_int_equal(n_nodes, 0);
     assert_cuda(cudaGraphDestroy(graph));
-    assert_ok(sono_pipeline_submit_cuda(pipeline, &device, stream, &error), &error);
+    assert_ok(sono_pipeline_submit_cuda(pipeline, &device.image, &device.info, stream, &error), &error);
     receive_same(pipeline, score, 0);
     sono_pipeline_close(pipeline);
     cudaFree((void *)(uintptr_t)device.pixels);
@@ -208,8 +211,9 @@ static void test_batch(void **state)
         const sono_packet *packets[2] = {NULL, NULL};
         for (int i = 0; i < 2; i++) {
             const sono_frame *frame = i == 0 ? first : round == 0 ? &host : &device;
-            assert_ok(frame == &host ? sono_pipeline_submit(pipeline, frame, &error)
-                                     : sono_pipeline_submit_cuda(pipeline, frame, NULL, &error),
+            assert_ok(frame == &host
+                          ? sono_pipeline_submit(pipeline, &frame->image, &frame->info, &error)
+                          : sono_pipeline_submit_cuda(pipeline, &frame->image, &frame->info, NULL, &error),
                       &error);
         }
         for (int i = 0; i < 2; i++)
@@ -255,7 +259,7 @@ static void test_dlpack(void **state)
         .dl_tensor = {device - 16, {kDLCUDA, 0}, 3, {kDLUInt, 8, 1}, shape, strides, 16}};
     n_deleted = 0;
     for (int i = 0; i < 3; i++) {
-        assert_ok(sono_pipeline_submit_dlpack_versioned(pipeline, &tensor, &host, NULL, &error), &error);
+        assert_ok(sono_pipeline_submit_dlpack_versioned(pipeline, &tensor, &host.info, NULL, &error), &error);
         assert_int_equal(n_deleted, i);
         receive_same(pipeline, score, 0);
         assert_int_equal(n_deleted, i + 1);

@@ -130,9 +130,11 @@ static void test_tensors(void **state)
     expect_map(versioned->dl_tensor.data, packet->objects[0].inside);
     assert_ok(sono_packet_release(pipeline, packet), NULL);
     assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_packet_release(pipeline, packet), NULL);
-    assert_status(SONO_STATUS_AGAIN, sono_pipeline_submit(pipeline, &frame, &error), &error);
+    assert_status(SONO_STATUS_AGAIN, sono_pipeline_submit(pipeline, &frame.image, &frame.info, &error),
+                  &error);
     plain->deleter(plain);
-    assert_status(SONO_STATUS_AGAIN, sono_pipeline_submit(pipeline, &frame, &error), &error);
+    assert_status(SONO_STATUS_AGAIN, sono_pipeline_submit(pipeline, &frame.image, &frame.info, &error),
+                  &error);
     versioned->deleter(versioned);
     packet = pipeline_fixture_run(pipeline, &frame);
     /* A map is a frame that is in device memory already. */

@@ -33,7 +33,7 @@ static pictures all;
 static void draw_pictures(void)
 {
     const sono_frame frame = pipeline_fixture_frame();
-    const uint8_t *from = frame.pixels;
+    const uint8_t *from = frame.image.pixels;
     for (int i = 0; i < N_PIXELS; i++) {
         all.pixels[0][i] = from[i];
         all.pixels[1][i] = (uint8_t)(255 - from[i]);
@@ -69,7 +69,7 @@ static void receive(sono_pipeline *pipeline, int index, int is_first_run, fault 
     }
     if (f->status != SONO_STATUS_OK)
         fail_msg("frame %d came out behind \"%s\"", index, f->error.text);
-    assert_int_equal(packet->frame_id, index);
+    assert_int_equal(packet->info->frame_id, index);
     if (is_first_run) {
         memcpy(all.masks[index], packet->objects[0].mask, N_PIXELS);
         all.scores[index] = packet->objects[0].score;
@@ -81,13 +81,14 @@ static void receive(sono_pipeline *pipeline, int index, int is_first_run, fault 
 
 static int submit(sono_pipeline *pipeline, int index, fault *f)
 {
-    const sono_frame frame = {.pixels = all.pixels[index],
-                              .width_px = WIDTH_PX,
-                              .height_px = HEIGHT_PX,
-                              .format = SONO_PIXEL_GRAY8,
-                              .frame_id = (uint64_t)index};
+    const sono_frame frame = {.image = {.struct_size = sizeof(sono_image),
+                                        .pixels = all.pixels[index],
+                                        .width_px = WIDTH_PX,
+                                        .height_px = HEIGHT_PX,
+                                        .format = SONO_PIXEL_GRAY8},
+                              .info = {.struct_size = sizeof(sono_frame_info), .frame_id = (uint64_t)index}};
     sono_error error = {0};
-    const sono_status status = sono_pipeline_submit(pipeline, &frame, &error);
+    const sono_status status = sono_pipeline_submit(pipeline, &frame.image, &frame.info, &error);
     if (status != SONO_STATUS_OK)
         note(f, status, &error);
     else if (f->status != SONO_STATUS_OK)

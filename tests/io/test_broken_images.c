@@ -223,7 +223,7 @@ static sono_status next_in_silence(sono_source *source, sono_frame *frame, const
     fflush(stderr);
     const int kept = dup(STDERR_FILENO);
     dup2(fileno(caught), STDERR_FILENO);
-    const sono_status status = sono_source_next(source, frame, name, error);
+    const sono_status status = sono_source_next(source, &frame->image, &frame->info, name, error);
     fflush(stderr);
     dup2(kept, STDERR_FILENO);
     close(kept);
@@ -246,7 +246,7 @@ static void check_case(const broken *what, const char *good)
     sono_error error = {0};
     sono_source *source = NULL;
     assert_ok(sono_source_open_images(paths, 2, NULL, &source, &error), &error);
-    sono_frame frame;
+    sono_frame frame = SONO_TEST_FRAME;
     const char *name = NULL;
     const sono_status status = next_in_silence(source, &frame, &name, &error);
     if (status != what->status || (status && !strstr(error.text, what->reason)))
@@ -258,9 +258,9 @@ static void check_case(const broken *what, const char *good)
         assert_null(strstr(error.text, "4294967295"));
     }
     assert_string_equal(name, path);
-    assert_ok(sono_source_next(source, &frame, &name, &error), &error);
-    assert_int_equal(frame.frame_id, 1);
-    assert_int_equal(frame.width_px, SIDE);
+    assert_ok(sono_source_next(source, &frame.image, &frame.info, &name, &error), &error);
+    assert_int_equal(frame.info.frame_id, 1);
+    assert_int_equal(frame.image.width_px, SIDE);
     sono_source_close(source);
 }
 
@@ -292,12 +292,12 @@ static void test_every_prefix(void **state)
         for (size_t n = 0; n < file.n_bytes; n += n < 200 ? 1 : 7) {
             sono_error error = {0};
             sono_source *source = NULL;
-            sono_frame frame;
+            sono_frame frame = SONO_TEST_FRAME;
             const char *name = NULL;
             sono_test_write_file(path, file.bytes, n);
             assert_ok(sono_source_open_images(paths, 1, NULL, &source, &error), &error);
             const int is_whole = f == 0 && n + 12 >= file.n_bytes;
-            assert_int_equal(sono_source_next(source, &frame, &name, &error),
+            assert_int_equal(sono_source_next(source, &frame.image, &frame.info, &name, &error),
                              is_whole ? SONO_STATUS_OK : SONO_STATUS_FORMAT);
             sono_source_close(source);
         }

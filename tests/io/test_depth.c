@@ -95,7 +95,7 @@ static test_file make_pgm(const uint16_t *samples, int maxval)
 static void expect(test_file file, const char *what, int32_t given, const uint16_t *samples, int32_t white)
 {
     sono_error error = {0};
-    sono_image image = {0};
+    sono_decoded_image image = {0};
     sono_source_options options;
     sono_source_options_init(&options);
     options.gray16_white = given;
@@ -162,13 +162,13 @@ static void test_pgm_maxval(void **state)
     expect(make_pgm(samples, 65535), "pgm of 65535", 0, samples, 0);
 }
 
-/* Writes files of 3 samples and checks frame.gray16_white of each in turn. */
+/* Writes files of 3 samples and checks frame.image.gray16_white of each in turn. */
 static void expect_whites(const test_file *files, int32_t n_files, int32_t given, const int32_t *whites)
 {
     char paths[N_AUTO][SONO_TEST_PATH_BYTES];
     const char *list[N_AUTO];
     sono_error error = {0};
-    sono_frame frame;
+    sono_frame frame = SONO_TEST_FRAME;
     sono_source *source = NULL;
     sono_source_options options;
     sono_source_options_init(&options);
@@ -184,8 +184,8 @@ static void expect_whites(const test_file *files, int32_t n_files, int32_t given
     assert_ok(sono_source_open_images(list, n_files, &options, &source, &error), &error);
     for (int32_t i = 0; i < n_files; i++) {
         const char *name = NULL;
-        assert_ok(sono_source_next(source, &frame, &name, &error), &error);
-        assert_int_equal(frame.gray16_white, whites[i]);
+        assert_ok(sono_source_next(source, &frame.image, &frame.info, &name, &error), &error);
+        assert_int_equal(frame.image.gray16_white, whites[i]);
     }
     sono_source_close(source);
 }

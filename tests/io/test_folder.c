@@ -59,8 +59,9 @@ static void set_scene(int32_t n_objects, sono_state state)
             .outside = shown.maps[2],
         };
     }
-    shown.packet = (sono_packet){.frame_id = 7,
-                                 .timestamp_s = 1234567890.125,
+    static const sono_frame_info info = {
+        .struct_size = sizeof info, .frame_id = 7, .timestamp_ns = 1234567890125000000};
+    shown.packet = (sono_packet){.info = &info,
                                  .state = state,
                                  .width_px = WIDTH,
                                  .height_px = HEIGHT,
@@ -70,8 +71,12 @@ static void set_scene(int32_t n_objects, sono_state state)
                                  .ledger = {.n_h2d = 1, .bytes_h2d = 5000000000}};
     for (int i = 0; i < SONO_STAGE_COUNT; i++)
         shown.packet.stage_ms[i] = i + 0.5;
-    shown.frame = (sono_frame){
-        .pixels = shown.grey, .width_px = WIDTH, .height_px = HEIGHT, .format = SONO_PIXEL_GRAY8};
+    shown.frame = (sono_frame){.image = {.struct_size = sizeof(sono_image),
+                                         .pixels = shown.grey,
+                                         .width_px = WIDTH,
+                                         .height_px = HEIGHT,
+                                         .format = SONO_PIXEL_GRAY8},
+                               .info = {.struct_size = sizeof(sono_frame_info)}};
 }
 
 static sono_sink *open_sink(const char *name, char *folder, int want_weights)
@@ -89,7 +94,7 @@ static sono_sink *open_sink(const char *name, char *folder, int want_weights)
 static void write_one(sono_sink *sink, const char *source)
 {
     sono_error error = {0};
-    assert_ok(sono_sink_write(sink, &shown.packet, &shown.frame, source, &error), &error);
+    assert_ok(sono_sink_write(sink, &shown.packet, &shown.frame.image, source, &error), &error);
 }
 
 static char *read_results(const char *folder)
@@ -267,19 +272,28 @@ static void test_overlay_formats(void **state)
         deep[i] = 257 * 80;
     memset(colour, 80, sizeof colour);
     const sono_frame frames[] = {
-        {.pixels = deep,
-         .width_px = WIDTH,
-         .height_px = HEIGHT,
-         .format = SONO_PIXEL_GRAY16,
-         .pitch_bytes = 2 * WIDTH + 2},
-        {.pixels = colour, .width_px = WIDTH, .height_px = HEIGHT, .format = SONO_PIXEL_RGB8},
-        {.pixels = colour, .width_px = WIDTH, .height_px = HEIGHT, .format = SONO_PIXEL_RGBA8},
+        {.image = {.struct_size = sizeof(sono_image),
+                   .pixels = deep,
+                   .width_px = WIDTH,
+                   .height_px = HEIGHT,
+                   .format = SONO_PIXEL_GRAY16,
+                   .pitch_bytes = 2 * WIDTH + 2}},
+        {.image = {.struct_size = sizeof(sono_image),
+                   .pixels = colour,
+                   .width_px = WIDTH,
+                   .height_px = HEIGHT,
+                   .format = SONO_PIXEL_RGB8}},
+        {.image = {.struct_size = sizeof(sono_image),
+                   .pixels = colour,
+                   .width_px = WIDTH,
+                   .height_px = HEIGHT,
+                   .format = SONO_PIXEL_RGBA8}},
     };
     sono_sink *sink = open_sink("formats", folder, 0);
     const char *const names[] = {"overlays/b.png", "overlays/b_2.png", "overlays/b_3.png"};
     for (int i = 0; i < 3; i++) {
         sono_error error = {0};
-        assert_ok(sono_sink_write(sink, &shown.packet, &frames[i], "b.png", &error), &error);
+        assert_ok(sono_sink_write(sink, &shown.packet, &frames[i].image, "b.png", &error), &error);
         uint8_t *rgb = read_png(folder, names[i], 3);
         assert_int_equal(rgb[3 * (COUNT - 1)], 80);
         free(rgb);
@@ -337,7 +351,8 @@ static void test_not_finite(void **state)
 static void expect_io(sono_sink *sink, const char *reason)
 {
     sono_error error = {0};
-    assert_int_equal(sono_sink_write(sink, &shown.packet, &shown.frame, "b.png", &error), SONO_STATUS_IO);
+    assert_int_equal(sono_sink_write(sink, &shown.packet, &shown.frame.image, "b.png", &error),
+                     SONO_STATUS_IO);
     if (!strstr(error.text, reason))
         fail_msg("'%s' says nothing of '%s'", error.text, reason);
 }
@@ -398,7 +413,7 @@ static void test_file_too_large(void **state)
     void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     sono_error error = {0};
-    const sono_status status = sono_sink_write(sink, &shown.packet, &shown.frame, "b.png", &error);
+    const sono_status status = sono_sink_write(sink, &shown.packet, &shown.frame.image, "b.png", &error);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     signal(SIGXFSZ, handler);
     assert_status(SONO_STATUS_IO, status, &error);
@@ -505,12 +520,12 @@ static void test_misuse(void **state)
     sono_sink *sink = open_sink("misuse", folder, 1);
     assert_int_equal(sono_sink_write(sink, &shown.packet, NULL, "b.png", &error),
                      SONO_STATUS_INVALID_ARGUMENT);
-    shown.frame.width_px--;
-    assert_int_equal(sono_sink_write(sink, &shown.packet, &shown.frame, "b.png", &error),
+    shown.frame.image.width_px--;
+    assert_int_equal(sono_sink_write(sink, &shown.packet, &shown.frame.image, "b.png", &error),
                      SONO_STATUS_INVALID_ARGUMENT);
-    shown.frame.width_px++;
+    shown.frame.image.width_px++;
     shown.objects[0].edge = NULL;
-    assert_int_equal(sono_sink_write(sink, &shown.packet, &shown.frame, "b.png", &error),
+    assert_int_equal(sono_sink_write(sink, &shown.packet, &shown.frame.image, "b.png", &error),
                      SONO_STATUS_INVALID_ARGUMENT);
     assert_false(exists(folder, "masks/b.png"));
     assert_ok(sono_sink_close(sink, NULL), NULL);
@@ -532,7 +547,7 @@ static void test_out_of_memory(void **state)
         sono_alloc_fail_from(++n);
         status = sono_sink_open_folder(folder, NULL, &sink, &error);
         if (status == SONO_STATUS_OK)
-            status = sono_sink_write(sink, &shown.packet, &shown.frame, "b.png", &error);
+            status = sono_sink_write(sink, &shown.packet, &shown.frame.image, "b.png", &error);
         sono_alloc_fail_from(0);
         if (status != SONO_STATUS_OK)
             assert_false(exists(folder, "masks/b.png") || exists(folder, "masks/b_obj0.png"));

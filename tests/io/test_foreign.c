@@ -19,7 +19,7 @@ static void refuse(test_file file, sono_status status, const char *reason, const
     sono_source_options options;
     sono_source_options_init(&options);
     sono_error error = {0};
-    sono_image image = {0};
+    sono_decoded_image image = {0};
     assert_int_equal(sono_image_decode(file.bytes, file.n_bytes, "a.x", &options, &image, &error), status);
     if (!strstr(error.text, reason) || !strstr(error.text, what_to_do) ||
         strncmp(error.text, "a.x: ", 5) != 0)

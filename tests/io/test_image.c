@@ -33,10 +33,10 @@ static test_picture picture_of(int channels, int bits)
     return (test_picture){WIDTH, HEIGHT, channels, bits, bits == 16 ? (const void *)words16 : bytes8};
 }
 
-static sono_image decode(test_file file, int keep_colour)
+static sono_decoded_image decode(test_file file, int keep_colour)
 {
     sono_error error = {0};
-    sono_image image = {0};
+    sono_decoded_image image = {0};
     sono_source_options options;
     sono_source_options_init(&options);
     options.keep_colour = keep_colour;
@@ -54,7 +54,7 @@ static uint8_t luma(unsigned r, unsigned g, unsigned b)
 
 static void expect_grey8(test_file file, int channels)
 {
-    sono_image image = decode(file, 0);
+    sono_decoded_image image = decode(file, 0);
     assert_int_equal(image.format, SONO_PIXEL_GRAY8);
     assert_int_equal(image.pitch_bytes, WIDTH);
     for (size_t i = 0; i < COUNT; i++)
@@ -64,7 +64,7 @@ static void expect_grey8(test_file file, int channels)
 
 static void expect_grey16(test_file file, int channels)
 {
-    sono_image image = decode(file, 0);
+    sono_decoded_image image = decode(file, 0);
     assert_int_equal(image.format, SONO_PIXEL_GRAY16);
     for (size_t i = 0; i < COUNT; i++)
         assert_int_equal(((uint16_t *)(void *)image.pixels)[i], words16[i * (size_t)channels]);
@@ -77,8 +77,8 @@ static void expect_rgb(test_file file, int channels)
     test_file copy = {malloc(file.n_bytes), file.n_bytes};
     assert_non_null(copy.bytes);
     memcpy(copy.bytes, file.bytes, file.n_bytes);
-    sono_image colour = decode(copy, 1);
-    sono_image grey = decode(file, 0);
+    sono_decoded_image colour = decode(copy, 1);
+    sono_decoded_image grey = decode(file, 0);
     assert_int_equal(colour.format, SONO_PIXEL_RGB8);
     assert_int_equal(grey.format, SONO_PIXEL_GRAY8);
     for (size_t i = 0; i < COUNT; i++) {
@@ -92,7 +92,7 @@ static void expect_rgb(test_file file, int channels)
 
 static void expect_palette(test_file file)
 {
-    sono_image image = decode(file, 1);
+    sono_decoded_image image = decode(file, 1);
     assert_int_equal(image.format, SONO_PIXEL_RGB8);
     for (size_t i = 0; i < COUNT; i++) {
         const uint8_t expected[3] = {bytes8[i], (uint8_t)(255 - bytes8[i]), (uint8_t)(bytes8[i] / 2)};
@@ -125,7 +125,7 @@ static void test_png_shallow_and_deep(void **state)
 {
     (void)state;
     test_picture picture = picture_of(1, 4);
-    sono_image image = decode(test_png(&picture, PNG_COLOR_TYPE_GRAY, 0), 0);
+    sono_decoded_image image = decode(test_png(&picture, PNG_COLOR_TYPE_GRAY, 0), 0);
     const size_t pitch_bytes = (WIDTH + 1) / 2;
     for (size_t i = 0; i < COUNT; i++) {
         const unsigned packed = bytes8[i / WIDTH * pitch_bytes + i % WIDTH / 2];
@@ -152,7 +152,7 @@ static void test_jpeg_kinds(void **state)
     const test_picture colour = {WIDTH, HEIGHT, 3, 8, smooth};
     const test_picture grey = {WIDTH, HEIGHT / 3, 1, 8, smooth};
     for (int kind = TEST_JPEG_PLAIN; kind <= TEST_JPEG_PROGRESSIVE; kind++) {
-        sono_image image = decode(test_jpeg(&colour, (test_jpeg_kind)kind), 0);
+        sono_decoded_image image = decode(test_jpeg(&colour, (test_jpeg_kind)kind), 0);
         assert_int_equal(image.format, SONO_PIXEL_GRAY8);
         for (size_t i = 0; i < COUNT; i++)
             assert_true(abs(image.pixels[i] - luma(smooth[3 * i], smooth[3 * i + 1], smooth[3 * i + 2])) <=
@@ -163,7 +163,7 @@ static void test_jpeg_kinds(void **state)
         sono_image_reset(&image);
     }
     sono_error error = {0};
-    sono_image image = {0};
+    sono_decoded_image image = {0};
     sono_source_options options;
     sono_source_options_init(&options);
     options.keep_colour = 1;
@@ -204,7 +204,7 @@ static void test_tiff_inverted_and_jpeg(void **state)
     (void)state;
     test_tiff_layout layout = {.photometric = PHOTOMETRIC_MINISWHITE, .compression = COMPRESSION_NONE};
     test_picture picture = picture_of(1, 8);
-    sono_image image = decode(test_tiff(&picture, &layout), 0);
+    sono_decoded_image image = decode(test_tiff(&picture, &layout), 0);
     for (size_t i = 0; i < COUNT; i++)
         assert_int_equal(image.pixels[i], 255 - bytes8[i]);
     sono_image_reset(&image);
@@ -245,7 +245,7 @@ static void test_pnm_maxval(void **state)
         twelve_bits[i] = (uint16_t)(i * 4 % 4096);
     }
     test_picture picture = {WIDTH, HEIGHT, 1, 8, low};
-    sono_image image = decode(test_pnm(&picture, 100, ""), 0);
+    sono_decoded_image image = decode(test_pnm(&picture, 100, ""), 0);
     for (size_t i = 0; i < COUNT; i++)
         assert_int_equal(image.pixels[i], (low[i] * 255 + 50) / 100);
     sono_image_reset(&image);
@@ -261,7 +261,7 @@ static void test_buffer_is_reused(void **state)
 {
     (void)state;
     sono_error error = {0};
-    sono_image image = {0};
+    sono_decoded_image image = {0};
     sono_source_options options;
     sono_source_options_init(&options);
     const test_picture picture = picture_of(3, 8);
@@ -291,7 +291,7 @@ static void test_out_of_memory(void **state)
         uint64_t n = 0;
         while (status == SONO_STATUS_OUT_OF_MEMORY) {
             sono_error error = {0};
-            sono_image image = {0};
+            sono_decoded_image image = {0};
             sono_alloc_fail_from(++n);
             status = sono_image_decode(files[f].bytes, files[f].n_bytes, "t", &options, &image, &error);
             sono_alloc_fail_from(0);

@@ -46,25 +46,25 @@ static sono_source *open_paths(const char *const *paths, int32_t n, const sono_s
 static void expect_next(sono_source *source, const char *name, unsigned level, uint64_t frame_id)
 {
     sono_error error = {0};
-    sono_frame frame;
+    sono_frame frame = SONO_TEST_FRAME;
     const char *path = NULL;
-    assert_ok(sono_source_next(source, &frame, &path, &error), &error);
+    assert_ok(sono_source_next(source, &frame.image, &frame.info, &path, &error), &error);
     const char *slash = strrchr(path, '/');
     assert_string_equal(slash ? slash + 1 : path, name);
-    assert_int_equal(*(const uint8_t *)frame.pixels, level);
-    assert_int_equal(frame.frame_id, frame_id);
-    assert_int_equal(frame.width_px, 2);
-    assert_int_equal(frame.height_px, 1);
-    assert_int_equal(frame.format, SONO_PIXEL_GRAY8);
+    assert_int_equal(*(const uint8_t *)frame.image.pixels, level);
+    assert_int_equal(frame.info.frame_id, frame_id);
+    assert_int_equal(frame.image.width_px, 2);
+    assert_int_equal(frame.image.height_px, 1);
+    assert_int_equal(frame.image.format, SONO_PIXEL_GRAY8);
 }
 
 static void expect_end(sono_source *source)
 {
-    sono_frame frame;
+    sono_frame frame = SONO_TEST_FRAME;
     const char *path = "";
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(sono_source_next(source, &frame, &path, NULL), SONO_STATUS_END);
-        assert_null(frame.pixels);
+        assert_int_equal(sono_source_next(source, &frame.image, &frame.info, &path, NULL), SONO_STATUS_END);
+        assert_null(frame.image.pixels);
         assert_null(path);
     }
     sono_source_close(source);
@@ -146,12 +146,12 @@ static void test_what_is_left_out(void **state)
     use_folder("nothing_taken");
     add_text("a.bmp", "BM");
     source = open_paths(paths, 1, NULL);
-    sono_frame frame;
+    sono_frame frame = SONO_TEST_FRAME;
     sono_error error = {0};
     const char *name = NULL;
     assert_int_equal(sono_source_left_out(source, &suffixes), 1);
     assert_string_equal(suffixes, ".bmp");
-    assert_int_equal(sono_source_next(source, &frame, &name, &error), SONO_STATUS_IO);
+    assert_int_equal(sono_source_next(source, &frame.image, &frame.info, &name, &error), SONO_STATUS_IO);
     assert_non_null(strstr(error.text, "no image files"));
     expect_end(source);
 }
@@ -169,14 +169,14 @@ static void test_repeats_and_failures(void **state)
     assert_int_equal(sono_source_count(source), 5);
     expect_next(source, "b.pgm", 7, 0);
     sono_error error = {0};
-    sono_frame frame;
+    sono_frame frame = SONO_TEST_FRAME;
     const char *name = NULL;
-    assert_int_equal(sono_source_next(source, &frame, &name, &error), SONO_STATUS_IO);
+    assert_int_equal(sono_source_next(source, &frame.image, &frame.info, &name, &error), SONO_STATUS_IO);
     assert_string_equal(name, missing);
-    assert_int_equal(frame.frame_id, 1);
+    assert_int_equal(frame.info.frame_id, 1);
     assert_non_null(strstr(error.text, "No such file"));
     expect_next(source, "b.pgm", 7, 2);
-    assert_int_equal(sono_source_next(source, &frame, &name, &error), SONO_STATUS_IO);
+    assert_int_equal(sono_source_next(source, &frame.image, &frame.info, &name, &error), SONO_STATUS_IO);
     assert_string_equal(name, folder);
     assert_non_null(strstr(error.text, "no image files"));
     expect_next(source, "b.pgm", 7, 4);
@@ -197,16 +197,16 @@ static void test_held_frames(void **state)
     sono_source_options_init(&options);
     options.n_held = 2;
     sono_source *source = open_paths(paths, 4, &options);
-    sono_frame frames[3], broken;
+    sono_frame frames[3] = {SONO_TEST_FRAME, SONO_TEST_FRAME, SONO_TEST_FRAME}, broken = SONO_TEST_FRAME;
     const char *names[3], *name;
     sono_error error = {0};
-    assert_ok(sono_source_next(source, &frames[0], &names[0], &error), &error);
-    assert_int_equal(sono_source_next(source, &broken, &name, &error), SONO_STATUS_IO);
-    assert_ok(sono_source_next(source, &frames[1], &names[1], &error), &error);
-    assert_int_equal(*(const uint8_t *)frames[0].pixels, 1);
-    assert_ok(sono_source_next(source, &frames[2], &names[2], &error), &error);
-    assert_int_equal(*(const uint8_t *)frames[1].pixels, 2);
-    assert_int_equal(*(const uint8_t *)frames[2].pixels, 3);
+    assert_ok(sono_source_next(source, &frames[0].image, &frames[0].info, &names[0], &error), &error);
+    assert_int_equal(sono_source_next(source, &broken.image, &broken.info, &name, &error), SONO_STATUS_IO);
+    assert_ok(sono_source_next(source, &frames[1].image, &frames[1].info, &names[1], &error), &error);
+    assert_int_equal(*(const uint8_t *)frames[0].image.pixels, 1);
+    assert_ok(sono_source_next(source, &frames[2].image, &frames[2].info, &names[2], &error), &error);
+    assert_int_equal(*(const uint8_t *)frames[1].image.pixels, 2);
+    assert_int_equal(*(const uint8_t *)frames[2].image.pixels, 3);
     assert_string_equal(names[0], a);
     sono_source_close(source);
 }
@@ -221,12 +221,12 @@ static void test_pipe(void **state)
     close(ends[1]);
     snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
     const char *paths[] = {path};
-    sono_frame frame;
+    sono_frame frame = SONO_TEST_FRAME;
     const char *name = NULL;
     sono_error error = {0};
     sono_source *source = open_paths(paths, 1, NULL);
-    assert_ok(sono_source_next(source, &frame, &name, &error), &error);
-    assert_int_equal(*(const uint8_t *)frame.pixels, 5);
+    assert_ok(sono_source_next(source, &frame.image, &frame.info, &name, &error), &error);
+    assert_int_equal(*(const uint8_t *)frame.image.pixels, 5);
     sono_source_close(source);
     close(ends[0]);
 }
@@ -242,18 +242,18 @@ static void test_limits(void **state)
     sono_source_options_init(&options);
     options.max_pixels = 1;
     sono_source *source = open_paths(paths, 2, &options);
-    sono_frame frame;
+    sono_frame frame = SONO_TEST_FRAME;
     const char *name = NULL;
     sono_error error = {0};
-    assert_int_equal(sono_source_next(source, &frame, &name, &error), SONO_STATUS_LIMIT);
+    assert_int_equal(sono_source_next(source, &frame.image, &frame.info, &name, &error), SONO_STATUS_LIMIT);
     assert_non_null(strstr(error.text, "2 x 1"));
-    assert_int_equal(sono_source_next(source, &frame, &name, &error), SONO_STATUS_LIMIT);
+    assert_int_equal(sono_source_next(source, &frame.image, &frame.info, &name, &error), SONO_STATUS_LIMIT);
     assert_non_null(strstr(error.text, "/dev/zero"));
     sono_source_close(source);
     options.max_pixels = 2;
     options.max_side_px = 1;
     source = open_paths(paths, 1, &options);
-    assert_int_equal(sono_source_next(source, &frame, &name, &error), SONO_STATUS_LIMIT);
+    assert_int_equal(sono_source_next(source, &frame.image, &frame.info, &name, &error), SONO_STATUS_LIMIT);
     assert_non_null(strstr(error.text, "2 x 1 pixels, the limit is 1 pixels a side"));
     sono_source_close(source);
 }
@@ -289,7 +289,7 @@ static void test_misuse(void **state)
                          SONO_STATUS_INVALID_ARGUMENT);
     }
     assert_null(source);
-    assert_int_equal(sono_source_next(NULL, NULL, NULL, &error), SONO_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(sono_source_next(NULL, NULL, NULL, NULL, &error), SONO_STATUS_INVALID_ARGUMENT);
     sono_source_close(NULL);
 }
 
@@ -306,13 +306,13 @@ static void test_out_of_memory(void **state)
     uint64_t n = 0;
     while (status == SONO_STATUS_OUT_OF_MEMORY) {
         sono_source *source = NULL;
-        sono_frame frame;
+        sono_frame frame = SONO_TEST_FRAME;
         const char *name = NULL;
         sono_error error = {0};
         sono_alloc_fail_from(++n);
         status = sono_source_open_images(paths, 2, NULL, &source, &error);
         if (status == SONO_STATUS_OK)
-            status = sono_source_next(source, &frame, &name, &error);
+            status = sono_source_next(source, &frame.image, &frame.info, &name, &error);
         sono_alloc_fail_from(0);
         sono_source_close(source);
     }
@@ -334,12 +334,12 @@ static void test_reference_luma(void **state)
     assert_non_null(expected);
     const char *paths[] = {image}, *name = NULL;
     sono_source *source = open_paths(paths, 1, NULL);
-    sono_frame frame;
-    assert_ok(sono_source_next(source, &frame, &name, &error), &error);
-    assert_int_equal(frame.height_px, expected->dims[0]);
-    assert_int_equal(frame.width_px, expected->dims[1]);
-    assert_int_equal(frame.pitch_bytes, expected->dims[1]);
-    assert_memory_equal(frame.pixels, expected->data, (size_t)sono_checkpoint_tensor_count(expected));
+    sono_frame frame = SONO_TEST_FRAME;
+    assert_ok(sono_source_next(source, &frame.image, &frame.info, &name, &error), &error);
+    assert_int_equal(frame.image.height_px, expected->dims[0]);
+    assert_int_equal(frame.image.width_px, expected->dims[1]);
+    assert_int_equal(frame.image.pitch_bytes, expected->dims[1]);
+    assert_memory_equal(frame.image.pixels, expected->data, (size_t)sono_checkpoint_tensor_count(expected));
     sono_source_close(source);
     sono_checkpoint_close(file);
 }

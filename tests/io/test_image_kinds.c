@@ -42,16 +42,16 @@ static sono_source_options options_for(int keep_colour)
     return options;
 }
 
-static sono_image decode_with(test_file file, const sono_source_options *options)
+static sono_decoded_image decode_with(test_file file, const sono_source_options *options)
 {
     sono_error error = {0};
-    sono_image image = {0};
+    sono_decoded_image image = {0};
     assert_ok(sono_image_decode(file.bytes, file.n_bytes, "t", options, &image, &error), &error);
     free(file.bytes);
     return image;
 }
 
-static sono_image decode(test_file file, int keep_colour)
+static sono_decoded_image decode(test_file file, int keep_colour)
 {
     const sono_source_options options = options_for(keep_colour);
     return decode_with(file, &options);
@@ -61,7 +61,7 @@ static void refuse(test_file file, sono_status status, const char *reason)
 {
     const sono_source_options options = options_for(0);
     sono_error error = {0};
-    sono_image image = {0};
+    sono_decoded_image image = {0};
     assert_int_equal(sono_image_decode(file.bytes, file.n_bytes, "t", &options, &image, &error), status);
     if (!strstr(error.text, reason))
         fail_msg("'%s' does not say '%s'", error.text, reason);
@@ -69,7 +69,7 @@ static void refuse(test_file file, sono_status status, const char *reason)
     sono_image_reset(&image);
 }
 
-static void expect_same(sono_image got, sono_image want)
+static void expect_same(sono_decoded_image got, sono_decoded_image want)
 {
     assert_int_equal(got.format, want.format);
     assert_int_equal(got.width_px, want.width_px);
@@ -93,7 +93,7 @@ static void seen_at(int orientation, int x, int y, int *seen_x, int *seen_y)
     *seen_y = places[orientation][1];
 }
 
-static void expect_turned(sono_image got, sono_image plain, int orientation)
+static void expect_turned(sono_decoded_image got, sono_decoded_image plain, int orientation)
 {
     const size_t pixel_bytes = plain.pitch_bytes / WIDTH;
     assert_int_equal(got.width_px, orientation < 5 ? WIDTH : HEIGHT);
@@ -268,7 +268,7 @@ static void test_bitmaps(void **state)
         uint8_t *bytes = malloc(sizes[i]);
         assert_non_null(bytes);
         memcpy(bytes, files[i], sizes[i]);
-        sono_image image = decode((test_file){bytes, sizes[i]}, 0);
+        sono_decoded_image image = decode((test_file){bytes, sizes[i]}, 0);
         assert_int_equal(image.width_px, 10);
         assert_int_equal(image.format, SONO_PIXEL_GRAY8);
         assert_memory_equal(image.pixels, want, sizeof want);
@@ -280,7 +280,7 @@ static void test_bitmaps(void **state)
 /* ---- TIFF ---- */
 
 /* What the samples of a file of several channels become: those of the first one or three. */
-static void expect_first_channels(sono_image got, int channels, int bits)
+static void expect_first_channels(sono_decoded_image got, int channels, int bits)
 {
     const size_t n = got.format == SONO_PIXEL_RGB8 ? 3 : 1;
     for (size_t i = 0; i < COUNT; i++)
@@ -329,7 +329,7 @@ static void test_tiff_packed(void **state)
             const size_t pitch_bytes = ((size_t)WIDTH * (size_t)bits + 7) / 8;
             if (photometric == PHOTOMETRIC_RGB)
                 continue;
-            sono_image image = decode(test_tiff(&picture, &layout), 1);
+            sono_decoded_image image = decode(test_tiff(&picture, &layout), 1);
             for (size_t i = 0; i < COUNT; i++) {
                 const size_t bit = i % WIDTH * (size_t)bits;
                 const unsigned sample =
@@ -353,7 +353,7 @@ static void test_tiff_without_photometric(void **state)
     test_tiff_layout layout = {
         .photometric = PHOTOMETRIC_MINISBLACK, .compression = COMPRESSION_NONE, .has_no_photometric = 1};
     test_picture picture = picture_of(1, 8);
-    sono_image image = decode(test_tiff(&picture, &layout), 0);
+    sono_decoded_image image = decode(test_tiff(&picture, &layout), 0);
     for (size_t i = 0; i < COUNT; i++)
         assert_int_equal(image.pixels[i], 255 - bytes8[i]);
     sono_image_reset(&image);
@@ -387,7 +387,7 @@ static void test_tiff_floats(void **state)
         sono_source_options options = options_for(0);
         options.float_low = -0.25;
         options.float_high = 1.25;
-        sono_image image = decode_with(test_tiff(&picture, &layout), &options);
+        sono_decoded_image image = decode_with(test_tiff(&picture, &layout), &options);
         assert_int_equal(image.format, SONO_PIXEL_GRAY16);
         for (size_t k = 0; k < COUNT; k++) {
             const double share = isnan(wide[k]) ? 0 : fmin(fmax((wide[k] + 0.25) / 1.5, 0), 1);

@@ -63,23 +63,23 @@ static sono_source *open_file(const char *name, test_file file, char path[SONO_T
 static void expect_page(sono_source *source, const char *name, int level, uint64_t frame_id)
 {
     sono_error error = {0};
-    sono_frame frame;
+    sono_frame frame = SONO_TEST_FRAME;
     const char *path = NULL;
-    assert_ok(sono_source_next(source, &frame, &path, &error), &error);
+    assert_ok(sono_source_next(source, &frame.image, &frame.info, &path, &error), &error);
     assert_string_equal(strrchr(path, '/') + 1, name);
-    assert_int_equal(frame.frame_id, frame_id);
-    assert_int_equal(frame.height_px, SIDE + 1 - level);
-    assert_int_equal(((const uint8_t *)frame.pixels)[SIDE * (SIDE + 1 - level) - 1], level);
+    assert_int_equal(frame.info.frame_id, frame_id);
+    assert_int_equal(frame.image.height_px, SIDE + 1 - level);
+    assert_int_equal(((const uint8_t *)frame.image.pixels)[SIDE * (SIDE + 1 - level) - 1], level);
 }
 
 static void expect_failure(sono_source *source, const char *name, uint64_t frame_id, const char *reason)
 {
     sono_error error = {0};
-    sono_frame frame;
+    sono_frame frame = SONO_TEST_FRAME;
     const char *path = NULL;
-    assert_int_equal(sono_source_next(source, &frame, &path, &error), SONO_STATUS_FORMAT);
+    assert_int_equal(sono_source_next(source, &frame.image, &frame.info, &path, &error), SONO_STATUS_FORMAT);
     assert_string_equal(strrchr(path, '/') + 1, name);
-    assert_int_equal(frame.frame_id, frame_id);
+    assert_int_equal(frame.info.frame_id, frame_id);
     assert_non_null(strstr(error.text, path));
     if (!strstr(error.text, reason))
         fail_msg("'%s' does not say '%s'", error.text, reason);
@@ -87,9 +87,9 @@ static void expect_failure(sono_source *source, const char *name, uint64_t frame
 
 static void expect_end(sono_source *source)
 {
-    sono_frame frame;
+    sono_frame frame = SONO_TEST_FRAME;
     const char *path = "";
-    assert_int_equal(sono_source_next(source, &frame, &path, NULL), SONO_STATUS_END);
+    assert_int_equal(sono_source_next(source, &frame.image, &frame.info, &path, NULL), SONO_STATUS_END);
     sono_source_close(source);
 }
 
@@ -241,14 +241,14 @@ static void test_pages_between_files(void **state)
     sono_source_options_init(&options);
     options.n_held = 2;
     assert_ok(sono_source_open_images(paths, 4, &options, &source, &error), &error);
-    sono_frame frames[2], broken;
+    sono_frame frames[2] = {SONO_TEST_FRAME, SONO_TEST_FRAME}, broken = SONO_TEST_FRAME;
     expect_page(source, "single.tif", 1, 0);
-    assert_ok(sono_source_next(source, &frames[0], &names[0], &error), &error);
-    assert_ok(sono_source_next(source, &frames[1], &names[1], &error), &error);
-    assert_int_equal(*(const uint8_t *)frames[0].pixels, 1);
-    assert_int_equal(*(const uint8_t *)frames[1].pixels, 2);
+    assert_ok(sono_source_next(source, &frames[0].image, &frames[0].info, &names[0], &error), &error);
+    assert_ok(sono_source_next(source, &frames[1].image, &frames[1].info, &names[1], &error), &error);
+    assert_int_equal(*(const uint8_t *)frames[0].image.pixels, 1);
+    assert_int_equal(*(const uint8_t *)frames[1].image.pixels, 2);
     const char *name = NULL;
-    assert_int_equal(sono_source_next(source, &broken, &name, &error), SONO_STATUS_IO);
+    assert_int_equal(sono_source_next(source, &broken.image, &broken.info, &name, &error), SONO_STATUS_IO);
     assert_int_equal(sono_source_count(source), 5);
     expect_page(source, "single.tif", 1, 4);
     assert_non_null(strstr(names[0], "pages_p0001.tif")); /* names stay until close */
@@ -270,11 +270,11 @@ static void test_pages_from_a_pipe(void **state)
     sono_error error = {0};
     sono_source *source = NULL;
     assert_ok(sono_source_open_images(paths, 1, NULL, &source, &error), &error);
-    sono_frame frame;
+    sono_frame frame = SONO_TEST_FRAME;
     const char *name = NULL;
     for (int i = 1; i <= 2; i++) {
-        assert_ok(sono_source_next(source, &frame, &name, &error), &error);
-        assert_int_equal(*(const uint8_t *)frame.pixels, i);
+        assert_ok(sono_source_next(source, &frame.image, &frame.info, &name, &error), &error);
+        assert_int_equal(*(const uint8_t *)frame.image.pixels, i);
     }
     expect_end(source);
     close(ends[0]);
@@ -291,13 +291,13 @@ static void test_out_of_memory(void **state)
     uint64_t n = 0;
     while (status == SONO_STATUS_OUT_OF_MEMORY) {
         sono_source *source = NULL;
-        sono_frame frame;
+        sono_frame frame = SONO_TEST_FRAME;
         const char *name = NULL;
         sono_error error = {0};
         sono_alloc_fail_from(++n);
         status = sono_source_open_images(paths, 1, NULL, &source, &error);
         for (int page = 0; page < 2 && status == SONO_STATUS_OK; page++)
-            status = sono_source_next(source, &frame, &name, &error);
+            status = sono_source_next(source, &frame.image, &frame.info, &name, &error);
         sono_alloc_fail_from(0);
         sono_source_close(source);
     }
@@ -310,14 +310,14 @@ static void test_out_of_memory(void **state)
 static void expect_image(sono_source *source, int number, int bits)
 {
     sono_error error = {0};
-    sono_frame frame;
+    sono_frame frame = SONO_TEST_FRAME;
     const char *path = NULL;
-    assert_ok(sono_source_next(source, &frame, &path, &error), &error);
+    assert_ok(sono_source_next(source, &frame.image, &frame.info, &path, &error), &error);
     for (int i = 0; i < SIDE * SIDE; i++)
         if (bits == 16)
-            assert_int_equal(((const uint16_t *)frame.pixels)[i], (uint16_t)(deep[i] + number));
+            assert_int_equal(((const uint16_t *)frame.image.pixels)[i], (uint16_t)(deep[i] + number));
         else
-            assert_int_equal(((const uint8_t *)frame.pixels)[i], levels[2][i] + number);
+            assert_int_equal(((const uint8_t *)frame.image.pixels)[i], levels[2][i] + number);
 }
 
 static void test_imagej_stack(void **state)
@@ -352,12 +352,12 @@ static void test_imagej_packed(void **state)
     for (int big = 0; big < 2; big++) {
         const test_picture picture = {SIDE, SIDE, 1, 1, levels[2]};
         sono_source *source = open_file("packed.tif", test_imagej(&picture, 3, 3, big), path);
-        sono_frame frame;
+        sono_frame frame = SONO_TEST_FRAME;
         sono_error error = {0};
         const char *name = NULL;
-        assert_ok(sono_source_next(source, &frame, &name, &error), &error);
-        assert_int_equal(((const uint8_t *)frame.pixels)[6], 255); /* of 00000011 */
-        assert_int_equal(((const uint8_t *)frame.pixels)[5], 0);
+        assert_ok(sono_source_next(source, &frame.image, &frame.info, &name, &error), &error);
+        assert_int_equal(((const uint8_t *)frame.image.pixels)[6], 255); /* of 00000011 */
+        assert_int_equal(((const uint8_t *)frame.image.pixels)[5], 0);
         expect_end(source);
     }
 }
@@ -383,7 +383,7 @@ static void test_imagej_beyond_4_gb(void **state)
     sono_source_options options;
     sono_source_options_init(&options);
     sono_error error = {0};
-    sono_image image = {0};
+    sono_decoded_image image = {0};
     const sono_image_job job = {.name = path, .options = &options, .image = &image, .error = &error};
     sono_tiff tiff = {0};
     assert_ok(sono_tiff_open(&tiff, &input, &job), &error);

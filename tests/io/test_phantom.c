@@ -38,13 +38,13 @@ static sono_source *open_source(const sono_phantom_options *options)
 static const uint8_t *next_frame(sono_source *source, sono_truth *truth)
 {
     sono_error error = {0};
-    sono_frame frame;
+    sono_frame frame = SONO_TEST_FRAME;
     const char *name = NULL;
-    assert_ok(sono_source_next(source, &frame, &name, &error), &error);
+    assert_ok(sono_source_next(source, &frame.image, &frame.info, &name, &error), &error);
     assert_ok(sono_source_truth(source, truth, &error), &error);
-    assert_int_equal(frame.width_px, truth->width_px);
-    assert_int_equal(frame.height_px, truth->height_px);
-    return frame.pixels;
+    assert_int_equal(frame.image.width_px, truth->width_px);
+    assert_int_equal(frame.image.height_px, truth->height_px);
+    return frame.image.pixels;
 }
 
 static void expect_same(const sono_phantom_options *left, const sono_phantom_options *right, int is_same)
@@ -260,22 +260,23 @@ static void test_frames_and_end(void **state)
     options.depth_mm = 50;
     sono_source *source = open_source(&options);
     sono_truth truth;
-    sono_frame frames[3];
+    sono_frame frames[3] = {SONO_TEST_FRAME, SONO_TEST_FRAME, SONO_TEST_FRAME};
     const char *name = NULL;
     uint8_t copy[64];
     assert_int_equal(sono_source_count(source), 3);
     assert_int_equal(sono_source_truth(source, &truth, NULL), SONO_STATUS_STATE);
     for (int i = 0; i < 3; i++) {
-        assert_ok(sono_source_next(source, &frames[i], &name, NULL), NULL);
-        assert_int_equal(frames[i].frame_id, i);
-        assert_true(fabs(frames[i].timestamp_s - 0.1 * (i + 1)) < 1e-9);
-        assert_true(fabs(frames[i].spacing_mm[0] - 50.0 / HEIGHT) < 1e-6);
+        assert_ok(sono_source_next(source, &frames[i].image, &frames[i].info, &name, NULL), NULL);
+        assert_int_equal(frames[i].info.frame_id, i);
+        assert_true(fabs(frames[i].info.timestamp_ns - 1e8 * (i + 1)) < 1);
+        assert_true(fabs(frames[i].info.spacing_mm[0] - 50.0 / HEIGHT) < 1e-6);
         if (i == 1)
-            memcpy(copy, (const uint8_t *)frames[1].pixels + N_PIXEL / 3, sizeof copy);
+            memcpy(copy, (const uint8_t *)frames[1].image.pixels + N_PIXEL / 3, sizeof copy);
     }
     assert_string_equal(name, "phantom_000002");
-    assert_memory_equal(copy, (const uint8_t *)frames[1].pixels + N_PIXEL / 3, sizeof copy);
-    assert_int_equal(sono_source_next(source, &frames[0], &name, NULL), SONO_STATUS_END);
+    assert_memory_equal(copy, (const uint8_t *)frames[1].image.pixels + N_PIXEL / 3, sizeof copy);
+    assert_int_equal(sono_source_next(source, &frames[0].image, &frames[0].info, &name, NULL),
+                     SONO_STATUS_END);
     sono_source_close(source);
 }
 
@@ -299,7 +300,7 @@ static void test_refusals(void **state)
         expect_refused(bad);                                                                                 \
     } while (0)
     REFUSE(struct_size, 0);
-    REFUSE(struct_size, sizeof good + 1);
+    REFUSE(struct_size, sizeof(size_t) - 1);
     REFUSE(width_px, 15);
     REFUSE(height_px, 4097);
     REFUSE(n_frames, 0);

@@ -13,7 +13,7 @@ static void expect_round_trip(const uint8_t *pixels, int32_t width_px, int32_t h
     const char *const paths[] = {path};
     const char *name = NULL;
     sono_source *source = NULL;
-    sono_frame frame;
+    sono_frame frame = SONO_TEST_FRAME;
     sono_error error;
     sono_source_options options;
     sono_test_path(path, sizeof path, "picture.png");
@@ -21,11 +21,11 @@ static void expect_round_trip(const uint8_t *pixels, int32_t width_px, int32_t h
     sono_source_options_init(&options);
     options.keep_colour = 1;
     assert_ok(sono_source_open_images(paths, 1, &options, &source, &error), &error);
-    assert_ok(sono_source_next(source, &frame, &name, &error), &error);
-    assert_int_equal(frame.width_px, width_px);
-    assert_int_equal(frame.height_px, height_px);
-    assert_int_equal(frame.format, channels == 1 ? SONO_PIXEL_GRAY8 : SONO_PIXEL_RGB8);
-    assert_memory_equal(frame.pixels, pixels, (size_t)(width_px * height_px * channels));
+    assert_ok(sono_source_next(source, &frame.image, &frame.info, &name, &error), &error);
+    assert_int_equal(frame.image.width_px, width_px);
+    assert_int_equal(frame.image.height_px, height_px);
+    assert_int_equal(frame.image.format, channels == 1 ? SONO_PIXEL_GRAY8 : SONO_PIXEL_RGB8);
+    assert_memory_equal(frame.image.pixels, pixels, (size_t)(width_px * height_px * channels));
     sono_source_close(source);
 }
 

@@ -59,7 +59,7 @@ static void test_open_refuses(void **state)
     sono_pipeline_config config;
     pipeline_fixture_synthetic(&config);
     REFUSE(struct_size, 0, INVALID_ARGUMENT, "sono_pipeline_config_init");
-    REFUSE(struct_size, sizeof config + 8, INVALID_ARGUMENT, "sono_pipeline_config_init");
+    REFUSE(struct_size, SIZE_MAX, INVALID_ARGUMENT, "sono_pipeline_config_init");
     REFUSE(detector_path, NULL, INVALID_ARGUMENT, "checkpoint");
     REFUSE(threshold, NAN, INVALID_ARGUMENT, "threshold");
     REFUSE(threshold, 1.5f, INVALID_ARGUMENT, "threshold");
@@ -89,7 +89,8 @@ static void test_null_handles(void **state)
     sono_pipeline_info info;
     const sono_frame frame = pipeline_fixture_frame();
     sono_pipeline_close(NULL);
-    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_submit(NULL, &frame, NULL), NULL);
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_submit(NULL, &frame.image, &frame.info, NULL),
+                  NULL);
     assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_receive(NULL, &packet, NULL), NULL);
     assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_packet_release(NULL, NULL), NULL);
     assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_query(NULL, &info), NULL);
@@ -101,21 +102,25 @@ static void test_submit_refuses(void **state)
     sono_pipeline *pipeline = shared_pipeline();
     const sono_frame good = pipeline_fixture_frame();
     sono_frame bad = good;
-    bad.pixels = NULL;
-    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_submit(pipeline, &bad, NULL), NULL);
+    bad.image.pixels = NULL;
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_submit(pipeline, &bad.image, &bad.info, NULL),
+                  NULL);
     bad = good;
-    bad.width_px = 0;
-    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_submit(pipeline, &bad, NULL), NULL);
+    bad.image.width_px = 0;
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_submit(pipeline, &bad.image, &bad.info, NULL),
+                  NULL);
     bad = good;
-    bad.pitch_bytes = 10;
-    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_submit(pipeline, &bad, NULL), NULL);
+    bad.image.pitch_bytes = 10;
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_submit(pipeline, &bad.image, &bad.info, NULL),
+                  NULL);
     bad = good;
-    bad.format = (sono_pixel_format)99;
-    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_submit(pipeline, &bad, NULL), NULL);
+    bad.image.format = (sono_pixel_format)99;
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_submit(pipeline, &bad.image, &bad.info, NULL),
+                  NULL);
     bad = good;
-    bad.width_px = 641;
-    assert_status(SONO_STATUS_LIMIT, sono_pipeline_submit(pipeline, &bad, NULL), NULL);
-    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_submit(pipeline, NULL, NULL), NULL);
+    bad.image.width_px = 641;
+    assert_status(SONO_STATUS_LIMIT, sono_pipeline_submit(pipeline, &bad.image, &bad.info, NULL), NULL);
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_submit(pipeline, NULL, NULL, NULL), NULL);
     const sono_packet *packet = NULL;
     assert_status(SONO_STATUS_END, sono_pipeline_receive(pipeline, &packet, NULL), NULL);
 }
@@ -142,14 +147,17 @@ static void test_largest_frame(void **state)
     config.max_height_px = 20;
     sono_pipeline *tight = pipeline_fixture_open(&config);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const sono_frame frame = {.pixels = pixels,
-                                  .width_px = cases[i].width_px,
-                                  .height_px = cases[i].height_px,
-                                  .format = SONO_PIXEL_GRAY8};
+        const sono_frame frame = {.image = {.struct_size = sizeof(sono_image),
+                                            .pixels = pixels,
+                                            .width_px = cases[i].width_px,
+                                            .height_px = cases[i].height_px,
+                                            .format = SONO_PIXEL_GRAY8},
+                                  .info = {.struct_size = sizeof(sono_frame_info)}};
         sono_error error = {0};
-        const size_t n_pixels = (size_t)frame.width_px * (size_t)frame.height_px;
+        const size_t n_pixels = (size_t)frame.image.width_px * (size_t)frame.image.height_px;
         if (cases[i].status != SONO_STATUS_OK) {
-            assert_status(cases[i].status, sono_pipeline_submit(tight, &frame, &error), &error);
+            assert_status(cases[i].status, sono_pipeline_submit(tight, &frame.image, &frame.info, &error),
+                          &error);
             assert_non_null(strstr(error.text, "48 x 20"));
             continue;
         }
@@ -181,26 +189,27 @@ static void test_packet(void **state)
     (void)state;
     sono_pipeline_info info;
     sono_pipeline *pipeline = shared_pipeline();
+    sono_pipeline_info_init(&info);
     assert_ok(sono_pipeline_query(pipeline, &info), NULL);
     sono_frame frame = pipeline_fixture_frame();
-    frame.spacing_mm[0] = 0.25;
-    frame.image_to_reference[11] = 1.0f;
+    frame.info.spacing_mm[0] = 0.25;
+    frame.info.image_to_reference[11] = 1.0f;
     const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
-    assert_int_equal(packet->frame_id, 7);
-    assert_true(packet->timestamp_s == 12.5 && packet->spacing_mm[0] == 0.25);
-    assert_true(packet->image_to_reference[11] == 1.0f);
-    assert_int_equal(packet->width_px, frame.width_px);
-    assert_int_equal(packet->height_px, frame.height_px);
+    assert_int_equal(packet->info->frame_id, 7);
+    assert_true(packet->info->timestamp_ns == 12500000000 && packet->info->spacing_mm[0] == 0.25);
+    assert_true(packet->info->image_to_reference[11] == 1.0f);
+    assert_int_equal(packet->width_px, frame.image.width_px);
+    assert_int_equal(packet->height_px, frame.image.height_px);
     assert_int_equal(packet->state, SONO_STATE_VISIBLE);
     assert_int_equal(packet->backend, info.backend);
     assert_int_equal(packet->n_objects, 1);
     const sono_object *o = packet->objects;
     assert_true(o->score >= 0.0f && o->score <= 1.0f);
-    assert_true(o->bbox_xyxy_px[0] >= 0 && o->bbox_xyxy_px[2] <= (float)(frame.width_px - 1));
-    assert_true(o->bbox_xyxy_px[1] >= 0 && o->bbox_xyxy_px[3] <= (float)(frame.height_px - 1));
+    assert_true(o->bbox_xyxy_px[0] >= 0 && o->bbox_xyxy_px[2] <= (float)(frame.image.width_px - 1));
+    assert_true(o->bbox_xyxy_px[1] >= 0 && o->bbox_xyxy_px[3] <= (float)(frame.image.height_px - 1));
     assert_non_null(o->edge);
     check_times(packet);
-    for (int i = 0; i < frame.width_px * frame.height_px; i++) {
+    for (int i = 0; i < frame.image.width_px * frame.image.height_px; i++) {
         assert_true(o->mask[i] == 0 || o->mask[i] == 255);
         assert_true(o->inside[i] == 0.0f || o->mask[i] == 255);
         assert_true(o->outside[i] == 0.0f || o->mask[i] == 0);
@@ -215,6 +224,7 @@ static void test_query(void **state)
 {
     (void)state;
     sono_pipeline_info info;
+    sono_pipeline_info_init(&info);
     assert_ok(sono_pipeline_query(shared_pipeline(), &info), NULL);
     assert_string_equal(info.detector, "dfine-n, 3 classes");
     assert_string_equal(info.segmenter, "mobilesam-vit_t");
@@ -246,15 +256,15 @@ static void test_back_pressure_and_order(void **state)
     sono_pipeline *pipeline = shared_pipeline();
     sono_frame frame = pipeline_fixture_frame();
     sono_error error = {0};
-    for (frame.frame_id = 100; frame.frame_id < 102; frame.frame_id++)
-        assert_ok(sono_pipeline_submit(pipeline, &frame, &error), &error);
-    assert_status(SONO_STATUS_AGAIN, sono_pipeline_submit(pipeline, &frame, &error), NULL);
+    for (frame.info.frame_id = 100; frame.info.frame_id < 102; frame.info.frame_id++)
+        assert_ok(sono_pipeline_submit(pipeline, &frame.image, &frame.info, &error), &error);
+    assert_status(SONO_STATUS_AGAIN, sono_pipeline_submit(pipeline, &frame.image, &frame.info, &error), NULL);
     const sono_packet *first = NULL, *second = NULL;
     assert_ok(sono_pipeline_receive(pipeline, &first, &error), &error);
-    assert_status(SONO_STATUS_AGAIN, sono_pipeline_submit(pipeline, &frame, &error), NULL);
+    assert_status(SONO_STATUS_AGAIN, sono_pipeline_submit(pipeline, &frame.image, &frame.info, &error), NULL);
     assert_ok(sono_pipeline_receive(pipeline, &second, &error), &error);
-    assert_int_equal(first->frame_id, 100);
-    assert_int_equal(second->frame_id, 101);
+    assert_int_equal(first->info->frame_id, 100);
+    assert_int_equal(second->info->frame_id, 101);
     assert_true(first->objects[0].mask != second->objects[0].mask);
     assert_memory_equal(first->objects[0].mask, second->objects[0].mask, 320 * 240);
     assert_ok(sono_packet_release(pipeline, first), NULL);
@@ -281,7 +291,7 @@ static void test_gate(void **state)
     assert_int_equal(o->mask_area_px, 0);
     for (int i = 0; i < 4; i++)
         assert_true(o->bbox_xyxy_px[i] == 0.0f);
-    for (int i = 0; i < frame.width_px * frame.height_px; i++)
+    for (int i = 0; i < frame.image.width_px * frame.image.height_px; i++)
         assert_true(o->mask[i] == 0 && o->edge[i] == 0.0f && o->inside[i] == 0.0f && o->outside[i] == 0.0f);
     assert_ok(sono_packet_release(pipeline, packet), NULL);
     sono_pipeline_close(pipeline);
@@ -302,9 +312,9 @@ static void test_several_objects(void **state)
     const sono_packet *alone = pipeline_fixture_run(shared_pipeline(), &frame);
     assert_true(fabsf(alone->objects[0].score - packet->objects[0].score) < 1e-5f);
     int64_t differing = 0;
-    for (int i = 0; i < frame.width_px * frame.height_px; i++)
+    for (int i = 0; i < frame.image.width_px * frame.image.height_px; i++)
         differing += alone->objects[0].mask[i] != packet->objects[0].mask[i];
-    assert_true(differing <= frame.width_px * frame.height_px / 1000);
+    assert_true(differing <= frame.image.width_px * frame.image.height_px / 1000);
     assert_ok(sono_packet_release(shared_pipeline(), alone), NULL);
     sono_pipeline_close(pipeline);
 }
@@ -318,12 +328,12 @@ static void test_formats(void **state)
     static uint8_t first_mask[W * H];
     sono_pipeline *pipeline = shared_pipeline();
     const sono_frame grey = pipeline_fixture_frame();
-    const uint8_t *from = grey.pixels;
+    const uint8_t *from = grey.image.pixels;
     for (int format = SONO_PIXEL_GRAY8; format <= SONO_PIXEL_RGBA8; format++) {
         sono_frame frame = grey;
-        frame.format = (sono_pixel_format)format;
-        frame.pixels = pixels;
-        frame.pitch_bytes = PITCH;
+        frame.image.format = (sono_pixel_format)format;
+        frame.image.pixels = pixels;
+        frame.image.pitch_bytes = PITCH;
         memset(pixels, 0x5a, sizeof pixels);
         for (int y = 0; y < H; y++) {
             for (int x = 0; x < W; x++) {
@@ -382,7 +392,7 @@ static void test_events(void **state)
     sono_pipeline *pipeline = pipeline_fixture_open(&config);
     const sono_frame frame = pipeline_fixture_frame();
     const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
-    assert_status(SONO_STATUS_AGAIN, sono_pipeline_submit(pipeline, &frame, NULL), NULL);
+    assert_status(SONO_STATUS_AGAIN, sono_pipeline_submit(pipeline, &frame.image, &frame.info, NULL), NULL);
     assert_ok(sono_packet_release(pipeline, packet), NULL);
     sono_pipeline_close(pipeline);
     const char *from = h.text;

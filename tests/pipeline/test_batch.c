@@ -53,22 +53,22 @@ static sono_frame frame_of(int32_t i)
 {
     static uint8_t wide[MAX_PX * 3];
     const sono_frame whole = pipeline_fixture_frame();
-    const uint8_t *from = whole.pixels;
+    const uint8_t *from = whole.image.pixels;
     sono_frame frame = whole;
     if (i % 3 == 1) { /* the right half, upside down in brightness, in colour */
-        frame.width_px = 160;
-        frame.format = SONO_PIXEL_RGB8;
-        frame.pitch_bytes = 0;
+        frame.image.width_px = 160;
+        frame.image.format = SONO_PIXEL_RGB8;
+        frame.image.pitch_bytes = 0;
         for (int32_t p = 0; p < 160 * 240; p++)
             memset(wide + 3 * p, 255 - from[p / 160 * 320 + 160 + p % 160], 3);
-        frame.pixels = wide;
+        frame.image.pixels = wide;
     } else if (i % 3 == 2) { /* a part from the middle, with a pitch */
-        frame.pixels = from + 40 * 320 + 31;
-        frame.width_px = 201;
-        frame.height_px = 133;
-        frame.pitch_bytes = 320;
+        frame.image.pixels = from + 40 * 320 + 31;
+        frame.image.width_px = 201;
+        frame.image.height_px = 133;
+        frame.image.pitch_bytes = 320;
     }
-    frame.frame_id = (uint64_t)i;
+    frame.info.frame_id = (uint64_t)i;
     return frame;
 }
 
@@ -78,7 +78,7 @@ static void take(const sono_packet *packet, result *out)
     const size_t n = (size_t)packet->width_px * (size_t)packet->height_px;
     const float *const maps[N_MAPS] = {o->edge, o->inside, o->outside};
     memset(out, 0, sizeof *out);
-    out->frame_id = packet->frame_id;
+    out->frame_id = packet->info->frame_id;
     out->width_px = packet->width_px;
     out->height_px = packet->height_px;
     out->state = packet->state;
@@ -120,7 +120,7 @@ static void submit(sono_pipeline *pipeline, int32_t i)
 {
     sono_error error = {0};
     const sono_frame frame = frame_of(i);
-    assert_ok(sono_pipeline_submit(pipeline, &frame, &error), &error);
+    assert_ok(sono_pipeline_submit(pipeline, &frame.image, &frame.info, &error), &error);
 }
 
 static const sono_packet *receive(sono_pipeline *pipeline)
@@ -197,28 +197,28 @@ static void test_order_and_back_pressure(void **state)
         submit(pipeline, i);
     packets[0] = receive(pipeline); /* while the second batch is still being filled */
     submit(pipeline, 3);
-    assert_status(SONO_STATUS_AGAIN, sono_pipeline_submit(pipeline, &frame, NULL), NULL);
+    assert_status(SONO_STATUS_AGAIN, sono_pipeline_submit(pipeline, &frame.image, &frame.info, NULL), NULL);
     for (int32_t i = 1; i < 4; i++)
         packets[i] = receive(pipeline);
     expect_end(pipeline);
     for (int32_t i = 0; i < 4; i++) {
-        assert_int_equal(packets[i]->frame_id, i);
+        assert_int_equal(packets[i]->info->frame_id, i);
         assert_int_equal(packets[i]->state, SONO_STATE_LOST);
         assert_int_equal(packets[i]->objects[0].mask_area_px, 0);
-        assert_int_equal(packets[i]->width_px, frame_of(i).width_px);
+        assert_int_equal(packets[i]->width_px, frame_of(i).image.width_px);
     }
     /* One of the slot's two packets is not enough; the order of release does not matter. */
     assert_ok(sono_packet_release(pipeline, packets[3]), NULL);
     assert_ok(sono_packet_release(pipeline, packets[0]), NULL);
     assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_packet_release(pipeline, packets[3]), NULL);
-    assert_status(SONO_STATUS_AGAIN, sono_pipeline_submit(pipeline, &frame, NULL), NULL);
+    assert_status(SONO_STATUS_AGAIN, sono_pipeline_submit(pipeline, &frame.image, &frame.info, NULL), NULL);
     assert_ok(sono_packet_release(pipeline, packets[2]), NULL);
     submit(pipeline, 4);
     submit(pipeline, 5);
-    assert_status(SONO_STATUS_AGAIN, sono_pipeline_submit(pipeline, &frame, NULL), NULL);
+    assert_status(SONO_STATUS_AGAIN, sono_pipeline_submit(pipeline, &frame.image, &frame.info, NULL), NULL);
     assert_ok(sono_packet_release(pipeline, packets[1]), NULL);
     packets[0] = receive(pipeline);
-    assert_int_equal(packets[0]->frame_id, 4);
+    assert_int_equal(packets[0]->info->frame_id, 4);
     submit(pipeline, 6); /* closing with a batch in flight, one being filled and a packet lent */
     sono_pipeline_close(pipeline);
 }

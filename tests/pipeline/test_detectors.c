@@ -309,7 +309,12 @@ static void colour_is_seen_as_luma(void **unused)
     }
     sono_pipeline *pipeline = pipeline_fixture_open(&config);
     for (int i = 0; i < 3; i++) {
-        const sono_frame frame = {.pixels = pixels[i], .width_px = W, .height_px = H, .format = formats[i]};
+        const sono_frame frame = {.image = {.struct_size = sizeof(sono_image),
+                                            .pixels = pixels[i],
+                                            .width_px = W,
+                                            .height_px = H,
+                                            .format = formats[i]},
+                                  .info = {.struct_size = sizeof(sono_frame_info)}};
         const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
         if (i == 0)
             seen = packet->objects[0];

@@ -50,16 +50,20 @@ static void test_shapes(void **state)
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         lent l;
         int32_t on_device = -1;
-        sono_frame frame = {.frame_id = 9};
+        sono_frame frame = {.image =
+                                {
+                                    .struct_size = sizeof(sono_image),
+                                },
+                            .info = {.struct_size = sizeof(sono_frame_info), .frame_id = 9}};
         sono_error error = {0};
         fill(&l, pixels, kDLCPU, good[i].bits, good[i].n_dims, good[i].shape);
         l.tensor.dl_tensor.byte_offset = 2;
-        assert_ok(sono_frame_from_dlpack(&l.tensor.dl_tensor, &frame, &on_device, &error), &error);
-        assert_int_equal(frame.width_px, good[i].width_px);
-        assert_int_equal(frame.height_px, good[i].height_px);
-        assert_int_equal(frame.format, good[i].format);
-        assert_int_equal(frame.frame_id, 9);
-        assert_ptr_equal(frame.pixels, pixels + 2);
+        assert_ok(sono_frame_from_dlpack(&l.tensor.dl_tensor, &frame.image, &on_device, &error), &error);
+        assert_int_equal(frame.image.width_px, good[i].width_px);
+        assert_int_equal(frame.image.height_px, good[i].height_px);
+        assert_int_equal(frame.image.format, good[i].format);
+        assert_int_equal(frame.info.frame_id, 9);
+        assert_ptr_equal(frame.image.pixels, pixels + 2);
         assert_int_equal(on_device, 0);
     }
 }
@@ -69,30 +73,39 @@ static void test_strides(void **state)
     (void)state;
     static uint8_t pixels[256];
     lent l;
-    sono_frame frame = {0};
+    sono_frame frame = {.image =
+                            {
+                                .struct_size = sizeof(sono_image),
+                            },
+                        .info = {.struct_size = sizeof(sono_frame_info)}};
     sono_error error = {0};
     int32_t on_device = 0;
     fill(&l, pixels, kDLCUDA, 16, 3, (const int64_t[]){1, 5, 7});
     l.tensor.dl_tensor.strides = l.strides;
     memcpy(l.strides, (const int64_t[]){-4, 10, 1}, 3 * sizeof *l.strides);
-    assert_ok(sono_frame_from_dlpack(&l.tensor.dl_tensor, &frame, &on_device, &error), &error);
-    assert_int_equal(frame.pitch_bytes, 20);
+    assert_ok(sono_frame_from_dlpack(&l.tensor.dl_tensor, &frame.image, &on_device, &error), &error);
+    assert_int_equal(frame.image.pitch_bytes, 20);
     assert_int_equal(on_device, 1);
     static const int64_t bad[][3] = {{0, 6, 1}, {0, 7, 2}, {0, -7, 1}, {0, 1, 5}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         memcpy(l.strides, bad[i], sizeof bad[i]);
         assert_status(SONO_STATUS_UNSUPPORTED,
-                      sono_frame_from_dlpack(&l.tensor.dl_tensor, &frame, &on_device, &error), &error);
+                      sono_frame_from_dlpack(&l.tensor.dl_tensor, &frame.image, &on_device, &error), &error);
     }
-    assert_int_equal(frame.pitch_bytes, 20); /* untouched on failure */
+    assert_int_equal(frame.image.pitch_bytes, 20); /* untouched on failure */
 }
 
 static void expect_refused(sono_status status, const lent *l)
 {
-    sono_frame frame = {0};
+    sono_frame frame = {.image =
+                            {
+                                .struct_size = sizeof(sono_image),
+                            },
+                        .info = {.struct_size = sizeof(sono_frame_info)}};
     sono_error error = {0};
     int32_t on_device = 0;
-    assert_status(status, sono_frame_from_dlpack(&l->tensor.dl_tensor, &frame, &on_device, &error), &error);
+    assert_status(status, sono_frame_from_dlpack(&l->tensor.dl_tensor, &frame.image, &on_device, &error),
+                  &error);
     assert_true(*error.text);
 }
 
@@ -142,16 +155,16 @@ static void test_cpu_pipeline(void **state)
     assert_non_null(packet->objects[0].mask);
     assert_ok(sono_packet_release(pipeline, packet), NULL);
 
-    void *pixels = (void *)(uintptr_t)frame.pixels;
-    fill(&l, pixels, kDLCPU, 8, 2, (const int64_t[]){frame.height_px, frame.width_px});
-    assert_ok(sono_pipeline_submit_dlpack(pipeline, &l.tensor, &frame, NULL, &error), &error);
+    void *pixels = (void *)(uintptr_t)frame.image.pixels;
+    fill(&l, pixels, kDLCPU, 8, 2, (const int64_t[]){frame.image.height_px, frame.image.width_px});
+    assert_ok(sono_pipeline_submit_dlpack(pipeline, &l.tensor, &frame.info, NULL, &error), &error);
     assert_int_equal(l.n_deleted, 1);
     assert_ok(sono_pipeline_receive(pipeline, &packet, &error), &error);
-    assert_int_equal(packet->frame_id, frame.frame_id);
+    assert_int_equal(packet->info->frame_id, frame.info.frame_id);
     assert_true(packet->objects[0].score == score);
     assert_ok(sono_packet_release(pipeline, packet), NULL);
 
-    fill(&l, pixels, kDLCUDA, 8, 2, (const int64_t[]){frame.height_px, frame.width_px});
+    fill(&l, pixels, kDLCUDA, 8, 2, (const int64_t[]){frame.image.height_px, frame.image.width_px});
     assert_status(SONO_STATUS_UNSUPPORTED,
                   sono_pipeline_submit_dlpack(pipeline, &l.tensor, NULL, NULL, &error), &error);
     assert_non_null(strstr(error.text, "device memory"));
@@ -166,7 +179,8 @@ static void test_cpu_pipeline(void **state)
                   sono_packet_map_dlpack(pipeline, packet, 0, SONO_MAP_MASK, NULL, &map, &error), &error);
     assert_status(SONO_STATUS_UNSUPPORTED, sono_packet_release_after(pipeline, packet, NULL, &error), &error);
     assert_ok(sono_packet_release(pipeline, packet), NULL);
-    assert_status(SONO_STATUS_UNSUPPORTED, sono_pipeline_submit_cuda(pipeline, &frame, NULL, &error), &error);
+    assert_status(SONO_STATUS_UNSUPPORTED,
+                  sono_pipeline_submit_cuda(pipeline, &frame.image, &frame.info, NULL, &error), &error);
     assert_status(SONO_STATUS_INVALID_ARGUMENT,
                   sono_pipeline_submit_dlpack(pipeline, NULL, NULL, NULL, &error), &error);
     DLManagedTensorVersioned later = {.version = {2, 0}};

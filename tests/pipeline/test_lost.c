@@ -30,9 +30,9 @@ static const int order[N_FRAMES] = {0, 1, 2, 0, 1, 1};
 static sono_frame frame_of(int kind)
 {
     sono_frame frame = pipeline_fixture_frame();
-    frame.pixels = (const uint8_t *)frame.pixels + kind * 80;
-    frame.pitch_bytes = frame.width_px;
-    frame.width_px = frame.height_px = SIDE_PX;
+    frame.image.pixels = (const uint8_t *)frame.image.pixels + kind * 80;
+    frame.image.pitch_bytes = frame.image.width_px;
+    frame.image.width_px = frame.image.height_px = SIDE_PX;
     return frame;
 }
 
@@ -87,7 +87,7 @@ static void run(float threshold, int32_t batch, int32_t skip, result *out)
     sono_pipeline *pipeline = open_with(threshold, batch, skip);
     for (int i = 0; i < N_FRAMES; i++) {
         const sono_frame frame = frame_of(order[i]);
-        assert_ok(sono_pipeline_submit(pipeline, &frame, &error), &error);
+        assert_ok(sono_pipeline_submit(pipeline, &frame.image, &frame.info, &error), &error);
         if ((i + 1) % batch == 0)
             for (int k = i + 1 - batch; k <= i; k++)
                 receive(pipeline, &out[k]);

@@ -93,7 +93,7 @@ static void test_nothing_allocated_after_open(void **state)
     const long before = atomic_load(&n_requests);
     for (int i = 0; i < 5; i++) {
         const sono_packet *packet = NULL;
-        sono_status submitted = sono_pipeline_submit(pipeline, &frame, NULL);
+        sono_status submitted = sono_pipeline_submit(pipeline, &frame.image, &frame.info, NULL);
         sono_status received = sono_pipeline_receive(pipeline, &packet, NULL);
         sono_status released = sono_packet_release(pipeline, packet);
         if (submitted || received || released)

@@ -14,7 +14,8 @@ static void expect_packet(sono_pipeline *pipeline, const sono_frame *frame, cons
     const sono_packet *packet = pipeline_fixture_run(pipeline, frame);
     assert_true(packet->objects[0].score == wanted->score);
     assert_memory_equal(packet->objects[0].bbox_xyxy_px, wanted->bbox_xyxy_px, sizeof wanted->bbox_xyxy_px);
-    assert_memory_equal(packet->objects[0].mask, mask, (size_t)frame->width_px * (size_t)frame->height_px);
+    assert_memory_equal(packet->objects[0].mask, mask,
+                        (size_t)frame->image.width_px * (size_t)frame->image.height_px);
     assert_ok(sono_packet_release(pipeline, packet), NULL);
 }
 

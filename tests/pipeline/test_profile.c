@@ -64,6 +64,7 @@ static void test_profile(void **state)
     assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_profile(NULL, &profile, &error), &error);
     assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_profile(pipeline, NULL, &error), &error);
     assert_ok(sono_pipeline_profile(pipeline, &profile, &error), &error);
+    sono_pipeline_info_init(&info);
     assert_ok(sono_pipeline_query(pipeline, &info), NULL);
     assert_int_equal(profile.width_px, 320);
     assert_int_equal(profile.height_px, 240);

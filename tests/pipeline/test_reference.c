@@ -135,11 +135,11 @@ static void run_24_frames(const limits *l)
     assert_int_equal(sono_source_count(source), N_FRAMES);
     found f = {0};
     for (int row = 0; row < N_FRAMES; row++) {
-        sono_frame frame;
+        sono_frame frame = SONO_TEST_FRAME;
         const char *name = NULL;
-        assert_ok(sono_source_next(source, &frame, &name, &error), &error);
-        assert_int_equal(frame.width_px, WIDTH_PX);
-        assert_int_equal(frame.height_px, HEIGHT_PX);
+        assert_ok(sono_source_next(source, &frame.image, &frame.info, &name, &error), &error);
+        assert_int_equal(frame.image.width_px, WIDTH_PX);
+        assert_int_equal(frame.image.height_px, HEIGHT_PX);
         const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
         compare(packet, &r, row, &f);
         assert_ok(sono_packet_release(pipeline, packet), NULL);

@@ -113,7 +113,7 @@ static void run_pair(sono_pipeline *pipeline, const sono_frame *frame, const res
     const sono_packet *packets[2] = {NULL, NULL};
     sono_error error = {0};
     for (int i = 0; i < 2; i++)
-        assert_ok(sono_pipeline_submit(pipeline, frame, &error), &error);
+        assert_ok(sono_pipeline_submit(pipeline, &frame->image, &frame->info, &error), &error);
     for (int i = 0; i < 2; i++)
         assert_ok(sono_pipeline_receive(pipeline, &packets[i], &error), &error);
     for (int i = 0; i < 2; i++) {
@@ -136,10 +136,14 @@ static void check(sono_precision precision)
     synthetic_image(WIDTH_PX, HEIGHT_PX, pixels);
     for (int i = 0; i < N_PIXELS; i++)
         others[i] = (uint8_t)(255 - pixels[N_PIXELS - 1 - i]);
-    const sono_frame frame = {
-        .pixels = pixels, .width_px = WIDTH_PX, .height_px = HEIGHT_PX, .format = SONO_PIXEL_GRAY8};
+    const sono_frame frame = {.image = {.struct_size = sizeof(sono_image),
+                                        .pixels = pixels,
+                                        .width_px = WIDTH_PX,
+                                        .height_px = HEIGHT_PX,
+                                        .format = SONO_PIXEL_GRAY8},
+                              .info = {.struct_size = sizeof(sono_frame_info)}};
     sono_frame other = frame;
-    other.pixels = others;
+    other.image.pixels = others;
     sono_pipeline *pipeline = open_pipeline(precision);
     result *first = sono_alloc(sizeof *first), *again = sono_alloc(sizeof *again);
     assert_non_null(first);

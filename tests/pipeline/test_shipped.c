@@ -52,13 +52,13 @@ static void test_real_frames(void **state)
     double least_inside = 1, least_score = 1;
     assert_ok(sono_source_open_images(paths, 1, NULL, &source, &error), &error);
     for (int i = 0; i < REAL_FRAMES; i++) {
-        sono_frame frame;
+        sono_frame frame = SONO_TEST_FRAME;
         const char *name = NULL;
-        assert_ok(sono_source_next(source, &frame, &name, &error), &error);
+        assert_ok(sono_source_next(source, &frame.image, &frame.info, &name, &error), &error);
         const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
         const sono_object *best = &packet->objects[0];
         const int is_found = packet->state == SONO_STATE_VISIBLE && best->mask_area_px > 0;
-        const double inside = is_found ? share_inside(best, frame.width_px, frame.height_px) : 0;
+        const double inside = is_found ? share_inside(best, frame.image.width_px, frame.image.height_px) : 0;
         printf("%s: score %.2f, %lld px, %.3f inside\n", name, (double)best->score,
                (long long)best->mask_area_px, inside);
         least_inside = fmin(least_inside, inside);
@@ -104,10 +104,10 @@ static void test_phantoms(void **state)
     double sum = 0;
     assert_ok(sono_source_open_phantom(&options, &source, &error), &error);
     for (int i = 0; i < PHANTOMS; i++) {
-        sono_frame frame;
+        sono_frame frame = SONO_TEST_FRAME;
         sono_truth truth;
         const char *name = NULL;
-        assert_ok(sono_source_next(source, &frame, &name, &error), &error);
+        assert_ok(sono_source_next(source, &frame.image, &frame.info, &name, &error), &error);
         assert_ok(sono_source_truth(source, &truth, &error), &error);
         const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
         const int is_found = packet->state == SONO_STATE_VISIBLE;

@@ -27,7 +27,7 @@ static void submit(sono_pipeline *pipeline, uint64_t frame_id)
 {
     const sono_frame frame = null_engine_frame(frame_id, (uint8_t)frame_id);
     sono_error error = {0};
-    assert_ok(sono_pipeline_submit(pipeline, &frame, &error), &error);
+    assert_ok(sono_pipeline_submit(pipeline, &frame.image, &frame.info, &error), &error);
 }
 
 static const sono_packet *receive(sono_pipeline *pipeline, uint64_t frame_id)
@@ -88,7 +88,7 @@ static void test_batch_and_shutdown(void **state)
     assert_ok(sono_pipeline_shutdown(pipeline, &error), &error);
     assert_ok(sono_pipeline_shutdown(pipeline, &error), &error);
     const sono_frame late = null_engine_frame(9, 9);
-    assert_status(SONO_STATUS_STATE, sono_pipeline_submit(pipeline, &late, &error), &error);
+    assert_status(SONO_STATUS_STATE, sono_pipeline_submit(pipeline, &late.image, &late.info, &error), &error);
     for (uint64_t id = 0; id < 5; id++) {
         assert_int_equal(wait_for(pipeline, -1), SONO_WAIT_READY);
         receive_and_release(pipeline, id);
@@ -139,8 +139,9 @@ static void test_event_descriptor(void **state)
 static sono_frame in_input(const sono_input *input, uint64_t frame_id, size_t at)
 {
     sono_frame frame = null_engine_frame(frame_id, (uint8_t)frame_id);
-    memset(input->pixels + at, (uint8_t)frame_id, (size_t)frame.width_px * (size_t)frame.height_px);
-    frame.pixels = input->pixels + at;
+    memset(input->pixels + at, (uint8_t)frame_id,
+           (size_t)frame.image.width_px * (size_t)frame.image.height_px);
+    frame.image.pixels = input->pixels + at;
     return frame;
 }
 
@@ -158,10 +159,10 @@ static void test_lent_inputs(void **state)
     }
     assert_status(SONO_STATUS_AGAIN, sono_pipeline_lend_input(pipeline, &none, &error), &error);
     const sono_frame newer = in_input(inputs[1], 7, 0), older = in_input(inputs[0], 6, 58);
-    assert_ok(sono_input_submit(pipeline, inputs[1], &newer, &error), &error);
-    assert_ok(sono_input_submit(pipeline, inputs[0], &older, &error), &error);
-    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_input_submit(pipeline, inputs[0], &older, &error),
-                  &error);
+    assert_ok(sono_input_submit(pipeline, inputs[1], &newer.image, &newer.info, &error), &error);
+    assert_ok(sono_input_submit(pipeline, inputs[0], &older.image, &older.info, &error), &error);
+    assert_status(SONO_STATUS_INVALID_ARGUMENT,
+                  sono_input_submit(pipeline, inputs[0], &older.image, &older.info, &error), &error);
     receive_and_release(pipeline, 7);
     receive_and_release(pipeline, 6);
     assert_ok(sono_input_return(pipeline, inputs[2]), NULL);
@@ -190,17 +191,19 @@ static void test_lent_inputs_are_checked(void **state)
                  {input->pixels, 33, SONO_PIXEL_GRAY16}};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         sono_frame bad = frame;
-        bad.pixels = wrong[i].pixels;
-        bad.pitch_bytes = wrong[i].pitch_bytes;
-        bad.format = wrong[i].format;
-        assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_input_submit(pipeline, input, &bad, &error), &error);
+        bad.image.pixels = wrong[i].pixels;
+        bad.image.pitch_bytes = wrong[i].pitch_bytes;
+        bad.image.format = wrong[i].format;
+        assert_status(SONO_STATUS_INVALID_ARGUMENT,
+                      sono_input_submit(pipeline, input, &bad.image, &bad.info, &error), &error);
     }
-    assert_ok(sono_input_submit(pipeline, input, &frame, &error), &error);
+    assert_ok(sono_input_submit(pipeline, input, &frame.image, &frame.info, &error), &error);
     receive_and_release(pipeline, 5);
     assert_ok(sono_pipeline_lend_input(pipeline, &input, &error), &error);
     frame = in_input(input, 5, 0);
     assert_ok(sono_pipeline_shutdown(pipeline, &error), &error);
-    assert_status(SONO_STATUS_STATE, sono_input_submit(pipeline, input, &frame, &error), &error);
+    assert_status(SONO_STATUS_STATE, sono_input_submit(pipeline, input, &frame.image, &frame.info, &error),
+                  &error);
     assert_ok(sono_input_return(pipeline, input), NULL);
     assert_status(SONO_STATUS_STATE, sono_pipeline_lend_input(pipeline, &input, &error), &error);
     sono_pipeline_close(pipeline);
@@ -326,7 +329,7 @@ static sono_status feed_one(stream *self, uint64_t id)
     const sono_input *input = NULL;
     sono_frame frame = null_engine_frame(id, (uint8_t)id);
     if (!self->uses_inputs || id % 3 == 0)
-        return sono_pipeline_submit(self->pipeline, &frame, NULL);
+        return sono_pipeline_submit(self->pipeline, &frame.image, &frame.info, NULL);
     sono_status status = sono_pipeline_lend_input(self->pipeline, &input, NULL);
     if (status != SONO_STATUS_OK)
         return status;
@@ -337,7 +340,7 @@ static sono_status feed_one(stream *self, uint64_t id)
             return status;
     }
     frame = in_input(input, id, id % 100);
-    status = sono_input_submit(self->pipeline, input, &frame, NULL);
+    status = sono_input_submit(self->pipeline, input, &frame.image, &frame.info, NULL);
     if (status != SONO_STATUS_OK)
         (void)sono_input_return(self->pipeline, input);
     return status;

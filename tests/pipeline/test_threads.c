@@ -34,11 +34,11 @@ static void wait_ms(long ms)
 static void *feed(void *pipeline)
 {
     sono_frame frame = pipeline_fixture_frame();
-    frame.frame_id = 0;
-    while (frame.frame_id < N_FRAMES) {
-        const sono_status status = sono_pipeline_submit(pipeline, &frame, NULL);
+    frame.info.frame_id = 0;
+    while (frame.info.frame_id < N_FRAMES) {
+        const sono_status status = sono_pipeline_submit(pipeline, &frame.image, &frame.info, NULL);
         if (status == SONO_STATUS_OK)
-            frame.frame_id++;
+            frame.info.frame_id++;
         else if (status == SONO_STATUS_AGAIN)
             wait_ms(2);
         else
@@ -60,7 +60,7 @@ static void run_two_threads(int32_t batch)
             continue;
         }
         assert_ok(status, NULL);
-        assert_int_equal(packet->frame_id, id);
+        assert_int_equal(packet->info->frame_id, id);
         assert_int_equal(packet->state, SONO_STATE_LOST);
         assert_ok(sono_packet_release(pipeline, packet), NULL);
         id++;
@@ -90,8 +90,8 @@ static void test_close_in_flight(void **state)
     sono_pipeline *pipeline = open_gated(3, 1);
     const sono_frame frame = pipeline_fixture_frame();
     assert_non_null(pipeline_fixture_run(pipeline, &frame));
-    assert_ok(sono_pipeline_submit(pipeline, &frame, NULL), NULL);
-    assert_ok(sono_pipeline_submit(pipeline, &frame, NULL), NULL);
+    assert_ok(sono_pipeline_submit(pipeline, &frame.image, &frame.info, NULL), NULL);
+    assert_ok(sono_pipeline_submit(pipeline, &frame.image, &frame.info, NULL), NULL);
     sono_pipeline_close(pipeline);
 }
 

@@ -20,7 +20,7 @@ typedef struct result {
 
 static result run(sono_pipeline *pipeline, const sono_frame *frame)
 {
-    const size_t n_pixels = (size_t)frame->width_px * (size_t)frame->height_px;
+    const size_t n_pixels = (size_t)frame->image.width_px * (size_t)frame->image.height_px;
     const sono_packet *packet = pipeline_fixture_run(pipeline, frame);
     result r = {.state = packet->state,
                 .score = packet->objects[0].score,
@@ -52,24 +52,24 @@ static void test_white_of_frame_and_pipeline(void **state)
     config.gray16_white = WHITE;
     sono_pipeline *pipeline = pipeline_fixture_open(&config);
     sono_frame frame = pipeline_fixture_frame();
-    const size_t n_pixels = (size_t)frame.width_px * (size_t)frame.height_px;
+    const size_t n_pixels = (size_t)frame.image.width_px * (size_t)frame.image.height_px;
     uint8_t *shallow = sono_alloc(n_pixels);
     uint16_t *deep = sono_alloc_array(n_pixels, sizeof *deep),
              *deeper = sono_alloc_array(n_pixels, sizeof *deep);
     assert_true(shallow && deep && deeper);
     for (size_t i = 0; i < n_pixels; i++) {
-        const unsigned bright = 2u * ((const uint8_t *)frame.pixels)[i];
+        const unsigned bright = 2u * ((const uint8_t *)frame.image.pixels)[i];
         shallow[i] = (uint8_t)(bright > 255 ? 255 : bright);
         deep[i] = (uint16_t)(bright < 255 ? 4 * bright : i % 3 ? 4 * bright : 65535);
         deeper[i] = (uint16_t)(bright < 255 ? 16 * bright : i % 3 ? 16 * bright : 65535);
     }
-    frame.pixels = shallow;
+    frame.image.pixels = shallow;
     const result wanted = run(pipeline, &frame);
-    frame.format = SONO_PIXEL_GRAY16;
-    frame.pixels = deep;
+    frame.image.format = SONO_PIXEL_GRAY16;
+    frame.image.pixels = deep;
     expect_same(&wanted, run(pipeline, &frame), n_pixels);
-    frame.pixels = deeper;
-    frame.gray16_white = 4 * WHITE;
+    frame.image.pixels = deeper;
+    frame.image.gray16_white = 4 * WHITE;
     expect_same(&wanted, run(pipeline, &frame), n_pixels);
     sono_pipeline_close(pipeline);
     sono_free(wanted.mask);
@@ -88,8 +88,9 @@ static void test_refuses(void **state)
     static const int32_t wrong[] = {-1, 65536};
     for (int i = 0; i < 2; i++) {
         sono_error error = {0};
-        frame.gray16_white = wrong[i];
-        assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_submit(pipeline, &frame, &error), &error);
+        frame.image.gray16_white = wrong[i];
+        assert_status(SONO_STATUS_INVALID_ARGUMENT,
+                      sono_pipeline_submit(pipeline, &frame.image, &frame.info, &error), &error);
         assert_non_null(strstr(error.text, "gray16_white"));
     }
     sono_pipeline_close(pipeline);

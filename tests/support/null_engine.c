@@ -195,16 +195,17 @@ sono_frame null_engine_frame(uint64_t frame_id, uint8_t value)
     if (pixels[value][0] != value)
         memset(pixels[value], value, MAX_PX);
     pthread_mutex_unlock(&mutex);
-    return (sono_frame){.pixels = pixels[value],
-                        .width_px = NULL_ENGINE_SIDE_PX,
-                        .height_px = NULL_ENGINE_SIDE_PX,
-                        .format = SONO_PIXEL_GRAY8,
-                        .frame_id = frame_id};
+    return (sono_frame){.image = {.struct_size = sizeof(sono_image),
+                                  .pixels = pixels[value],
+                                  .width_px = NULL_ENGINE_SIDE_PX,
+                                  .height_px = NULL_ENGINE_SIDE_PX,
+                                  .format = SONO_PIXEL_GRAY8},
+                        .info = {.struct_size = sizeof(sono_frame_info), .frame_id = frame_id}};
 }
 
 void null_engine_expect(const sono_packet *packet, uint64_t frame_id, uint8_t value)
 {
-    assert_int_equal(packet->frame_id, frame_id);
+    assert_int_equal(packet->info->frame_id, frame_id);
     assert_int_equal(packet->objects[0].mask_area_px, value);
     for (int i = 0; i < MAX_PX; i++)
         assert_int_equal(packet->objects[0].mask[i], value);

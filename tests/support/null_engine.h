@@ -7,7 +7,7 @@
 #ifndef SONO_TESTS_NULL_ENGINE_H
 #define SONO_TESTS_NULL_ENGINE_H
 
-#include "sonoseg/sonoseg.h"
+#include "base/frame.h"
 
 #define NULL_ENGINE_SIDE_PX 16 /* largest width and height of a frame */
 

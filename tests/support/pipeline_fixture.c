@@ -76,7 +76,7 @@ const sono_packet *pipeline_fixture_run(sono_pipeline *pipeline, const sono_fram
 {
     const sono_packet *packet = NULL;
     sono_error error = {0};
-    assert_ok(sono_pipeline_submit(pipeline, frame, &error), &error);
+    assert_ok(sono_pipeline_submit(pipeline, &frame->image, &frame->info, &error), &error);
     assert_ok(sono_pipeline_receive(pipeline, &packet, &error), &error);
     return packet;
 }
@@ -85,10 +85,12 @@ sono_frame pipeline_fixture_frame(void)
 {
     static uint8_t pixels[FRAME_WIDTH_PX * FRAME_HEIGHT_PX];
     synthetic_image(FRAME_WIDTH_PX, FRAME_HEIGHT_PX, pixels);
-    return (sono_frame){.pixels = pixels,
-                        .width_px = FRAME_WIDTH_PX,
-                        .height_px = FRAME_HEIGHT_PX,
-                        .format = SONO_PIXEL_GRAY8,
-                        .frame_id = 7,
-                        .timestamp_s = 12.5};
+    return (sono_frame){.image = {.struct_size = sizeof(sono_image),
+                                  .pixels = pixels,
+                                  .width_px = FRAME_WIDTH_PX,
+                                  .height_px = FRAME_HEIGHT_PX,
+                                  .format = SONO_PIXEL_GRAY8},
+                        .info = {.struct_size = sizeof(sono_frame_info),
+                                 .frame_id = 7,
+                                 .timestamp_ns = (int64_t)(12.5 * 1e9)}};
 }

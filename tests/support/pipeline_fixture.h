@@ -3,7 +3,7 @@
 #ifndef SONO_TESTS_PIPELINE_FIXTURE_H
 #define SONO_TESTS_PIPELINE_FIXTURE_H
 
-#include "sonoseg/sonoseg.h"
+#include "base/frame.h"
 
 /* Defaults, the checkpoints of SONO_TEST_DETECTOR and SONO_TEST_SEGMENTER, the device that
  * SONO_TEST_DEVICE names (cpu when unset), frames up to 640 x 640

@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-#include "sonoseg/sonoseg.h"
+#include "base/frame.h"
 
 #define SONO_TEST_PATH_BYTES 1024 /* enough for every path that these helpers make */
 #define SONO_TEST_SKIPPED    77   /* exit status: nothing could be tested */
@@ -32,6 +32,12 @@ int sono_test_run(const char *group, const struct CMUnitTest *tests, size_t n_te
 /* The same with a set-up and a tear-down for the whole group; either may be NULL. */
 int sono_test_run_with(const char *group, const struct CMUnitTest *tests, size_t n_tests,
                        CMFixtureFunction setup, CMFixtureFunction teardown);
+
+/* Initialises a sono_frame: both structs set up, nothing in them. */
+#define SONO_TEST_FRAME                                                                                      \
+    {                                                                                                        \
+        .image = {.struct_size = sizeof(sono_image)}, .info = {.struct_size = sizeof(sono_frame_info) }      \
+    }
 
 /* Ends the test as skipped and says why. cmocka's own skip() does the same without a reason. */
 #define sono_test_skip(reason) sono_test_skip_at((reason), __FILE__, __LINE__)

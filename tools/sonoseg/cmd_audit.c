@@ -98,11 +98,11 @@ static int run_frames(audit *self)
 {
     sono_error error;
     for (int32_t i = 0; i < self->n_frames; i++) {
-        sono_frame frame;
+        sono_image image;
         const sono_packet *packet = NULL;
-        if (frame_loop_next(&self->frames, &frame))
+        if (frame_loop_next(&self->frames, &image))
             return STATUS_FAILED;
-        if (sono_pipeline_submit(self->pipeline, &frame, &error) ||
+        if (sono_pipeline_submit(self->pipeline, &image, NULL, &error) ||
             sono_pipeline_receive(self->pipeline, &packet, &error)) {
             report_error("%s", error.text);
             return STATUS_FAILED;
@@ -342,6 +342,7 @@ static int open_and_audit(audit *self)
         status = run(self);
     if (status)
         return status;
+    sono_pipeline_info_init(&self->info);
     sono_pipeline_query(self->pipeline, &self->info);
     print_table(self);
     print_trace(self);

@@ -136,12 +136,12 @@ static int run_frames(bench *self, int32_t n_frames, int is_timed)
     int32_t n_inside = 0;
     const double start_s = now_s();
     for (int32_t i = 0; i < n_frames; i++) {
-        sono_frame frame;
-        if (frame_loop_next(&self->frames, &frame))
+        sono_image image;
+        if (frame_loop_next(&self->frames, &image))
             return STATUS_FAILED;
         if (self->pace_hz > 0)
             sleep_until_s(start_s + i / (double)self->pace_hz);
-        if (sono_pipeline_submit(self->pipeline, &frame, &error)) {
+        if (sono_pipeline_submit(self->pipeline, &image, NULL, &error)) {
             report_error("%s", error.text);
             return STATUS_FAILED;
         }
@@ -311,6 +311,7 @@ static int open_and_time(bench *self)
         status = time_frames(self);
     if (status)
         return status;
+    sono_pipeline_info_init(&self->info);
     sono_pipeline_query(self->pipeline, &self->info);
     print_table(self);
     if (self->wants_roofline && profile_ops(self))

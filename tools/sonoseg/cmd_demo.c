@@ -106,7 +106,7 @@ static void show_frame(demo *self, const flight *current, const sono_object *bes
                  is_right             ? "empty"
                  : frame->is_positive ? "missed"
                                       : "false alarm");
-    const sheet_cell cell = {&current->frame, current->truth.mask, best->mask, caption,
+    const sheet_cell cell = {&current->image, current->truth.mask, best->mask, caption,
                              is_right ? good_ink : bad_ink};
     sheet_add(&self->sheet, &cell);
 }
@@ -135,7 +135,7 @@ static sono_status take_result(void *user, const flight *current, const sono_pac
     }
     if (is_shown(self, index))
         show_frame(self, current, best, frame);
-    return sono_sink_write(self->sink, packet, &current->frame, current->name, error);
+    return sono_sink_write(self->sink, packet, &current->image, current->name, error);
 }
 
 static void print_start(const demo *self)
@@ -264,6 +264,7 @@ static int open_and_process(demo *self)
         status = open_results(self);
     if (status)
         return status;
+    sono_pipeline_info_init(&self->info);
     sono_pipeline_query(self->flights.pipeline, &self->info);
     return process(self);
 }

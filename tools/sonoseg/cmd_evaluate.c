@@ -106,12 +106,12 @@ static sono_status fail(sono_error *error, sono_status status, const char *text)
 static int find_truth(evaluate *self, const flight *current, metrics_truth *out)
 {
     sono_error error;
-    const sono_frame *frame = &current->frame;
+    const sono_image *image = &current->image;
     if (self->is_phantom) {
-        *out = (metrics_truth){current->truth.labels, frame->width_px, frame->height_px};
+        *out = (metrics_truth){current->truth.labels, image->width_px, image->height_px};
         return 1;
     }
-    if (!truth_read(&self->masks, current->name, frame->width_px, frame->height_px, out, &error))
+    if (!truth_read(&self->masks, current->name, image->width_px, image->height_px, out, &error))
         return 1;
     self->n_unlabelled++;
     progress_clear(&self->flights.bar);
@@ -225,6 +225,7 @@ static int report(const evaluate *self)
         report_error("out of memory");
         return STATUS_FAILED;
     }
+    sono_pipeline_info_init(&info);
     sono_pipeline_query(self->pipeline, &info);
     if (!self->args.is_quiet) {
         printf("%s + %s, %s %s, %s\n\n", info.detector, info.segmenter, sono_backend_name(info.backend),

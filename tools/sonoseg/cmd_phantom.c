@@ -97,7 +97,7 @@ static int join(const phantom_set *self, const char *folder, const char *name, c
 
 /* Whenever this ends, an image has its own mask: one without would be an empty frame, one with an older mask
  * a lie; a mask without image is neither. */
-static int write_pair(const phantom_set *self, const char *name, const sono_frame *frame,
+static int write_pair(const phantom_set *self, const char *name, const sono_image *frame,
                       const sono_truth *truth)
 {
     char image[PATH_MAX], mask[PATH_MAX];
@@ -132,17 +132,18 @@ static int make_folders(const phantom_set *self)
 
 static int write_frames(phantom_set *self)
 {
-    sono_frame frame;
+    sono_image image;
     sono_truth truth;
     const char *name = NULL;
     sono_error error;
-    while (!stop_status() && !sono_source_next(self->source, &frame, &name, &error)) {
+    sono_image_init(&image);
+    while (!stop_status() && !sono_source_next(self->source, &image, NULL, &name, &error)) {
         sono_status status = sono_source_truth(self->source, &truth, &error);
         if (status) {
             report_error("%s", error.text);
             return -1;
         }
-        if (write_pair(self, name, &frame, &truth))
+        if (write_pair(self, name, &image, &truth))
             return -1;
         self->n_frames++;
         self->n_empty += !truth.is_visible;

@@ -81,7 +81,7 @@ static sono_status write_result(void *user, const flight *current, const sono_pa
                                 sono_error *error)
 {
     const run *self = user;
-    return sono_sink_write(self->sink, packet, &current->frame, current->name, error);
+    return sono_sink_write(self->sink, packet, &current->image, current->name, error);
 }
 
 static void print_summary(run *self)

@@ -26,13 +26,13 @@ static void fail_input(flights *self, const char *name, const sono_error *error)
     show_progress(self, "");
 }
 
-static int32_t largest_sample(const sono_frame *frame)
+static int32_t largest_sample(const sono_image *image)
 {
-    const size_t pitch_bytes = frame->pitch_bytes ? frame->pitch_bytes : 2 * (size_t)frame->width_px;
+    const size_t pitch_bytes = image->pitch_bytes ? image->pitch_bytes : 2 * (size_t)image->width_px;
     uint16_t most = 0;
-    for (int32_t y = 0; y < frame->height_px; y++) {
-        const uint16_t *row = (const void *)((const uint8_t *)frame->pixels + (size_t)y * pitch_bytes);
-        for (int32_t x = 0; x < frame->width_px; x++)
+    for (int32_t y = 0; y < image->height_px; y++) {
+        const uint16_t *row = (const void *)((const uint8_t *)image->pixels + (size_t)y * pitch_bytes);
+        for (int32_t x = 0; x < image->width_px; x++)
             most = row[x] > most ? row[x] : most;
     }
     return most;
@@ -54,11 +54,11 @@ static void hint_at_depth(flights *self)
     show_progress(self, "");
 }
 
-static void look_at_depth(flights *self, const sono_frame *frame)
+static void look_at_depth(flights *self, const sono_image *image)
 {
-    if (frame->format != SONO_PIXEL_GRAY16 || frame->gray16_white || self->n_deep == FLIGHTS_DEPTH_FRAMES)
+    if (image->format != SONO_PIXEL_GRAY16 || image->gray16_white || self->n_deep == FLIGHTS_DEPTH_FRAMES)
         return;
-    const int32_t most = largest_sample(frame);
+    const int32_t most = largest_sample(image);
     self->deepest = most > self->deepest ? most : self->deepest;
     if (++self->n_deep == FLIGHTS_DEPTH_FRAMES)
         hint_at_depth(self);
@@ -69,14 +69,16 @@ static int read_next(flights *self, flight *next)
 {
     sono_error error;
     *next = (flight){0};
+    sono_image_init(&next->image);
+    sono_frame_info_init(&next->info);
     while (!self->at_end && !stop_status()) {
-        sono_status status = sono_source_next(self->source, &next->frame, &next->name, &error);
+        sono_status status = sono_source_next(self->source, &next->image, &next->info, &next->name, &error);
         if (status == SONO_STATUS_END)
             break;
         if (status == SONO_STATUS_OK && self->wants_truth)
             status = sono_source_truth(self->source, &next->truth, &error);
         if (status == SONO_STATUS_OK) {
-            look_at_depth(self, &next->frame);
+            look_at_depth(self, &next->image);
             return 1;
         }
         fail_input(self, next->name, &error);
@@ -93,7 +95,7 @@ static int submit(flights *self, const flight *next)
     sono_error error;
     if (stop_status() || self->has_stopped)
         return 0;
-    const sono_status status = sono_pipeline_submit(self->pipeline, &next->frame, &error);
+    const sono_status status = sono_pipeline_submit(self->pipeline, &next->image, &next->info, &error);
     if (status == SONO_STATUS_OK)
         return 1;
     fail_input(self, next->name, &error);

@@ -18,7 +18,8 @@
 #define FLIGHTS_HELD         2 /* frames that the source must keep (n_held), slots that the pipeline must have */
 
 typedef struct flight {
-    sono_frame frame;
+    sono_image image;
+    sono_frame_info info;
     const char *name; /* where the frame came from */
     sono_truth truth; /* with wants_truth, else zero */
 } flight;

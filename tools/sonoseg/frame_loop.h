@@ -15,8 +15,8 @@ typedef struct frame_loop {
 /* args: kept, must outlive the loop. */
 void frame_loop_init(frame_loop *loop, const pipeline_args *args);
 
-/* The next frame; its pixels are valid until the next call. Returns 0, or -1 after report_error(). */
-int frame_loop_next(frame_loop *loop, sono_frame *frame);
+/* The next image; its pixels are valid until the next call. Returns 0, or -1 after report_error(). */
+int frame_loop_next(frame_loop *loop, sono_image *image);
 
 void frame_loop_close(frame_loop *loop);
 

@@ -36,9 +36,10 @@ void phantom_frame_draw(phantom_frame *phantom)
             phantom->pixels[y * PHANTOM_WIDTH_PX + x] = pixel_at(x, y);
 }
 
-sono_frame phantom_frame_view(const phantom_frame *phantom)
+sono_image phantom_frame_view(const phantom_frame *phantom)
 {
-    return (sono_frame){
+    return (sono_image){
+        .struct_size = sizeof(sono_image),
         .pixels = phantom->pixels,
         .width_px = PHANTOM_WIDTH_PX,
         .height_px = PHANTOM_HEIGHT_PX,

@@ -17,6 +17,6 @@ typedef struct phantom_frame {
 void phantom_frame_draw(phantom_frame *phantom);
 
 /* The pixels stay phantom's. */
-sono_frame phantom_frame_view(const phantom_frame *phantom);
+sono_image phantom_frame_view(const phantom_frame *phantom);
 
 #endif

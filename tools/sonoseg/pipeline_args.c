@@ -266,6 +266,7 @@ static void warn_of_cpu(const pipeline_args *args, const sono_pipeline *pipeline
     const char *device = args->config.device;
     if (args->is_quiet || (device && strcmp(device, "auto") != 0))
         return;
+    sono_pipeline_info_init(&info);
     if (sono_pipeline_query(pipeline, &info) == SONO_STATUS_OK && info.backend == SONO_BACKEND_CPU)
         fputs(
             "sonoseg: warning: no usable GPU: running on the CPU (--device cpu takes it without this line)\n",

@@ -76,9 +76,9 @@ static void draw_pixel(sheet *self, int32_t x, int32_t y, sono_colour ink, int32
 
 static void draw_cell(sheet *self, const sheet_cell *cell, int32_t left_px, int32_t top_px)
 {
-    const int32_t width = cell->frame->width_px, height = cell->frame->height_px;
-    const size_t pitch = cell->frame->pitch_bytes ? cell->frame->pitch_bytes : (size_t)width;
-    const plane grey = {cell->frame->pixels, width, height, pitch};
+    const int32_t width = cell->image->width_px, height = cell->image->height_px;
+    const size_t pitch = cell->image->pitch_bytes ? cell->image->pitch_bytes : (size_t)width;
+    const plane grey = {cell->image->pixels, width, height, pitch};
     const plane truth = {cell->truth, width, height, (size_t)width};
     const plane found = {cell->found, width, height, (size_t)width};
     for (int32_t y = 0; y < self->cell_height_px; y++)

@@ -16,8 +16,8 @@ typedef struct sheet {
 } sheet;
 
 typedef struct sheet_cell {
-    const sono_frame *frame; /* GRAY8; any size: it is stretched into the cell */
-    const uint8_t *truth;    /* frame->height_px rows of frame->width_px bytes, not 0 = inside */
+    const sono_image *image; /* GRAY8; any size: it is stretched into the cell */
+    const uint8_t *truth;    /* image->height_px rows of image->width_px bytes, not 0 = inside */
     const uint8_t *found;    /* likewise */
     const char *caption;
     sono_colour caption_ink;

@@ -65,7 +65,7 @@ static sono_status make_room(truth_masks *self, size_t n_pixels, const char *pat
     return SONO_STATUS_OK;
 }
 
-static sono_status copy_labels(const sono_frame *mask, const char *path, const metrics_truth *size,
+static sono_status copy_labels(const sono_image *mask, const char *path, const metrics_truth *size,
                                uint8_t *out, sono_error *error)
 {
     if (mask->format != SONO_PIXEL_GRAY8)
@@ -84,18 +84,19 @@ static sono_status copy_labels(const sono_frame *mask, const char *path, const m
 
 static sono_status decode(const char *path, const metrics_truth *size, uint8_t *out, sono_error *error)
 {
-    sono_frame mask;
+    sono_image mask;
     const char *name = NULL;
     sono_source *source = NULL;
     sono_source_options options;
     const int64_t n_pixels = (int64_t)size->width_px * size->height_px;
+    sono_image_init(&mask);
     sono_source_options_init(&options);
     options.keep_colour = 1;
     if (options.max_pixels < n_pixels)
         options.max_pixels = n_pixels;
     sono_status status = sono_source_open_images(&path, 1, &options, &source, error);
     if (!status)
-        status = sono_source_next(source, &mask, &name, error);
+        status = sono_source_next(source, &mask, NULL, &name, error);
     if (!status)
         status = copy_labels(&mask, path, size, out, error);
     sono_source_close(source);

@@ -133,7 +133,7 @@ static sono_status write_weights(folder_sink *self, const sono_packet *packet, c
     return SONO_STATUS_OK;
 }
 
-static sono_status write_pictures(folder_sink *self, const sono_packet *packet, const sono_frame *frame,
+static sono_status write_pictures(folder_sink *self, const sono_packet *packet, const sono_image *image,
                                   const char *stem, sono_error *error)
 {
     if ((self->options.write_masks || self->options.write_overlays) && !packet->objects[0].mask)
@@ -144,7 +144,7 @@ static sono_status write_pictures(folder_sink *self, const sono_packet *packet, 
         SONO_TRY(write_weights(self, packet, stem, error));
     if (!self->options.write_overlays)
         return SONO_STATUS_OK;
-    sono_overlay_draw(packet, frame, self->options.gray16_white, self->scratch);
+    sono_overlay_draw(packet, image, self->options.gray16_white, self->scratch);
     return write_picture(self, "overlays", stem, "", packet, self->scratch, 3, error);
 }
 
@@ -165,13 +165,13 @@ static sono_status write_line(folder_sink *self, const sono_packet *packet, cons
                             strerror(code));
 }
 
-static sono_status check(folder_sink *self, const sono_packet *packet, const sono_frame *frame,
+static sono_status check(folder_sink *self, const sono_packet *packet, const sono_image *image,
                          const char *source, sono_error *error)
 {
     if (packet->n_objects < 1 || packet->n_objects > 16)
         return SONO_FAIL(error, INVALID_ARGUMENT, "%s: a packet of %d objects", source, packet->n_objects);
     if (self->options.write_overlays &&
-        (!frame || frame->width_px != packet->width_px || frame->height_px != packet->height_px))
+        (!image || image->width_px != packet->width_px || image->height_px != packet->height_px))
         return SONO_FAIL(error, INVALID_ARGUMENT, "%s: the frame and its packet differ in size", source);
     const size_t needed = pixel_count(packet) * 3;
     if (needed <= self->scratch_bytes)
@@ -185,15 +185,15 @@ static sono_status check(folder_sink *self, const sono_packet *packet, const son
     return SONO_STATUS_OK;
 }
 
-static sono_status write_result(sono_sink *sink, const sono_packet *packet, const sono_frame *frame,
+static sono_status write_result(sono_sink *sink, const sono_packet *packet, const sono_image *image,
                                 const char *source, sono_error *error)
 {
     folder_sink *self = (void *)sink;
     char stem[SONO_STEM_BYTES];
-    SONO_TRY(check(self, packet, frame, source, error));
+    SONO_TRY(check(self, packet, image, source, error));
     SONO_TRY(sono_stems_take(&self->stems, source, packet->n_objects, stem, error));
     self->n_written = 0;
-    sono_status status = write_pictures(self, packet, frame, stem, error);
+    sono_status status = write_pictures(self, packet, image, stem, error);
     if (status == SONO_STATUS_OK)
         status = write_line(self, packet, source, stem, error);
     for (int32_t i = 0; status != SONO_STATUS_OK && i < self->n_written; i++)

@@ -44,6 +44,22 @@ static void write_decimal(FILE *stream, char *text)
     fputs(text, stream);
 }
 
+/* Every digit there is, none that is not. */
+static void write_seconds(FILE *stream, int64_t ns)
+{
+    char text[32];
+    const int64_t second_ns = 1000000000, whole = ns / second_ns;
+    int64_t rest = ns % second_ns;
+    if (rest < 0)
+        rest = -rest;
+    int n = snprintf(text, sizeof text, "%s%lld.%09lld", ns < 0 && !whole ? "-" : "", (long long)whole,
+                     (long long)rest);
+    while (text[n - 1] == '0')
+        n--;
+    n -= text[n - 1] == '.';
+    fprintf(stream, "%.*s", n, text);
+}
+
 static void write_number(FILE *stream, double value, int n_digits)
 {
     char text[40] = "null";
@@ -108,14 +124,14 @@ static void write_ledger(FILE *stream, const sono_ledger_totals *ledger)
 void sono_jsonl_packet(FILE *stream, const sono_packet *packet, const char *path, const char *stem)
 {
     const char *slash = strrchr(path, '/');
-    fprintf(stream, "{\"schema\": 1, \"frame_id\": %" PRIu64 ", \"source\": ", packet->frame_id);
+    fprintf(stream, "{\"schema\": 1, \"frame_id\": %" PRIu64 ", \"source\": ", packet->info->frame_id);
     sono_json_write_name(stream, slash ? slash + 1 : path);
     fputs(", \"path\": ", stream);
     sono_json_write_name(stream, path);
     fputs(", \"stem\": ", stream);
     write_text(stream, stem);
     fputs(", \"timestamp_s\": ", stream);
-    write_number(stream, packet->timestamp_s, 17);
+    write_seconds(stream, packet->info->timestamp_ns);
     fprintf(stream, ", \"width_px\": %d, \"height_px\": %d, \"state\": \"%s\", ", packet->width_px,
             packet->height_px, sono_state_name(packet->state));
     write_object_keys(stream, &packet->objects[0], packet->state);

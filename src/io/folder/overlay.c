@@ -20,34 +20,34 @@ static const sono_colour object_colours[] = {
 };
 static const sono_colour lost_colour = {255, 82, 82};
 
-static uint8_t grey_at(const uint8_t *row, int32_t x, const sono_frame *frame, int32_t gray16_white)
+static uint8_t grey_at(const uint8_t *row, int32_t x, const sono_image *image, int32_t gray16_white)
 {
-    if (frame->format == SONO_PIXEL_GRAY8)
+    if (image->format == SONO_PIXEL_GRAY8)
         return row[x];
-    if (frame->format == SONO_PIXEL_GRAY16) {
+    if (image->format == SONO_PIXEL_GRAY16) {
         uint16_t sample;
         memcpy(&sample, row + 2 * (size_t)x, sizeof sample);
         return sample >= gray16_white ? 255 : (uint8_t)(sample * 255u / (uint32_t)gray16_white);
     }
-    const uint8_t *pixel = row + (size_t)x * (frame->format == SONO_PIXEL_RGB8 ? 3 : 4);
+    const uint8_t *pixel = row + (size_t)x * (image->format == SONO_PIXEL_RGB8 ? 3 : 4);
     return (uint8_t)((19595u * pixel[0] + 38470u * pixel[1] + 7471u * pixel[2] + 0x8000u) >> 16);
 }
 
-static size_t pitch_of(const sono_frame *frame)
+static size_t pitch_of(const sono_image *image)
 {
     static const uint8_t pixel_bytes[] = {1, 1, 2, 3, 4};
-    return frame->pitch_bytes ? frame->pitch_bytes : (size_t)frame->width_px * pixel_bytes[frame->format];
+    return image->pitch_bytes ? image->pitch_bytes : (size_t)image->width_px * pixel_bytes[image->format];
 }
 
-static void draw_grey(const canvas *out, const sono_frame *frame, int32_t gray16_white)
+static void draw_grey(const canvas *out, const sono_image *image, int32_t gray16_white)
 {
-    const int32_t white = frame->gray16_white ? frame->gray16_white : gray16_white;
-    const size_t pitch_bytes = pitch_of(frame);
+    const int32_t white = image->gray16_white ? image->gray16_white : gray16_white;
+    const size_t pitch_bytes = pitch_of(image);
     uint8_t *pixel = out->picture.pixels;
     for (int32_t y = 0; y < out->picture.height_px; y++) {
-        const uint8_t *row = (const uint8_t *)frame->pixels + (size_t)y * pitch_bytes;
+        const uint8_t *row = (const uint8_t *)image->pixels + (size_t)y * pitch_bytes;
         for (int32_t x = 0; x < out->picture.width_px; x++, pixel += 3)
-            pixel[0] = pixel[1] = pixel[2] = grey_at(row, x, frame, white);
+            pixel[0] = pixel[1] = pixel[2] = grey_at(row, x, image, white);
     }
 }
 
@@ -123,14 +123,14 @@ static void draw_box(const canvas *out, const sono_object *object, const char *t
     draw_plate(out, clamp(x0, 0, out->picture.width_px - plate_width(out, text)), y, text, ink);
 }
 
-void sono_overlay_draw(const sono_packet *packet, const sono_frame *frame, int32_t gray16_white, uint8_t *rgb)
+void sono_overlay_draw(const sono_packet *packet, const sono_image *image, int32_t gray16_white, uint8_t *rgb)
 {
     const int32_t longer_px = packet->width_px > packet->height_px ? packet->width_px : packet->height_px;
     const canvas out = {{rgb, packet->width_px, packet->height_px},
                         clamp((longer_px + 250) / 500, 1, 8),
                         clamp((longer_px + 250) / 400, 1, 10)};
     char text[32];
-    draw_grey(&out, frame, gray16_white);
+    draw_grey(&out, image, gray16_white);
     if (packet->state == SONO_STATE_LOST) {
         snprintf(text, sizeof text, "LOST %.2f", (double)packet->objects[0].score);
         if (plate_width(&out, text) <= out.picture.width_px)

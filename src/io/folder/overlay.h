@@ -11,7 +11,7 @@
 
 /* Draws into rgb: height_px rows of width_px * 3 bytes, contiguous. frame has packet's size; gray16_white is
  * the 16-bit value that shows as white in a frame that does not say. */
-void sono_overlay_draw(const sono_packet *packet, const sono_frame *frame, int32_t gray16_white,
+void sono_overlay_draw(const sono_packet *packet, const sono_image *image, int32_t gray16_white,
                        uint8_t *rgb);
 
 #endif

@@ -29,7 +29,7 @@ sono_status sono_image_shape(const sono_image_job *job, int64_t width_px, int64_
                              sono_pixel_format format)
 {
     SONO_TRY(sono_image_check_size(job, width_px, height_px));
-    sono_image *image = job->image;
+    sono_decoded_image *image = job->image;
     const size_t pitch_bytes = (size_t)width_px * sono_pixel_bytes(format);
     if ((size_t)height_px > SIZE_MAX / pitch_bytes)
         return SONO_FAIL(job->error, OUT_OF_MEMORY, "%s: out of memory", job->name);
@@ -52,7 +52,7 @@ sono_status sono_image_shape(const sono_image_job *job, int64_t width_px, int64_
     return SONO_STATUS_OK;
 }
 
-int32_t sono_image_gray16_max(const sono_image *image)
+int32_t sono_image_gray16_max(const sono_decoded_image *image)
 {
     const uint16_t *samples = (const void *)image->pixels;
     const size_t count = (size_t)image->width_px * (size_t)image->height_px;
@@ -69,7 +69,7 @@ int32_t sono_image_white_of_bits(int32_t n_bits)
 
 void sono_image_apply_colour(const sono_image_job *job)
 {
-    sono_image *image = job->image;
+    sono_decoded_image *image = job->image;
     if (image->format != SONO_PIXEL_RGB8 || job->options->keep_colour)
         return;
     const size_t count = (size_t)image->width_px * (size_t)image->height_px;
@@ -109,7 +109,7 @@ static sono_status decode(const sono_image_job *job)
 
 sono_status sono_image_finish(const sono_image_job *job, sono_status decoded)
 {
-    sono_image *image = job->image;
+    sono_decoded_image *image = job->image;
     if (decoded == SONO_STATUS_OK) {
         sono_image_apply_colour(job);
         decoded = sono_orientation_apply(job);
@@ -122,14 +122,15 @@ sono_status sono_image_finish(const sono_image_job *job, sono_status decoded)
 }
 
 sono_status sono_image_decode(const void *bytes, size_t n_bytes, const char *name,
-                              const sono_source_options *options, sono_image *image, sono_error *error)
+                              const sono_source_options *options, sono_decoded_image *image,
+                              sono_error *error)
 {
     const sono_image_job job = {bytes, n_bytes, name, options, image, error};
     return sono_image_finish(&job, decode(&job));
 }
 
-void sono_image_reset(sono_image *image)
+void sono_image_reset(sono_decoded_image *image)
 {
     sono_free(image->pixels);
-    *image = (sono_image){0};
+    *image = (sono_decoded_image){0};
 }

@@ -17,7 +17,7 @@
 #include "sonoseg/io.h"
 
 /* A decoded image; the buffer is kept from one decode to the next. Zero-initialised = empty. */
-typedef struct sono_image {
+typedef struct sono_decoded_image {
     uint8_t *pixels;       /* height_px rows of pitch_bytes; GRAY16 in host byte order */
     size_t capacity_bytes; /* of pixels */
     int32_t width_px;
@@ -27,17 +27,18 @@ typedef struct sono_image {
     int32_t orientation;      /* that the file names, while it is being decoded; then 1 */
     int32_t gray16_white;     /* GRAY16: what means white by the file's own word; 0 = it says nothing */
     int32_t gray16_unit; /* GRAY16: what the file wrote for the sample 65535; 0 = samples are the file's */
-} sono_image;
+} sono_decoded_image;
 
 /* Decodes bytes[n_bytes]. `name` stands for the path in errors. On failure the image is empty (0 x 0).
  * Errors: FORMAT (none of the formats, damaged, cut short, zero size), UNSUPPORTED (also well-known formats
  * that are not read), LIMIT (above max_pixels or max_side_px; nothing was decoded), OUT_OF_MEMORY. The text
  * names the file. */
 sono_status sono_image_decode(const void *bytes, size_t n_bytes, const char *name,
-                              const sono_source_options *options, sono_image *image, sono_error *error);
+                              const sono_source_options *options, sono_decoded_image *image,
+                              sono_error *error);
 
 /* Frees the buffer; the image can be used again. */
-void sono_image_reset(sono_image *image);
+void sono_image_reset(sono_decoded_image *image);
 
 /* ---- for the decoders ---- */
 
@@ -47,7 +48,7 @@ typedef struct sono_image_job {
     size_t n_bytes;
     const char *name;
     const sono_source_options *options;
-    sono_image *image;
+    sono_decoded_image *image;
     sono_error *error;
 } sono_image_job;
 
@@ -70,7 +71,7 @@ sono_status sono_image_shape(const sono_image_job *job, int64_t width_px, int64_
                              sono_pixel_format format);
 
 /* Of a GRAY16 image: the largest sample. */
-int32_t sono_image_gray16_max(const sono_image *image);
+int32_t sono_image_gray16_max(const sono_decoded_image *image);
 
 /* Of a number of significant bits that a file names: the sample of all ones; 0 = it tells nothing, as 16 of
  * 16 do. */

@@ -29,9 +29,9 @@ typedef struct image_files {
     sono_tiff tiff; /* the file being read, page by page */
     int descriptor; /* its bytes; -1 = in memory */
     int64_t page, n_pages;
-    int64_t n_more;     /* pages beyond one a path, of the files that were opened */
-    sono_paths names;   /* of pages */
-    sono_image *images; /* ring of n_held */
+    int64_t n_more;             /* pages beyond one a path, of the files that were opened */
+    sono_paths names;           /* of pages */
+    sono_decoded_image *images; /* ring of n_held */
     size_t next_image;
     char left_out[SONO_PATHS_KINDS_BYTES];
     int32_t widest_white; /* with SONO_GRAY16_AUTO: the range that held every frame so far; 0 = none came */
@@ -167,7 +167,7 @@ static sono_status decode_page(image_files *self, const char *path, const char *
 {
     char text[512];
     const char *slash = strrchr(path, '/');
-    sono_image *image = &self->images[self->next_image];
+    sono_decoded_image *image = &self->images[self->next_image];
     if (!self->tiff.input.n_bytes)
         return sono_image_decode(self->bytes, self->n_bytes, path, &self->options, image, error);
     if (name != path)
@@ -179,7 +179,7 @@ static sono_status decode_page(image_files *self, const char *path, const char *
 }
 
 /* The smallest usual range that holds this frame's samples and those before it. */
-static int32_t widen_white(image_files *self, const sono_image *image)
+static int32_t widen_white(image_files *self, const sono_decoded_image *image)
 {
     const int32_t most = sono_image_gray16_max(image);
     int32_t n_bits = 8;
@@ -192,7 +192,7 @@ static int32_t widen_white(image_files *self, const sono_image *image)
 }
 
 /* What means white in a frame: the options' word, the file's, or 0. */
-static int32_t white_of(image_files *self, const sono_image *image)
+static int32_t white_of(image_files *self, const sono_decoded_image *image)
 {
     const int32_t given = self->options.gray16_white;
     if (image->format != SONO_PIXEL_GRAY16)
@@ -207,14 +207,14 @@ static int32_t white_of(image_files *self, const sono_image *image)
 
 static void lend(image_files *self, sono_frame *frame)
 {
-    const sono_image *image = &self->images[self->next_image];
+    const sono_decoded_image *image = &self->images[self->next_image];
     self->next_image = (self->next_image + 1) % (size_t)self->options.n_held;
-    frame->pixels = image->pixels;
-    frame->width_px = image->width_px;
-    frame->height_px = image->height_px;
-    frame->pitch_bytes = image->pitch_bytes;
-    frame->format = image->format;
-    frame->gray16_white = white_of(self, image);
+    frame->image.pixels = image->pixels;
+    frame->image.width_px = image->width_px;
+    frame->image.height_px = image->height_px;
+    frame->image.pitch_bytes = image->pitch_bytes;
+    frame->image.format = image->format;
+    frame->image.gray16_white = white_of(self, image);
 }
 
 static sono_status next_page(image_files *self, const char *path, const char **name, sono_error *error)
@@ -237,7 +237,7 @@ static sono_status next_file(sono_source *source, sono_frame *frame, const char 
         return SONO_STATUS_END;
     const char *path = self->paths.items[self->next];
     *name = path;
-    *frame = (sono_frame){.frame_id = self->n_given++};
+    frame->info.frame_id = self->n_given++;
     const sono_status status = next_page(self, path, name, error);
     if (status == SONO_STATUS_OK)
         lend(self, frame);

@@ -105,7 +105,7 @@ static int is_scaled(uint16_t sample, int32_t n_bits)
  * what fits. */
 static void read_significant_bits(const reader *state)
 {
-    sono_image *image = state->job->image;
+    sono_decoded_image *image = state->job->image;
     png_color_8p bits = NULL;
     if (image->format != SONO_PIXEL_GRAY16 || !png_get_sBIT(state->png, state->info, &bits))
         return;

@@ -114,7 +114,7 @@ static int n_planes(const reader *state)
 
 static sono_status read_strips(reader *state)
 {
-    const sono_image *image = state->job->image;
+    const sono_decoded_image *image = state->job->image;
     SONO_TRY(make_scratch(state, TIFFScanlineSize(state->tiff), row_bytes(state, image->width_px)));
     for (int plane = 0; plane < n_planes(state); plane++)
         for (int32_t y = 0; y < image->height_px; y++) {
@@ -128,7 +128,7 @@ static sono_status read_strips(reader *state)
 
 static sono_status read_tile_rows(reader *state, uint32_t tile_width, uint32_t tile_height, int plane)
 {
-    const sono_image *image = state->job->image;
+    const sono_decoded_image *image = state->job->image;
     const size_t tile_pitch = (size_t)row_bytes(state, tile_width);
     for (int64_t y0 = 0; y0 < image->height_px; y0 += tile_height) {
         for (int64_t x0 = 0; x0 < image->width_px; x0 += tile_width) {
@@ -222,7 +222,7 @@ static void turn_bytes(uint8_t *data, int64_t n_bytes, int sample_bytes)
 
 static sono_status read_stacked(reader *state, int64_t number)
 {
-    const sono_image *image = state->job->image;
+    const sono_decoded_image *image = state->job->image;
     const int64_t n_bytes = row_bytes(state, image->width_px);
     uint64_t at = start_of_pixels(state) + (uint64_t)number * bytes_of_image(state);
     SONO_TRY(make_scratch(state, (tmsize_t)n_bytes, n_bytes));

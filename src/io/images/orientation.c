@@ -48,7 +48,7 @@ static void copy_pixels(uint8_t *out, const uint8_t *from, int32_t width_px, int
 
 sono_status sono_orientation_apply(const sono_image_job *job)
 {
-    sono_image *image = job->image;
+    sono_decoded_image *image = job->image;
     const int32_t n = image->orientation;
     if (n < 2 || n > 8)
         return SONO_STATUS_OK;

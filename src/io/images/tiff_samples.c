@@ -292,7 +292,7 @@ static void store_colour(const sono_tiff_reader *reader, const uint8_t *data, ui
 void sono_tiff_store(const sono_tiff_reader *reader, const uint8_t *data, int32_t x, int32_t y, int32_t count,
                      int plane)
 {
-    const sono_image *image = reader->job->image;
+    const sono_decoded_image *image = reader->job->image;
     uint8_t *row = image->pixels + (size_t)y * image->pitch_bytes;
     if (image->format == SONO_PIXEL_GRAY16)
         store_grey16(reader, data, (uint16_t *)(void *)row + x, count);
@@ -319,7 +319,7 @@ static int32_t tagged_white(const sono_tiff_reader *reader)
 
 void sono_tiff_settle_white(const sono_tiff_reader *reader)
 {
-    sono_image *image = reader->job->image;
+    sono_decoded_image *image = reader->job->image;
     if (image->format != SONO_PIXEL_GRAY16)
         return;
     if (is_float(reader)) {

@@ -4,6 +4,7 @@
 #include "io/source.h"
 
 #include "base/alloc.h"
+#include "base/sized.h"
 
 #include <stdio.h>
 
@@ -29,18 +30,20 @@ typedef struct phantom {
     int64_t next;
 } phantom;
 
-void sono_phantom_options_init(sono_phantom_options *options)
+static const sono_phantom_options phantom_defaults = {
+    .struct_size = sizeof phantom_defaults,
+    .width_px = 422,
+    .height_px = 558,
+    .n_frames = 120,
+    .rate_hz = 25,
+    .seed = 1,
+    .empty_share = 0.1f,
+    .n_held = 1,
+};
+
+void sono_phantom_options_init_sized(void *options, size_t struct_size)
 {
-    *options = (sono_phantom_options){
-        .struct_size = sizeof *options,
-        .width_px = 422,
-        .height_px = 558,
-        .n_frames = 120,
-        .rate_hz = 25,
-        .seed = 1,
-        .empty_share = 0.1f,
-        .n_held = 1,
-    };
+    sono_sized_init(options, struct_size, &phantom_defaults, sizeof phantom_defaults);
 }
 
 static sono_status check_numbers(const sono_phantom_options *o, sono_error *error)
@@ -62,13 +65,11 @@ static sono_status check_numbers(const sono_phantom_options *o, sono_error *erro
 static sono_status read_options(const sono_phantom_options *given, sono_phantom_options *out,
                                 sono_error *error)
 {
-    sono_phantom_options_init(out);
+    *out = phantom_defaults;
     if (!given)
         return SONO_STATUS_OK;
-    if (given->struct_size < sizeof given->struct_size || given->struct_size > sizeof *out)
-        return SONO_FAIL(error, INVALID_ARGUMENT,
-                         "phantom options: not set up by sono_phantom_options_init()");
-    memcpy(out, given, given->struct_size);
+    SONO_TRY(
+        sono_sized_read(given, sizeof given->struct_size, out, sizeof *out, "sono_phantom_options", error));
     if (out->width_px < MIN_SIDE_PX || out->width_px > MAX_SIDE_PX || out->height_px < MIN_SIDE_PX ||
         out->height_px > MAX_SIDE_PX)
         return SONO_FAIL(error, INVALID_ARGUMENT, "phantom: %d x %d pixels, sides must be within %d..%d",
@@ -89,18 +90,19 @@ static int64_t count_frames(const sono_source *source)
 static void describe(const phantom *self, const held *out, double time_s, sono_frame *frame)
 {
     const double spacing_mm = 1 / (double)self->scene.px_per_mm;
-    *frame = (sono_frame){
-        .pixels = out->grey,
-        .width_px = self->work.width_px,
-        .height_px = self->work.height_px,
-        .pitch_bytes = (size_t)self->work.width_px,
-        .format = SONO_PIXEL_GRAY8,
-        .frame_id = (uint64_t)self->next,
-        .timestamp_s = (double)(self->next + 1) / self->options.rate_hz,
-        .spacing_mm = {spacing_mm, spacing_mm},
-        .image_to_reference = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0},
-    };
-    frame->image_to_reference[3] = phantom_wave_at(&self->scene.probe_mm, time_s);
+    frame->image.pixels = out->grey;
+    frame->image.width_px = self->work.width_px;
+    frame->image.height_px = self->work.height_px;
+    frame->image.pitch_bytes = (size_t)self->work.width_px;
+    frame->image.format = SONO_PIXEL_GRAY8;
+    sono_frame_info *info = &frame->info;
+    info->frame_id = (uint64_t)self->next;
+    info->timestamp_ns = llround(1e9 * (double)(self->next + 1) / self->options.rate_hz);
+    info->spacing_mm[0] = info->spacing_mm[1] = spacing_mm;
+    info->image_to_reference[0] = info->image_to_reference[5] = info->image_to_reference[10] = 1;
+    info->has_pose = 1;
+    info->orientation = SONO_ORIENTATION_MF;
+    info->image_to_reference[3] = phantom_wave_at(&self->scene.probe_mm, time_s);
 }
 
 static sono_status next_frame(sono_source *source, sono_frame *frame, const char **name, sono_error *error)
