@@ -74,8 +74,8 @@ static void test_device_memory(void **state)
     sono_frame host = pipeline_fixture_frame(), device = host;
     const float score = run_host(pipeline, &host);
     assert_cuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
-    device.pixels = put_rows(&host, stream);
-    device.pitch_bytes = PITCH;
+    device.image.pixels = put_rows(&host, stream);
+    device.image.pitch_bytes = PITCH;
     assert_ok(sono_pipeline_audit(pipeline, &before), NULL);
     for (int i = 0; i < 6; i++) {
         assert_ok(sono_pipeline_submit_cuda(pipeline, &device.image, &device.info, stream, &error), &error);
@@ -91,7 +91,7 @@ static void test_device_memory(void **state)
     assert_int_equal(
         after.n[SONO_PHASE_FRAME][SONO_CROSSING_H2D] - before.n[SONO_PHASE_FRAME][SONO_CROSSING_H2D], 6);
     sono_pipeline_close(pipeline);
-    cudaFree((void *)(uintptr_t)device.pixels);
+    cudaFree((void *)(uintptr_t)device.image.pixels);
     cudaStreamDestroy(stream);
 }
 
@@ -120,7 +120,7 @@ static void test_stream_order(void **state)
     assert_cuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
     assert_cuda(cudaMalloc(&staged, N_PIXELS));
     assert_cuda(cudaMalloc(&pixels, N_PIXELS));
-    assert_cuda(cudaMemcpy(staged, host.pixels, N_PIXELS, cudaMemcpyHostToDevice));
+    assert_cuda(cudaMemcpy(staged, host.image.pixels, N_PIXELS, cudaMemcpyHostToDevice));
     assert_cuda(cudaMemcpy(pixels, staged, N_PIXELS, cudaMemcpyDeviceToDevice)); /* loads what it takes */
     assert_cuda(cudaMemset(pixels, 0, N_PIXELS));
     assert_cuda(cudaDeviceSynchronize());
@@ -128,7 +128,7 @@ static void test_stream_order(void **state)
     const int64_t start_ns = sono_clock_ns();
     assert_cuda(cudaLaunchHostFunc(stream, hold, &released));
     assert_cuda(cudaMemcpyAsync(pixels, staged, N_PIXELS, cudaMemcpyDeviceToDevice, stream));
-    device.pixels = pixels;
+    device.image.pixels = pixels;
     assert_ok(sono_pipeline_submit_cuda(pipeline, &device.image, &device.info, stream, &error), &error);
     assert_true(sono_clock_ns() - start_ns < 4 * INT64_C(1000000000)); /* the host did not wait */
     atomic_store(&released, 1);
@@ -175,8 +175,8 @@ static void test_captured_stream(void **state)
     sono_frame host = pipeline_fixture_frame(), device = host;
     const float score = run_host(pipeline, &host);
     assert_cuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
-    device.pixels = put_rows(&host, stream);
-    device.pitch_bytes = PITCH;
+    device.image.pixels = put_rows(&host, stream);
+    device.image.pitch_bytes = PITCH;
     assert_cuda(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed));
     assert_status(SONO_STATUS_INVALID_ARGUMENT,
                   sono_pipeline_submit_cuda(pipeline, &device.image, &device.info, stream, &error), &error);
@@ -188,7 +188,7 @@ static void test_captured_stream(void **state)
     assert_ok(sono_pipeline_submit_cuda(pipeline, &device.image, &device.info, stream, &error), &error);
     receive_same(pipeline, score, 0);
     sono_pipeline_close(pipeline);
-    cudaFree((void *)(uintptr_t)device.pixels);
+    cudaFree((void *)(uintptr_t)device.image.pixels);
     cudaStreamDestroy(stream);
 }
 
@@ -203,8 +203,8 @@ static void test_batch(void **state)
     config.batch = 2;
     sono_pipeline *pipeline = pipeline_fixture_open(&config);
     sono_frame host = pipeline_fixture_frame(), device = host;
-    device.pixels = put_rows(&host, NULL);
-    device.pitch_bytes = PITCH;
+    device.image.pixels = put_rows(&host, NULL);
+    device.image.pitch_bytes = PITCH;
     float score = 0.0f;
     for (int round = 0; round < 3; round++) {
         const sono_frame *first = round == 2 ? &device : &host;
@@ -230,7 +230,7 @@ static void test_batch(void **state)
         }
     }
     sono_pipeline_close(pipeline);
-    cudaFree((void *)(uintptr_t)device.pixels);
+    cudaFree((void *)(uintptr_t)device.image.pixels);
 }
 
 static int n_deleted;
