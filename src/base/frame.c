@@ -30,8 +30,10 @@ sono_status sono_frame_read(const sono_image *image, const sono_frame_info *info
 sono_status sono_frame_write(const sono_frame *frame, sono_image *image, sono_frame_info *info,
                              sono_error *error)
 {
-    SONO_TRY(sono_sized_write(image, LEAST_IMAGE_BYTES, &frame->image, sizeof frame->image, "sono_image", error));
+    SONO_TRY(
+        sono_sized_write(image, LEAST_IMAGE_BYTES, &frame->image, sizeof frame->image, "sono_image", error));
     if (!info)
         return SONO_STATUS_OK;
-    return sono_sized_write(info, LEAST_INFO_BYTES, &frame->info, sizeof frame->info, "sono_frame_info", error);
+    return sono_sized_write(info, LEAST_INFO_BYTES, &frame->info, sizeof frame->info, "sono_frame_info",
+                            error);
 }

@@ -26,9 +26,10 @@ void sono_sized_init(void *out, size_t out_bytes, const void *defaults, size_t n
 static sono_status check_size(size_t given_bytes, size_t least, const char *name, sono_error *error)
 {
     if (given_bytes < least || given_bytes > MOST_BYTES)
-        return SONO_FAIL(error, INVALID_ARGUMENT,
-                         "%s is NULL or was not initialised: start from %s_init(), which sets its struct_size", name,
-                         name);
+        return SONO_FAIL(
+            error, INVALID_ARGUMENT,
+            "%s is NULL or was not initialised: start from %s_init(), which sets its struct_size", name,
+            name);
     return SONO_STATUS_OK;
 }
 
@@ -46,10 +47,11 @@ sono_status sono_sized_read(const void *given, size_t least, void *out, size_t n
     const size_t given_bytes = size_of(given);
     SONO_TRY(check_size(given_bytes, least, name, error));
     if (given_bytes > n_bytes && !is_zero((const uint8_t *)given + n_bytes, given_bytes - n_bytes))
-        return SONO_FAIL(error, UNSUPPORTED,
-                         "%s has %zu bytes, this library knows %zu, and a field beyond them is set: it is older "
-                         "than the program, which asks for something new",
-                         name, given_bytes, n_bytes);
+        return SONO_FAIL(
+            error, UNSUPPORTED,
+            "%s has %zu bytes, this library knows %zu, and a field beyond them is set: it is older "
+            "than the program, which asks for something new",
+            name, given_bytes, n_bytes);
     memcpy(out, given, given_bytes < n_bytes ? given_bytes : n_bytes);
     memcpy(out, &n_bytes, sizeof n_bytes);
     return SONO_STATUS_OK;

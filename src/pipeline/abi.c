@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What the binary interface promises about its structs, held by the compiler (docs/abi.md): a struct that grows
- * has no padding at its end, where a new field would lie inside the size that older callers state.
+ * What the binary interface promises about its structs, held by the compiler (docs/abi.md): a struct that
+ * grows has no padding at its end, where a new field would lie inside the size that older callers state.
  */
 #include "sonoseg/cuda.h"
 #include "sonoseg/models.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The pipeline's thread: waits for batches in order and makes their packets. */
+/* Batches that are done: waits for them in order and makes their packets. The thread that receives does so
+ * itself while it waits anyway, else the pipeline's own thread does. */
 #include "pipeline/pipeline_private.h"
 #include "pipeline/state.h"
 
@@ -71,8 +72,10 @@ static void emit_segmenter_end(sono_pipeline *p, const sono_pipeline_slot *s)
                     p->choice.device_name);
 }
 
-static void complete(sono_pipeline *p, sono_pipeline_slot *s, int32_t slot)
+void sono_pipeline_complete(void *pipeline, int32_t slot)
 {
+    sono_pipeline *p = pipeline;
+    sono_pipeline_slot *s = &p->slots[slot];
     sono_frame_cost cost = {0};
     emit_segmenter_start(p, s);
     s->status = p->choice.ops->wait(p->engine, slot, &cost, &s->error);
@@ -86,7 +89,7 @@ void *sono_pipeline_main(void *pipeline)
     sono_pipeline *p = pipeline;
     int32_t slot;
     while ((slot = sono_slots_take(&p->ring)) >= 0) {
-        complete(p, &p->slots[slot], slot);
+        sono_pipeline_complete(p, slot);
         sono_slots_finish(&p->ring, slot);
     }
     return NULL;

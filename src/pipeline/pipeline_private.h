@@ -127,6 +127,9 @@ void sono_pipeline_announce_frame(sono_pipeline *p, const sono_frame *frame, con
  * frames are lost, and all their sources are told so but that of the last `n_kept`. */
 sono_status sono_pipeline_start(sono_pipeline *p, int32_t slot, int32_t n_kept, sono_error *error);
 
+/* Waits for a slot's batch and makes its packets. pipeline: a sono_pipeline. */
+void sono_pipeline_complete(void *pipeline, int32_t slot);
+
 /* The pipeline's thread: completes batches until the ring stops. */
 void *sono_pipeline_main(void *pipeline);
 

@@ -66,7 +66,7 @@ sono_status sono_pipeline_receive(sono_pipeline *p, const sono_packet **out, son
     int32_t index = -1;
     if (!p || !out)
         return SONO_FAIL(error, INVALID_ARGUMENT, "pipeline or out is NULL");
-    const sono_slots_news news = sono_slots_receive(&p->ring, &index);
+    const sono_slots_news news = sono_slots_receive(&p->ring, sono_pipeline_complete, p, &index);
     if (news == SONO_SLOTS_BUSY)
         return only_one(error);
     if (news != SONO_SLOTS_READY)

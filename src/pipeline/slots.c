@@ -138,16 +138,25 @@ int sono_slots_is_shut(sono_slots *slots)
 
 /* ---- through ---- */
 
-int32_t sono_slots_take(sono_slots *slots)
+/* Under the mutex: the oldest slot that nobody has taken yet is taken; -1 = there is none. */
+static int32_t take_oldest(sono_slots *slots)
 {
-    pthread_mutex_lock(&slots->mutex);
-    int32_t slot = -1;
-    while ((slot = find(slots, SONO_SLOT_QUEUED, slots->n_taken)) < 0 && !slots->is_stopped)
-        pthread_cond_wait(&slots->queued, &slots->mutex);
+    const int32_t slot = find(slots, SONO_SLOT_QUEUED, slots->n_taken);
     if (slot >= 0) {
         slots->state[slot] = SONO_SLOT_RUNNING;
         slots->n_taken++;
     }
+    return slot;
+}
+
+int32_t sono_slots_take(sono_slots *slots)
+{
+    int32_t slot = -1;
+    pthread_mutex_lock(&slots->mutex);
+    while ((slots->is_receiving || (slot = take_oldest(slots)) < 0) && !slots->is_stopped)
+        pthread_cond_wait(&slots->queued, &slots->mutex);
+    if (slot < 0)
+        slot = take_oldest(slots); /* stopped: what is left */
     pthread_mutex_unlock(&slots->mutex);
     return slot;
 }
@@ -197,15 +206,34 @@ sono_slots_news sono_slots_wait(sono_slots *slots, int64_t timeout_ns)
     return news;
 }
 
-sono_slots_news sono_slots_receive(sono_slots *slots, int32_t *slot)
+/* Under the mutex, which it gives up meanwhile: completes the oldest slot in flight unless the other thread
+ * has it. Returns whether it did. */
+static int complete_oldest(sono_slots *slots, void (*complete)(void *user, int32_t slot), void *user)
+{
+    const int32_t slot = slots->n_taken == slots->n_received ? take_oldest(slots) : -1;
+    if (slot < 0)
+        return 0;
+    pthread_mutex_unlock(&slots->mutex);
+    complete(user, slot);
+    pthread_mutex_lock(&slots->mutex);
+    slots->state[slot] = SONO_SLOT_DONE;
+    tell_descriptor(slots);
+    return 1;
+}
+
+sono_slots_news sono_slots_receive(sono_slots *slots, void (*complete)(void *user, int32_t slot), void *user,
+                                   int32_t *slot)
 {
     sono_slots_news news = SONO_SLOTS_BUSY;
     pthread_mutex_lock(&slots->mutex);
     if (!slots->is_waiting) {
-        slots->is_waiting = 1;
+        slots->is_waiting = slots->is_receiving = 1;
         while ((*slot = find(slots, SONO_SLOT_DONE, slots->n_received)) < 0 && !is_idle(slots))
-            (void)has_passed(slots, NULL);
-        slots->is_waiting = 0;
+            if (!complete_oldest(slots, complete, user))
+                (void)has_passed(slots, NULL);
+        slots->is_waiting = slots->is_receiving = 0;
+        if (slots->n_taken < slots->n_queued)
+            pthread_cond_signal(&slots->queued); /* the other thread's again */
         news = *slot >= 0 ? SONO_SLOTS_READY : SONO_SLOTS_END;
     }
     pthread_mutex_unlock(&slots->mutex);

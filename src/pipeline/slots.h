@@ -41,6 +41,7 @@ typedef struct sono_slots {
     int32_t is_shut;    /* nothing is queued any more */
     int32_t is_woken;
     int32_t is_waiting;   /* a thread is */
+    int32_t is_receiving; /* and it completes slots itself meanwhile */
     int32_t event_fd;     /* -1 until it is asked for */
     int32_t is_signalled; /* what event_fd says */
     uint64_t n_queued;    /* order of the next frame to be queued, ... */
@@ -67,7 +68,7 @@ int sono_slots_is_shut(sono_slots *slots);
 
 /* ---- through ---- */
 
-/* Waits; QUEUED -> RUNNING, the oldest first; -1 = stopped. */
+/* Waits; QUEUED -> RUNNING, the oldest first, while nobody receives; -1 = stopped. */
 int32_t sono_slots_take(sono_slots *slots);
 /* RUNNING -> DONE; in the order in which they were taken. */
 void sono_slots_finish(sono_slots *slots, int32_t slot);
@@ -79,8 +80,10 @@ void sono_slots_stop(sono_slots *slots);
 /* Waits for news; timeout_ns < 0 = for ever. */
 sono_slots_news sono_slots_wait(sono_slots *slots, int64_t timeout_ns);
 /* Waits for the oldest slot that is in flight: READY (*slot says which; it stays DONE), BUSY, or END (nothing
- * is in flight now). */
-sono_slots_news sono_slots_receive(sono_slots *slots, int32_t *slot);
+ * is in flight now). A slot that nobody has taken yet goes QUEUED -> RUNNING -> DONE here: complete(user,
+ * slot) is called, and no other thread has to be woken. */
+sono_slots_news sono_slots_receive(sono_slots *slots, void (*complete)(void *user, int32_t slot), void *user,
+                                   int32_t *slot);
 /* DONE -> LENT, for the slot that receive named. */
 void sono_slots_hand_over(sono_slots *slots, int32_t slot);
 /* LENT -> FREE */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A program that knows the library by one header and runs with a library of another age: tests/abi/test_ages.sh
- * compiles it against both and runs it with both. Each struct that it makes has a canary behind it.
+ * A program that knows the library by one header and runs with a library of another age:
+ * tests/abi/test_ages.sh compiles it against both and runs it with both. Each struct that it makes has a
+ * canary behind it.
  */
 #include <sonoseg/sonoseg.h>
 

@@ -94,10 +94,12 @@ static void test_not_initialised(void **state)
         guarded g = fresh();
         g.is.large = given;
         assert_status(SONO_STATUS_INVALID_ARGUMENT,
-                      sono_sized_read(&given, sizeof(small), &known, sizeof known, "sono_thing", &error), &error);
+                      sono_sized_read(&given, sizeof(small), &known, sizeof known, "sono_thing", &error),
+                      &error);
         assert_non_null(strstr(error.text, "sono_thing_init()"));
         assert_status(SONO_STATUS_INVALID_ARGUMENT,
-                      sono_sized_write(&g, sizeof(small), &known, sizeof known, "sono_thing", &error), &error);
+                      sono_sized_write(&g, sizeof(small), &known, sizeof known, "sono_thing", &error),
+                      &error);
         expect_canary(&g, sizeof(large));
         assert_int_equal(g.is.large.c, 9);
     }
