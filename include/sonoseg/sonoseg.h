@@ -9,10 +9,10 @@
  * Ownership: every pointer that a function hands out says in its comment who owns it. Strings passed in are
  * copied. On failure a function leaves its outputs untouched. The library never prints, exits or aborts.
  *
- * Thread-safety: functions without a handle are thread-safe. A pipeline allows one thread in
- * sono_pipeline_submit() / sono_pipeline_flush() and one other in sono_pipeline_receive() /
- * sono_packet_release() at the same time; anything beyond that, and open and close, need the caller's own
- * exclusion. Two pipelines share no state, but may share the constant parameters of a sono_model_set.
+ * Thread-safety: functions without a handle are thread-safe. Of a pipeline, any thread may submit, lend
+ * inputs, wake and shut down at any time, and give packets back; one at a time waits or receives. Open and
+ * close, and calls that say so, need the caller's own exclusion. Two pipelines share no state, but may share
+ * the constant parameters of a sono_model_set.
  */
 #ifndef SONOSEG_SONOSEG_H
 #define SONOSEG_SONOSEG_H
