@@ -47,8 +47,6 @@ SONO_API sono_status sono_pipeline_submit_dlpack_versioned(sono_pipeline *pipeli
 
 /* ---- results out --------------------------------------------------------------------------------------- */
 
-typedef enum sono_map { SONO_MAP_MASK, SONO_MAP_EDGE, SONO_MAP_INSIDE, SONO_MAP_OUTSIDE } sono_map;
-
 /* One object's maps in device memory: height_px rows of width_px elements, 0 / 255 and 0 / 1 as in a packet.
  */
 typedef struct sono_device_maps {

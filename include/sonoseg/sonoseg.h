@@ -220,6 +220,13 @@ typedef struct sono_ledger_totals {
 } sono_ledger_totals;
 SONO_FROZEN(sono_ledger_totals, 40);
 
+typedef enum sono_map {
+    SONO_MAP_MASK = 0,
+    SONO_MAP_EDGE = 1,
+    SONO_MAP_INSIDE = 2,
+    SONO_MAP_OUTSIDE = 3
+} sono_map;
+
 /* One found structure. Maps are height_px rows of width_px elements, contiguous, aligned with the source. */
 typedef struct sono_object {
     float bbox_xyxy_px[4]; /* x1 y1 x2 y2 in source pixels, x in [0, W-1], y in [0, H-1] */

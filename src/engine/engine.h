@@ -16,7 +16,7 @@ typedef struct sono_engine sono_engine;
 typedef struct sono_engine_params sono_engine_params;
 struct CUstream_st; /* what cudaStream_t points to */
 
-#define SONO_CARRIED_BYTES 1280 /* 32 headers */
+#define SONO_CARRIED_BYTES 1536 /* 32 headers */
 
 /* Ops [first_op, last_op) only matter when a row of `detections` is valid: whoever reads what they write
  * looks there first. From first_late_op on they are of one stage, all on lane 0, behind lane 1's last.

@@ -137,6 +137,8 @@ typedef struct sono_segment_args {
     int32_t image_size;                      /* 1024: side of the segmenter's input */
     int32_t max_width_px, max_height_px;     /* UPSAMPLE_MASK, WEIGHT_MAPS: likewise */
     int32_t edge_width_px, outside_width_px; /* WEIGHT_MAPS */
+    int32_t
+        map_element_bytes; /* edge, inside, outside: 1 = uint8, 4 = float32; 0 = there is no WEIGHT_MAPS */
 } sono_segment_args;
 
 /* What changes from frame to frame; the INPUT tensor "frame_header" holds one for each of N frames: U8
@@ -149,6 +151,7 @@ typedef struct sono_frame_header {
     int32_t gray16_white; /* GRAY16: this sample and those above it are 255 */
     float threshold;
     int64_t pixels_at_bytes; /* where the first pixel lies in the tensor of all frames' pixels */
+    int64_t maps_at_bytes;   /* where the first mask goes in the tensor of all frames' maps (map_layout.h) */
 } sono_frame_header;
 
 /* One found box, as SELECT_BOXES writes it: a row of 8 float32 of its output. */
@@ -188,9 +191,10 @@ typedef struct sono_detection {
                                  tokens [1,1,5,256] -> tokens [NK,1,7,256] */                                \
     X(HYPER_MASK, "hyper_mask")   /* up [NK,1,65536,32], hyper [NK,1,1,32] -> logits [NK,256,256,1] */       \
     X(UPSAMPLE_MASK, "mask")      /* logits [NK,256,256,1], detections, header                               \
-                                     -> mask U8 [NK,1,1,maxH*maxW], area I32 [NK,1,1,1],                     \
-                                     source logits? [NK,1,1,maxH*maxW] */                                    \
-    X(WEIGHT_MAPS, "weight_maps") /* mask, header -> edge, inside, outside F32 [NK,1,1,maxH*maxW] */
+                                     -> mask U8 [NK,1,1,room], area I32 [NK,1,1,1],                          \
+                                     source logits? [NK,1,1,maxH*maxW]; mask: packed, see map_layout.h */    \
+    X(WEIGHT_MAPS, "weight_maps") /* mask, header -> edge, inside, outside U8 [NK,1,P-1,room], packed behind \
+                                     each mask: planes of one tensor with it */
 
 typedef enum sono_op_kind {
 #define SONO_OP_ENUM(name, text) SONO_OP_##name,

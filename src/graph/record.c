@@ -2,6 +2,7 @@
 #include "graph/record.h"
 
 #include "base/alloc.h"
+#include "graph/map_layout.h"
 #include "graph/params.h"
 
 #include <stdio.h>
@@ -695,10 +696,19 @@ sono_tid sono_record_hyper_mask(sono_recorder *rec, const char *name, sono_tid u
 static int segment_sizes_fit(sono_recorder *rec, const char *name, const sono_segment_args *args)
 {
     if (args->max_width_px < 1 || args->max_height_px < 1 ||
-        (int64_t)args->max_width_px * args->max_height_px > INT32_MAX)
+        (int64_t)args->max_width_px * args->max_height_px > INT32_MAX - SONO_MAP_ALIGN_BYTES)
         RECORD_FAIL(rec, "%s: a frame of %d x %d is not possible", name, args->max_width_px,
                     args->max_height_px);
+    else if (args->map_element_bytes != 0 && args->map_element_bytes != 1 && args->map_element_bytes != 4)
+        RECORD_FAIL(rec, "%s: weight maps of %d bytes a pixel: uint8 or float32", name,
+                    args->map_element_bytes);
     return rec->status == SONO_STATUS_OK;
+}
+
+/* Bytes of a plane of the largest frame. */
+static int32_t plane_bytes(const sono_segment_args *args)
+{
+    return (int32_t)map_bytes((int64_t)args->max_width_px * args->max_height_px, 1);
 }
 
 void sono_record_upsample_mask(sono_recorder *rec, const char *name, sono_tid logits, sono_tid detections,
@@ -716,11 +726,14 @@ void sono_record_upsample_mask(sono_recorder *rec, const char *name, sono_tid lo
         return;
     }
     const int32_t n_pixels = args->max_width_px * args->max_height_px;
+    const int32_t n_planes = 1 + 3 * args->map_element_bytes;
     char path[96];
     snprintf(path, sizeof path, "%.80s.area", name);
-    /* The area before the mask: what is in front of the mask is downloaded with any part of it. */
+    /* The area before the maps: what is in front of them is downloaded with any part of them. */
     op.out[1] = output_of(rec, path, 0, SONO_DTYPE_I32, l.n, 1, 1, 1);
-    op.out[0] = output_of(rec, name, 0, SONO_DTYPE_U8, l.n, 1, 1, n_pixels);
+    op.out[0] = output_of(rec, name, 0, SONO_DTYPE_U8, l.n, 1, n_planes, plane_bytes(args));
+    if (n_planes > 1)
+        op.out[0] = sono_view_rows(rec, op.out[0], 0, 1, 1);
     snprintf(path, sizeof path, "%.80s.logits", name);
     op.out[2] = want_logits ? output_of(rec, path, 0, SONO_DTYPE_F32, l.n, 1, 1, n_pixels) : 0;
     op.flops = 8.0 * l.n * n_pixels;
@@ -728,27 +741,27 @@ void sono_record_upsample_mask(sono_recorder *rec, const char *name, sono_tid lo
         memcpy(outs, op.out, sizeof op.out);
 }
 
-void sono_record_weight_maps(sono_recorder *rec, const char *name, sono_tid mask, sono_tid header,
-                             const sono_segment_args *args, sono_tid outs[3])
+/* Whether a mask is the first plane of a tensor that has room for its weight maps. */
+static int has_room_for_maps(const sono_recorder *rec, const sono_tensor *mask, const sono_segment_args *args)
 {
-    static const char *const maps[3] = {"edge", "inside", "outside"};
+    const sono_tensor root = shape_of(rec, mask->root);
+    return args->map_element_bytes > 0 && mask->dtype == SONO_DTYPE_U8 && mask->offset == 0 && mask->h == 1 &&
+           mask->w == 1 && mask->c == plane_bytes(args) && root.c == mask->c && root.n == mask->n &&
+           root.h == 1 && root.w == 1 + 3 * args->map_element_bytes;
+}
+
+sono_tid sono_record_weight_maps(sono_recorder *rec, const char *name, sono_tid mask, sono_tid header,
+                                 const sono_segment_args *args)
+{
     sono_op op = {.kind = SONO_OP_WEIGHT_MAPS, .in = {mask, header}, .args.segment = *args};
-    memset(outs, 0, 3 * sizeof *outs);
     if (!inputs_given(rec, name, op.in, 2) || !segment_sizes_fit(rec, name, args))
-        return;
+        return 0;
     const sono_tensor m = shape_of(rec, mask), h = shape_of(rec, header);
-    const int32_t n_frames = n_frames_in(&h);
-    if (!n_frames || m.n % n_frames || m.c != args->max_width_px * args->max_height_px ||
-        m.dtype != SONO_DTYPE_U8 || args->edge_width_px < 1 || args->outside_width_px < 1 ||
-        args->edge_width_px % 2 == 0 || args->outside_width_px % 2 == 0) {
-        RECORD_FAIL(rec, "%s: mask, header or widths do not fit (widths are odd)", name);
-        return;
-    }
-    for (int i = 0; i < 3; i++) {
-        char path[96];
-        snprintf(path, sizeof path, "%.80s.%s", name, maps[i]);
-        op.out[i] = output_of(rec, path, 0, SONO_DTYPE_F32, m.n, 1, 1, m.c);
-    }
-    if (add_op(rec, &op))
-        memcpy(outs, op.out, sizeof op.out);
+    const int32_t n_frames = n_frames_in(&h), n_planes = 3 * args->map_element_bytes;
+    if (!n_frames || m.n % n_frames || !has_room_for_maps(rec, &m, args) || args->edge_width_px < 1 ||
+        args->outside_width_px < 1 || args->edge_width_px % 2 == 0 || args->outside_width_px % 2 == 0)
+        return RECORD_FAIL(rec, "%s: mask, header or widths do not fit (widths are odd)", name);
+    op.out[0] = output_of(rec, name, sono_view_rows(rec, m.root, 1, 1, n_planes), SONO_DTYPE_U8, m.n, 1,
+                          n_planes, m.c);
+    return add_op(rec, &op);
 }

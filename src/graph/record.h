@@ -105,12 +105,13 @@ sono_tid sono_record_prompt(sono_recorder *rec, const char *name, sono_tid detec
                             sono_tid gaussian, sono_tid corners, sono_tid tokens,
                             const sono_segment_args *args);
 sono_tid sono_record_hyper_mask(sono_recorder *rec, const char *name, sono_tid up, sono_tid hyper);
-/* outs: mask, area, and source logits if want_logits. */
+/* outs: mask, area, and source logits if want_logits. The mask is the first plane of a tensor with room for
+ * what args say that record_weight_maps() adds. */
 void sono_record_upsample_mask(sono_recorder *rec, const char *name, sono_tid logits, sono_tid detections,
                                sono_tid header, const sono_segment_args *args, int want_logits,
                                sono_tid outs[3]);
-/* outs: edge, inside, outside. */
-void sono_record_weight_maps(sono_recorder *rec, const char *name, sono_tid mask, sono_tid header,
-                             const sono_segment_args *args, sono_tid outs[3]);
+/* mask: the first plane of its tensor. Returns the planes behind it: edge, inside, outside. */
+sono_tid sono_record_weight_maps(sono_recorder *rec, const char *name, sono_tid mask, sono_tid header,
+                                 const sono_segment_args *args);
 
 #endif

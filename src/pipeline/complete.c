@@ -4,10 +4,10 @@
 #include "pipeline/pipeline_private.h"
 #include "pipeline/state.h"
 
-/* Host memory of a map, which does not always come there. */
-static uint8_t *map_of_frame(const sono_pipeline *p, const sono_pipeline_slot *s, sono_tid tensor, int32_t i)
+/* Host memory of a frame's maps, which do not always come there. */
+static const uint8_t *maps_of_frame(const sono_pipeline *p, const sono_pipeline_slot *s, int32_t i)
 {
-    return p->config.host_maps || !p->choice.ops->device ? sono_pipeline_of_frame(p, s, tensor, i) : NULL;
+    return p->config.host_maps || !p->choice.ops->device ? s->outputs + sono_pipeline_maps_at(p, s, i) : NULL;
 }
 
 static sono_packet_outputs outputs_of(const sono_pipeline *p, const sono_pipeline_slot *s, int32_t i)
@@ -17,13 +17,10 @@ static sono_packet_outputs outputs_of(const sono_pipeline *p, const sono_pipelin
         .detections = (const sono_detection *)sono_pipeline_of_frame(p, s, flow->detections, i),
         .iou = (const float *)sono_pipeline_of_frame(p, s, flow->iou, i),
         .area_px = (const int32_t *)sono_pipeline_of_frame(p, s, flow->area, i),
-        .mask = map_of_frame(p, s, flow->mask, i),
-        .edge = (const float *)map_of_frame(p, s, flow->weights.edge, i),
-        .inside = (const float *)map_of_frame(p, s, flow->weights.inside, i),
-        .outside = (const float *)map_of_frame(p, s, flow->weights.outside, i),
+        .maps = maps_of_frame(p, s, i),
+        .map_element_bytes = flow->map_element_bytes,
         .iou_stride = sono_program_tensor(flow->program, flow->iou)->c,
         .max_objects = p->config.max_objects,
-        .max_pixels = (int64_t)p->config.max_width_px * p->config.max_height_px,
     };
 }
 

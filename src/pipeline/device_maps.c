@@ -15,13 +15,17 @@ static sono_status find_lent(sono_pipeline *p, const sono_packet *packet, sono_p
     return *out ? SONO_STATUS_OK : SONO_FAIL(error, INVALID_ARGUMENT, "the packet is not lent");
 }
 
-static const void *map_memory(sono_pipeline *p, const sono_pipeline_frame *f, sono_tid tensor, int32_t object)
+/* NULL where there is no such map. */
+static const void *map_memory(sono_pipeline *p, const sono_pipeline_frame *f, int32_t object, sono_map which)
 {
-    if (!tensor)
+    if (which != SONO_MAP_MASK && !p->flow.map_element_bytes)
         return NULL;
-    const int32_t index = (int32_t)(f - p->frames), batch = p->config.batch;
-    return p->choice.ops->device->memory(p->engine, index / batch, SONO_BLOCK_OUTPUTS) +
-           sono_pipeline_output_at(p, tensor, index % batch, object);
+    const int32_t index = (int32_t)(f - p->frames), slot = index / p->config.batch;
+    const sono_packet *packet = &f->storage.packet;
+    return p->choice.ops->device->memory(p->engine, slot, SONO_BLOCK_OUTPUTS) +
+           sono_pipeline_maps_at(p, &p->slots[slot], index % p->config.batch) +
+           sono_map_at(which, object, (int64_t)packet->width_px * packet->height_px,
+                       p->flow.map_element_bytes);
 }
 
 sono_status sono_packet_device_maps(sono_pipeline *p, const sono_packet *packet, int32_t object,
@@ -37,10 +41,10 @@ sono_status sono_packet_device_maps(sono_pipeline *p, const sono_packet *packet,
                               .height_px = packet->height_px,
                               .mask_pitch_bytes = width,
                               .map_pitch_bytes = width * sizeof(float),
-                              .mask = map_memory(p, f, p->flow.mask, object),
-                              .edge = map_memory(p, f, p->flow.weights.edge, object),
-                              .inside = map_memory(p, f, p->flow.weights.inside, object),
-                              .outside = map_memory(p, f, p->flow.weights.outside, object)};
+                              .mask = map_memory(p, f, object, SONO_MAP_MASK),
+                              .edge = map_memory(p, f, object, SONO_MAP_EDGE),
+                              .inside = map_memory(p, f, object, SONO_MAP_INSIDE),
+                              .outside = map_memory(p, f, object, SONO_MAP_OUTSIDE)};
     return SONO_STATUS_OK;
 }
 

@@ -83,7 +83,8 @@ static sono_segment_args segment_args(const sono_pipeline_config *config)
                                .max_width_px = config->max_width_px,
                                .max_height_px = config->max_height_px,
                                .edge_width_px = config->edge_width_px,
-                               .outside_width_px = config->outside_width_px};
+                               .outside_width_px = config->outside_width_px,
+                               .map_element_bytes = config->want_weight_maps ? (int32_t)sizeof(float) : 0};
 }
 
 /* frame -> detections */
@@ -131,8 +132,9 @@ static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *con
     flow->area = outs[1];
     sono_record_output(rec, flow->area);
     sono_record_output(rec, flow->mask);
+    flow->map_element_bytes = args.map_element_bytes;
     if (config->want_weight_maps)
-        sono_weights_record(rec, flow->mask, flow->frame.header, &args, &flow->weights);
+        flow->weights = sono_weights_record(rec, flow->mask, flow->frame.header, &args);
 }
 
 static sono_status record_flow(const sono_pipeline_config *config, sono_flow_models *models, sono_flow *flow,

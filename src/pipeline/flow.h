@@ -11,11 +11,12 @@
 typedef struct sono_flow {
     sono_program *program;
     sono_model_info detector, segmenter;
-    sono_frame_tensors frame;     /* INPUT */
-    sono_tid detections;          /* OUTPUT F32 [N, 1, K, 8]; N = frames of a batch, K = objects of a frame */
-    sono_tid iou;                 /* OUTPUT F32 [NK, 1, 1, 4] */
-    sono_tid area, mask;          /* OUTPUT I32 [NK, 1, 1, 1], U8 [NK, 1, 1, max pixels] */
-    sono_weights_tensors weights; /* OUTPUT, or all 0 */
+    sono_frame_tensors frame;  /* INPUT */
+    sono_tid detections;       /* OUTPUT F32 [N, 1, K, 8]; N = frames of a batch, K = objects of a frame */
+    sono_tid iou;              /* OUTPUT F32 [NK, 1, 1, 4] */
+    sono_tid area;             /* OUTPUT I32 [NK, 1, 1, 1] */
+    sono_tid mask, weights;    /* OUTPUT U8, planes of one tensor (graph/map_layout.h); weights may be 0 */
+    int32_t map_element_bytes; /* of a weight map; 0 = there are none */
     /* Ops [first_segment_op, first_mask_op) only matter when a box passed the gate: the image encoder's, then
      * from first_decode_op on those that wait for the detector. */
     int32_t first_segment_op, first_decode_op, first_mask_op;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipeline/packet.h"
 
+#include "pipeline/maps.h"
+
 #include <string.h>
 
 void sono_packet_begin(sono_packet_storage *storage, const sono_frame *frame)
@@ -14,14 +16,14 @@ void sono_packet_begin(sono_packet_storage *storage, const sono_frame *frame)
     packet->objects = storage->objects;
 }
 
-static const uint8_t *mask_of(const uint8_t *masks, int64_t offset)
+/* NULL where there is no such map. */
+static const void *map_of(const sono_packet_outputs *outputs, const sono_packet *packet, int32_t object,
+                          sono_map which)
 {
-    return masks ? masks + offset : NULL;
-}
-
-static const float *map_of(const float *maps, int64_t offset)
-{
-    return maps ? maps + offset : NULL;
+    if (!outputs->maps || (which != SONO_MAP_MASK && !outputs->map_element_bytes))
+        return NULL;
+    return outputs->maps + sono_map_at(which, object, (int64_t)packet->width_px * packet->height_px,
+                                       outputs->map_element_bytes);
 }
 
 void sono_packet_fill(sono_packet_storage *storage, const sono_packet_outputs *outputs, sono_state state)
@@ -34,17 +36,16 @@ void sono_packet_fill(sono_packet_storage *storage, const sono_packet_outputs *o
         const int valid = d->valid > 0.0f;
         if (k > 0 && !valid)
             break;
-        const int64_t offset = k * outputs->max_pixels;
         storage->objects[k] = (sono_object){
             .bbox_xyxy_px = {d->x1, d->y1, d->x2, d->y2},
             .score = d->score,
             .class_id = (int32_t)d->class_id,
             .iou_predicted = valid ? outputs->iou[k * outputs->iou_stride] : 0.0f,
             .mask_area_px = valid ? outputs->area_px[k] : 0,
-            .mask = mask_of(outputs->mask, offset),
-            .edge = map_of(outputs->edge, offset),
-            .inside = map_of(outputs->inside, offset),
-            .outside = map_of(outputs->outside, offset),
+            .mask = map_of(outputs, packet, k, SONO_MAP_MASK),
+            .edge = map_of(outputs, packet, k, SONO_MAP_EDGE),
+            .inside = map_of(outputs, packet, k, SONO_MAP_INSIDE),
+            .outside = map_of(outputs, packet, k, SONO_MAP_OUTSIDE),
         };
         packet->n_objects++;
     }

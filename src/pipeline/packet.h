@@ -11,13 +11,12 @@
 /* Host pointers into one slot's output block; K objects one after the other. */
 typedef struct sono_packet_outputs {
     const sono_detection *detections;
-    const float *iou;                     /* [K][iou_stride], channel 0 counts */
-    const int32_t *area_px;               /* [K] */
-    const uint8_t *mask;                  /* [K][max_pixels] or NULL */
-    const float *edge, *inside, *outside; /* [K][max_pixels] or NULL */
+    const float *iou;       /* [K][iou_stride], channel 0 counts */
+    const int32_t *area_px; /* [K] */
+    const uint8_t *maps;    /* as graph/map_layout.h says, from the frame's first mask on; NULL = not here */
+    int32_t map_element_bytes; /* of a weight map; 0 = there are none */
     int32_t iou_stride;
     int32_t max_objects;
-    int64_t max_pixels;
 } sono_packet_outputs;
 
 /* A packet with the room its objects need. */

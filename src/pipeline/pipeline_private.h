@@ -46,6 +46,7 @@ typedef struct sono_pipeline_slot {
     int32_t n_received;          /* ... were received, */
     atomic_int n_released;       /* ... are done with */
     int64_t pixels_bytes;        /* of all its frames; 0 = all are in device memory */
+    int64_t maps_bytes;          /* of all its frames, packed */
     sono_input input;            /* where its pixels go, ... */
     int32_t is_input_lent;       /* ... to be filled by the caller; under the submit mutex */
     sono_status status;          /* of the run */
@@ -90,16 +91,20 @@ void sono_pipeline_release_pixels(sono_pipeline_slot *s);
  * slot is free. Thread-safe. */
 void sono_pipeline_give_back(sono_pipeline *p, sono_pipeline_frame *f);
 
-/* The first of a tensor's maps, in host memory, that belong to frame number i of a slot's batch; NULL for no
- * tensor. */
+/* The first of a tensor's rows, in host memory, that belong to frame number i of a slot's batch. */
 uint8_t *sono_pipeline_of_frame(const sono_pipeline *p, const sono_pipeline_slot *s, sono_tid tensor,
                                 int32_t i);
 
 /* The frame whose packet this is, NULL unless it is lent. */
 sono_pipeline_frame *sono_pipeline_find_lent(sono_pipeline *p, const sono_packet *packet);
 
-/* Where an OUTPUT's map for a frame of the batch and one of its objects lies in the output block. */
+/* Where an OUTPUT's row for a frame of the batch and one of its objects lies in the output block; for maps
+ * see below. */
 size_t sono_pipeline_output_at(const sono_pipeline *p, sono_tid tensor, int32_t frame, int32_t object);
+
+/* Where the maps of frame number i of a slot's batch begin in the output block, and where those of all do. */
+size_t sono_pipeline_maps_at(const sono_pipeline *p, const sono_pipeline_slot *s, int32_t i);
+size_t sono_pipeline_all_maps_at(const sono_pipeline *p);
 
 /* The headers of a slot's frames, [batch]. */
 sono_frame_header *sono_pipeline_headers(const sono_pipeline *p, const sono_pipeline_slot *s);

@@ -10,7 +10,7 @@
 static double unused_bytes(const sono_pipeline *p, const sono_op *op, const sono_frame_header *frame)
 {
     const sono_flow *flow = &p->flow;
-    const sono_tid sized[] = {flow->mask, flow->weights.edge, flow->weights.inside, flow->weights.outside};
+    const sono_tid sized[] = {flow->mask, flow->weights};
     const double max_px = (double)p->config.max_width_px * (double)p->config.max_height_px;
     const double unused = 1.0 - (double)frame->width_px * (double)frame->height_px / max_px;
     const double pixel_bytes = (double)sono_pixel_bytes((sono_pixel_format)frame->format);

@@ -15,18 +15,11 @@ void sono_frame_info_init_sized(void *info, size_t struct_size)
     sono_sized_init(info, struct_size, &defaults, sizeof defaults);
 }
 
-/* Bytes at the start of the output block that hold this batch's results; the maps come last. Where the masks
- * are the last thing and there is one object a frame, only up to the last row that the last frame has. */
+/* Bytes at the start of the output block that hold this batch's results; its maps come last, packed. */
 static size_t used_output_bytes(const sono_pipeline *p, const sono_pipeline_slot *s)
 {
-    const sono_plan *plan = p->plan;
-    if (!p->config.host_maps && p->choice.ops->device)
-        return plan->offset_bytes[p->flow.mask];
-    if (p->config.max_objects > 1 || p->config.want_weight_maps)
-        return plan->block_bytes[SONO_BLOCK_OUTPUTS];
-    const sono_packet *last = &s->frames[s->n_frames - 1].storage.packet;
-    return (size_t)(sono_pipeline_of_frame(p, s, p->flow.mask, s->n_frames - 1) - s->outputs) +
-           (size_t)last->width_px * (size_t)last->height_px;
+    const size_t maps_at = sono_pipeline_all_maps_at(p);
+    return p->config.host_maps || !p->choice.ops->device ? maps_at + (size_t)s->maps_bytes : maps_at;
 }
 
 /* Hands a slot's batch to the engine. */

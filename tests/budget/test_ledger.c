@@ -4,6 +4,7 @@
  * synthetic checkpoints, SONO_TEST_DETECTOR and SONO_TEST_SEGMENTER). */
 #include "telemetry/ledger.h"
 #include "support/gpu_fixture.h"
+#include "support/null_engine.h"
 #include "test.h"
 
 #include <string.h>
@@ -244,12 +245,70 @@ static void test_comparison(void **state)
     assert_string_equal(little, "2 trace");
 }
 
+/* ---- what is downloaded ---- */
+
+static void submit(sono_pipeline *pipeline, int32_t width_px, int32_t height_px)
+{
+    sono_error error = {0};
+    sono_frame frame = null_engine_frame(1, 200);
+    frame.image.width_px = width_px;
+    frame.image.height_px = height_px;
+    assert_ok(sono_pipeline_submit(pipeline, &frame.image, &frame.info, &error), &error);
+}
+
+static void drain(sono_pipeline *pipeline)
+{
+    const sono_packet *packet = NULL;
+    while (sono_pipeline_receive(pipeline, &packet, NULL) == SONO_STATUS_OK)
+        assert_ok(sono_packet_release(pipeline, packet), NULL);
+}
+
+/* The maps that a batch's frames have, each rounded up to 16 bytes: not room for the largest frame, and
+ * nothing for frames that are not there. */
+static void test_packed_download(void **state)
+{
+    (void)state;
+    sono_error error = {0};
+    null_engine_set_maps(1, 0);
+    sono_pipeline *pipeline = null_engine_open(2, 3, 0, NULL, NULL);
+    submit(pipeline, 5, 7); /* 35 pixels: 48 bytes */
+    submit(pipeline, 16, 16);
+    submit(pipeline, 3, 2);
+    assert_int_equal(null_engine_maps_bytes(), 48 + 256 + 16);
+    drain(pipeline);
+    submit(pipeline, 5, 7);
+    assert_ok(sono_pipeline_flush(pipeline, &error), &error);
+    assert_int_equal(null_engine_maps_bytes(), 48);
+    drain(pipeline);
+    sono_pipeline_close(pipeline);
+    null_engine_set_maps(4, 0); /* masks of four objects */
+    pipeline = null_engine_open(1, 1, 0, NULL, NULL);
+    submit(pipeline, 5, 7);
+    assert_int_equal(null_engine_maps_bytes(), 4 * 48);
+    drain(pipeline);
+    sono_pipeline_close(pipeline);
+    null_engine_set_maps(2, 1); /* and weight maps of bytes */
+    pipeline = null_engine_open(1, 1, 0, NULL, NULL);
+    submit(pipeline, 5, 7);
+    assert_int_equal(null_engine_maps_bytes(), 2 * 4 * 48);
+    drain(pipeline);
+    sono_pipeline_close(pipeline);
+    null_engine_set_maps(1, 4); /* or of float32 */
+    pipeline = null_engine_open(1, 1, 0, NULL, NULL);
+    submit(pipeline, 5, 7);
+    assert_int_equal(null_engine_maps_bytes(), 48 + 3 * 144);
+    drain(pipeline);
+    sono_pipeline_close(pipeline);
+    null_engine_set_maps(1, 0);
+}
+
 /* ---- golden totals ---- */
 
-/* 320 x 240 grey pixels behind a header of 40 bytes at the next multiple of 256; detections, predicted IoU
+/* 320 x 240 grey pixels behind a header of 48 bytes at the next multiple of 256; detections, predicted IoU
  * and area (256 bytes each) in front of the mask. */
-#define GOLDEN_BYTES_H2D (256 + 320 * 240)
-#define GOLDEN_BYTES_D2H (3 * 256 + 320 * 240)
+#define GOLDEN_BYTES_H2D  (256 + 320 * 240)
+#define GOLDEN_BYTES_D2H  (3 * 256 + 320 * 240)
+#define MAP_ELEMENT_BYTES 4
 
 static void test_golden_frame(void **state)
 {
@@ -293,6 +352,44 @@ static void test_golden_frame(void **state)
     sono_pipeline_close(pipeline);
 }
 
+/* Frames with maps, and batches of frames of different sizes. */
+static void test_maps_are_packed(void **state)
+{
+    (void)state;
+    sono_pipeline_config config;
+    sono_error error = {0};
+    const sono_packet *packet = NULL;
+    gpu_fixture_synthetic(&config);
+    config.want_weight_maps = 1;
+    sono_pipeline *pipeline = pipeline_fixture_open(&config);
+    sono_frame frame = pipeline_fixture_frame();
+    packet = pipeline_fixture_run(pipeline, &frame);
+    assert_int_equal(packet->ledger.n_d2h, 1);
+    assert_int_equal(packet->ledger.bytes_d2h, 3 * 256 + (1 + 3 * MAP_ELEMENT_BYTES) * 320 * 240);
+    assert_ok(sono_packet_release(pipeline, packet), NULL);
+    sono_pipeline_close(pipeline);
+
+    config.want_weight_maps = 0;
+    config.max_objects = 3;
+    pipeline = pipeline_fixture_open(&config);
+    packet = pipeline_fixture_run(pipeline, &frame);
+    assert_int_equal(packet->ledger.bytes_d2h, 3 * 256 + 3 * 320 * 240);
+    assert_ok(sono_packet_release(pipeline, packet), NULL);
+    sono_pipeline_close(pipeline);
+
+    config.max_objects = 1;
+    config.batch = 3;
+    pipeline = pipeline_fixture_open(&config);
+    for (int i = 0; i < 3; i++, frame.image.width_px -= 99, frame.image.pitch_bytes = 320)
+        assert_ok(sono_pipeline_submit(pipeline, &frame.image, &frame.info, &error), &error);
+    for (int i = 0; i < 3; i++) {
+        assert_ok(sono_pipeline_receive(pipeline, &packet, &error), &error);
+        assert_int_equal(packet->ledger.bytes_d2h, i ? 0 : 3 * 256 + (320 + 221 + 122) * 240);
+        assert_ok(sono_packet_release(pipeline, packet), NULL);
+    }
+    sono_pipeline_close(pipeline);
+}
+
 /* On the CPU nothing crosses. */
 static void test_cpu(void **state)
 {
@@ -325,7 +422,9 @@ int main(void)
         cmocka_unit_test(test_cpu),
         cmocka_unit_test(test_judgement_of_counts),
         cmocka_unit_test(test_comparison),
+        cmocka_unit_test(test_packed_download),
         cmocka_unit_test(test_golden_frame),
+        cmocka_unit_test(test_maps_are_packed),
     };
     return sono_test_run("budget/ledger", tests, sizeof tests / sizeof tests[0]);
 }

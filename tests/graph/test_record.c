@@ -565,23 +565,42 @@ static void test_segmenter_shapes(void **state)
     const sono_tid header =
         sono_record_input(&f->rec, "header", SONO_DTYPE_U8, 1, 1, 1, (int32_t)sizeof(sono_frame_header));
     const sono_tid found = input(f, 1, 1, 3, 8);
-    const sono_segment_args args = {1024, 40, 30, 3, 5};
+    const sono_segment_args args = {1024, 40, 30, 3, 5, 0};
     const sono_tid tokens = sono_record_prompt(&f->rec, "prompt", found, header, param(f, 1, 1, 2, 8),
                                                param(f, 1, 1, 2, 16), param(f, 1, 1, 5, 16), &args);
     assert_shape(f, tokens, 3, 1, 7, 16);
     const sono_tid up = input(f, 3, 1, 4096, 16);
     const sono_tid low = sono_record_hyper_mask(&f->rec, "low", up, sono_view_rows(&f->rec, tokens, 1, 1, 1));
     assert_shape(f, low, 3, 64, 64, 1);
-    sono_tid mask[3], maps[3];
-    sono_record_upsample_mask(&f->rec, "mask", low, found, header, &args, 1, mask);
-    assert_shape(f, mask[0], 3, 1, 1, 1200);
+    const sono_segment_args odd = {1024, 41, 30, 3, 5, 0};
+    sono_tid mask[3];
+    sono_record_upsample_mask(&f->rec, "mask", low, found, header, &odd, 1, mask);
+    assert_shape(f, mask[0], 3, 1, 1, 1232); /* the next multiple of 16 */
     assert_shape(f, mask[1], 3, 1, 1, 1);
-    assert_shape(f, mask[2], 3, 1, 1, 1200);
-    sono_record_upsample_mask(&f->rec, "mask", low, found, header, &args, 0, mask);
+    assert_shape(f, mask[2], 3, 1, 1, 1230);
+    sono_record_upsample_mask(&f->rec, "mask", low, found, header, &odd, 0, mask);
     assert_int_equal(mask[2], 0);
-    sono_record_weight_maps(&f->rec, "maps", mask[0], header, &args, maps);
-    for (int i = 0; i < 3; i++)
-        assert_shape(f, maps[i], 3, 1, 1, 1200);
+}
+
+/* Mask and weight maps of an object are planes of one tensor: 1 and 3 of bytes, or 1 and 12 for float32. */
+static void test_weight_map_shapes(void **state)
+{
+    fixture *f = *state;
+    const sono_tid header =
+        sono_record_input(&f->rec, "header", SONO_DTYPE_U8, 1, 1, 1, (int32_t)sizeof(sono_frame_header));
+    const sono_tid found = input(f, 1, 1, 3, 8), low = input(f, 3, 64, 64, 1);
+    for (int32_t element_bytes = 1; element_bytes <= 4; element_bytes += 3) {
+        const sono_segment_args args = {1024, 40, 30, 3, 5, element_bytes};
+        sono_tid mask[3];
+        sono_record_upsample_mask(&f->rec, "mask", low, found, header, &args, 0, mask);
+        assert_shape(f, mask[0], 3, 1, 1, 1200);
+        const sono_tid root = sono_record_shape(&f->rec, mask[0]).root;
+        assert_shape(f, root, 3, 1, 1 + 3 * element_bytes, 1200);
+        const sono_tid maps = sono_record_weight_maps(&f->rec, "maps", mask[0], header, &args);
+        assert_shape(f, maps, 3, 1, 3 * element_bytes, 1200);
+        assert_int_equal(sono_record_shape(&f->rec, maps).root, root);
+        assert_int_equal(sono_record_shape(&f->rec, maps).offset, 1200);
+    }
 }
 
 /* Three frames: a header each, maps of one frame together. */
@@ -593,8 +612,8 @@ static void test_batch_shapes(void **state)
     const sono_tid pixels = sono_record_input(&f->rec, "pixels", SONO_DTYPE_U8, 3, 1, 1, 4800);
     const sono_preprocess_args preprocess = {
         .fit = SONO_FIT_STRETCH, .size = 64, .max_width_px = 40, .max_height_px = 30};
-    const sono_segment_args args = {1024, 40, 30, 3, 5};
-    sono_tid mask[3], maps[3];
+    const sono_segment_args args = {1024, 40, 30, 3, 5, 1};
+    sono_tid mask[3];
     assert_shape(f, sono_record_preprocess(&f->rec, "image", pixels, headers, &preprocess), 3, 64, 64, 3);
     const sono_tid found =
         sono_record_select(&f->rec, "found", input(f, 3, 1, 50, 2), input(f, 3, 1, 50, 4), headers, 2);
@@ -606,8 +625,7 @@ static void test_batch_shapes(void **state)
     sono_record_upsample_mask(&f->rec, "mask", input(f, 6, 64, 64, 1), found, headers, &args, 0, mask);
     assert_shape(f, mask[0], 6, 1, 1, 1200);
     assert_shape(f, mask[1], 6, 1, 1, 1);
-    sono_record_weight_maps(&f->rec, "maps", mask[0], headers, &args, maps);
-    assert_shape(f, maps[2], 6, 1, 1, 1200);
+    assert_shape(f, sono_record_weight_maps(&f->rec, "maps", mask[0], headers, &args), 6, 1, 3, 1200);
 }
 
 static void record_bad_segmenter_op(fixture *f, int i)
@@ -615,10 +633,12 @@ static void record_bad_segmenter_op(fixture *f, int i)
     const sono_tid header =
         sono_record_input(&f->rec, "header", SONO_DTYPE_U8, 1, 1, 1, (int32_t)sizeof(sono_frame_header));
     const sono_tid found = input(f, 1, 1, 3, 8), low = input(f, 3, 64, 64, 1);
-    const sono_tid mask = sono_record_input(&f->rec, "mask", SONO_DTYPE_U8, 3, 1, 1, 1200);
+    const sono_tid maps = sono_record_input(&f->rec, "maps", SONO_DTYPE_U8, 3, 1, 4, 1200);
+    const sono_tid mask = sono_view_rows(&f->rec, maps, 0, 1, 1);
     const sono_tid hyper = input(f, 3, 1, 1, 16);
-    const sono_segment_args args = {1024, 40, 30, 3, 5}, even = {1024, 40, 30, 4, 5},
-                            huge = {1024, 1 << 20, 1 << 20, 3, 5};
+    const sono_segment_args args = {1024, 40, 30, 3, 5, 1}, even = {1024, 40, 30, 4, 5, 1},
+                            huge = {1024, 1 << 20, 1 << 20, 3, 5, 1}, wide = {1024, 40, 30, 3, 5, 4},
+                            half = {1024, 40, 30, 3, 5, 2}, none = {1024, 40, 30, 3, 5, 0};
     sono_tid outs[3];
     switch (i) {
     case 0:
@@ -638,18 +658,16 @@ static void record_bad_segmenter_op(fixture *f, int i)
         sono_record_upsample_mask(&f->rec, "bad", low, found, header, &huge, 0, outs);
         break;
     case 5:
-        sono_record_weight_maps(&f->rec, "bad", mask, header, &even, outs);
+        sono_record_weight_maps(&f->rec, "bad", mask, header, &even);
         break;
     case 6:
-        sono_record_weight_maps(&f->rec, "bad", low, header, &args, outs);
+        sono_record_weight_maps(&f->rec, "bad", low, header, &args);
         break;
     case 7:
         sono_record_select(&f->rec, "bad", input(f, 1, 1, 9, 1), input(f, 1, 1, 9, 4), header, 10);
         break;
     case 8:
-        outs[0] = 1;
-        sono_record_weight_maps(&f->rec, "bad", 0, header, &args, outs);
-        assert_int_equal(outs[0], 0);
+        assert_int_equal(sono_record_weight_maps(&f->rec, "bad", 0, header, &args), 0);
         break;
     case 9: /* two frames' boxes, one header */
         sono_record_select(&f->rec, "bad", input(f, 2, 1, 9, 1), input(f, 2, 1, 9, 4), header, 1);
@@ -665,12 +683,23 @@ static void record_bad_segmenter_op(fixture *f, int i)
         sono_record_weight_maps(
             &f->rec, "bad", mask,
             sono_record_input(&f->rec, "headers", SONO_DTYPE_U8, 2, 1, 1, (int32_t)sizeof(sono_frame_header)),
-            &args, outs);
+            &args);
         break;
     case 13: /* that is no header */
         sono_record_weight_maps(&f->rec, "bad", mask,
-                                sono_record_input(&f->rec, "headers", SONO_DTYPE_U8, 1, 1, 1, 31), &args,
-                                outs);
+                                sono_record_input(&f->rec, "headers", SONO_DTYPE_U8, 1, 1, 1, 31), &args);
+        break;
+    case 14: /* no room for float32 */
+        sono_record_weight_maps(&f->rec, "bad", mask, header, &wide);
+        break;
+    case 15: /* a map, not the mask */
+        sono_record_weight_maps(&f->rec, "bad", sono_view_rows(&f->rec, maps, 1, 1, 1), header, &args);
+        break;
+    case 16:
+        sono_record_upsample_mask(&f->rec, "bad", low, found, header, &half, 0, outs);
+        break;
+    case 17:
+        sono_record_weight_maps(&f->rec, "bad", mask, header, &none);
         break;
     default:
         fail();
@@ -680,7 +709,7 @@ static void record_bad_segmenter_op(fixture *f, int i)
 static void test_bad_segmenter_ops(void **state)
 {
     (void)state;
-    for (int i = 0; i < 14; i++) {
+    for (int i = 0; i < 18; i++) {
         fixture f;
         open_fixture(&f);
         record_bad_segmenter_op(&f, i);
@@ -714,6 +743,7 @@ int main(void)
         cmocka_unit_test(test_bad_token_ops),
         TEST(test_detector_shapes),
         TEST(test_segmenter_shapes),
+        TEST(test_weight_map_shapes),
         TEST(test_batch_shapes),
         cmocka_unit_test(test_bad_segmenter_ops),
     };

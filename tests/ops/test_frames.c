@@ -4,6 +4,7 @@
 #include "op_frame.h"
 
 #include "base/alloc.h"
+#include "graph/map_layout.h"
 
 #include <string.h>
 
@@ -17,11 +18,8 @@
 #define MAX_W     90
 #define MAX_H     70
 #define MAX_BYTES (MAX_W * MAX_H * 4)
-#define N_OUTS    8
-#define FIRST_MAP 3 /* of the outs: mask, area, weight maps */
-
-static const uint8_t room_u8 = 0x5a;
-static const float room_f32 = -3072; /* exact in float16 */
+#define N_OUTS    4
+#define UNTOUCHED 0x5a /* no mask and no map holds it */
 
 static const sono_frame_header sizes[N_FRAMES] = {
     {.width_px = 61, .height_px = 70, .pitch_bytes = 61, .format = SONO_PIXEL_GRAY8, .threshold = 0.4f},
@@ -34,9 +32,10 @@ typedef struct inputs {
     sono_tid header[N_FRAMES], frame_pixels[N_FRAMES];
 } inputs;
 
-/* What the ops make: image, detections, tokens, mask, area, edge, inside, outside. */
+/* What the ops make: image, detections, tokens, area; and all maps. */
 typedef struct outputs {
     sono_tid out[N_OUTS];
+    sono_tid maps;
 } outputs;
 
 static sono_tid header_input(sono_op_test *t, const sono_frame_header *headers, int32_t n)
@@ -44,12 +43,23 @@ static sono_tid header_input(sono_op_test *t, const sono_frame_header *headers, 
     return sono_op_test_input_values(t, SONO_DTYPE_U8, n, 1, 1, (int32_t)sizeof *headers, headers);
 }
 
-static inputs make_inputs(sono_op_test *t)
+static int64_t n_pixels_of(int32_t frame)
+{
+    return (int64_t)sizes[frame].width_px * sizes[frame].height_px;
+}
+
+/* Of one frame's maps. */
+static int64_t maps_bytes_of(int32_t frame, int32_t element_bytes)
+{
+    return N_OBJECTS * object_maps_bytes(n_pixels_of(frame), element_bytes);
+}
+
+static inputs make_inputs(sono_op_test *t, int32_t element_bytes)
 {
     static uint8_t packed[N_FRAMES * MAX_BYTES], single[MAX_BYTES];
     inputs in = {0};
     sono_frame_header headers[N_FRAMES];
-    int64_t at = 0;
+    int64_t at = 0, maps_at = 0;
     for (int32_t i = 0; i < N_FRAMES; i++) {
         const int32_t n_bytes = sizes[i].pitch_bytes * sizes[i].height_px;
         for (int32_t b = 0; b < n_bytes; b++)
@@ -59,7 +69,9 @@ static inputs make_inputs(sono_op_test *t)
         in.header[i] = header_input(t, &headers[i], 1);
         in.frame_pixels[i] = sono_op_test_input_values(t, SONO_DTYPE_U8, 1, 1, 1, MAX_BYTES, single);
         headers[i].pixels_at_bytes = at;
+        headers[i].maps_at_bytes = maps_at;
         at += n_bytes;
+        maps_at += maps_bytes_of(i, element_bytes);
     }
     in.headers = header_input(t, headers, N_FRAMES);
     in.pixels = sono_op_test_input_values(t, SONO_DTYPE_U8, N_FRAMES, 1, 1, MAX_BYTES, packed);
@@ -75,7 +87,7 @@ static inputs make_inputs(sono_op_test *t)
 }
 
 static outputs record_ops(sono_op_test *t, const inputs *in, sono_tid pixels, sono_tid header,
-                          sono_tid logits, sono_tid boxes, sono_tid low)
+                          sono_tid logits, sono_tid boxes, sono_tid low, int32_t element_bytes)
 {
     const sono_preprocess_args preprocess = {.fit = SONO_FIT_LETTERBOX,
                                              .size = SIZE_PX,
@@ -83,17 +95,17 @@ static outputs record_ops(sono_op_test *t, const inputs *in, sono_tid pixels, so
                                              .inv_std = {0.02f, 0.03f, 0.04f},
                                              .max_width_px = MAX_W,
                                              .max_height_px = MAX_H};
-    const sono_segment_args segment = {SIZE_PX, MAX_W, MAX_H, 3, 5};
+    const sono_segment_args segment = {SIZE_PX, MAX_W, MAX_H, 3, 5, element_bytes};
     outputs o = {0};
-    sono_tid mask[3] = {0}, maps[3] = {0};
+    sono_tid mask[3] = {0};
     o.out[0] = sono_record_preprocess(&t->rec, "image", pixels, header, &preprocess);
     o.out[1] = sono_record_select(&t->rec, "detections", logits, boxes, header, N_OBJECTS);
     o.out[2] = sono_record_prompt(&t->rec, "tokens", o.out[1], header, in->gaussian, in->corners, in->tokens,
                                   &segment);
     sono_record_upsample_mask(&t->rec, "mask", low, o.out[1], header, &segment, 0, mask);
-    sono_record_weight_maps(&t->rec, "weights", mask[0], header, &segment, maps);
-    memcpy(o.out + 3, mask, 2 * sizeof *mask);
-    memcpy(o.out + 5, maps, sizeof maps);
+    sono_record_weight_maps(&t->rec, "weights", mask[0], header, &segment);
+    o.maps = sono_record_shape(&t->rec, mask[0]).root;
+    o.out[3] = mask[1];
     return o;
 }
 
@@ -117,30 +129,15 @@ static sono_engine *open_engine(sono_op_test *t, sono_precision precision)
     return engine;
 }
 
-typedef struct room {
-    const void *bytes;
-    size_t n_bytes;
-} room;
-
-static room room_of(const sono_tensor *s)
+/* The tensor of maps has room for the largest frames; what no frame uses of it stays as it was. */
+static void fill_room(sono_op_test *t, sono_engine *engine, sono_tid maps)
 {
-    return s->dtype == SONO_DTYPE_U8 ? (room){&room_u8, sizeof room_u8} : (room){&room_f32, sizeof room_f32};
-}
-
-/* Masks and weight maps have room for the largest frame; what lies behind a frame's own pixels stays as it
- * was. */
-static void fill_room(sono_op_test *t, sono_engine *engine, const outputs *o)
-{
-    for (int32_t k = FIRST_MAP; k < N_OUTS; k++) {
-        const sono_tensor *s = sono_program_tensor(t->program, o->out[k]);
-        const size_t n_bytes = (size_t)sono_tensor_count(s) * sono_dtype_bytes(s->dtype);
-        uint8_t *values = sono_alloc(n_bytes);
-        assert_non_null(values);
-        for (size_t at = 0; at < n_bytes; at += room_of(s).n_bytes)
-            memcpy(values + at, room_of(s).bytes, room_of(s).n_bytes);
-        assert_ok(t->backend->inspect->write(engine, o->out[k], values, &t->error), &t->error);
-        sono_free(values);
-    }
+    const size_t n_bytes = (size_t)sono_tensor_count(sono_program_tensor(t->program, maps));
+    uint8_t *values = sono_alloc(n_bytes);
+    assert_non_null(values);
+    memset(values, UNTOUCHED, n_bytes);
+    assert_ok(t->backend->inspect->write(engine, maps, values, &t->error), &t->error);
+    sono_free(values);
 }
 
 static uint8_t *read_all(sono_op_test *t, sono_engine *engine, sono_tid tensor)
@@ -152,21 +149,52 @@ static uint8_t *read_all(sono_op_test *t, sono_engine *engine, sono_tid tensor)
     return values;
 }
 
-/* Compares frame number i's maps of one output, and the room behind the frame's own pixels. */
+/* Compares frame number i's rows of one output. */
 static void compare(sono_op_test *t, sono_engine *engine, sono_tid all, sono_tid alone, int32_t i)
 {
     const sono_tensor *s = sono_program_tensor(t->program, alone);
-    const size_t map = (size_t)s->batch_stride * sono_dtype_bytes(s->dtype);
-    const int32_t n_pixels = sizes[i].width_px * sizes[i].height_px;
-    const size_t used = s->c == MAX_W * MAX_H ? (size_t)n_pixels * sono_dtype_bytes(s->dtype) : map;
+    const size_t n_bytes = (size_t)sono_tensor_count(s) * sono_dtype_bytes(s->dtype);
     uint8_t *got = read_all(t, engine, all), *want = read_all(t, engine, alone);
-    for (int32_t k = 0; k < s->n; k++)
-        if (memcmp(got + (size_t)(i * s->n + k) * map, want + (size_t)k * map, map) != 0)
-            fail_msg("frame %d: map %d of %s differs from the frame's alone", i, k, s->name);
-    for (size_t at = used; at < map; at += room_of(s).n_bytes)
-        assert_memory_equal(want + at, room_of(s).bytes, room_of(s).n_bytes);
+    if (memcmp(got + (size_t)i * n_bytes, want, n_bytes) != 0)
+        fail_msg("frame %d: %s differs from the frame's alone", i, s->name);
     sono_free(got);
     sono_free(want);
+}
+
+static void expect_untouched(const uint8_t *bytes, int64_t from, int64_t to)
+{
+    for (int64_t i = from; i < to; i++)
+        assert_int_equal(bytes[i], UNTOUCHED);
+}
+
+/* Behind the pixels of each of an object's maps. */
+static void expect_gaps(const uint8_t *object, int64_t n_pixels, int32_t element_bytes)
+{
+    expect_untouched(object, n_pixels, map_bytes(n_pixels, 1));
+    for (int32_t m = 0; m < 3; m++)
+        expect_untouched(object + weight_map_at(n_pixels, element_bytes, m), n_pixels * element_bytes,
+                         map_bytes(n_pixels, element_bytes));
+}
+
+/* The batch's maps are its frames' own, back to back; nothing else is written. */
+static void compare_maps(sono_op_test *t, sono_engine *engine, const outputs *all, const outputs *alone,
+                         int32_t element_bytes)
+{
+    const int64_t room = sono_tensor_count(sono_program_tensor(t->program, all->maps));
+    uint8_t *got = read_all(t, engine, all->maps);
+    int64_t at = 0;
+    for (int32_t i = 0; i < N_FRAMES; i++) {
+        const int64_t used = maps_bytes_of(i, element_bytes);
+        uint8_t *want = read_all(t, engine, alone[i].maps);
+        assert_memory_equal(got + at, want, used);
+        expect_untouched(want, used, room / N_FRAMES);
+        for (int32_t k = 0; k < N_OBJECTS; k++)
+            expect_gaps(want + k * (used / N_OBJECTS), n_pixels_of(i), element_bytes);
+        at += used;
+        sono_free(want);
+    }
+    expect_untouched(got, at, room);
+    sono_free(got);
 }
 
 /* At least one object is there and one is not, or the masks would say nothing. */
@@ -180,33 +208,42 @@ static void check_gates(sono_op_test *t, sono_engine *engine, sono_tid detection
     sono_free(found);
 }
 
-static void test_batch_equals_frames(void **state)
+static void check_type(int32_t element_bytes)
 {
     sono_op_test t;
     outputs alone[N_FRAMES];
-    (void)state;
     sono_op_test_open(&t, 7);
-    const inputs in = make_inputs(&t);
-    const outputs all = record_ops(&t, &in, in.pixels, in.headers, in.logits, in.boxes, in.low);
+    const inputs in = make_inputs(&t, element_bytes);
+    const outputs all =
+        record_ops(&t, &in, in.pixels, in.headers, in.logits, in.boxes, in.low, element_bytes);
     for (int32_t i = 0; i < N_FRAMES; i++)
         alone[i] = record_ops(&t, &in, in.frame_pixels[i], in.header[i], maps_of(&t, in.logits, i, 1),
-                              maps_of(&t, in.boxes, i, 1), maps_of(&t, in.low, i * N_OBJECTS, N_OBJECTS));
+                              maps_of(&t, in.boxes, i, 1), maps_of(&t, in.low, i * N_OBJECTS, N_OBJECTS),
+                              element_bytes);
     assert_ok(sono_record_finish(&t.rec), &t.error);
     const int is_cpu = t.backend == &sono_cpu_engine;
     const sono_precision last = is_cpu ? SONO_PRECISION_FP32 : SONO_PRECISION_FP16;
     for (sono_precision precision = SONO_PRECISION_FP32; precision <= last; precision++) {
         sono_engine *engine = open_engine(&t, precision);
-        fill_room(&t, engine, &all);
+        fill_room(&t, engine, all.maps);
         for (int32_t i = 0; i < N_FRAMES; i++)
-            fill_room(&t, engine, &alone[i]);
+            fill_room(&t, engine, alone[i].maps);
         assert_ok(t.backend->inspect->run(engine, 0, -1, &t.error), &t.error);
         check_gates(&t, engine, all.out[1]);
         for (int32_t i = 0; i < N_FRAMES; i++)
             for (int32_t k = 0; k < N_OUTS; k++)
                 compare(&t, engine, all.out[k], alone[i].out[k], i);
+        compare_maps(&t, engine, &all, alone, element_bytes);
         t.backend->close(engine);
     }
     sono_op_test_close(&t);
+}
+
+static void test_batch_equals_frames(void **state)
+{
+    (void)state;
+    check_type(1);
+    check_type(4);
 }
 
 int main(void)

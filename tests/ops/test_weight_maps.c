@@ -4,6 +4,7 @@
 #include "op_frame.h"
 
 #include "base/alloc.h"
+#include "graph/map_layout.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@ typedef enum shape { EMPTY, FULL, DOT, CORNER, DISC, NOISE, DENSE_NOISE } shape;
 typedef struct sizes {
     int32_t k, width, height, room_px;
     int32_t edge, outside;
+    int32_t element_bytes; /* of a weight map; 0 = try both */
 } sizes;
 
 /* as room_px: the limits are those of the frame turned by a quarter */
@@ -69,54 +71,94 @@ static void want_pixel(const uint8_t *mask, const sizes *s, int32_t x, int32_t y
     *outside = widened && !mask[y * s->width + x];
 }
 
-static void record(sono_op_test *t, const sizes *s, shape what, sono_tid outs[3], uint8_t **masks)
+/* A tensor with masks and room for their maps, all of it marked that is no mask's pixel. */
+static uint8_t *make_masks(sono_op_test *t, const sizes *s, shape what, int64_t n_bytes)
 {
-    const int32_t n_pixels = s->width * s->height, room = max_width_px(s) * max_height_px(s);
+    const int32_t n_pixels = s->width * s->height;
+    uint8_t *maps = sono_alloc((size_t)n_bytes);
+    assert_non_null(maps);
+    memset(maps, SONO_OP_TEST_UNTOUCHED_U8, (size_t)n_bytes);
+    for (int32_t k = 0; k < s->k; k++)
+        for (int32_t i = 0; i < n_pixels; i++)
+            maps[k * object_maps_bytes(n_pixels, s->element_bytes) + i] =
+                is_set(t, what, s, i % s->width, i / s->width) ? 255 : 0;
+    return maps;
+}
+
+/* Returns the tensor of all maps; *masks: what it holds before the run. */
+static sono_tid record(sono_op_test *t, const sizes *s, shape what, uint8_t **masks)
+{
     const sono_segment_args args = {.image_size = 1024,
                                     .max_width_px = max_width_px(s),
                                     .max_height_px = max_height_px(s),
                                     .edge_width_px = s->edge,
-                                    .outside_width_px = s->outside};
-    uint8_t *mask = sono_alloc((size_t)s->k * (size_t)room);
-    assert_non_null(mask);
-    memset(mask, 255, (size_t)s->k * (size_t)room); /* what lies behind the frame's pixels must not matter */
-    for (int32_t k = 0; k < s->k; k++)
-        for (int32_t i = 0; i < n_pixels; i++)
-            mask[k * room + i] = is_set(t, what, s, i % s->width, i / s->width) ? 255 : 0;
-    const sono_tid masks_in = sono_op_test_input_values(t, SONO_DTYPE_U8, s->k, 1, 1, room, mask);
+                                    .outside_width_px = s->outside,
+                                    .map_element_bytes = s->element_bytes};
+    const int32_t room = (int32_t)map_bytes(max_width_px(s) * max_height_px(s), 1);
+    const int32_t n_planes = 1 + 3 * s->element_bytes;
+    *masks = make_masks(t, s, what, (int64_t)s->k * n_planes * room);
+    const sono_tid maps = sono_op_test_inout_values(t, SONO_DTYPE_U8, s->k, 1, n_planes, room, *masks);
+    const sono_tid mask = sono_view_rows(&t->rec, maps, 0, 1, 1);
     const sono_tid header = op_frame_header(t, s->width, s->height, 0.3f);
-    sono_record_weight_maps(&t->rec, "maps", masks_in, header, &args, outs);
-    *masks = mask;
+    sono_record_weight_maps(&t->rec, "maps", mask, header, &args);
+    return maps;
 }
 
-static void check(const sizes *s, shape what)
+/* want: of the map's bytes. */
+static void want_element(double *want, int64_t i, double value, int32_t element_bytes)
 {
-    const int32_t n_pixels = s->width * s->height, room = max_width_px(s) * max_height_px(s);
+    const float element = (float)value;
+    uint8_t bytes[sizeof element];
+    memcpy(bytes, &element, sizeof element);
+    for (int32_t b = 0; b < element_bytes; b++)
+        want[i * element_bytes + b] = element_bytes == 1 ? value : bytes[b];
+}
+
+static void want_object(const sizes *s, const uint8_t *mask, double *want)
+{
+    const int32_t n_pixels = s->width * s->height;
+    for (int32_t i = 0; i < n_pixels; i++) {
+        double values[3];
+        want_pixel(mask, s, i % s->width, i / s->width, &values[0], &values[1], &values[2]);
+        for (int32_t m = 0; m < 3; m++)
+            want_element(want + weight_map_at(n_pixels, s->element_bytes, m), i, values[m], s->element_bytes);
+    }
+}
+
+static void check_type(const sizes *s, shape what)
+{
+    const int64_t object_bytes = object_maps_bytes(s->width * s->height, s->element_bytes);
     sono_op_test t;
-    sono_tid outs[3], views[3];
     uint8_t *masks;
-    double *want[3];
     sono_op_test_open(&t, 60 + (uint64_t)what);
-    record(&t, s, what, outs, &masks);
-    for (int i = 0; i < 3; i++)
-        views[i] = sono_view_channels(&t.rec, outs[i], 0, n_pixels);
+    const sono_tid maps = record(&t, s, what, &masks);
     sono_op_test_finish(&t);
-    for (int i = 0; i < 3; i++)
-        want[i] = sono_op_test_want(&t, views[i], sono_op_test_tolerance(SONO_OP_WEIGHT_MAPS));
+    double *want = sono_op_test_want(&t, maps, sono_op_test_tolerance(SONO_OP_WEIGHT_MAPS));
+    const int64_t count = sono_tensor_count(sono_program_tensor(t.program, maps));
+    for (int64_t i = 0; i < count; i++)
+        want[i] = masks[i];
     for (int32_t k = 0; k < s->k; k++)
-        for (int32_t i = 0; i < n_pixels; i++)
-            want_pixel(masks + k * room, s, i % s->width, i / s->width, want[0]++, want[1]++, want[2]++);
+        want_object(s, masks + k * object_bytes, want + k * object_bytes);
     sono_op_test_run(&t);
     sono_free(masks);
     sono_op_test_close(&t);
 }
 
+static void check(const sizes *s, shape what)
+{
+    sizes typed = *s;
+    typed.element_bytes = 1;
+    check_type(&typed, what);
+    typed.element_bytes = 4;
+    check_type(&typed, what);
+}
+
 static void every_case_agrees(void **state)
 {
     static const sizes cases[] = {
-        {1, 1, 1, 0, 3, 5},    {1, 1, 30, 4, 3, 5},   {2, 41, 1, 0, 5, 3},
-        {3, 70, 75, 10, 3, 5}, {1, 33, 64, 0, 1, 1},  {1, 67, 66, 0, 9, 17},
-        {1, 20, 21, 0, 7, 31}, {1, 5, 90, 0, 13, 11}, {2, 95, 7, TURNED, 9, 17},
+        {1, 1, 1, 0, 3, 5, 0},    {1, 1, 30, 4, 3, 5, 0},   {2, 41, 1, 0, 5, 3, 0},
+        {3, 70, 75, 10, 3, 5, 0}, {1, 33, 64, 0, 1, 1, 0},  {1, 67, 66, 0, 9, 17, 0},
+        {1, 20, 21, 0, 7, 31, 0}, {1, 5, 90, 0, 13, 11, 0}, {2, 95, 7, TURNED, 9, 17, 0},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -126,7 +168,7 @@ static void every_case_agrees(void **state)
 
 static void real_size_agrees(void **state)
 {
-    static const sizes frame = {1, 422, 558, 0, 3, 5};
+    static const sizes frame = {1, 422, 558, 0, 3, 5, 0};
     (void)state;
     check(&frame, DISC);
     check(&frame, DENSE_NOISE);
@@ -137,16 +179,19 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_case_agrees),
                                        cmocka_unit_test(real_size_agrees)};
     if (sono_op_test_wants_bench(argc, argv)) {
-        static const sizes cases[] = {
-            {1, 422, 558, 0, 3, 5}, {1, 1920, 1200, 0, 3, 5}, {1, 1920, 1200, 0, 31, 63}};
+        static const sizes cases[] = {{1, 422, 558, 0, 3, 5, 1},
+                                      {1, 1920, 1200, 0, 3, 5, 1},
+                                      {1, 1920, 1200, 0, 31, 63, 1},
+                                      {1, 422, 558, 0, 3, 5, 4},
+                                      {1, 1920, 1200, 0, 3, 5, 4}};
         static const char *const labels[] = {"weight_maps 422x558", "weight_maps 1920x1200",
-                                             "weight_maps 1920x1200, widths 31 and 63"};
-        for (int i = 0; i < 3; i++) {
+                                             "weight_maps 1920x1200, widths 31 and 63",
+                                             "weight_maps 422x558 float32", "weight_maps 1920x1200 float32"};
+        for (int i = 0; i < 5; i++) {
             sono_op_test t;
-            sono_tid outs[3];
             uint8_t *masks;
             sono_op_test_open(&t, 1);
-            record(&t, &cases[i], DISC, outs, &masks);
+            record(&t, &cases[i], DISC, &masks);
             sono_op_test_finish(&t);
             sono_op_test_bench(&t, labels[i]);
             sono_free(masks);

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "graph/map_layout.h"
 #include "pipeline/pipeline_private.h"
 #include "test.h"
 
@@ -24,6 +25,8 @@ struct sono_engine {
 
 static atomic_int n_open, is_held;
 static int32_t frame_us;
+static int32_t max_objects = 1, map_element_bytes;
+static size_t maps_bytes;
 
 static void pause_us(int64_t us)
 {
@@ -56,7 +59,8 @@ static sono_status open_null(const sono_program *program, const sono_engine_opti
     place(self, DETECTIONS, SONO_BLOCK_OUTPUTS, n * sizeof(sono_detection));
     place(self, IOU, SONO_BLOCK_OUTPUTS, n * 4 * sizeof(float));
     place(self, AREA, SONO_BLOCK_OUTPUTS, n * sizeof(int32_t));
-    place(self, MASK, SONO_BLOCK_OUTPUTS, n * MAX_PX);
+    place(self, MASK, SONO_BLOCK_OUTPUTS,
+          n * (size_t)max_objects * (size_t)object_maps_bytes(MAX_PX, map_element_bytes));
     self->plan.offset_bytes = self->offsets;
     self->memory = sono_alloc_array((size_t)options->n_slots, slot_bytes(self));
     assert_non_null(self->memory);
@@ -98,7 +102,8 @@ static sono_status submit(sono_engine *self, int32_t slot, size_t input_bytes, s
     (void)slot;
     (void)error;
     assert_in_range(input_bytes, 1, self->plan.block_bytes[SONO_BLOCK_INPUTS]);
-    assert_in_range(output_bytes, 1, self->plan.block_bytes[SONO_BLOCK_OUTPUTS]);
+    assert_in_range(output_bytes, self->offsets[MASK], self->plan.block_bytes[SONO_BLOCK_OUTPUTS]);
+    maps_bytes = output_bytes - self->offsets[MASK];
     return SONO_STATUS_OK;
 }
 
@@ -111,7 +116,8 @@ static void run_frame(const sono_engine *self, const uint8_t *in, uint8_t *out, 
     int32_t *area = (int32_t *)(void *)(out + self->offsets[AREA]) + i;
     *found = (sono_detection){.score = (float)value / 255.0f, .valid = 1.0f};
     *area = value;
-    memset(out + self->offsets[MASK] + (size_t)i * MAX_PX, value, MAX_PX);
+    memset(out + self->offsets[MASK] + (size_t)header->maps_at_bytes, value,
+           (size_t)header->width_px * (size_t)header->height_px);
 }
 
 static sono_status wait_for(sono_engine *self, int32_t slot, sono_frame_cost *cost, sono_error *error)
@@ -172,8 +178,10 @@ sono_pipeline *null_engine_open(int32_t n_slots, int32_t batch, int32_t us, sono
                       .detections = DETECTIONS,
                       .iou = IOU,
                       .area = AREA,
-                      .mask = MASK};
+                      .mask = MASK,
+                      .map_element_bytes = map_element_bytes};
     sono_pipeline_config_init(&config);
+    config.max_objects = max_objects;
     config.n_slots = n_slots;
     config.batch = batch;
     config.max_width_px = config.max_height_px = NULL_ENGINE_SIDE_PX;
@@ -210,6 +218,17 @@ void null_engine_expect(const sono_packet *packet, uint64_t frame_id, uint8_t va
     for (int i = 0; i < MAX_PX; i++)
         assert_int_equal(packet->objects[0].mask[i], value);
     assert_true(packet->latency_ms >= 0);
+}
+
+void null_engine_set_maps(int32_t n_objects, int32_t element_bytes)
+{
+    max_objects = n_objects;
+    map_element_bytes = element_bytes;
+}
+
+size_t null_engine_maps_bytes(void)
+{
+    return maps_bytes;
 }
 
 void null_engine_hold(int32_t hold)

@@ -15,6 +15,13 @@
 sono_pipeline *null_engine_open(int32_t n_slots, int32_t batch, int32_t frame_us, sono_event_fn on_event,
                                 void *user);
 
+/* For pipelines opened from now on: how many objects a frame's maps have room for, and how many bytes an
+ * element of their weight maps; 1 and 0 (there are none) before the first call. */
+void null_engine_set_maps(int32_t n_objects, int32_t element_bytes);
+
+/* How many bytes of maps the batch that was started last would have downloaded. */
+size_t null_engine_maps_bytes(void);
+
 /* A frame of the largest size whose every pixel is `value`; its pixels stay until the process ends. */
 sono_frame null_engine_frame(uint64_t frame_id, uint8_t value);
 

@@ -10,11 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SENTINEL    -3072.0f /* exact in float16 */
-#define SENTINEL_U8 0x5a     /* no mask holds it */
-#define HALF_MAX    65504.0
-#define MAX_ROUNDS  201
-#define BENCH_NS    400000000
+#define SENTINEL   -3072.0f /* exact in float16 */
+#define HALF_MAX   65504.0
+#define MAX_ROUNDS 201
+#define BENCH_NS   400000000
 
 double sono_op_test_tolerance(sono_op_kind kind)
 {
@@ -43,8 +42,10 @@ void sono_op_test_open(sono_op_test *t, uint64_t seed)
 
 void sono_op_test_close(sono_op_test *t)
 {
-    for (size_t i = 0; i < SONO_OP_TEST_MAX_TENSORS; i++)
+    for (size_t i = 0; i < SONO_OP_TEST_MAX_TENSORS; i++) {
         sono_free(t->host[i]);
+        sono_free(t->given[i]);
+    }
     for (size_t i = 0; i < t->n_wants; i++)
         sono_free(t->wants[i].values);
     sono_program_close(t->program);
@@ -184,6 +185,18 @@ sono_tid sono_op_test_input_values(sono_op_test *t, sono_dtype dtype, int32_t n,
     return root;
 }
 
+sono_tid sono_op_test_inout_values(sono_op_test *t, sono_dtype dtype, int32_t n, int32_t h, int32_t w,
+                                   int32_t c, const void *values)
+{
+    const sono_tid root = sono_op_test_input_values(t, dtype, n, h, w, c, values);
+    sono_record_output(&t->rec, root);
+    const size_t n_bytes = (size_t)n * (size_t)h * (size_t)w * (size_t)c * sono_dtype_bytes(dtype);
+    t->given[root] = sono_alloc(n_bytes);
+    assert_non_null(t->given[root]);
+    memcpy(t->given[root], values, n_bytes);
+    return root;
+}
+
 sono_tid sono_op_test_param(sono_op_test *t, int32_t n, int32_t h, int32_t w, int32_t c, double magnitude)
 {
     float *values = NULL;
@@ -311,7 +324,7 @@ static int is_marked(const sono_op_test *t, const sono_tensor *root, int64_t i)
 {
     const void *values = t->host[root->root];
     return root->dtype == SONO_DTYPE_F32 ? ((const float *)values)[i] == SENTINEL
-                                         : ((const uint8_t *)values)[i] == SENTINEL_U8;
+                                         : ((const uint8_t *)values)[i] == SONO_OP_TEST_UNTOUCHED_U8;
 }
 
 /* Fills what the program writes with a value that must survive where no op writes. */
@@ -327,9 +340,11 @@ static void mark_outputs(sono_op_test *t, sono_engine *engine)
         if (!can_be_marked(root))
             continue;
         if (root->dtype == SONO_DTYPE_U8)
-            memset(t->host[id], SENTINEL_U8, (size_t)count);
+            memset(t->host[id], SONO_OP_TEST_UNTOUCHED_U8, (size_t)count);
         for (int64_t k = 0; root->dtype == SONO_DTYPE_F32 && k < count; k++)
             ((float *)t->host[id])[k] = SENTINEL;
+        if (t->given[id])
+            memcpy(t->host[id], t->given[id], (size_t)count * sono_dtype_bytes(root->dtype));
         assert_ok(t->backend->inspect->write(engine, id, t->host[id], &t->error), &t->error);
     }
 }
@@ -362,6 +377,16 @@ static void compare(const sono_op_test *t, const sono_op_test_expectation *want,
     }
 }
 
+/* Elements of a wanted tensor that must not be as they were marked. */
+static int64_t count_written(const sono_op_test *t, const sono_op_test_expectation *want)
+{
+    const sono_tensor *v = tensor_of(t, want->tensor);
+    int64_t n = 0;
+    for (int64_t i = 0; i < sono_tensor_count(v); i++)
+        n += v->dtype != SONO_DTYPE_U8 || want->values[i] != SONO_OP_TEST_UNTOUCHED_U8;
+    return n;
+}
+
 /* Nothing beside the view may have been written, unless other wanted tensors lie there. */
 static void check_surroundings(const sono_op_test *t, const sono_op_test_expectation *want, const char *isa)
 {
@@ -372,7 +397,7 @@ static void check_surroundings(const sono_op_test *t, const sono_op_test_expecta
     int64_t n_written = 0, n_sentinels = 0;
     for (size_t i = 0; i < t->n_wants; i++)
         if (tensor_of(t, t->wants[i].tensor)->root == v->root)
-            n_written += sono_tensor_count(tensor_of(t, t->wants[i].tensor));
+            n_written += count_written(t, &t->wants[i]);
     const int64_t count = sono_tensor_count(root);
     for (int64_t i = 0; i < count; i++)
         n_sentinels += is_marked(t, root, i);

@@ -68,6 +68,8 @@ typedef struct sono_op_test {
     sono_precision precision;       /* of the run in progress */
     uint64_t random;
     void *host[SONO_OP_TEST_MAX_TENSORS]; /* by root id: values of inputs, of outputs after a run */
+    void
+        *given[SONO_OP_TEST_MAX_TENSORS]; /* by root id: what an output holds before each run; NULL = marks */
     sono_op_test_expectation wants[SONO_OP_TEST_MAX_WANTS];
     size_t n_wants;
 } sono_op_test;
@@ -96,6 +98,9 @@ sono_tid sono_op_test_input(sono_op_test *t, int32_t n, int32_t h, int32_t w, in
 /* An INPUT of any type with these values (dense, copied); float32 stays float32 on every backend. */
 sono_tid sono_op_test_input_values(sono_op_test *t, sono_dtype dtype, int32_t n, int32_t h, int32_t w,
                                    int32_t c, const void *values);
+/* An OUTPUT of any type that holds these values before each run: what an op reads and writes. */
+sono_tid sono_op_test_inout_values(sono_op_test *t, sono_dtype dtype, int32_t n, int32_t h, int32_t w,
+                                   int32_t c, const void *values);
 /* Sets one element of a float32 input. On a GPU what may be stored as float16 is rounded to it here, so that
  * one expectation, made from what sono_op_test_at() gives, serves both precisions. */
 void sono_op_test_set(sono_op_test *t, sono_tid tensor, int32_t n, int32_t y, int32_t x, int32_t c,
@@ -111,6 +116,9 @@ void sono_op_test_finish(sono_op_test *t);
 
 /* An element as a double, of any type: inputs and parameters at once, outputs after run. */
 double sono_op_test_at(const sono_op_test *t, sono_tid tensor, int32_t n, int32_t y, int32_t x, int32_t c);
+
+/* What a uint8 output holds where no op has written, and may be wanted to hold: no mask has it. */
+#define SONO_OP_TEST_UNTOUCHED_U8 0x5a
 
 /* Values this tensor must have after run: dense, zeroed, for the caller to fill. NaN matches NaN. */
 double *sono_op_test_want(sono_op_test *t, sono_tid tensor, double tolerance);

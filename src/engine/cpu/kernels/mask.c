@@ -5,16 +5,17 @@
  * leave them: position, 2 x 2 of the first, 2 x 2 of the second. MobileSAM
  * mobile_sam/modeling/mask_decoder.py:136-144 @ 34bbbfd.
  *
- * UPSAMPLE_MASK: logits [NK, 256, 256, 1], detections [N, 1, K, 8], header -> mask U8 [NK, 1, 1, maxH * maxW]
- * (H rows of W bytes, 0 / 255), area I32 [NK, 1, 1, 1], source logits? like mask. Frame by frame. Bilinear to
- * image_size, crop of the padding, bilinear to H x W (mobile_sam/modeling/sam.py:155-162 @ 34bbbfd): both
- * steps are linear and separable, so that each axis has one filter of three neighbouring taps: bilinear
- * samples of the large map lie at most one low-resolution pixel apart. Detections that are not valid get an
- * empty mask, area 0 and logits 0.
+ * UPSAMPLE_MASK: logits [NK, 256, 256, 1], detections [N, 1, K, 8], header -> mask U8 (H rows of W bytes, 0 /
+ * 255, packed as graph/map_layout.h says), area I32 [NK, 1, 1, 1], source logits? [NK, 1, 1, maxH * maxW] (H
+ * rows of W). Frame by frame. Bilinear to image_size, crop of the padding, bilinear to H x W
+ * (mobile_sam/modeling/sam.py:155-162 @ 34bbbfd): both steps are linear and separable, so that each axis has
+ * one filter of three neighbouring taps: bilinear samples of the large map lie at most one low-resolution
+ * pixel apart. Detections that are not valid get an empty mask, area 0 and logits 0.
  */
 #include "engine/cpu/kernels/kernels.h"
 #include "engine/frames.h"
 #include "engine/letterbox.h"
+#include "graph/map_layout.h"
 
 #include <string.h>
 
@@ -183,13 +184,22 @@ static int64_t threshold_row(const float *restrict logits, int32_t width, uint8_
     return count;
 }
 
+/* Where object k's mask begins. */
+static uint8_t *mask_of(const job *j, int64_t k)
+{
+    const int64_t n_pixels = (int64_t)j->header.width_px * j->header.height_px;
+    return (uint8_t *)j->call->out[0].data + j->header.maps_at_bytes +
+           (k - j->first) * object_maps_bytes(n_pixels, j->call->op->args.segment.map_element_bytes);
+}
+
 static void fill_band(const job *j, int64_t k, int32_t begin, int32_t end, int32_t thread)
 {
-    const sono_cpu_tensor *low = &j->call->in[0], *mask = &j->call->out[0], *logits = &j->call->out[2];
+    const sono_cpu_tensor *low = &j->call->in[0], *logits = &j->call->out[2];
     const area a = area_of(j->call, thread);
     const int64_t stride = widest_px(j->call);
     const int32_t width = j->header.width_px;
     const float *in = (const float *)low->data + k * low->batch_stride;
+    uint8_t *mask = mask_of(j, k);
     int32_t next = 0; /* low-resolution rows below it are in the ring, or no longer needed */
     for (int32_t y = begin; y < end; y++) {
         float w[TAPS];
@@ -205,16 +215,16 @@ static void fill_band(const job *j, int64_t k, int32_t begin, int32_t end, int32
             logits->data ? (float *)logits->data + k * logits->batch_stride + at : a.mixed;
         for (int32_t x = 0; x < width; x++)
             mixed[x] = w[0] * r0[x] + w[1] * r1[x] + w[2] * r2[x];
-        a.counts[k] += threshold_row(mixed, width, (uint8_t *)mask->data + k * mask->batch_stride + at);
+        a.counts[k] += threshold_row(mixed, width, mask + at);
     }
 }
 
 static void clear_band(const job *j, int64_t k, int32_t begin, int32_t end)
 {
-    const sono_cpu_tensor *mask = &j->call->out[0], *logits = &j->call->out[2];
+    const sono_cpu_tensor *logits = &j->call->out[2];
     const size_t at = (size_t)begin * (size_t)j->header.width_px;
     const size_t n = (size_t)(end - begin) * (size_t)j->header.width_px;
-    memset((uint8_t *)mask->data + k * mask->batch_stride + at, 0, n);
+    memset(mask_of(j, k) + at, 0, n);
     if (logits->data)
         memset((float *)logits->data + k * logits->batch_stride + at, 0, n * sizeof(float));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * WEIGHT_MAPS: mask U8 [NK, 1, 1, maxH * maxW] (H rows of W bytes, 0 / 255), header; frame by frame
- * -> edge, inside, outside F32 0 / 1, in the mask's layout:
+ * WEIGHT_MAPS: mask U8 (H rows of W bytes, 0 / 255), header; frame by frame -> edge, inside, outside, 0 / 1
+ * in uint8 or float32, H rows of W behind each mask (graph/map_layout.h):
  * edge = dilate(mask, e) - erode(mask, e); inside = erode(mask, e); outside = dilate(mask, o) minus mask,
  * with squares of side e = edge_width_px and o = outside_width_px. Pixels beyond the border are ignored: they
  * neither erode nor dilate.
@@ -12,6 +12,7 @@
  */
 #include "engine/cpu/kernels/kernels.h"
 #include "engine/letterbox.h"
+#include "graph/map_layout.h"
 
 #include <string.h>
 
@@ -21,7 +22,6 @@
 typedef struct job {
     const sono_cpu_call *call;
     sono_frame_header header;
-    int32_t first; /* object of the frame */
     int64_t bands; /* of one object */
 } job;
 
@@ -88,38 +88,68 @@ static void morph_band(const job *j, const uint8_t *mask, int32_t begin, int32_t
     slide(work, end - begin, width, window, erode);
 }
 
-static void run_band(void *context, int64_t task, int32_t thread)
+/* One band of an object's maps: morphed pixels, and where their results go. */
+typedef struct band {
+    const uint8_t *mask, *eroded, *dilated, *widened;
+    uint8_t *maps[3]; /* edge, inside, outside */
+    int64_t n;
+} band;
+
+static void store_bytes(const band *b)
 {
-    const job *j = context;
-    const sono_segment_args *args = &j->call->op->args.segment;
-    const sono_cpu_tensor *in = &j->call->in[0], *maps = j->call->out;
-    const int64_t k = j->first + task / j->bands;
-    const int32_t begin = (int32_t)(task % j->bands) * BAND_ROWS, height = j->header.height_px;
-    const int32_t end = begin + BAND_ROWS < height ? begin + BAND_ROWS : height;
-    const int64_t at = (int64_t)begin * j->header.width_px, n = (int64_t)(end - begin) * j->header.width_px;
-    const uint8_t *object = (const uint8_t *)in->data + k * in->batch_stride;
-    uint8_t *restrict eroded = j->call->scratch + (size_t)thread * j->call->scratch_bytes;
-    uint8_t *restrict dilated = eroded + window_bytes(args, args->edge_width_px);
-    uint8_t *restrict widened = dilated + window_bytes(args, args->edge_width_px);
-    morph_band(j, object, begin, end, args->edge_width_px, 1, eroded);
-    morph_band(j, object, begin, end, args->edge_width_px, 0, dilated);
-    morph_band(j, object, begin, end, args->outside_width_px, 0, widened);
-    const uint8_t *restrict mask = object + at;
-    float *restrict edge = (float *)maps[0].data + k * maps[0].batch_stride + at;
-    float *restrict inside = (float *)maps[1].data + k * maps[1].batch_stride + at;
-    float *restrict outside = (float *)maps[2].data + k * maps[2].batch_stride + at;
-    for (int64_t i = 0; i < n; i++) {
+    const uint8_t *restrict mask = b->mask, *restrict eroded = b->eroded, *restrict dilated = b->dilated,
+                            *restrict widened = b->widened;
+    uint8_t *restrict edge = b->maps[0], *restrict inside = b->maps[1], *restrict outside = b->maps[2];
+    for (int64_t i = 0; i < b->n; i++) {
+        edge[i] = (uint8_t)(dilated[i] & ~eroded[i] & 1);
+        inside[i] = (uint8_t)(eroded[i] & 1);
+        outside[i] = (uint8_t)(widened[i] & ~mask[i] & 1);
+    }
+}
+
+static void store_floats(const band *b)
+{
+    const uint8_t *restrict mask = b->mask, *restrict eroded = b->eroded, *restrict dilated = b->dilated,
+                            *restrict widened = b->widened;
+    float *restrict edge = (float *)(void *)b->maps[0], *restrict inside = (float *)(void *)b->maps[1],
+                    *restrict outside = (float *)(void *)b->maps[2];
+    for (int64_t i = 0; i < b->n; i++) {
         edge[i] = (float)(dilated[i] & ~eroded[i] & 1);
         inside[i] = (float)(eroded[i] & 1);
         outside[i] = (float)(widened[i] & ~mask[i] & 1);
     }
 }
 
+static void run_band(void *context, int64_t task, int32_t thread)
+{
+    const job *j = context;
+    const sono_segment_args *args = &j->call->op->args.segment;
+    const int32_t begin = (int32_t)(task % j->bands) * BAND_ROWS, height = j->header.height_px;
+    const int32_t end = begin + BAND_ROWS < height ? begin + BAND_ROWS : height;
+    const int32_t element_bytes = args->map_element_bytes;
+    const int64_t at = (int64_t)begin * j->header.width_px, n_pixels = (int64_t)j->header.width_px * height;
+    uint8_t *object = (uint8_t *)j->call->in[0].data + j->header.maps_at_bytes +
+                      task / j->bands * object_maps_bytes(n_pixels, element_bytes);
+    uint8_t *eroded = j->call->scratch + (size_t)thread * j->call->scratch_bytes;
+    uint8_t *dilated = eroded + window_bytes(args, args->edge_width_px);
+    uint8_t *widened = dilated + window_bytes(args, args->edge_width_px);
+    morph_band(j, object, begin, end, args->edge_width_px, 1, eroded);
+    morph_band(j, object, begin, end, args->edge_width_px, 0, dilated);
+    morph_band(j, object, begin, end, args->outside_width_px, 0, widened);
+    band b = {object + at, eroded, dilated, widened, .n = (int64_t)(end - begin) * j->header.width_px};
+    for (int m = 0; m < 3; m++)
+        b.maps[m] = object + weight_map_at(n_pixels, element_bytes, m) + at * element_bytes;
+    if (element_bytes == 1)
+        store_bytes(&b);
+    else
+        store_floats(&b);
+}
+
 void SONO_KERNEL(sono_cpu_weight_maps)(const sono_cpu_call *call)
 {
     const int32_t n_frames = call->in[1].n, n_objects = call->in[0].n / n_frames;
     for (int32_t frame = 0; frame < n_frames; frame++) {
-        job j = {.call = call, .first = frame * n_objects};
+        job j = {.call = call};
         memcpy(&j.header, (const sono_frame_header *)call->in[1].data + frame, sizeof j.header);
         j.bands = (j.header.height_px + BAND_ROWS - 1) / BAND_ROWS;
         sono_pool_run(call->pool, run_band, &j, n_objects * j.bands);

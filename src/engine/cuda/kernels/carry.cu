@@ -2,7 +2,7 @@
 /*
  * Writes a frame's header, which is in the kernel's arguments, to where the ops read it. A frame whose pixels
  * are in device memory already starts with this in place of an upload: arguments travel with the launch, so
- * nothing is copied between host and device. One block, one word a thread: 1,280 bytes hold the headers of 32
+ * nothing is copied between host and device. One block, one word a thread: 1,536 bytes hold the headers of 32
  * frames. Test: tests/gpu/test_device_frames.c.
  */
 #include "engine/cuda/kernels/carry.h"

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#define SONO_CUDA_CARRY_BYTES 1280 /* SONO_CARRIED_BYTES */
+#define SONO_CUDA_CARRY_BYTES 1536 /* SONO_CARRIED_BYTES */
 
 /* to[i] = words[i]; n_words 0 leaves the memory alone. */
 typedef struct sono_cuda_carry_args {

@@ -4,18 +4,20 @@
  * rows of up in the order in which two 2 x 2 transposed convolutions leave them. Four threads a logit, 8
  * channels each: a warp reads whole rows of up and writes 8 neighbouring logits.
  *
- * UPSAMPLE_MASK: logits [NK, 256, 256, 1], detections [N, 1, K, 8], headers -> mask U8 [NK, 1, 1, maxH *
- * maxW] (H rows of W bytes, 0 / 255), area I32 [NK, 1, 1, 1], source logits? like mask. Each axis has one
- * filter of three neighbouring taps that composes both bilinear steps. Blocks walk over tiles of 64 x 16
- * source pixels: the frame's size is read from the header; 80 threads find the tile's filters in double
- * precision, then every thread mixes 3 x 3 logits a pixel. A block adds its count of set pixels to the area
- * once, in whole numbers, so that the order does not matter; the area is zeroed before, on the same stream.
+ * UPSAMPLE_MASK: logits [NK, 256, 256, 1], detections [N, 1, K, 8], headers -> mask U8 (H rows of W
+ * bytes, 0 / 255, packed: graph/map_layout.h), area I32 [NK, 1, 1, 1], source logits? [NK, 1, 1, maxH *
+ * maxW]. Each axis has one filter of three neighbouring taps that composes both bilinear steps. Blocks walk
+ * over tiles of 64 x 16 source pixels: the frame's size is read from the header; 80 threads find the tile's
+ * filters in double precision, then every thread mixes 3 x 3 logits a pixel. A block adds its count of set
+ * pixels to the area once, in whole numbers, so that the order does not matter; the area is zeroed before, on
+ * the same stream.
  *
  * Semantics, sources and numbers: the CPU twin. Test: tests/ops/test_mask.c.
  */
 #include "engine/cuda/kernels/rows.cuh"
 #include "engine/frames.h"
 #include "engine/letterbox.h"
+#include "graph/map_layout.h"
 
 #define THREADS       256
 #define LOGIT_LANES   4 /* threads of one dot product */
@@ -105,13 +107,13 @@ typedef struct upsample_args {
     const void *low;
     const float *detections;
     const sono_frame_header *headers;
-    uint8_t *mask;
+    uint8_t *maps;
     int32_t *area;
     void *logits; /* NULL = not wanted */
-    int64_t low_pitch, low_stride, detections_pitch, detections_stride, mask_stride, area_stride,
-        logits_stride;
+    int64_t low_pitch, low_stride, detections_pitch, detections_stride, area_stride, logits_stride;
     int32_t low_w, low_h, image_size;
     int32_t n_objects; /* of a frame */
+    int32_t map_element_bytes;
     int32_t low_is_half, logits_is_half;
 } upsample_args;
 
@@ -181,9 +183,17 @@ static __device__ __forceinline__ float mix_logits(const upsample_args &p, const
     return sum;
 }
 
+/* Where this block's object has its mask. */
+static __device__ __forceinline__ uint8_t *mask_of(const upsample_args &p, const sono_frame_header &header)
+{
+    const int64_t n_pixels = (int64_t)header.width_px * header.height_px;
+    return p.maps + header.maps_at_bytes +
+           blockIdx.y % p.n_objects * object_maps_bytes(n_pixels, p.map_element_bytes);
+}
+
 /* The pixels of one tile with its filters; returns how many this thread set. */
 static __device__ __forceinline__ int32_t fill_tile(const upsample_args &p, const sono_frame_header &header,
-                                                    const filter *columns, const filter *rows,
+                                                    uint8_t *mask, const filter *columns, const filter *rows,
                                                     int32_t first_x, int32_t first_y)
 {
     const int32_t x = threadIdx.x % TILE_W;
@@ -196,7 +206,7 @@ static __device__ __forceinline__ int32_t fill_tile(const upsample_args &p, cons
         const int64_t at = (int64_t)(first_y + y) * header.width_px + first_x + x;
         const float logit = mix_logits(p, column, rows[y]);
         const bool set = logit > 0.0f;
-        p.mask[blockIdx.y * p.mask_stride + at] = set ? 255 : 0;
+        mask[at] = set ? 255 : 0;
         if (p.logits)
             sono_store_either(p.logits, blockIdx.y * p.logits_stride + at, logit, p.logits_is_half);
         count += set;
@@ -207,9 +217,10 @@ static __device__ __forceinline__ int32_t fill_tile(const upsample_args &p, cons
 static __device__ __forceinline__ void clear_object(const upsample_args &p, const sono_frame_header &header)
 {
     const int64_t n_pixels = (int64_t)header.width_px * header.height_px;
+    uint8_t *mask = mask_of(p, header);
     for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < n_pixels;
          i += (int64_t)gridDim.x * THREADS) {
-        p.mask[blockIdx.y * p.mask_stride + i] = 0;
+        mask[i] = 0;
         if (p.logits)
             sono_store_either(p.logits, blockIdx.y * p.logits_stride + i, 0.0f, p.logits_is_half);
     }
@@ -233,6 +244,7 @@ static __global__ void __launch_bounds__(THREADS) upsample_kernel(upsample_args 
     const axis down = {p.low_h, p.image_size, letterbox_px(height, longest, p.image_size), height};
     const int32_t tiles_x = (width + TILE_W - 1) / TILE_W,
                   n_tiles = tiles_x * ((height + TILE_H - 1) / TILE_H);
+    uint8_t *mask = mask_of(p, header);
     int32_t count = 0;
     if (threadIdx.x == 0)
         set_pixels = 0;
@@ -245,7 +257,7 @@ static __global__ void __launch_bounds__(THREADS) upsample_kernel(upsample_args 
         else if (y >= 0 && y < TILE_H && first_y + y < height)
             rows[y] = compose(down, first_y + y);
         __syncthreads(); /* the filters are there */
-        count += fill_tile(p, header, columns, rows, first_x, first_y);
+        count += fill_tile(p, header, mask, columns, rows, first_x, first_y);
     }
     for (int offset = SONO_WARP / 2; offset > 0; offset /= 2)
         count += __shfl_xor_sync(0xffffffffu, count, offset);
@@ -272,8 +284,8 @@ static upsample_args make_upsample_args(const sono_cuda_call *call)
     p.detections_stride = call->in[1].batch_stride;
     p.n_objects = call->in[1].w;
     p.headers = (const sono_frame_header *)call->in[2].data;
-    p.mask = (uint8_t *)call->out[0].data;
-    p.mask_stride = call->out[0].batch_stride;
+    p.maps = (uint8_t *)call->out[0].data;
+    p.map_element_bytes = call->op->args.segment.map_element_bytes;
     p.area = (int32_t *)call->out[1].data;
     p.area_stride = call->out[1].batch_stride;
     p.logits = logits->data;
