@@ -48,17 +48,18 @@ SONO_API sono_status sono_pipeline_submit_dlpack_versioned(sono_pipeline *pipeli
 /* ---- results out --------------------------------------------------------------------------------------- */
 
 /* One object's maps in device memory: height_px rows of width_px elements, 0 / 255 and 0 / 1 as in a packet.
- */
+ * This struct never changes. */
 typedef struct sono_device_maps {
     int32_t device; /* CUDA ordinal */
     int32_t width_px;
     int32_t height_px;
-    size_t mask_pitch_bytes; /* from one row to the next */
-    size_t map_pitch_bytes;  /* of edge, inside and outside */
+    sono_map_dtype map_dtype; /* of edge, inside and outside; the mask is of bytes */
+    size_t mask_pitch_bytes;  /* from one row to the next */
+    size_t map_pitch_bytes;   /* of edge, inside and outside */
     const uint8_t *mask;
-    const float *edge;    /* NULL unless weight maps were asked for at open */
-    const float *inside;  /* likewise */
-    const float *outside; /* likewise */
+    const void *edge;    /* NULL unless weight maps were asked for at open */
+    const void *inside;  /* likewise */
+    const void *outside; /* likewise */
 } sono_device_maps;
 
 /* Lends the maps of a lent packet's object where the GPU has them: nothing is copied. They are complete: a
@@ -77,13 +78,14 @@ SONO_API sono_status sono_packet_device_maps(sono_pipeline *pipeline, const sono
 SONO_API sono_status sono_packet_release_after(sono_pipeline *pipeline, const sono_packet *packet,
                                                struct CUstream_st *stream, sono_error *error);
 
-/* One map of a lent packet as a DLPack tensor [height_px, width_px], uint8 (mask) or float32, on the
- * pipeline's GPU, read-only. It counts as a use of the packet: the slot is free when the packet was given
- * back and the tensor's deleter was called. The deleter may be called on any thread; frames submitted after
- * that start after the work that is on `stream` then (NULL = the default stream). out: the caller's, to be
- * deleted by its deleter before the pipeline is closed; each is one small allocation. Thread-safety: the
- * receiving thread's. Errors: INVALID_ARGUMENT (not lent, no such object, a weight map that was not asked for
- * at open), UNSUPPORTED (a CPU pipeline), OUT_OF_MEMORY. */
+/* One map of a lent packet as a DLPack tensor [height_px, width_px] on the pipeline's GPU, read-only: kDLUInt
+ * of 8 bits, or kDLFloat of 32 for edge, inside and outside where map_dtype said so at open. It counts as a
+ * use of the packet: the slot is free when the packet was given back and the tensor's deleter was called. The
+ * deleter may be called on any thread; frames submitted after that start after the work that is on `stream`
+ * then (NULL = the default stream). out: the caller's, to be deleted by its deleter before the pipeline is
+ * closed; each is one small allocation. Thread-safety: the receiving thread's. Errors: INVALID_ARGUMENT (not
+ * lent, no such object, a weight map that was not asked for at open), UNSUPPORTED (a CPU pipeline),
+ * OUT_OF_MEMORY. */
 SONO_API sono_status sono_packet_map_dlpack(sono_pipeline *pipeline, const sono_packet *packet,
                                             int32_t object, sono_map map, struct CUstream_st *stream,
                                             DLManagedTensor **out, sono_error *error);

@@ -15,6 +15,9 @@ extern "C" {
 
 /* ---- audit --------------------------------------------------------------------------------------------- */
 
+/* Room in the arrays below for stages; sono_stage_count() of them count. */
+#define SONO_MAX_STAGES 16
+
 /* What is booked: every crossing between host and device, and launches beside them. */
 typedef enum sono_crossing {
     SONO_CROSSING_ALLOCATION, /* of device or pinned memory */
@@ -59,9 +62,9 @@ typedef struct sono_audit_counts {
     int64_t bytes[SONO_PHASE_COUNT][SONO_CROSSING_COUNT];
     int64_t n_at[SONO_PLACE_COUNT][SONO_CROSSING_COUNT]; /* the same by place, all phases together */
     int64_t bytes_at[SONO_PLACE_COUNT][SONO_CROSSING_COUNT];
-    int64_t n_chains;                     /* uploads behind a download within one frame */
-    int32_t n_ops[SONO_STAGE_COUNT];      /* ops of each stage, ... */
-    int32_t n_resident[SONO_STAGE_COUNT]; /* ... and those whose every input and output is device memory */
+    int64_t n_chains;                    /* uploads behind a download within one frame */
+    int32_t n_ops[SONO_MAX_STAGES];      /* ops of each stage, ... */
+    int32_t n_resident[SONO_MAX_STAGES]; /* ... and those whose every input and output is device memory */
 } sono_audit_counts;
 
 /* Not in the frame path: it asks the driver where every tensor lies. Call it when no frame is in flight.
@@ -81,7 +84,7 @@ typedef struct sono_audit {
     int64_t bytes[SONO_CROSSING_COUNT];
     int64_t n_at[SONO_PLACE_COUNT][SONO_CROSSING_COUNT]; /* between start and finish, by place */
     int64_t bytes_at[SONO_PLACE_COUNT][SONO_CROSSING_COUNT];
-    double residency[SONO_STAGE_COUNT]; /* share of resident ops; 1 for a stage without ops */
+    double residency[SONO_MAX_STAGES]; /* share of resident ops; 1 for a stage without ops */
     double residency_all;
 } sono_audit;
 

@@ -163,9 +163,9 @@ static inline void sono_frame_info_init(sono_frame_info *info)
 /* ---- packet -------------------------------------------------------------------------------------------- */
 
 typedef enum sono_state {
-    SONO_STATE_VISIBLE = 0,      /* the structure was found in this frame */
-    SONO_STATE_RELOCALIZING = 1, /* reserved for the temporal model of a later release */
-    SONO_STATE_LOST = 2          /* no score reached the threshold; masks are empty */
+    SONO_STATE_LOST = 0,        /* no score reached the threshold; masks are empty */
+    SONO_STATE_VISIBLE = 1,     /* the structure was found in this frame */
+    SONO_STATE_RELOCALIZING = 2 /* reserved for the temporal model of a later release */
 } sono_state;
 
 typedef enum sono_backend { SONO_BACKEND_CPU = 0, SONO_BACKEND_CUDA = 1 } sono_backend;
@@ -199,10 +199,11 @@ typedef enum sono_stage {
 #define SONO_STAGE_ENUM(name, text) SONO_STAGE_##name,
     SONO_STAGE_MAP(SONO_STAGE_ENUM)
 #undef SONO_STAGE_ENUM
-        SONO_STAGE_COUNT
 } sono_stage;
 
-SONO_API const char *sono_stage_name(sono_stage stage);
+SONO_API const char *sono_stage_name(sono_stage stage); /* "preprocess"; "unknown" for what is no stage */
+/* Stages are [0, count): a later library may have more than this header. */
+SONO_API int32_t sono_stage_count(void);
 SONO_API const char *sono_state_name(sono_state state);             /* "VISIBLE", "RELOCALIZING", "LOST" */
 SONO_API const char *sono_backend_name(sono_backend backend);       /* "cpu", "cuda" */
 SONO_API const char *sono_precision_name(sono_precision precision); /* "fp32", "fp16" */
@@ -220,44 +221,70 @@ typedef struct sono_ledger_totals {
 } sono_ledger_totals;
 SONO_FROZEN(sono_ledger_totals, 40);
 
-typedef enum sono_map {
-    SONO_MAP_MASK = 0,
-    SONO_MAP_EDGE = 1,
-    SONO_MAP_INSIDE = 2,
-    SONO_MAP_OUTSIDE = 3
-} sono_map;
-
-/* One found structure. Maps are height_px rows of width_px elements, contiguous, aligned with the source. */
+/* One found structure. Read-only, never to be copied by value: later releases append fields. */
 typedef struct sono_object {
+    size_t struct_size;    /* as large as the library knows it */
     float bbox_xyxy_px[4]; /* x1 y1 x2 y2 in source pixels, x in [0, W-1], y in [0, H-1] */
     float score;           /* [0, 1] */
     int32_t class_id;      /* [0, classes) */
     float iou_predicted;   /* the segmenter's own estimate of the mask's IoU, about [0, 1] */
-    int64_t mask_area_px;  /* pixels set in mask */
-    const uint8_t *mask;   /* 0 / 255; NULL on CUDA when host_maps was 0 at open */
-    const float *edge;     /* 0 / 1, NULL unless weight maps were asked for at open */
-    const float *inside;   /* likewise */
-    const float *outside;  /* likewise */
+    int64_t mask_area_px;  /* pixels set in the mask */
 } sono_object;
 
-/* The result of one frame. Borrowed from the pipeline: everything it points to is valid until
- * sono_packet_release(). When LOST, n_objects is 1, objects[0] holds the best score there was, its box is all
- * zero, its mask is all zero and mask_area_px is 0: never an earlier frame's. */
+/* The result of one frame. Read-only, never to be copied by value: later releases append fields, and the
+ * functions below find more than it shows. Borrowed from the pipeline: it and everything that it leads to are
+ * valid until sono_packet_release(). When LOST, n_objects is 1, the object holds the best score there was,
+ * its box is all zero, its mask is all zero and mask_area_px is 0: never an earlier frame's. */
 typedef struct sono_packet {
+    size_t struct_size;          /* as large as the library knows it */
     const sono_frame_info *info; /* as it was submitted; never NULL */
     sono_state state;
     int32_t width_px;
     int32_t height_px;
     int32_t n_objects; /* [1, max_objects], best first */
-    const sono_object *objects;
     sono_backend backend;
     sono_precision precision;
     double latency_ms; /* this frame's submit to the result, waiting for the rest of its batch included */
-    double stage_ms[SONO_STAGE_COUNT]; /* of the whole batch */
     sono_ledger_totals ledger; /* of the whole batch in its first frame's packet, zero in the others */
     double device_ms; /* of the whole batch on the GPU, from before the upload to after the download; 0 on the
                          CPU and unless time_device was set at open */
 } sono_packet;
+
+/* Object number [0, n_objects) of a packet, borrowed with it; NULL for any other number. Thread-safety: the
+ * receiving thread's, as for all functions of a packet. */
+SONO_API const sono_object *sono_packet_object(const sono_packet *packet, int32_t object);
+
+/* What a stage took, of the whole batch; 0 unless time_stages was set at open, and for what is no stage. */
+SONO_API double sono_packet_stage_ms(const sono_packet *packet, sono_stage stage);
+
+/* An object's maps, all as large as the frame and aligned with it. */
+typedef enum sono_map {
+    SONO_MAP_MASK = 0,   /* 0 / 255 */
+    SONO_MAP_EDGE = 1,   /* 0 / 1, and so are the next two; only if want_weight_maps was set at open */
+    SONO_MAP_INSIDE = 2, /* see edge_width_px and outside_width_px in the configuration */
+    SONO_MAP_OUTSIDE = 3
+} sono_map;
+
+typedef enum sono_map_dtype {
+    SONO_MAP_DTYPE_U8 = 0, /* one byte; every mask */
+    SONO_MAP_DTYPE_F32 = 1 /* edge, inside and outside if map_dtype said so at open */
+} sono_map_dtype;
+
+/* Where a map is: height_px rows of width_px elements. This struct never changes. */
+typedef struct sono_map_view {
+    const void *data;     /* the first element of the top row, on a multiple of 16 bytes; read-only */
+    size_t pitch_bytes;   /* from one row to the next: rows are contiguous */
+    sono_map_dtype dtype; /* of an element */
+    int32_t width_px;
+    int32_t height_px;
+    int32_t reserved; /* 0 */
+} sono_map_view;
+
+/* Where one of an object's maps is in host memory, borrowed with the packet. out: untouched on failure.
+ * Errors: INVALID_ARGUMENT (NULL, no such object, no such map), UNSUPPORTED (not here: weight maps that were
+ * not asked for at open; on CUDA with host_maps 0, all: see cuda.h). */
+SONO_API sono_status sono_packet_map(const sono_packet *packet, int32_t object, sono_map which,
+                                     sono_map_view *out);
 
 /* ---- models that pipelines share ----------------------------------------------------------------------- */
 
@@ -302,14 +329,15 @@ typedef struct sono_pipeline_config {
     int32_t n_slots;       /* frames in flight; [1, 16], default 2 */
     int32_t edge_width_px; /* odd, default 3: structuring element of edge and inside */
     int32_t outside_width_px; /* odd, default 5: structuring element of outside */
-    int32_t want_weight_maps; /* 0 (default) = edge, inside and outside stay NULL */
+    int32_t want_weight_maps; /* 1: edge, inside and outside are made; 0 (default): there is only the mask */
     int32_t gray16_white;     /* the 16-bit value that means white in frames that do not say; default 65535 */
-    int32_t time_stages;      /* 1 (default): packets carry stage_ms; 0 spares CUDA the timing events */
+    int32_t time_stages;      /* 1 (default): packets carry their stages' times; 0 spares CUDA the timing
+                                 events */
     sono_event_fn on_event;   /* optional: if NULL, no events */
     void *on_event_user;
     int32_t batch;     /* frames computed at once; [1, 32], default 1; above 1 max_objects must be 1 */
-    int32_t host_maps; /* 1 (default): packets' maps are in host memory; 0: on CUDA they stay in the GPU's,
-                          are NULL in packets and lent by the functions of cuda.h */
+    int32_t host_maps; /* 1 (default): packets' maps are in host memory; 0: on CUDA they stay in the GPU's
+                          and are lent by the functions of cuda.h */
     sono_model_set
         *models; /* optional: parameters that are there already; then detector_path, segmenter_path,
                     device, precision and detector_family are its, and must be left at their defaults here */
@@ -318,7 +346,7 @@ typedef struct sono_pipeline_config {
                                        always. Packets are the same. The CPU never runs it then. */
     int32_t time_device; /* CUDA: 1 = packets carry device_ms; 0 (default) spares two events a batch */
     sono_detector_family detector_family; /* default AUTO; MODEL_MISMATCH when the file says another one */
-    int32_t reserved;                     /* 0 */
+    sono_map_dtype map_dtype; /* of edge, inside and outside, in host and device memory; default U8 */
 } sono_pipeline_config;
 
 /* Fills in the defaults named above. */
@@ -443,12 +471,11 @@ typedef struct sono_pipeline_info {
     sono_backend backend;
     sono_precision precision;
     int32_t n_threads;
-    int64_t params_bytes;                 /* both networks, as the backend stores them */
-    int64_t planned_bytes;                /* the one block of all activations */
-    int64_t slot_bytes;                   /* all slots */
-    double stage_flops[SONO_STAGE_COUNT]; /* multiply and add counted apart, one frame */
-    char detector[64];                    /* e.g. "dfine-s, 1 class" */
-    char segmenter[64];                   /* e.g. "mobilesam-vit_t" */
+    int64_t params_bytes;  /* both networks, as the backend stores them */
+    int64_t planned_bytes; /* the one block of all activations */
+    int64_t slot_bytes;    /* all slots */
+    char detector[64];     /* e.g. "dfine-s, 1 class" */
+    char segmenter[64];    /* e.g. "mobilesam-vit_t" */
 } sono_pipeline_info;
 
 SONO_API void sono_pipeline_info_init_sized(void *info, size_t struct_size);
@@ -459,6 +486,9 @@ static inline void sono_pipeline_info_init(sono_pipeline_info *info)
 
 /* out: set up by sono_pipeline_info_init(). Errors: INVALID_ARGUMENT. */
 SONO_API sono_status sono_pipeline_query(const sono_pipeline *pipeline, sono_pipeline_info *out);
+
+/* Multiplications and additions, counted apart, of a stage for one frame; 0 for what is no stage. */
+SONO_API double sono_pipeline_stage_flops(const sono_pipeline *pipeline, sono_stage stage);
 
 /* The detector's family as the configuration or the file says; SONO_FAMILY_AUTO when neither does, and it was
  * taken for D-FINE's (and for NULL). */

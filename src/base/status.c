@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/status.h"
 
+#include "base/stages.h"
+
 #include <stdio.h>
 #include <string.h>
 

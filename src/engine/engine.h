@@ -7,6 +7,7 @@
 #ifndef SONO_ENGINE_ENGINE_H
 #define SONO_ENGINE_ENGINE_H
 
+#include "base/stages.h"
 #include "graph/plan.h"
 #include "graph/program.h"
 #include "sonoseg/diagnostics.h"

@@ -26,7 +26,7 @@ static void print_kernel(FILE *stream, const sono_op *op)
 
 static void print_stage_totals(const sono_program *program, FILE *stream)
 {
-    for (int stage = 0; stage < SONO_STAGE_COUNT; stage++) {
+    for (int stage = 0; stage < sono_stage_count(); stage++) {
         size_t n_ops = 0;
         for (size_t i = 0; i < program->n_ops; i++)
             n_ops += program->ops[i].stage == (sono_stage)stage;

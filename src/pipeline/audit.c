@@ -20,7 +20,7 @@ void sono_pipeline_warn(sono_pipeline *p)
     if (!p->events.ring || p->choice.backend != SONO_BACKEND_CUDA)
         return;
     (void)sono_pipeline_audit(p, &counts);
-    for (int i = 0; i < SONO_STAGE_COUNT; i++)
+    for (int i = 0; i < sono_stage_count(); i++)
         if (counts.n_resident[i] != counts.n_ops[i])
             sono_event_emit(&p->events, "device_mismatch", "stage=%s expected=%s ops=%d resident=%d",
                             sono_stage_name((sono_stage)i), p->choice.device_name, counts.n_ops[i],

@@ -37,12 +37,12 @@ static void finish_packet(sono_pipeline *p, sono_pipeline_slot *s, int32_t index
     packet->backend = p->choice.backend;
     packet->precision = p->choice.precision;
     for (int i = 0; i < SONO_STAGE_COUNT; i++)
-        packet->stage_ms[i] = 1e-6 * (double)cost->stage_ns[i];
+        s->frames[index].storage.stage_ms[i] = 1e-6 * (double)cost->stage_ns[i];
     packet->device_ms = 1e-6 * (double)cost->device_ns;
     packet->latency_ms = 1e-6 * (double)(cost->done_ns - s->frames[index].submitted_ns);
     sono_event_emit(&p->events, "infer_frame", "frame=%llu latency_ms=%.3f conf=%.4f state=%s",
                     (unsigned long long)packet->info->frame_id, packet->latency_ms,
-                    (double)packet->objects[0].score, sono_state_name(packet->state));
+                    (double)s->frames[index].storage.objects[0].score, sono_state_name(packet->state));
 }
 
 static void finish_batch(sono_pipeline *p, sono_pipeline_slot *s, const sono_frame_cost *cost)

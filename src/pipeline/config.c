@@ -70,6 +70,7 @@ sono_status sono_config_resolve(const sono_pipeline_config *config, sono_pipelin
         return SONO_FAIL(error, UNSUPPORTED,
                          "batches of %d frames with %d objects each: one of the two must be 1", c.batch,
                          c.max_objects);
+    SONO_TRY(check_range("map_dtype", c.map_dtype, SONO_MAP_DTYPE_U8, SONO_MAP_DTYPE_F32, error));
     SONO_TRY(check_range("gray16_white", c.gray16_white, 1, 65535, error));
     SONO_TRY(sono_weights_check(c.edge_width_px, c.outside_width_px, error));
     *out = c;

@@ -4,6 +4,9 @@
 #include "pipeline/pipeline_private.h"
 #include "sonoseg/cuda.h"
 
+_Static_assert(sizeof(sono_device_maps) == 16 + 6 * sizeof(void *),
+               "programs bring their own: it never changes");
+
 static sono_status find_lent(sono_pipeline *p, const sono_packet *packet, sono_pipeline_frame **out,
                              sono_error *error)
 {
@@ -28,6 +31,11 @@ static const void *map_memory(sono_pipeline *p, const sono_pipeline_frame *f, in
                        p->flow.map_element_bytes);
 }
 
+static int is_float(const sono_pipeline *p)
+{
+    return p->flow.map_element_bytes == (int32_t)sizeof(float);
+}
+
 sono_status sono_packet_device_maps(sono_pipeline *p, const sono_packet *packet, int32_t object,
                                     sono_device_maps *out, sono_error *error)
 {
@@ -40,7 +48,8 @@ sono_status sono_packet_device_maps(sono_pipeline *p, const sono_packet *packet,
                               .width_px = packet->width_px,
                               .height_px = packet->height_px,
                               .mask_pitch_bytes = width,
-                              .map_pitch_bytes = width * sizeof(float),
+                              .map_dtype = is_float(p) ? SONO_MAP_DTYPE_F32 : SONO_MAP_DTYPE_U8,
+                              .map_pitch_bytes = width * (is_float(p) ? sizeof(float) : 1),
                               .mask = map_memory(p, f, object, SONO_MAP_MASK),
                               .edge = map_memory(p, f, object, SONO_MAP_EDGE),
                               .inside = map_memory(p, f, object, SONO_MAP_INSIDE),
@@ -116,7 +125,7 @@ static sono_status lend(sono_pipeline *p, const sono_packet *packet, int32_t obj
     lent_tensor *lent = sono_alloc(sizeof *lent);
     if (!lent)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for a tensor");
-    const int is_mask = map == SONO_MAP_MASK;
+    const int is_bytes = map == SONO_MAP_MASK || maps.map_dtype == SONO_MAP_DTYPE_U8;
     lent->shape[0] = maps.height_px;
     lent->shape[1] = lent->strides[0] = maps.width_px;
     lent->strides[1] = 1;
@@ -126,7 +135,7 @@ static sono_status lend(sono_pipeline *p, const sono_packet *packet, int32_t obj
     const DLTensor tensor = {.data = (void *)(uintptr_t)memory,
                              .device = {kDLCUDA, maps.device},
                              .ndim = 2,
-                             .dtype = {is_mask ? kDLUInt : kDLFloat, is_mask ? 8 : 32, 1},
+                             .dtype = {is_bytes ? kDLUInt : kDLFloat, is_bytes ? 8 : 32, 1},
                              .shape = lent->shape,
                              .strides = lent->strides};
     lent->plain = (DLManagedTensor){tensor, lent, delete_plain};

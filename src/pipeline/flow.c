@@ -77,6 +77,12 @@ static sono_preprocess_args segmenter_input(int32_t max_width_px, int32_t max_he
     return args;
 }
 
+/* Of a weight map; 0 = none are wanted. */
+static int32_t map_element_bytes(const sono_pipeline_config *config)
+{
+    return !config->want_weight_maps ? 0 : config->map_dtype == SONO_MAP_DTYPE_F32 ? 4 : 1;
+}
+
 static sono_segment_args segment_args(const sono_pipeline_config *config)
 {
     return (sono_segment_args){.image_size = SONO_MOBILESAM_INPUT_PX,
@@ -84,7 +90,7 @@ static sono_segment_args segment_args(const sono_pipeline_config *config)
                                .max_height_px = config->max_height_px,
                                .edge_width_px = config->edge_width_px,
                                .outside_width_px = config->outside_width_px,
-                               .map_element_bytes = config->want_weight_maps ? (int32_t)sizeof(float) : 0};
+                               .map_element_bytes = map_element_bytes(config)};
 }
 
 /* frame -> detections */

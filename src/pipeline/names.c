@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The public names of constants. */
+#include "base/stages.h"
 #include "sonoseg/sonoseg.h"
 
 static const char *const status_names[] = {
@@ -35,9 +36,14 @@ const char *sono_stage_name(sono_stage stage)
     return (unsigned)stage < SONO_STAGE_COUNT ? stage_names[stage] : "unknown";
 }
 
+int32_t sono_stage_count(void)
+{
+    return SONO_STAGE_COUNT;
+}
+
 const char *sono_state_name(sono_state state)
 {
-    static const char *const names[] = {"VISIBLE", "RELOCALIZING", "LOST"};
+    static const char *const names[] = {"LOST", "VISIBLE", "RELOCALIZING"};
     return (unsigned)state < 3 ? names[state] : "UNKNOWN";
 }
 

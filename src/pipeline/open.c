@@ -189,14 +189,17 @@ sono_status sono_pipeline_query(const sono_pipeline *p, sono_pipeline_info *call
     out->slot_bytes =
         (int64_t)(p->plan->block_bytes[SONO_BLOCK_INPUTS] + p->plan->block_bytes[SONO_BLOCK_OUTPUTS]) *
         p->config.n_slots;
-    for (int i = 0; i < SONO_STAGE_COUNT; i++)
-        out->stage_flops[i] = sono_program_flops(p->flow.program, (sono_stage)i) / p->config.batch;
     snprintf(out->detector, sizeof out->detector, "%s, %d class%s%s", p->flow.detector.architecture,
              p->flow.detector.n_classes, p->flow.detector.n_classes == 1 ? "" : "es",
              p->flow.detector.family == SONO_FAMILY_DEIM ? ", deim" : "");
     snprintf(out->segmenter, sizeof out->segmenter, "%s", p->flow.segmenter.architecture);
     return sono_sized_write(caller, offsetof(sono_pipeline_info, n_threads), out, sizeof *out,
                             "sono_pipeline_info", NULL);
+}
+
+double sono_pipeline_stage_flops(const sono_pipeline *p, sono_stage stage)
+{
+    return p ? sono_program_flops(p->flow.program, stage) / p->config.batch : 0.0;
 }
 
 sono_detector_family sono_pipeline_family(const sono_pipeline *p)

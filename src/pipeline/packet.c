@@ -5,25 +5,19 @@
 
 #include <string.h>
 
+_Static_assert(sizeof(sono_map_view) == 2 * sizeof(void *) + 16,
+               "programs bring their own: it never changes");
+_Static_assert(offsetof(sono_packet_storage, packet) == 0, "programs hold a pointer to that field");
+
 void sono_packet_begin(sono_packet_storage *storage, const sono_frame *frame)
 {
     memset(storage, 0, sizeof *storage);
     sono_packet *packet = &storage->packet;
+    packet->struct_size = sizeof *packet;
     storage->info = frame->info;
     packet->info = &storage->info;
     packet->width_px = frame->image.width_px;
     packet->height_px = frame->image.height_px;
-    packet->objects = storage->objects;
-}
-
-/* NULL where there is no such map. */
-static const void *map_of(const sono_packet_outputs *outputs, const sono_packet *packet, int32_t object,
-                          sono_map which)
-{
-    if (!outputs->maps || (which != SONO_MAP_MASK && !outputs->map_element_bytes))
-        return NULL;
-    return outputs->maps + sono_map_at(which, object, (int64_t)packet->width_px * packet->height_px,
-                                       outputs->map_element_bytes);
 }
 
 void sono_packet_fill(sono_packet_storage *storage, const sono_packet_outputs *outputs, sono_state state)
@@ -31,22 +25,55 @@ void sono_packet_fill(sono_packet_storage *storage, const sono_packet_outputs *o
     sono_packet *packet = &storage->packet;
     packet->state = state;
     packet->n_objects = 0;
+    storage->maps = outputs->maps;
+    storage->map_element_bytes = outputs->map_element_bytes;
     for (int32_t k = 0; k < outputs->max_objects; k++) {
         const sono_detection *d = &outputs->detections[k];
         const int valid = d->valid > 0.0f;
         if (k > 0 && !valid)
             break;
         storage->objects[k] = (sono_object){
+            .struct_size = sizeof(sono_object),
             .bbox_xyxy_px = {d->x1, d->y1, d->x2, d->y2},
             .score = d->score,
             .class_id = (int32_t)d->class_id,
             .iou_predicted = valid ? outputs->iou[k * outputs->iou_stride] : 0.0f,
             .mask_area_px = valid ? outputs->area_px[k] : 0,
-            .mask = map_of(outputs, packet, k, SONO_MAP_MASK),
-            .edge = map_of(outputs, packet, k, SONO_MAP_EDGE),
-            .inside = map_of(outputs, packet, k, SONO_MAP_INSIDE),
-            .outside = map_of(outputs, packet, k, SONO_MAP_OUTSIDE),
         };
         packet->n_objects++;
     }
+}
+
+/* ---- what programs ask a packet ---- */
+
+static const sono_packet_storage *storage_of(const sono_packet *packet)
+{
+    return (const sono_packet_storage *)packet;
+}
+
+const sono_object *sono_packet_object(const sono_packet *packet, int32_t object)
+{
+    return packet && object >= 0 && object < packet->n_objects ? &storage_of(packet)->objects[object] : NULL;
+}
+
+double sono_packet_stage_ms(const sono_packet *packet, sono_stage stage)
+{
+    return packet && (unsigned)stage < SONO_STAGE_COUNT ? storage_of(packet)->stage_ms[stage] : 0.0;
+}
+
+sono_status sono_packet_map(const sono_packet *packet, int32_t object, sono_map which, sono_map_view *out)
+{
+    if (!sono_packet_object(packet, object) || (unsigned)which > SONO_MAP_OUTSIDE || !out)
+        return SONO_STATUS_INVALID_ARGUMENT;
+    const sono_packet_storage *s = storage_of(packet);
+    if (!s->maps || (which != SONO_MAP_MASK && !s->map_element_bytes))
+        return SONO_STATUS_UNSUPPORTED;
+    const int32_t element_bytes = which == SONO_MAP_MASK ? 1 : s->map_element_bytes;
+    const int64_t n_pixels = (int64_t)packet->width_px * packet->height_px;
+    *out = (sono_map_view){.data = s->maps + sono_map_at(which, object, n_pixels, s->map_element_bytes),
+                           .pitch_bytes = (size_t)packet->width_px * (size_t)element_bytes,
+                           .dtype = element_bytes == 1 ? SONO_MAP_DTYPE_U8 : SONO_MAP_DTYPE_F32,
+                           .width_px = packet->width_px,
+                           .height_px = packet->height_px};
+    return SONO_STATUS_OK;
 }

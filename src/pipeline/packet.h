@@ -4,6 +4,7 @@
 #define SONO_PIPELINE_PACKET_H
 
 #include "base/frame.h"
+#include "base/stages.h"
 #include "graph/program.h"
 
 #define SONO_MAX_OBJECTS 16
@@ -19,11 +20,14 @@ typedef struct sono_packet_outputs {
     int32_t max_objects;
 } sono_packet_outputs;
 
-/* A packet with the room its objects need. */
+/* A packet with what its functions find: they are given its first field. */
 typedef struct sono_packet_storage {
     sono_packet packet;
     sono_frame_info info;
     sono_object objects[SONO_MAX_OBJECTS];
+    double stage_ms[SONO_STAGE_COUNT];
+    const uint8_t *maps;       /* as in the outputs */
+    int32_t map_element_bytes; /* likewise */
 } sono_packet_storage;
 
 /* Copies what the source said about the frame. */

@@ -96,7 +96,7 @@ static void take_places(sono_audit *audit, const sono_audit_counts *after)
 static void judge_residency(sono_audit *audit, const sono_audit_counts *after)
 {
     int64_t n_ops = 0, n_resident = 0;
-    for (int i = 0; i < SONO_STAGE_COUNT; i++) {
+    for (int i = 0; i < sono_stage_count(); i++) {
         audit->residency[i] = after->n_ops[i] ? (double)after->n_resident[i] / after->n_ops[i] : 1.0;
         n_ops += after->n_ops[i];
         n_resident += after->n_resident[i];

@@ -306,9 +306,8 @@ static void test_packed_download(void **state)
 
 /* 320 x 240 grey pixels behind a header of 48 bytes at the next multiple of 256; detections, predicted IoU
  * and area (256 bytes each) in front of the mask. */
-#define GOLDEN_BYTES_H2D  (256 + 320 * 240)
-#define GOLDEN_BYTES_D2H  (3 * 256 + 320 * 240)
-#define MAP_ELEMENT_BYTES 4
+#define GOLDEN_BYTES_H2D (256 + 320 * 240)
+#define GOLDEN_BYTES_D2H (3 * 256 + 320 * 240)
 
 static void test_golden_frame(void **state)
 {
@@ -365,7 +364,14 @@ static void test_maps_are_packed(void **state)
     sono_frame frame = pipeline_fixture_frame();
     packet = pipeline_fixture_run(pipeline, &frame);
     assert_int_equal(packet->ledger.n_d2h, 1);
-    assert_int_equal(packet->ledger.bytes_d2h, 3 * 256 + (1 + 3 * MAP_ELEMENT_BYTES) * 320 * 240);
+    assert_int_equal(packet->ledger.bytes_d2h, 3 * 256 + 4 * 320 * 240);
+    assert_ok(sono_packet_release(pipeline, packet), NULL);
+    sono_pipeline_close(pipeline);
+
+    config.map_dtype = SONO_MAP_DTYPE_F32;
+    pipeline = pipeline_fixture_open(&config);
+    packet = pipeline_fixture_run(pipeline, &frame);
+    assert_int_equal(packet->ledger.bytes_d2h, 3 * 256 + 13 * 320 * 240);
     assert_ok(sono_packet_release(pipeline, packet), NULL);
     sono_pipeline_close(pipeline);
 

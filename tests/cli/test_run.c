@@ -91,7 +91,7 @@ static void check_line(const char *bytes, const char *source, const char *stem)
     const cJSON *box = cJSON_GetObjectItemCaseSensitive(line, "bbox_xyxy_px");
     assert_true(!strcmp(text, "LOST") ? cJSON_IsNull(box) : cJSON_GetArraySize(box) == 4);
     const cJSON *latency = cJSON_GetObjectItemCaseSensitive(line, "latency_ms");
-    for (int i = 0; i < SONO_STAGE_COUNT; i++)
+    for (int i = 0; i < sono_stage_count(); i++)
         assert_true(
             cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(latency, sono_stage_name((sono_stage)i))));
     assert_true(cJSON_GetObjectItemCaseSensitive(latency, "total")->valuedouble > 0);
@@ -272,7 +272,7 @@ static void test_bench(void **state)
     assert_int_equal(cJSON_GetObjectItemCaseSensitive(figures, "batch")->valuedouble, 2);
     assert_true(cJSON_GetObjectItemCaseSensitive(figures, "frames_per_s")->valuedouble > 0);
     const cJSON *stages = cJSON_GetObjectItemCaseSensitive(figures, "stages");
-    assert_int_equal(cJSON_GetArraySize(stages), SONO_STAGE_COUNT);
+    assert_int_equal(cJSON_GetArraySize(stages), sono_stage_count());
     const cJSON *detect = cJSON_GetObjectItemCaseSensitive(stages, "detect");
     assert_true(cJSON_GetObjectItemCaseSensitive(detect, "gflop_per_s")->valuedouble > 0);
     cJSON_Delete(figures);

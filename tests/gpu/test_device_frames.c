@@ -6,6 +6,7 @@
 #include "sonoseg/cuda.h"
 #include "sonoseg/diagnostics.h"
 #include "support/gpu_fixture.h"
+#include "support/packet_maps.h"
 #include "test.h"
 
 #include <string.h>
@@ -27,8 +28,8 @@ static uint8_t expected[N_PIXELS];
 static float run_host(sono_pipeline *pipeline, const sono_frame *frame)
 {
     const sono_packet *packet = pipeline_fixture_run(pipeline, frame);
-    const float score = packet->objects[0].score;
-    memcpy(expected, packet->objects[0].mask, N_PIXELS);
+    const float score = sono_packet_object(packet, 0)->score;
+    memcpy(expected, packet_mask(packet, 0), N_PIXELS);
     assert_ok(sono_packet_release(pipeline, packet), NULL);
     return score;
 }
@@ -39,8 +40,8 @@ static void receive_same(sono_pipeline *pipeline, float score, int32_t n_h2d)
     const sono_packet *packet = NULL;
     sono_error error = {0};
     assert_ok(sono_pipeline_receive(pipeline, &packet, &error), &error);
-    assert_true(packet->objects[0].score == score);
-    assert_memory_equal(packet->objects[0].mask, expected, N_PIXELS);
+    assert_true(sono_packet_object(packet, 0)->score == score);
+    assert_memory_equal(packet_mask(packet, 0), expected, N_PIXELS);
     assert_int_equal(packet->ledger.n_h2d, n_h2d);
     assert_int_equal(packet->ledger.bytes_h2d == 0, n_h2d == 0);
     assert_int_equal(packet->ledger.n_launches, 1);
@@ -220,12 +221,12 @@ static void test_batch(void **state)
             assert_ok(sono_pipeline_receive(pipeline, &packets[i], &error), &error);
         assert_int_equal(packets[0]->ledger.n_h2d, round == 2 ? 0 : 1);
         if (round == 0) {
-            score = packets[0]->objects[0].score;
-            memcpy(expected, packets[0]->objects[0].mask, N_PIXELS);
+            score = sono_packet_object(packets[0], 0)->score;
+            memcpy(expected, packet_mask(packets[0], 0), N_PIXELS);
         }
         for (int i = 0; i < 2; i++) {
-            assert_true(packets[i]->objects[0].score == score);
-            assert_memory_equal(packets[i]->objects[0].mask, expected, N_PIXELS);
+            assert_true(sono_packet_object(packets[i], 0)->score == score);
+            assert_memory_equal(packet_mask(packets[i], 0), expected, N_PIXELS);
             assert_ok(sono_packet_release(pipeline, packets[i]), NULL);
         }
     }

@@ -5,6 +5,7 @@
  * synthetic checkpoints (SONO_TEST_DETECTOR, SONO_TEST_SEGMENTER). */
 #include "sonoseg/cuda.h"
 #include "support/gpu_fixture.h"
+#include "support/packet_maps.h"
 #include "test.h"
 
 #include <string.h>
@@ -20,44 +21,47 @@
 
 #define assert_cuda(call) assert_int_equal((call), cudaSuccess)
 
-static uint8_t mask[N_PIXELS];
-static float map[N_PIXELS];
+static uint8_t map[N_PIXELS * sizeof(float)];
 
-static void expect_mask(const uint8_t *device, const uint8_t *host)
+static void expect_map(const void *device, const void *host, size_t n_bytes)
 {
-    assert_cuda(cudaMemcpy(mask, device, sizeof mask, cudaMemcpyDeviceToHost));
-    assert_memory_equal(mask, host, sizeof mask);
+    assert_non_null(device);
+    assert_non_null(host);
+    assert_cuda(cudaMemcpy(map, device, n_bytes, cudaMemcpyDeviceToHost));
+    assert_memory_equal(map, host, n_bytes);
 }
 
-static void expect_map(const float *device, const float *host)
+/* Object k's maps on the device and on the host. */
+static void expect_maps(sono_pipeline *pipeline, const sono_packet *packet, int32_t k, sono_map_dtype dtype)
 {
-    assert_cuda(cudaMemcpy(map, device, sizeof map, cudaMemcpyDeviceToHost));
-    assert_memory_equal(map, host, sizeof map);
+    sono_error error = {0};
+    sono_device_maps maps = {0};
+    const size_t element_bytes = dtype == SONO_MAP_DTYPE_F32 ? sizeof(float) : 1;
+    assert_ok(sono_packet_device_maps(pipeline, packet, k, &maps, &error), &error);
+    assert_int_equal(maps.map_dtype, dtype);
+    assert_int_equal(maps.mask_pitch_bytes, WIDTH_PX);
+    assert_int_equal(maps.map_pitch_bytes, element_bytes * WIDTH_PX);
+    assert_int_equal(maps.height_px, HEIGHT_PX);
+    const void *device[] = {maps.mask, maps.edge, maps.inside, maps.outside};
+    for (int m = SONO_MAP_MASK; m <= SONO_MAP_OUTSIDE; m++)
+        expect_map(device[m], packet_map(packet, k, (sono_map)m), m ? element_bytes * N_PIXELS : N_PIXELS);
 }
 
-static void test_lent_maps(void **state)
+static void check_lent_maps(sono_map_dtype dtype)
 {
-    (void)state;
     sono_pipeline_config config;
     sono_error error = {0};
     sono_device_maps maps = {0};
     gpu_fixture_synthetic(&config);
     config.want_weight_maps = 1;
+    config.map_dtype = dtype;
     config.max_objects = 2;
     sono_pipeline *pipeline = pipeline_fixture_open(&config);
     const sono_frame frame = pipeline_fixture_frame();
     const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
     assert_int_equal(packet->n_objects, 2);
-    for (int32_t k = 0; k < 2; k++) {
-        assert_ok(sono_packet_device_maps(pipeline, packet, k, &maps, &error), &error);
-        assert_int_equal(maps.mask_pitch_bytes, WIDTH_PX);
-        assert_int_equal(maps.map_pitch_bytes, 4 * WIDTH_PX);
-        assert_int_equal(maps.height_px, HEIGHT_PX);
-        expect_mask(maps.mask, packet->objects[k].mask);
-        expect_map(maps.edge, packet->objects[k].edge);
-        expect_map(maps.inside, packet->objects[k].inside);
-        expect_map(maps.outside, packet->objects[k].outside);
-    }
+    for (int32_t k = 0; k < 2; k++)
+        expect_maps(pipeline, packet, k, dtype);
     assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_packet_device_maps(pipeline, packet, 2, &maps, &error),
                   &error);
     assert_ok(sono_packet_release_after(pipeline, packet, NULL, &error), &error);
@@ -65,6 +69,41 @@ static void test_lent_maps(void **state)
                   &error);
     assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_packet_release_after(pipeline, packet, NULL, &error),
                   &error);
+    sono_pipeline_close(pipeline);
+}
+
+static void test_lent_maps(void **state)
+{
+    (void)state;
+    check_lent_maps(SONO_MAP_DTYPE_U8);
+    check_lent_maps(SONO_MAP_DTYPE_F32);
+}
+
+/* Frames of one batch, of different sizes, each with its own maps. */
+static void test_batch_maps(void **state)
+{
+    (void)state;
+    sono_pipeline_config config;
+    sono_error error = {0};
+    gpu_fixture_synthetic(&config);
+    config.want_weight_maps = 1;
+    config.batch = 3;
+    sono_pipeline *pipeline = pipeline_fixture_open(&config);
+    sono_frame frame = pipeline_fixture_frame();
+    frame.image.pitch_bytes = WIDTH_PX;
+    for (int i = 0; i < 3; i++, frame.image.width_px -= 99, frame.image.height_px -= 31)
+        assert_ok(sono_pipeline_submit(pipeline, &frame.image, &frame.info, &error), &error);
+    for (int i = 0; i < 3; i++) {
+        const sono_packet *packet = NULL;
+        sono_device_maps maps = {0};
+        assert_ok(sono_pipeline_receive(pipeline, &packet, &error), &error);
+        assert_ok(sono_packet_device_maps(pipeline, packet, 0, &maps, &error), &error);
+        const void *device[] = {maps.mask, maps.edge, maps.inside, maps.outside};
+        for (int m = SONO_MAP_MASK; m <= SONO_MAP_OUTSIDE; m++)
+            expect_map(device[m], packet_map(packet, 0, (sono_map)m),
+                       (size_t)packet->width_px * (size_t)packet->height_px);
+        assert_ok(sono_packet_release(pipeline, packet), NULL);
+    }
     sono_pipeline_close(pipeline);
 }
 
@@ -80,8 +119,9 @@ static void test_no_host_maps(void **state)
     const sono_frame frame = pipeline_fixture_frame();
     sono_pipeline *pipeline = pipeline_fixture_open(&config);
     const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
-    const sono_object object = packet->objects[0];
-    memcpy(host_mask, object.mask, sizeof host_mask);
+    const float score = sono_packet_object(packet, 0)->score;
+    const int64_t area_px = sono_packet_object(packet, 0)->mask_area_px;
+    memcpy(host_mask, packet_mask(packet, 0), sizeof host_mask);
     sono_pipeline_close(pipeline);
 
     config.host_maps = 0;
@@ -89,14 +129,15 @@ static void test_no_host_maps(void **state)
     pipeline = pipeline_fixture_open(&config);
     for (int i = 0; i < 3; i++) {
         packet = pipeline_fixture_run(pipeline, &frame);
-        assert_null(packet->objects[0].mask);
-        assert_null(packet->objects[0].edge);
+        sono_map_view view;
+        assert_int_equal(sono_packet_map(packet, 0, SONO_MAP_MASK, &view), SONO_STATUS_UNSUPPORTED);
+        assert_int_equal(sono_packet_map(packet, 0, SONO_MAP_EDGE, &view), SONO_STATUS_UNSUPPORTED);
         assert_int_equal(packet->ledger.n_d2h, 1);
         assert_int_equal(packet->ledger.bytes_d2h, 3 * 256);
-        assert_true(packet->objects[0].score == object.score);
-        assert_int_equal(packet->objects[0].mask_area_px, object.mask_area_px);
+        assert_true(sono_packet_object(packet, 0)->score == score);
+        assert_int_equal(sono_packet_object(packet, 0)->mask_area_px, area_px);
         assert_ok(sono_packet_device_maps(pipeline, packet, 0, &maps, &error), &error);
-        expect_mask(maps.mask, host_mask);
+        expect_map(maps.mask, host_mask, sizeof host_mask);
         assert_non_null(maps.outside);
         assert_ok(sono_packet_release(pipeline, packet), NULL);
     }
@@ -125,9 +166,10 @@ static void test_tensors(void **state)
     assert_int_equal(plain->dl_tensor.shape[1], WIDTH_PX);
     assert_int_equal(plain->dl_tensor.dtype.bits, 8);
     assert_int_equal(versioned->version.major, 1);
-    assert_int_equal(versioned->dl_tensor.dtype.code, kDLFloat);
-    expect_mask(plain->dl_tensor.data, packet->objects[0].mask);
-    expect_map(versioned->dl_tensor.data, packet->objects[0].inside);
+    assert_int_equal(versioned->dl_tensor.dtype.code, kDLUInt);
+    assert_int_equal(versioned->dl_tensor.dtype.bits, 8);
+    expect_map(plain->dl_tensor.data, packet_mask(packet, 0), N_PIXELS);
+    expect_map(versioned->dl_tensor.data, packet_map(packet, 0, SONO_MAP_INSIDE), N_PIXELS);
     assert_ok(sono_packet_release(pipeline, packet), NULL);
     assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_packet_release(pipeline, packet), NULL);
     assert_status(SONO_STATUS_AGAIN, sono_pipeline_submit(pipeline, &frame.image, &frame.info, &error),
@@ -142,6 +184,27 @@ static void test_tensors(void **state)
     assert_status(SONO_STATUS_AGAIN, sono_pipeline_submit_dlpack(pipeline, plain, NULL, NULL, &error),
                   &error);
     plain->deleter(plain);
+    assert_ok(sono_packet_release(pipeline, packet), NULL);
+    sono_pipeline_close(pipeline);
+}
+
+static void test_float_tensor(void **state)
+{
+    (void)state;
+    sono_pipeline_config config;
+    sono_error error = {0};
+    DLManagedTensor *tensor = NULL;
+    gpu_fixture_synthetic(&config);
+    config.want_weight_maps = 1;
+    config.map_dtype = SONO_MAP_DTYPE_F32;
+    sono_pipeline *pipeline = pipeline_fixture_open(&config);
+    const sono_frame frame = pipeline_fixture_frame();
+    const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
+    assert_ok(sono_packet_map_dlpack(pipeline, packet, 0, SONO_MAP_OUTSIDE, NULL, &tensor, &error), &error);
+    assert_int_equal(tensor->dl_tensor.dtype.code, kDLFloat);
+    assert_int_equal(tensor->dl_tensor.dtype.bits, 32);
+    expect_map(tensor->dl_tensor.data, packet_map(packet, 0, SONO_MAP_OUTSIDE), N_PIXELS * sizeof(float));
+    tensor->deleter(tensor);
     assert_ok(sono_packet_release(pipeline, packet), NULL);
     sono_pipeline_close(pipeline);
 }
@@ -187,6 +250,8 @@ static void test_lent_maps(void **state)
     (void)state;
     sono_test_skip("built without CUDA");
 }
+#define test_batch_maps   test_lent_maps
+#define test_float_tensor test_lent_maps
 #define test_no_host_maps test_lent_maps
 #define test_tensors      test_lent_maps
 #define test_box_address  test_lent_maps
@@ -195,10 +260,9 @@ static void test_lent_maps(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lent_maps),
-        cmocka_unit_test(test_no_host_maps),
-        cmocka_unit_test(test_tensors),
-        cmocka_unit_test(test_box_address),
+        cmocka_unit_test(test_lent_maps),    cmocka_unit_test(test_batch_maps),
+        cmocka_unit_test(test_no_host_maps), cmocka_unit_test(test_tensors),
+        cmocka_unit_test(test_float_tensor), cmocka_unit_test(test_box_address),
     };
     return sono_test_run("gpu/device_maps", tests, sizeof tests / sizeof tests[0]);
 }

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "engine/cuda/device/hooks.h"
 #include "support/gpu_fixture.h"
+#include "support/packet_maps.h"
 #include "test.h"
 
 #include <stdio.h>
@@ -71,11 +72,11 @@ static void receive(sono_pipeline *pipeline, int index, int is_first_run, fault 
         fail_msg("frame %d came out behind \"%s\"", index, f->error.text);
     assert_int_equal(packet->info->frame_id, index);
     if (is_first_run) {
-        memcpy(all.masks[index], packet->objects[0].mask, N_PIXELS);
-        all.scores[index] = packet->objects[0].score;
+        memcpy(all.masks[index], packet_mask(packet, 0), N_PIXELS);
+        all.scores[index] = sono_packet_object(packet, 0)->score;
     }
-    assert_memory_equal(packet->objects[0].mask, all.masks[index], N_PIXELS);
-    assert_true(packet->objects[0].score == all.scores[index]);
+    assert_memory_equal(packet_mask(packet, 0), all.masks[index], N_PIXELS);
+    assert_true(sono_packet_object(packet, 0)->score == all.scores[index]);
     assert_ok(sono_packet_release(pipeline, packet), NULL);
 }
 

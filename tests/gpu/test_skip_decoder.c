@@ -39,10 +39,10 @@ static double decode_ms(float threshold, int32_t skip, sono_state state)
         assert_int_equal(packet->ledger.n_d2h, 1);
         assert_int_equal(packet->ledger.n_waits, 1);
         assert_int_equal(packet->ledger.n_allocations, 0);
-        assert_true(packet->device_ms > packet->stage_ms[SONO_STAGE_DETECT]);
+        assert_true(packet->device_ms > sono_packet_stage_ms(packet, SONO_STAGE_DETECT));
         assert_true(packet->device_ms < packet->latency_ms);
-        if (packet->stage_ms[SONO_STAGE_DECODE] < best_ms)
-            best_ms = packet->stage_ms[SONO_STAGE_DECODE];
+        if (sono_packet_stage_ms(packet, SONO_STAGE_DECODE) < best_ms)
+            best_ms = sono_packet_stage_ms(packet, SONO_STAGE_DECODE);
         assert_ok(sono_packet_release(pipeline, packet), NULL);
     }
     sono_pipeline_close(pipeline);

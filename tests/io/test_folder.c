@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "io/folder/jsonl.h"
+#include "pipeline/packet.h"
 #include "sonoseg/io.h"
 
 #include <cjson/cJSON.h>
@@ -24,12 +25,19 @@
 #define COUNT  (WIDTH * HEIGHT)
 #define N_MAX  3
 
+/* Maps lie as a pipeline leaves them: COUNT is a multiple of what aligns them. */
 typedef struct scene {
     uint8_t grey[COUNT];
-    uint8_t masks[N_MAX][COUNT];
-    float maps[3][COUNT];
-    sono_object objects[N_MAX];
-    sono_packet packet;
+    union {
+        struct {
+            uint8_t mask[COUNT], edge[COUNT], inside[COUNT], outside[COUNT];
+        } bytes[N_MAX];
+        struct {
+            uint8_t mask[COUNT];
+            float edge[COUNT], inside[COUNT], outside[COUNT];
+        } floats[N_MAX];
+    } maps;
+    sono_packet_storage storage;
     sono_frame frame;
 } scene;
 
@@ -39,38 +47,37 @@ static scene shown;
 static void set_scene(int32_t n_objects, sono_state state)
 {
     memset(&shown, 0, sizeof shown);
-    for (size_t i = 0; i < COUNT; i++) {
+    for (size_t i = 0; i < COUNT; i++)
         shown.grey[i] = (uint8_t)(40 + i % WIDTH);
-        shown.maps[0][i] = i % 2 ? 1 : 0;
-    }
     for (int32_t k = 0; k < n_objects; k++) {
         const int x0 = 5 + 12 * k, y0 = 20;
         for (int y = y0; y < y0 + 8 && state == SONO_STATE_VISIBLE; y++)
-            memset(&shown.masks[k][y * WIDTH + x0], 255, 10);
-        shown.objects[k] = (sono_object){
+            memset(&shown.maps.bytes[k].mask[y * WIDTH + x0], 255, 10);
+        for (size_t i = 0; i < COUNT; i++)
+            shown.maps.bytes[k].edge[i] = i % 2;
+        shown.storage.objects[k] = (sono_object){
+            .struct_size = sizeof(sono_object),
             .bbox_xyxy_px = {(float)x0, (float)y0, (float)x0 + 9.5f, (float)y0 + 7.25f},
             .score = 0.9f - 0.1f * (float)k,
             .class_id = k + 4,
             .iou_predicted = 0.875f,
             .mask_area_px = state == SONO_STATE_VISIBLE ? 80 : 0,
-            .mask = shown.masks[k],
-            .edge = shown.maps[0],
-            .inside = shown.maps[1],
-            .outside = shown.maps[2],
         };
     }
     static const sono_frame_info info = {
         .struct_size = sizeof info, .frame_id = 7, .timestamp_ns = 1234567890125000000};
-    shown.packet = (sono_packet){.info = &info,
-                                 .state = state,
-                                 .width_px = WIDTH,
-                                 .height_px = HEIGHT,
-                                 .n_objects = n_objects,
-                                 .objects = shown.objects,
-                                 .latency_ms = 8.5,
-                                 .ledger = {.n_h2d = 1, .bytes_h2d = 5000000000}};
+    shown.storage.maps = (const uint8_t *)&shown.maps;
+    shown.storage.map_element_bytes = 1;
+    shown.storage.packet = (sono_packet){.struct_size = sizeof(sono_packet),
+                                         .info = &info,
+                                         .state = state,
+                                         .width_px = WIDTH,
+                                         .height_px = HEIGHT,
+                                         .n_objects = n_objects,
+                                         .latency_ms = 8.5,
+                                         .ledger = {.n_h2d = 1, .bytes_h2d = 5000000000}};
     for (int i = 0; i < SONO_STAGE_COUNT; i++)
-        shown.packet.stage_ms[i] = i + 0.5;
+        shown.storage.stage_ms[i] = i + 0.5;
     shown.frame = (sono_frame){.image = {.struct_size = sizeof(sono_image),
                                          .pixels = shown.grey,
                                          .width_px = WIDTH,
@@ -94,7 +101,7 @@ static sono_sink *open_sink(const char *name, char *folder, int want_weights)
 static void write_one(sono_sink *sink, const char *source)
 {
     sono_error error = {0};
-    assert_ok(sono_sink_write(sink, &shown.packet, &shown.frame.image, source, &error), &error);
+    assert_ok(sono_sink_write(sink, &shown.storage.packet, &shown.frame.image, source, &error), &error);
 }
 
 static char *read_results(const char *folder)
@@ -222,15 +229,15 @@ static void test_several_objects(void **state)
     const cJSON *objects = cJSON_GetObjectItemCaseSensitive(line, "objects");
     assert_int_equal(cJSON_GetArraySize(objects), 2);
     assert_int_equal(number(cJSON_GetArrayItem(objects, 1), "class_id"), 5);
-    assert_true((float)number(cJSON_GetArrayItem(objects, 1), "score") == shown.objects[1].score);
+    assert_true((float)number(cJSON_GetArrayItem(objects, 1), "score") == shown.storage.objects[1].score);
     assert_true(number(line, "score") == number(cJSON_GetArrayItem(objects, 0), "score"));
     cJSON_Delete(line);
     sono_free(bytes);
     uint8_t *both = read_png(folder, "masks/b.png", 1);
     uint8_t *first = read_png(folder, "masks/b_obj0.png", 1),
             *second = read_png(folder, "masks/b_obj1.png", 1);
-    assert_memory_equal(first, shown.masks[0], COUNT);
-    assert_memory_equal(second, shown.masks[1], COUNT);
+    assert_memory_equal(first, shown.maps.bytes[0].mask, COUNT);
+    assert_memory_equal(second, shown.maps.bytes[1].mask, COUNT);
     for (size_t i = 0; i < COUNT; i++)
         assert_int_equal(both[i], first[i] | second[i]);
     free(both);
@@ -241,6 +248,34 @@ static void test_several_objects(void **state)
         assert_int_equal(edge[i], i % 2 ? 255 : 0);
     free(edge);
     assert_true(exists(folder, "weights/b_obj0_inside.png") && exists(folder, "weights/b_obj0_outside.png"));
+}
+
+/* Maps of float32 become the same pictures. */
+static void test_float_maps(void **state)
+{
+    (void)state;
+    char folder[SONO_TEST_PATH_BYTES - 64];
+    set_scene(1, SONO_STATE_VISIBLE);
+    for (size_t i = 0; i < COUNT; i++) {
+        shown.maps.floats[0].edge[i] = i % 3 == 0;
+        shown.maps.floats[0].inside[i] = 0;
+        shown.maps.floats[0].outside[i] = 1;
+    }
+    shown.storage.map_element_bytes = (int32_t)sizeof(float);
+    sono_sink *sink = open_sink("floats", folder, 1);
+    write_one(sink, "b.png");
+    assert_ok(sono_sink_close(sink, NULL), NULL);
+    uint8_t *edge = read_png(folder, "weights/b_edge.png", 1),
+            *inside = read_png(folder, "weights/b_inside.png", 1),
+            *outside = read_png(folder, "weights/b_outside.png", 1);
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_int_equal(edge[i], i % 3 == 0 ? 255 : 0);
+        assert_int_equal(inside[i], 0);
+        assert_int_equal(outside[i], 255);
+    }
+    free(edge);
+    free(inside);
+    free(outside);
 }
 
 static void test_overlay(void **state)
@@ -293,7 +328,7 @@ static void test_overlay_formats(void **state)
     const char *const names[] = {"overlays/b.png", "overlays/b_2.png", "overlays/b_3.png"};
     for (int i = 0; i < 3; i++) {
         sono_error error = {0};
-        assert_ok(sono_sink_write(sink, &shown.packet, &frames[i].image, "b.png", &error), &error);
+        assert_ok(sono_sink_write(sink, &shown.storage.packet, &frames[i].image, "b.png", &error), &error);
         uint8_t *rgb = read_png(folder, names[i], 3);
         assert_int_equal(rgb[3 * (COUNT - 1)], 80);
         free(rgb);
@@ -338,9 +373,9 @@ static void test_not_finite(void **state)
     size_t n_bytes = 0;
     FILE *stream = open_memstream(&bytes, &n_bytes);
     set_scene(1, SONO_STATE_VISIBLE);
-    shown.objects[0].score = NAN;
-    shown.packet.latency_ms = INFINITY;
-    sono_jsonl_packet(stream, &shown.packet, "b.png", "b");
+    shown.storage.objects[0].score = NAN;
+    shown.storage.packet.latency_ms = INFINITY;
+    sono_jsonl_packet(stream, &shown.storage.packet, "b.png", "b");
     fclose(stream);
     cJSON *line = cJSON_Parse(bytes);
     assert_true(cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(line, "score")));
@@ -351,7 +386,7 @@ static void test_not_finite(void **state)
 static void expect_io(sono_sink *sink, const char *reason)
 {
     sono_error error = {0};
-    assert_int_equal(sono_sink_write(sink, &shown.packet, &shown.frame.image, "b.png", &error),
+    assert_int_equal(sono_sink_write(sink, &shown.storage.packet, &shown.frame.image, "b.png", &error),
                      SONO_STATUS_IO);
     if (!strstr(error.text, reason))
         fail_msg("'%s' says nothing of '%s'", error.text, reason);
@@ -413,7 +448,8 @@ static void test_file_too_large(void **state)
     void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     sono_error error = {0};
-    const sono_status status = sono_sink_write(sink, &shown.packet, &shown.frame.image, "b.png", &error);
+    const sono_status status =
+        sono_sink_write(sink, &shown.storage.packet, &shown.frame.image, "b.png", &error);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     signal(SIGXFSZ, handler);
     assert_status(SONO_STATUS_IO, status, &error);
@@ -518,14 +554,14 @@ static void test_misuse(void **state)
     assert_int_equal(sono_sink_open_folder("x", &options, &none, &error), SONO_STATUS_INVALID_ARGUMENT);
     set_scene(1, SONO_STATE_VISIBLE);
     sono_sink *sink = open_sink("misuse", folder, 1);
-    assert_int_equal(sono_sink_write(sink, &shown.packet, NULL, "b.png", &error),
+    assert_int_equal(sono_sink_write(sink, &shown.storage.packet, NULL, "b.png", &error),
                      SONO_STATUS_INVALID_ARGUMENT);
     shown.frame.image.width_px--;
-    assert_int_equal(sono_sink_write(sink, &shown.packet, &shown.frame.image, "b.png", &error),
+    assert_int_equal(sono_sink_write(sink, &shown.storage.packet, &shown.frame.image, "b.png", &error),
                      SONO_STATUS_INVALID_ARGUMENT);
     shown.frame.image.width_px++;
-    shown.objects[0].edge = NULL;
-    assert_int_equal(sono_sink_write(sink, &shown.packet, &shown.frame.image, "b.png", &error),
+    shown.storage.map_element_bytes = 0; /* no weight maps */
+    assert_int_equal(sono_sink_write(sink, &shown.storage.packet, &shown.frame.image, "b.png", &error),
                      SONO_STATUS_INVALID_ARGUMENT);
     assert_false(exists(folder, "masks/b.png"));
     assert_ok(sono_sink_close(sink, NULL), NULL);
@@ -547,7 +583,7 @@ static void test_out_of_memory(void **state)
         sono_alloc_fail_from(++n);
         status = sono_sink_open_folder(folder, NULL, &sink, &error);
         if (status == SONO_STATUS_OK)
-            status = sono_sink_write(sink, &shown.packet, &shown.frame.image, "b.png", &error);
+            status = sono_sink_write(sink, &shown.storage.packet, &shown.frame.image, "b.png", &error);
         sono_alloc_fail_from(0);
         if (status != SONO_STATUS_OK)
             assert_false(exists(folder, "masks/b.png") || exists(folder, "masks/b_obj0.png"));
@@ -563,6 +599,7 @@ int main(void)
         cmocka_unit_test(test_line),
         cmocka_unit_test(test_lost),
         cmocka_unit_test(test_several_objects),
+        cmocka_unit_test(test_float_maps),
         cmocka_unit_test(test_overlay),
         cmocka_unit_test(test_overlay_formats),
         cmocka_unit_test(test_strings),

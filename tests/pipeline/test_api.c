@@ -3,6 +3,7 @@
 /* The public calls: what they refuse, in which order packets come, who owns what (test_threads.c: from two
  * threads). SONO_TEST_DEVICE names the device (default cpu). */
 #include "support/pipeline_fixture.h"
+#include "packet_maps.h"
 #include "test.h"
 
 #include "sonoseg/models.h"
@@ -71,6 +72,7 @@ static void test_open_refuses(void **state)
     REFUSE(n_slots, 0, INVALID_ARGUMENT, "n_slots");
     REFUSE(gray16_white, 0, INVALID_ARGUMENT, "gray16_white");
     REFUSE(edge_width_px, 2, INVALID_ARGUMENT, "odd");
+    REFUSE(map_dtype, (sono_map_dtype)2, INVALID_ARGUMENT, "map_dtype");
     REFUSE(outside_width_px, -1, INVALID_ARGUMENT, "odd");
     REFUSE(device, "gpu", INVALID_ARGUMENT, "gpu");
     REFUSE(device, "cuda:x", INVALID_ARGUMENT, "cuda:x");
@@ -163,8 +165,9 @@ static void test_largest_frame(void **state)
         }
         const sono_packet *want = pipeline_fixture_run(roomy, &frame),
                           *got = pipeline_fixture_run(tight, &frame);
-        assert_memory_equal(got->objects[0].mask, want->objects[0].mask, n_pixels);
-        assert_memory_equal(got->objects[0].outside, want->objects[0].outside, n_pixels * sizeof(float));
+        assert_memory_equal(packet_mask(got, 0), packet_mask(want, 0), n_pixels);
+        assert_memory_equal(packet_map(got, 0, SONO_MAP_OUTSIDE), packet_map(want, 0, SONO_MAP_OUTSIDE),
+                            n_pixels);
         sono_packet_release(roomy, want);
         sono_packet_release(tight, got);
     }
@@ -176,9 +179,9 @@ static void test_largest_frame(void **state)
 static void check_times(const sono_packet *packet)
 {
     double sum_ms = 0;
-    for (int i = 0; i < SONO_STAGE_COUNT; i++) {
-        assert_true(packet->stage_ms[i] <= packet->latency_ms);
-        sum_ms += packet->stage_ms[i];
+    for (int i = 0; i < sono_stage_count(); i++) {
+        assert_true(sono_packet_stage_ms(packet, (sono_stage)i) <= packet->latency_ms);
+        sum_ms += sono_packet_stage_ms(packet, (sono_stage)i);
     }
     assert_true(sum_ms > 0);
     assert_true(packet->backend != SONO_BACKEND_CPU || sum_ms <= packet->latency_ms);
@@ -203,16 +206,19 @@ static void test_packet(void **state)
     assert_int_equal(packet->state, SONO_STATE_VISIBLE);
     assert_int_equal(packet->backend, info.backend);
     assert_int_equal(packet->n_objects, 1);
-    const sono_object *o = packet->objects;
+    const sono_object *o = sono_packet_object(packet, 0);
     assert_true(o->score >= 0.0f && o->score <= 1.0f);
     assert_true(o->bbox_xyxy_px[0] >= 0 && o->bbox_xyxy_px[2] <= (float)(frame.image.width_px - 1));
     assert_true(o->bbox_xyxy_px[1] >= 0 && o->bbox_xyxy_px[3] <= (float)(frame.image.height_px - 1));
-    assert_non_null(o->edge);
+    const uint8_t *mask = packet_mask(packet, 0), *edge = packet_map(packet, 0, SONO_MAP_EDGE),
+                  *inside = packet_map(packet, 0, SONO_MAP_INSIDE),
+                  *outside = packet_map(packet, 0, SONO_MAP_OUTSIDE);
     check_times(packet);
     for (int i = 0; i < frame.image.width_px * frame.image.height_px; i++) {
-        assert_true(o->mask[i] == 0 || o->mask[i] == 255);
-        assert_true(o->inside[i] == 0.0f || o->mask[i] == 255);
-        assert_true(o->outside[i] == 0.0f || o->mask[i] == 0);
+        assert_true(mask[i] == 0 || mask[i] == 255);
+        assert_true(edge[i] <= 1 && inside[i] <= 1 && outside[i] <= 1);
+        assert_true(inside[i] == 0 || mask[i] == 255);
+        assert_true(outside[i] == 0 || mask[i] == 0);
     }
     assert_ok(sono_packet_release(pipeline, packet), NULL);
     assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_packet_release(pipeline, packet), NULL);
@@ -230,7 +236,8 @@ static void test_query(void **state)
     assert_string_equal(info.segmenter, "mobilesam-vit_t");
     assert_true(info.n_threads >= 1);
     assert_true(info.params_bytes > 40 * 1000 * 1000);
-    assert_true(info.stage_flops[SONO_STAGE_ENCODE] > 70e9 && info.stage_flops[SONO_STAGE_ENCODE] < 85e9);
+    const double flops = sono_pipeline_stage_flops(shared_pipeline(), SONO_STAGE_ENCODE);
+    assert_true(flops > 70e9 && flops < 85e9);
 }
 
 /* What a device name stands for, before any model is chosen. */
@@ -265,8 +272,8 @@ static void test_back_pressure_and_order(void **state)
     assert_ok(sono_pipeline_receive(pipeline, &second, &error), &error);
     assert_int_equal(first->info->frame_id, 100);
     assert_int_equal(second->info->frame_id, 101);
-    assert_true(first->objects[0].mask != second->objects[0].mask);
-    assert_memory_equal(first->objects[0].mask, second->objects[0].mask, 320 * 240);
+    assert_true(packet_mask(first, 0) != packet_mask(second, 0));
+    assert_memory_equal(packet_mask(first, 0), packet_mask(second, 0), 320 * 240);
     assert_ok(sono_packet_release(pipeline, first), NULL);
     assert_ok(sono_packet_release(pipeline, second), NULL);
 }
@@ -283,7 +290,7 @@ static void test_gate(void **state)
     sono_pipeline *pipeline = pipeline_fixture_open(&config);
     const sono_frame frame = pipeline_fixture_frame();
     const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
-    const sono_object *o = packet->objects;
+    const sono_object *o = sono_packet_object(packet, 0);
     assert_int_equal(packet->state, SONO_STATE_LOST);
     assert_int_equal(packet->n_objects, 1);
     assert_true(o->score > 0.0f && o->score < 1.0f);
@@ -292,8 +299,33 @@ static void test_gate(void **state)
     for (int i = 0; i < 4; i++)
         assert_true(o->bbox_xyxy_px[i] == 0.0f);
     for (int i = 0; i < frame.image.width_px * frame.image.height_px; i++)
-        assert_true(o->mask[i] == 0 && o->edge[i] == 0.0f && o->inside[i] == 0.0f && o->outside[i] == 0.0f);
+        for (int m = SONO_MAP_MASK; m <= SONO_MAP_OUTSIDE; m++)
+            assert_int_equal(((const uint8_t *)packet_map(packet, 0, (sono_map)m))[i], 0);
     assert_ok(sono_packet_release(pipeline, packet), NULL);
+    sono_pipeline_close(pipeline);
+}
+
+/* The values that bytes have, as float32. */
+static void test_float_maps(void **state)
+{
+    (void)state;
+    sono_pipeline_config config;
+    pipeline_fixture_synthetic(&config);
+    config.want_weight_maps = 1;
+    config.map_dtype = SONO_MAP_DTYPE_F32;
+    sono_pipeline *pipeline = pipeline_fixture_open(&config);
+    const sono_frame frame = pipeline_fixture_frame();
+    const sono_packet *got = pipeline_fixture_run(pipeline, &frame),
+                      *want = pipeline_fixture_run(shared_pipeline(), &frame);
+    assert_memory_equal(packet_mask(got, 0), packet_mask(want, 0), 320 * 240);
+    for (int m = SONO_MAP_EDGE; m <= SONO_MAP_OUTSIDE; m++) {
+        const uint8_t *bytes = packet_map(want, 0, (sono_map)m);
+        const float *floats = packet_map(got, 0, (sono_map)m);
+        for (int i = 0; i < 320 * 240; i++)
+            assert_true(floats[i] == (float)bytes[i]);
+    }
+    assert_ok(sono_packet_release(shared_pipeline(), want), NULL);
+    assert_ok(sono_packet_release(pipeline, got), NULL);
     sono_pipeline_close(pipeline);
 }
 
@@ -307,13 +339,13 @@ static void test_several_objects(void **state)
     const sono_frame frame = pipeline_fixture_frame();
     const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
     assert_int_equal(packet->n_objects, 3);
-    assert_true(packet->objects[0].score >= packet->objects[1].score);
-    assert_true(packet->objects[1].score >= packet->objects[2].score);
+    assert_true(sono_packet_object(packet, 0)->score >= sono_packet_object(packet, 1)->score);
+    assert_true(sono_packet_object(packet, 1)->score >= sono_packet_object(packet, 2)->score);
     const sono_packet *alone = pipeline_fixture_run(shared_pipeline(), &frame);
-    assert_true(fabsf(alone->objects[0].score - packet->objects[0].score) < 1e-5f);
+    assert_true(fabsf(sono_packet_object(alone, 0)->score - sono_packet_object(packet, 0)->score) < 1e-5f);
     int64_t differing = 0;
     for (int i = 0; i < frame.image.width_px * frame.image.height_px; i++)
-        differing += alone->objects[0].mask[i] != packet->objects[0].mask[i];
+        differing += packet_mask(alone, 0)[i] != packet_mask(packet, 0)[i];
     assert_true(differing <= frame.image.width_px * frame.image.height_px / 1000);
     assert_ok(sono_packet_release(shared_pipeline(), alone), NULL);
     sono_pipeline_close(pipeline);
@@ -352,9 +384,9 @@ static void test_formats(void **state)
         const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
         int64_t differing = 0;
         for (int i = 0; i < W * H; i++)
-            differing += packet->objects[0].mask[i] != first_mask[i];
+            differing += packet_mask(packet, 0)[i] != first_mask[i];
         if (format == SONO_PIXEL_GRAY8)
-            memcpy(first_mask, packet->objects[0].mask, sizeof first_mask);
+            memcpy(first_mask, packet_mask(packet, 0), sizeof first_mask);
         else
             assert_true(differing <= W * H / 1000);
         assert_ok(sono_packet_release(pipeline, packet), NULL);
@@ -413,7 +445,8 @@ int main(void)
         cmocka_unit_test(test_packet),         cmocka_unit_test(test_query),
         cmocka_unit_test(test_device_backend), cmocka_unit_test(test_back_pressure_and_order),
         cmocka_unit_test(test_gate),           cmocka_unit_test(test_several_objects),
-        cmocka_unit_test(test_formats),        cmocka_unit_test(test_events),
+        cmocka_unit_test(test_float_maps),     cmocka_unit_test(test_formats),
+        cmocka_unit_test(test_events),
     };
     return sono_test_run_with("pipeline/api", tests, sizeof tests / sizeof tests[0], NULL, close_shared);
 }

@@ -3,6 +3,7 @@
 /* Batches: the same results as frame by frame, in the same order, each in its own size; batches that are not
  * full; who may take a slot when. On the checkpoints of SONO_TEST_DETECTOR and SONO_TEST_SEGMENTER. */
 #include "support/pipeline_fixture.h"
+#include "packet_maps.h"
 #include "test.h"
 
 #include <math.h>
@@ -24,7 +25,7 @@ typedef struct result {
     float score, bbox_xyxy_px[4], iou;
     int64_t mask_area_px;
     uint8_t mask[MAX_PX];
-    float maps[N_MAPS][MAX_PX];
+    uint8_t maps[N_MAPS][MAX_PX];
 } result;
 
 /* A float16 run rounds what a float32 one does not: two orders of the same sums differ by more. */
@@ -74,9 +75,8 @@ static sono_frame frame_of(int32_t i)
 
 static void take(const sono_packet *packet, result *out)
 {
-    const sono_object *o = packet->objects;
+    const sono_object *o = sono_packet_object(packet, 0);
     const size_t n = (size_t)packet->width_px * (size_t)packet->height_px;
-    const float *const maps[N_MAPS] = {o->edge, o->inside, o->outside};
     memset(out, 0, sizeof *out);
     out->frame_id = packet->info->frame_id;
     out->width_px = packet->width_px;
@@ -86,9 +86,9 @@ static void take(const sono_packet *packet, result *out)
     out->iou = o->iou_predicted;
     out->mask_area_px = o->mask_area_px;
     memcpy(out->bbox_xyxy_px, o->bbox_xyxy_px, sizeof out->bbox_xyxy_px);
-    memcpy(out->mask, o->mask, n);
+    memcpy(out->mask, packet_mask(packet, 0), n);
     for (int i = 0; i < N_MAPS; i++)
-        memcpy(out->maps[i], maps[i], n * sizeof(float));
+        memcpy(out->maps[i], packet_map(packet, 0, (sono_map)(SONO_MAP_EDGE + i)), n);
 }
 
 static void expect_same(const result *want, const result *got)
@@ -204,7 +204,7 @@ static void test_order_and_back_pressure(void **state)
     for (int32_t i = 0; i < 4; i++) {
         assert_int_equal(packets[i]->info->frame_id, i);
         assert_int_equal(packets[i]->state, SONO_STATE_LOST);
-        assert_int_equal(packets[i]->objects[0].mask_area_px, 0);
+        assert_int_equal(sono_packet_object(packets[i], 0)->mask_area_px, 0);
         assert_int_equal(packets[i]->width_px, frame_of(i).image.width_px);
     }
     /* One of the slot's two packets is not enough; the order of release does not matter. */

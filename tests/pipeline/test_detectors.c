@@ -166,7 +166,7 @@ static float score_of(sono_pipeline_config config, sono_detector_family expected
     sono_pipeline *pipeline = pipeline_fixture_open(&config);
     assert_int_equal(sono_pipeline_family(pipeline), expected);
     const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
-    const float score = packet->objects[0].score;
+    const float score = sono_packet_object(packet, 0)->score;
     assert_ok(sono_packet_release(pipeline, packet), NULL);
     sono_pipeline_close(pipeline);
     assert_int_equal(h.n_assumed, expected == SONO_FAMILY_AUTO);
@@ -317,9 +317,10 @@ static void colour_is_seen_as_luma(void **unused)
                                   .info = {.struct_size = sizeof(sono_frame_info)}};
         const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
         if (i == 0)
-            seen = packet->objects[0];
-        assert_true(packet->objects[0].score == seen.score && seen.score > 0);
-        assert_memory_equal(packet->objects[0].bbox_xyxy_px, seen.bbox_xyxy_px, sizeof seen.bbox_xyxy_px);
+            seen = *sono_packet_object(packet, 0);
+        assert_true(sono_packet_object(packet, 0)->score == seen.score && seen.score > 0);
+        assert_memory_equal(sono_packet_object(packet, 0)->bbox_xyxy_px, seen.bbox_xyxy_px,
+                            sizeof seen.bbox_xyxy_px);
         assert_ok(sono_packet_release(pipeline, packet), NULL);
     }
     sono_pipeline_close(pipeline);

@@ -4,6 +4,7 @@
 #include "pipeline/dlpack.h"
 #include "sonoseg/cuda.h"
 #include "support/pipeline_fixture.h"
+#include "packet_maps.h"
 #include "test.h"
 
 #include <string.h>
@@ -151,8 +152,8 @@ static void test_cpu_pipeline(void **state)
     sono_pipeline *pipeline = pipeline_fixture_open(&config);
     const sono_frame frame = pipeline_fixture_frame();
     packet = pipeline_fixture_run(pipeline, &frame);
-    const float score = packet->objects[0].score;
-    assert_non_null(packet->objects[0].mask);
+    const float score = sono_packet_object(packet, 0)->score;
+    assert_non_null(packet_mask(packet, 0));
     assert_ok(sono_packet_release(pipeline, packet), NULL);
 
     void *pixels = (void *)(uintptr_t)frame.image.pixels;
@@ -161,7 +162,7 @@ static void test_cpu_pipeline(void **state)
     assert_int_equal(l.n_deleted, 1);
     assert_ok(sono_pipeline_receive(pipeline, &packet, &error), &error);
     assert_int_equal(packet->info->frame_id, frame.info.frame_id);
-    assert_true(packet->objects[0].score == score);
+    assert_true(sono_packet_object(packet, 0)->score == score);
     assert_ok(sono_packet_release(pipeline, packet), NULL);
 
     fill(&l, pixels, kDLCUDA, 8, 2, (const int64_t[]){frame.image.height_px, frame.image.width_px});

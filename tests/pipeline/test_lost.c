@@ -4,6 +4,7 @@
  * before it or runs beside it, and skip_decoder_when_lost changes no packet by a bit. On the checkpoints of
  * SONO_TEST_DETECTOR and SONO_TEST_SEGMENTER, on the device that SONO_TEST_DEVICE names. */
 #include "support/pipeline_fixture.h"
+#include "packet_maps.h"
 #include "test.h"
 
 #include <stdlib.h>
@@ -20,7 +21,7 @@ typedef struct result {
     float bbox_xyxy_px[4], score, iou_predicted;
     int64_t mask_area_px;
     uint8_t mask[N_PIXELS];
-    float maps[3][N_PIXELS];
+    uint8_t maps[3][N_PIXELS];
 } result;
 
 /* Which kind of frame comes when: found after LOST and the other way round, alone and in batches of two. */
@@ -57,8 +58,7 @@ static sono_pipeline *open_with(float threshold, int32_t batch, int32_t skip)
 
 static void take(const sono_packet *packet, result *out)
 {
-    const sono_object *object = packet->objects;
-    const float *const maps[3] = {object->edge, object->inside, object->outside};
+    const sono_object *object = sono_packet_object(packet, 0);
     assert_int_equal(packet->width_px * packet->height_px, N_PIXELS);
     memset(out, 0, sizeof *out);
     out->state = packet->state;
@@ -66,9 +66,9 @@ static void take(const sono_packet *packet, result *out)
     out->score = object->score;
     out->iou_predicted = object->iou_predicted;
     out->mask_area_px = object->mask_area_px;
-    memcpy(out->mask, object->mask, sizeof out->mask);
+    memcpy(out->mask, packet_mask(packet, 0), sizeof out->mask);
     for (int i = 0; i < 3; i++)
-        memcpy(out->maps[i], maps[i], sizeof out->maps[i]);
+        memcpy(out->maps[i], packet_map(packet, 0, (sono_map)(SONO_MAP_EDGE + i)), sizeof out->maps[i]);
 }
 
 static void receive(sono_pipeline *pipeline, result *out)

@@ -4,6 +4,7 @@
  * its own gives. SONO_TEST_DEVICE names the device (default cpu). */
 #include "pipeline/pipeline_private.h"
 #include "support/pipeline_fixture.h"
+#include "packet_maps.h"
 #include "test.h"
 
 #include <string.h>
@@ -12,9 +13,10 @@ static void expect_packet(sono_pipeline *pipeline, const sono_frame *frame, cons
                           const uint8_t *mask)
 {
     const sono_packet *packet = pipeline_fixture_run(pipeline, frame);
-    assert_true(packet->objects[0].score == wanted->score);
-    assert_memory_equal(packet->objects[0].bbox_xyxy_px, wanted->bbox_xyxy_px, sizeof wanted->bbox_xyxy_px);
-    assert_memory_equal(packet->objects[0].mask, mask,
+    assert_true(sono_packet_object(packet, 0)->score == wanted->score);
+    assert_memory_equal(sono_packet_object(packet, 0)->bbox_xyxy_px, wanted->bbox_xyxy_px,
+                        sizeof wanted->bbox_xyxy_px);
+    assert_memory_equal(packet_mask(packet, 0), mask,
                         (size_t)frame->image.width_px * (size_t)frame->image.height_px);
     assert_ok(sono_packet_release(pipeline, packet), NULL);
 }
@@ -58,8 +60,8 @@ static void test_two_pipelines(void **state)
     const sono_frame frame = pipeline_fixture_frame();
     sono_pipeline *alone = pipeline_fixture_open(&config);
     const sono_packet *packet = pipeline_fixture_run(alone, &frame);
-    const sono_object wanted = packet->objects[0];
-    memcpy(mask, wanted.mask, sizeof mask);
+    const sono_object wanted = *sono_packet_object(packet, 0);
+    memcpy(mask, packet_mask(packet, 0), sizeof mask);
     sono_pipeline_close(alone);
 
     assert_ok(sono_model_set_open(config.detector_path, config.segmenter_path, config.device,

@@ -4,6 +4,7 @@
 #include "checkpoint/checkpoint.h"
 #include "sonoseg/io.h"
 #include "support/pipeline_fixture.h"
+#include "packet_maps.h"
 #include "test.h"
 
 #include <math.h>
@@ -73,7 +74,7 @@ static void compare(const sono_packet *packet, const reference *r, int row, foun
 {
     assert_int_equal(packet->state, SONO_STATE_VISIBLE);
     assert_int_equal(packet->n_objects, 1);
-    const sono_object *object = packet->objects;
+    const sono_object *object = sono_packet_object(packet, 0);
     for (int i = 0; i < 4; i++) {
         float want;
         memcpy(&want, r->boxes + 4 * row + i, sizeof want);
@@ -84,10 +85,10 @@ static void compare(const sono_packet *packet, const reference *r, int row, foun
     memcpy(&iou, r->iou + row, sizeof iou);
     f->score[row] = fabs((double)object->score - (double)score);
     f->iou_predicted[row] = fabs((double)object->iou_predicted - (double)iou);
-    f->mask_iou[row] = mask_iou(object->mask, r->masks + (size_t)row * HEIGHT_PX * PACKED_ROW);
+    f->mask_iou[row] = mask_iou(packet_mask(packet, 0), r->masks + (size_t)row * HEIGHT_PX * PACKED_ROW);
     int64_t area = 0;
     for (int i = 0; i < WIDTH_PX * HEIGHT_PX; i++)
-        area += object->mask[i] != 0;
+        area += packet_mask(packet, 0)[i] != 0;
     assert_int_equal(object->mask_area_px, area);
 }
 

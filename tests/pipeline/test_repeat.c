@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "support/pipeline_fixture.h"
 #include "support/synthetic.h"
+#include "packet_maps.h"
 #include "test.h"
 
 #include <stdio.h>
@@ -42,12 +43,12 @@ typedef struct result {
     float bbox_xyxy_px[4], score, iou_predicted;
     int64_t mask_area_px;
     uint8_t mask[N_PIXELS];
-    float maps[3][N_PIXELS]; /* edge, inside, outside */
+    uint8_t maps[3][N_PIXELS]; /* edge, inside, outside */
 } result;
 
 static void take(const sono_packet *packet, result *out)
 {
-    const sono_object *object = packet->objects;
+    const sono_object *object = sono_packet_object(packet, 0);
     assert_int_equal(packet->n_objects, 1);
     assert_int_equal(packet->width_px * packet->height_px, N_PIXELS);
     memset(out, 0, sizeof *out);
@@ -57,10 +58,9 @@ static void take(const sono_packet *packet, result *out)
     out->score = object->score;
     out->iou_predicted = object->iou_predicted;
     out->mask_area_px = object->mask_area_px;
-    memcpy(out->mask, object->mask, sizeof out->mask);
-    memcpy(out->maps[0], object->edge, sizeof out->maps[0]);
-    memcpy(out->maps[1], object->inside, sizeof out->maps[1]);
-    memcpy(out->maps[2], object->outside, sizeof out->maps[2]);
+    memcpy(out->mask, packet_mask(packet, 0), sizeof out->mask);
+    for (int i = 0; i < 3; i++)
+        memcpy(out->maps[i], packet_map(packet, 0, (sono_map)(SONO_MAP_EDGE + i)), sizeof out->maps[i]);
 }
 
 static int64_t count_differing(const void *a, const void *b, size_t n_bytes)

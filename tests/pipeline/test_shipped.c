@@ -5,6 +5,7 @@
 #include "sonoseg/io.h"
 #include "sonoseg/phantom.h"
 #include "support/pipeline_fixture.h"
+#include "packet_maps.h"
 #include "test.h"
 
 #include <math.h>
@@ -26,15 +27,18 @@ static sono_pipeline *open_shipped(void)
     return pipeline_fixture_open(&config);
 }
 
-static double share_inside(const sono_object *object, int32_t width_px, int32_t height_px)
+static double share_inside(const sono_packet *packet)
 {
+    const sono_object *object = sono_packet_object(packet, 0);
+    const uint8_t *mask = packet_mask(packet, 0);
+    const int32_t width_px = packet->width_px, height_px = packet->height_px;
     const float *box = object->bbox_xyxy_px;
     const float grow_x = GROWTH * 0.5f * (box[2] - box[0]), grow_y = GROWTH * 0.5f * (box[3] - box[1]);
     int64_t inside = 0;
     for (int32_t y = 0; y < height_px; y++)
         for (int32_t x = 0; x < width_px; x++) {
             const float at_x = (float)x + 0.5f, at_y = (float)y + 0.5f;
-            inside += object->mask[(size_t)y * (size_t)width_px + (size_t)x] && at_x >= box[0] - grow_x &&
+            inside += mask[(size_t)y * (size_t)width_px + (size_t)x] && at_x >= box[0] - grow_x &&
                       at_x <= box[2] + grow_x && at_y >= box[1] - grow_y && at_y <= box[3] + grow_y;
         }
     return (double)inside / (double)object->mask_area_px;
@@ -56,9 +60,9 @@ static void test_real_frames(void **state)
         const char *name = NULL;
         assert_ok(sono_source_next(source, &frame.image, &frame.info, &name, &error), &error);
         const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
-        const sono_object *best = &packet->objects[0];
+        const sono_object *best = sono_packet_object(packet, 0);
         const int is_found = packet->state == SONO_STATE_VISIBLE && best->mask_area_px > 0;
-        const double inside = is_found ? share_inside(best, frame.image.width_px, frame.image.height_px) : 0;
+        const double inside = is_found ? share_inside(packet) : 0;
         printf("%s: score %.2f, %lld px, %.3f inside\n", name, (double)best->score,
                (long long)best->mask_area_px, inside);
         least_inside = fmin(least_inside, inside);
@@ -72,12 +76,12 @@ static void test_real_frames(void **state)
 }
 
 /* The mask against all structures where there is one, the best one's where there are two. */
-static double iou_of(const sono_object *object, const sono_truth *truth)
+static double iou_of(const uint8_t *mask, const sono_truth *truth)
 {
     int64_t in_mask = 0, common[SONO_TRUTH_STRUCTURES + 1] = {0};
     double best = 0;
     for (size_t i = 0; i < (size_t)truth->width_px * (size_t)truth->height_px; i++)
-        if (object->mask[i]) {
+        if (mask[i]) {
             in_mask++;
             common[truth->labels[i]]++;
         }
@@ -114,7 +118,7 @@ static void test_phantoms(void **state)
         n_bones += truth.is_visible;
         n_missed += truth.is_visible && !is_found;
         n_false += !truth.is_visible && is_found;
-        sum += truth.is_visible && is_found ? iou_of(&packet->objects[0], &truth) : 0;
+        sum += truth.is_visible && is_found ? iou_of(packet_mask(packet, 0), &truth) : 0;
         assert_ok(sono_packet_release(pipeline, packet), NULL);
     }
     sono_source_close(source);

@@ -3,6 +3,7 @@
 /* What means white in 16-bit frames: the frame's word, else the pipeline's; brighter samples are white before
  * anything is resized. SONO_TEST_DEVICE names the device (default cpu). */
 #include "support/pipeline_fixture.h"
+#include "packet_maps.h"
 #include "test.h"
 
 #include "base/alloc.h"
@@ -23,12 +24,12 @@ static result run(sono_pipeline *pipeline, const sono_frame *frame)
     const size_t n_pixels = (size_t)frame->image.width_px * (size_t)frame->image.height_px;
     const sono_packet *packet = pipeline_fixture_run(pipeline, frame);
     result r = {.state = packet->state,
-                .score = packet->objects[0].score,
-                .area_px = packet->objects[0].mask_area_px,
+                .score = sono_packet_object(packet, 0)->score,
+                .area_px = sono_packet_object(packet, 0)->mask_area_px,
                 .mask = sono_alloc(n_pixels)};
     assert_non_null(r.mask);
-    memcpy(r.box, packet->objects[0].bbox_xyxy_px, sizeof r.box);
-    memcpy(r.mask, packet->objects[0].mask, n_pixels);
+    memcpy(r.box, sono_packet_object(packet, 0)->bbox_xyxy_px, sizeof r.box);
+    memcpy(r.mask, packet_mask(packet, 0), n_pixels);
     assert_ok(sono_packet_release(pipeline, packet), NULL);
     return r;
 }

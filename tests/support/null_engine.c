@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "graph/map_layout.h"
 #include "pipeline/pipeline_private.h"
+#include "packet_maps.h"
 #include "test.h"
 
 #include <string.h>
@@ -214,9 +215,9 @@ sono_frame null_engine_frame(uint64_t frame_id, uint8_t value)
 void null_engine_expect(const sono_packet *packet, uint64_t frame_id, uint8_t value)
 {
     assert_int_equal(packet->info->frame_id, frame_id);
-    assert_int_equal(packet->objects[0].mask_area_px, value);
+    assert_int_equal(sono_packet_object(packet, 0)->mask_area_px, value);
     for (int i = 0; i < MAX_PX; i++)
-        assert_int_equal(packet->objects[0].mask[i], value);
+        assert_int_equal(packet_mask(packet, 0)[i], value);
     assert_true(packet->latency_ms >= 0);
 }
 

@@ -161,25 +161,26 @@ static void test_frame(void **state)
     const metrics_truth truth = {labels, WIDTH, HEIGHT};
     metrics_frame frame;
     fill(mask, 1, 1, 5, 4, 255);
-    sono_object best = {{1, 1, 5, 4}, 0.5f, 0, 0.75f, 12, mask, NULL, NULL, NULL};
-    assert_int_equal(metrics_measure(&best, &truth, 0.3f, &frame), 0);
+    sono_object best = {
+        .bbox_xyxy_px = {1, 1, 5, 4}, .score = 0.5f, .iou_predicted = 0.75f, .mask_area_px = 12};
+    assert_int_equal(metrics_measure(&best, mask, &truth, 0.3f, &frame), 0);
     assert_true(!frame.is_positive && frame.is_found && isnan(frame.surface95_px));
     expect(frame.mask_iou, 0);
     fill(labels, 1, 1, 5, 4, 9);
-    assert_int_equal(metrics_measure(&best, &truth, 0.5f, &frame), 0);
+    assert_int_equal(metrics_measure(&best, mask, &truth, 0.5f, &frame), 0);
     assert_true(frame.is_positive && frame.is_found);
     expect(frame.box_iou, 1);
     expect(frame.mask_iou, 1);
     expect(frame.dice, 1);
     expect(frame.surface95_px, 0);
     expect(frame.iou_predicted, 0.75);
-    assert_int_equal(metrics_measure(&best, &truth, 0.51f, &frame), 0);
+    assert_int_equal(metrics_measure(&best, mask, &truth, 0.51f, &frame), 0);
     assert_true(frame.is_positive && !frame.is_found && isnan(frame.surface95_px));
     expect(frame.box_iou, 1);
     expect(frame.mask_iou, 0);
     memset(mask, 0, sizeof mask);
     best.mask_area_px = 0;
-    assert_int_equal(metrics_measure(&best, &truth, 0.3f, &frame), 0);
+    assert_int_equal(metrics_measure(&best, mask, &truth, 0.3f, &frame), 0);
     assert_true(frame.is_found && isnan(frame.surface95_px));
     expect(frame.dice, 0);
 }

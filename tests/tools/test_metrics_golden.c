@@ -70,13 +70,12 @@ static void measure(const cJSON *row, float threshold, metrics_frame *out)
     expand(get(row, "labels"), n_pixels, labels);
     expand(get(row, "mask"), n_pixels, mask);
     sono_object best = {.score = (float)get(row, "score")->valuedouble,
-                        .iou_predicted = (float)get(row, "iou_predicted")->valuedouble,
-                        .mask = mask};
+                        .iou_predicted = (float)get(row, "iou_predicted")->valuedouble};
     for (int i = 0; i < 4; i++)
         best.bbox_xyxy_px[i] = (float)cJSON_GetArrayItem(get(row, "box"), i)->valuedouble;
     for (size_t i = 0; i < n_pixels; i++)
         best.mask_area_px += mask[i] != 0;
-    assert_int_equal(metrics_measure(&best, &truth, threshold, out), 0);
+    assert_int_equal(metrics_measure(&best, mask, &truth, threshold, out), 0);
     expect(row, "box_iou", out->box_iou);
     expect(row, "mask_iou", out->mask_iou);
     expect(row, "dice", out->dice);

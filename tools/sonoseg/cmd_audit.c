@@ -225,7 +225,7 @@ static void print_table(const audit *self)
     }
     print_places(r);
     printf("\n%-11s %9s %9s\n", "stage", "ops", "resident");
-    for (int i = 0; i < SONO_STAGE_COUNT; i++)
+    for (int i = 0; i < sono_stage_count(); i++)
         printf("%-11s %9d %7.1f %%\n", sono_stage_name((sono_stage)i), self->counts.n_ops[i],
                100 * r->residency[i]);
     printf("%-11s %9s %7.1f %%\n", "all", "", 100 * r->residency_all);
@@ -285,7 +285,7 @@ static void write_json_figures(const audit *self, FILE *stream)
             "  \"residency\": %.6f,\n  \"residency_by_stage\": {",
             (long long)r->n_critical, (long long)r->n_medium, (long long)r->n_minor, (long long)r->n_chains,
             r->residency_all);
-    for (int i = 0; i < SONO_STAGE_COUNT; i++)
+    for (int i = 0; i < sono_stage_count(); i++)
         fprintf(stream, "%s\"%s\": %.6f", i ? ", " : "", sono_stage_name((sono_stage)i), r->residency[i]);
     fprintf(stream,
             "},\n  \"per_frame\": {\"allocations\": %d, \"h2d\": %d, \"launches\": %d, \"d2h\": %d, "

@@ -28,7 +28,8 @@ typedef struct bench {
     sono_pipeline *pipeline;
     sono_pipeline_info info;
     frame_loop frames;
-    samples stages_ms[SONO_STAGE_COUNT];
+    double stage_flops[SONO_MAX_STAGES];
+    samples stages_ms[SONO_MAX_STAGES];
     samples device_ms; /* CUDA only */
     samples total_ms;
     double open_s;
@@ -100,8 +101,8 @@ static const args_spec spec = {
 
 static void record(bench *self, const sono_packet *packet)
 {
-    for (int i = 0; i < SONO_STAGE_COUNT; i++)
-        samples_add(&self->stages_ms[i], packet->stage_ms[i]);
+    for (int i = 0; i < sono_stage_count(); i++)
+        samples_add(&self->stages_ms[i], sono_packet_stage_ms(packet, (sono_stage)i));
     samples_add(&self->total_ms, packet->latency_ms);
     if (packet->backend == SONO_BACKEND_CUDA)
         samples_add(&self->device_ms, packet->device_ms);
@@ -163,7 +164,7 @@ static int reserve(bench *self)
 {
     const size_t n = (size_t)self->n_frames;
     int failed = samples_reserve(&self->total_ms, n) || samples_reserve(&self->device_ms, n);
-    for (int i = 0; i < SONO_STAGE_COUNT; i++)
+    for (int i = 0; i < sono_stage_count(); i++)
         failed = failed || samples_reserve(&self->stages_ms[i], n);
     if (failed)
         report_error("out of memory for the times of %d frames", self->n_frames);
@@ -211,8 +212,8 @@ static void print_table(bench *self)
     printf("%d frames of %d x %d (%d LOST) in batches of %d after %d to warm up\n\n", self->n_frames,
            self->width_px, self->height_px, self->n_lost, batch, self->n_warmup);
     printf("%-12s %9s %9s %6s %8s %9s\n", "stage", "p50 ms", "p90 ms", "%", "GFLOP", "GFLOP/s");
-    for (int i = 0; i < SONO_STAGE_COUNT; i++) {
-        const double stage_flops = batch * self->info.stage_flops[i];
+    for (int i = 0; i < sono_stage_count(); i++) {
+        const double stage_flops = batch * self->stage_flops[i];
         print_row(sono_stage_name((sono_stage)i), &self->stages_ms[i], stage_flops, whole_ms);
         flops += stage_flops;
     }
@@ -233,14 +234,14 @@ static void print_table(bench *self)
 static void write_json_stages(bench *self, FILE *stream)
 {
     fputs("  \"stages\": {", stream);
-    for (int i = 0; i < SONO_STAGE_COUNT; i++) {
+    for (int i = 0; i < sono_stage_count(); i++) {
         const double median_ms = samples_percentile(&self->stages_ms[i], 50);
         fprintf(
             stream,
             "%s\n    \"%s\": {\"p50_ms\": %.4f, \"p90_ms\": %.4f, \"gflop\": %.4f, \"gflop_per_s\": %.2f}",
             i ? "," : "", sono_stage_name((sono_stage)i), median_ms,
-            samples_percentile(&self->stages_ms[i], 90), self->info.stage_flops[i] * 1e-9,
-            median_ms > 0 ? self->args.config.batch * self->info.stage_flops[i] * 1e-6 / median_ms : 0.0);
+            samples_percentile(&self->stages_ms[i], 90), self->stage_flops[i] * 1e-9,
+            median_ms > 0 ? self->args.config.batch * self->stage_flops[i] * 1e-6 / median_ms : 0.0);
     }
     fputs("\n  }\n}\n", stream);
 }
@@ -313,6 +314,8 @@ static int open_and_time(bench *self)
         return status;
     sono_pipeline_info_init(&self->info);
     sono_pipeline_query(self->pipeline, &self->info);
+    for (int i = 0; i < sono_stage_count(); i++)
+        self->stage_flops[i] = sono_pipeline_stage_flops(self->pipeline, (sono_stage)i);
     print_table(self);
     if (self->wants_roofline && profile_ops(self))
         return STATUS_FAILED;
@@ -339,7 +342,7 @@ int cmd_bench(int argc, char **argv)
     }
     sono_pipeline_close(self.pipeline);
     frame_loop_close(&self.frames);
-    for (int i = 0; i < SONO_STAGE_COUNT; i++)
+    for (int i = 0; i < sono_stage_count(); i++)
         samples_free(&self.stages_ms[i]);
     samples_free(&self.device_ms);
     samples_free(&self.total_ms);

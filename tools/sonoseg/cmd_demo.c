@@ -95,7 +95,7 @@ static int is_shown(const demo *self, int64_t index)
     return index == (2 * self->sheet.n_cells + 1) * (int64_t)self->n_frames / (2 * self->n_cells);
 }
 
-static void show_frame(demo *self, const flight *current, const sono_object *best, const metrics_frame *frame)
+static void show_frame(demo *self, const flight *current, const uint8_t *mask, const metrics_frame *frame)
 {
     char caption[48];
     const int is_right = frame->is_positive == frame->is_found;
@@ -106,7 +106,7 @@ static void show_frame(demo *self, const flight *current, const sono_object *bes
                  is_right             ? "empty"
                  : frame->is_positive ? "missed"
                                       : "false alarm");
-    const sheet_cell cell = {&current->image, current->truth.mask, best->mask, caption,
+    const sheet_cell cell = {&current->image, current->truth.mask, mask, caption,
                              is_right ? good_ink : bad_ink};
     sheet_add(&self->sheet, &cell);
 }
@@ -124,17 +124,17 @@ static sono_status take_result(void *user, const flight *current, const sono_pac
 {
     demo *self = user;
     const int64_t index = self->flights.n_frames;
-    const sono_object *best = &packet->objects[0];
+    const uint8_t *mask = flights_best_mask(packet);
     const metrics_truth truth = {current->truth.labels, packet->width_px, packet->height_px};
     metrics_frame *frame = &self->measured[index];
     if (index == 0)
         say_duration(self, packet);
-    if (metrics_measure(best, &truth, self->args.config.threshold, frame)) {
+    if (metrics_measure(sono_packet_object(packet, 0), mask, &truth, self->args.config.threshold, frame)) {
         *error = (sono_error){.status = SONO_STATUS_OUT_OF_MEMORY, .text = "out of memory"};
         return error->status;
     }
     if (is_shown(self, index))
-        show_frame(self, current, best, frame);
+        show_frame(self, current, mask, frame);
     return sono_sink_write(self->sink, packet, &current->image, current->name, error);
 }
 

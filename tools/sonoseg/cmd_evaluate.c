@@ -127,7 +127,8 @@ static sono_status take_result(void *user, const flight *current, const sono_pac
     if (!find_truth(self, current, &truth))
         return SONO_STATUS_OK;
     metrics_frame *frame = next_place(self);
-    if (!frame || metrics_measure(&packet->objects[0], &truth, self->threshold, frame))
+    if (!frame || metrics_measure(sono_packet_object(packet, 0), flights_best_mask(packet), &truth,
+                                  self->threshold, frame))
         return fail(error, SONO_STATUS_OUT_OF_MEMORY, "out of memory");
     self->n_frames++;
     if (!self->lines)

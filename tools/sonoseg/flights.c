@@ -103,6 +103,12 @@ static int submit(flights *self, const flight *next)
     return 0;
 }
 
+const uint8_t *flights_best_mask(const sono_packet *packet)
+{
+    sono_map_view view;
+    return sono_packet_map(packet, 0, SONO_MAP_MASK, &view) == SONO_STATUS_OK ? view.data : NULL;
+}
+
 static void count_packet(flights *self, const sono_packet *packet)
 {
     char state[48];
@@ -110,7 +116,7 @@ static void count_packet(flights *self, const sono_packet *packet)
     self->n_lost += packet->state == SONO_STATE_LOST;
     samples_add(&self->latencies_ms, packet->latency_ms);
     snprintf(state, sizeof state, "%s %.2f", sono_state_name(packet->state),
-             (double)packet->objects[0].score);
+             (double)sono_packet_object(packet, 0)->score);
     show_progress(self, state);
 }
 

@@ -50,6 +50,9 @@ typedef struct flights {
     progress bar;
 } flights;
 
+/* Borrowed from the packet; NULL where it is not in host memory. Rows are contiguous. */
+const uint8_t *flights_best_mask(const sono_packet *packet);
+
 /* Returns an exit status: all done, an input failed, or asked to stop. */
 int flights_run(flights *self);
 

@@ -91,10 +91,10 @@ static int shows_structure(const metrics_truth *truth)
     return 0;
 }
 
-static int measure_surface(const sono_object *best, const metrics_truth *truth, int32_t label, double *out)
+static int measure_surface(const uint8_t *mask, const metrics_truth *truth, int32_t label, double *out)
 {
     samples distances = {0};
-    const surface_region found = {best->mask, UINT8_MAX}, real = {truth->labels, (uint8_t)label};
+    const surface_region found = {mask, UINT8_MAX}, real = {truth->labels, (uint8_t)label};
     const int result = surface_distances(found, real, truth->width_px, truth->height_px, &distances);
     if (!result)
         *out = samples_percentile(&distances, SURFACE_PERCENT);
@@ -102,7 +102,8 @@ static int measure_surface(const sono_object *best, const metrics_truth *truth, 
     return result;
 }
 
-int metrics_measure(const sono_object *best, const metrics_truth *truth, float threshold, metrics_frame *out)
+int metrics_measure(const sono_object *best, const uint8_t *mask, const metrics_truth *truth, float threshold,
+                    metrics_frame *out)
 {
     *out = (metrics_frame){
         .is_positive = shows_structure(truth),
@@ -114,10 +115,10 @@ int metrics_measure(const sono_object *best, const metrics_truth *truth, float t
     };
     if (!out->is_positive || !out->is_found)
         return 0;
-    const metrics_overlap overlap = metrics_mask_overlap(best->mask, truth);
+    const metrics_overlap overlap = metrics_mask_overlap(mask, truth);
     out->mask_iou = overlap.iou;
     out->dice = overlap.dice;
-    return best->mask_area_px ? measure_surface(best, truth, overlap.label, &out->surface95_px) : 0;
+    return best->mask_area_px ? measure_surface(mask, truth, overlap.label, &out->surface95_px) : 0;
 }
 
 static int compare_scores(const void *left, const void *right)

@@ -38,8 +38,9 @@ typedef struct metrics_frame {
     double surface95_px;   /* NAN unless positive and found with a mask that is not empty */
 } metrics_frame;
 
-/* best: with its box and mask, whatever its score is. Returns 0, or -1 when out of memory. */
-int metrics_measure(const sono_object *best, const metrics_truth *truth, float threshold, metrics_frame *out);
+/* best: with its box, and its mask, whatever its score is. Returns 0, or -1 when out of memory. */
+int metrics_measure(const sono_object *best, const uint8_t *mask, const metrics_truth *truth, float threshold,
+                    metrics_frame *out);
 
 typedef struct metrics_bin {
     int64_t n;

@@ -21,7 +21,7 @@ void metrics_report_line(FILE *stream, const sono_packet *packet, const char *so
                          const metrics_frame *frame)
 {
     const char *slash = strrchr(source, '/');
-    const float *box = packet->objects[0].bbox_xyxy_px;
+    const float *box = sono_packet_object(packet, 0)->bbox_xyxy_px;
     fprintf(stream, "{\"frame_id\": %llu, \"source\": ", (unsigned long long)packet->info->frame_id);
     json_string(stream, slash ? slash + 1 : source);
     fprintf(stream, ", \"positive\": %s, \"found\": %s, \"bbox_xyxy_px\": [%.3f, %.3f, %.3f, %.3f]",

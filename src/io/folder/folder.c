@@ -87,16 +87,23 @@ static size_t pixel_count(const sono_packet *packet)
     return (size_t)packet->width_px * (size_t)packet->height_px;
 }
 
+/* NULL where it is not in host memory. */
+static const uint8_t *mask_of(const sono_packet *packet, int32_t object)
+{
+    sono_map_view view;
+    return sono_packet_map(packet, object, SONO_MAP_MASK, &view) == SONO_STATUS_OK ? view.data : NULL;
+}
+
 static sono_status write_masks(folder_sink *self, const sono_packet *packet, const char *stem,
                                sono_error *error)
 {
     if (packet->n_objects == 1)
-        return write_picture(self, "masks", stem, "", packet, packet->objects[0].mask, 1, error);
+        return write_picture(self, "masks", stem, "", packet, mask_of(packet, 0), 1, error);
     memset(self->scratch, 0, pixel_count(packet));
     for (int32_t k = 0; k < packet->n_objects; k++) {
         char suffix[16];
         snprintf(suffix, sizeof suffix, "_obj%d", k);
-        const uint8_t *mask = packet->objects[k].mask;
+        const uint8_t *mask = mask_of(packet, k);
         SONO_TRY(write_picture(self, "masks", stem, suffix, packet, mask, 1, error));
         for (size_t i = 0; i < pixel_count(packet); i++)
             self->scratch[i] |= mask[i];
@@ -105,38 +112,38 @@ static sono_status write_masks(folder_sink *self, const sono_packet *packet, con
 }
 
 static sono_status write_map(folder_sink *self, const sono_packet *packet, const char *stem,
-                             const char *suffix, const float *map, sono_error *error)
+                             const char *suffix, const sono_map_view *map, sono_error *error)
 {
-    if (!map)
-        return SONO_FAIL(error, INVALID_ARGUMENT, "%s: no weight maps in the packet: ask for them at open",
-                         stem);
+    const uint8_t *bytes = map->data;
+    const float *floats = map->data;
     for (size_t i = 0; i < pixel_count(packet); i++)
-        self->scratch[i] = map[i] > 0 ? 255 : 0;
+        self->scratch[i] = (map->dtype == SONO_MAP_DTYPE_U8 ? bytes[i] > 0 : floats[i] > 0) ? 255 : 0;
     return write_picture(self, "weights", stem, suffix, packet, self->scratch, 1, error);
 }
 
 static sono_status write_weights(folder_sink *self, const sono_packet *packet, const char *stem,
                                  sono_error *error)
 {
-    for (int32_t k = 0; k < packet->n_objects; k++) {
-        const sono_object *object = &packet->objects[k];
-        const char *const names[] = {"edge", "inside", "outside"};
-        const float *const maps[] = {object->edge, object->inside, object->outside};
+    static const char *const names[] = {"edge", "inside", "outside"};
+    for (int32_t k = 0; k < packet->n_objects; k++)
         for (int i = 0; i < 3; i++) {
             char suffix[32];
+            sono_map_view map;
+            if (sono_packet_map(packet, k, (sono_map)(SONO_MAP_EDGE + i), &map) != SONO_STATUS_OK)
+                return SONO_FAIL(error, INVALID_ARGUMENT,
+                                 "%s: no weight maps in the packet: ask for them at open", stem);
             snprintf(suffix, sizeof suffix, "_%s", names[i]);
             if (packet->n_objects > 1)
                 snprintf(suffix, sizeof suffix, "_obj%d_%s", k, names[i]);
-            SONO_TRY(write_map(self, packet, stem, suffix, maps[i], error));
+            SONO_TRY(write_map(self, packet, stem, suffix, &map, error));
         }
-    }
     return SONO_STATUS_OK;
 }
 
 static sono_status write_pictures(folder_sink *self, const sono_packet *packet, const sono_image *image,
                                   const char *stem, sono_error *error)
 {
-    if ((self->options.write_masks || self->options.write_overlays) && !packet->objects[0].mask)
+    if ((self->options.write_masks || self->options.write_overlays) && !mask_of(packet, 0))
         return SONO_FAIL(error, INVALID_ARGUMENT, "%s: the packet's mask is not in host memory", stem);
     if (self->options.write_masks)
         SONO_TRY(write_masks(self, packet, stem, error));

@@ -101,9 +101,9 @@ static void write_object_keys(FILE *stream, const sono_object *object, sono_stat
 static void write_latency(FILE *stream, const sono_packet *packet)
 {
     fputs(", \"latency_ms\": {", stream);
-    for (int i = 0; i < SONO_STAGE_COUNT; i++) {
+    for (int i = 0; i < sono_stage_count(); i++) {
         fprintf(stream, "\"%s\": ", sono_stage_name((sono_stage)i));
-        write_number(stream, packet->stage_ms[i], 6);
+        write_number(stream, sono_packet_stage_ms(packet, (sono_stage)i), 6);
         fputs(", ", stream);
     }
     fputs("\"total\": ", stream);
@@ -134,10 +134,11 @@ void sono_jsonl_packet(FILE *stream, const sono_packet *packet, const char *path
     write_seconds(stream, packet->info->timestamp_ns);
     fprintf(stream, ", \"width_px\": %d, \"height_px\": %d, \"state\": \"%s\", ", packet->width_px,
             packet->height_px, sono_state_name(packet->state));
-    write_object_keys(stream, &packet->objects[0], packet->state);
+    write_object_keys(stream, sono_packet_object(packet, 0), packet->state);
     for (int32_t i = 0; packet->n_objects > 1 && i < packet->n_objects; i++) {
-        fprintf(stream, "%s{\"class_id\": %d, ", i ? ", " : ", \"objects\": [", packet->objects[i].class_id);
-        write_object_keys(stream, &packet->objects[i], packet->state);
+        const sono_object *object = sono_packet_object(packet, i);
+        fprintf(stream, "%s{\"class_id\": %d, ", i ? ", " : ", \"objects\": [", object->class_id);
+        write_object_keys(stream, object, packet->state);
         fputs(i == packet->n_objects - 1 ? "}]" : "}", stream);
     }
     fprintf(stream, ", \"backend\": \"%s\", \"precision\": \"%s\"", sono_backend_name(packet->backend),

@@ -132,18 +132,20 @@ void sono_overlay_draw(const sono_packet *packet, const sono_image *image, int32
     char text[32];
     draw_grey(&out, image, gray16_white);
     if (packet->state == SONO_STATE_LOST) {
-        snprintf(text, sizeof text, "LOST %.2f", (double)packet->objects[0].score);
+        snprintf(text, sizeof text, "LOST %.2f", (double)sono_packet_object(packet, 0)->score);
         if (plate_width(&out, text) <= out.picture.width_px)
             draw_plate(&out, 0, 0, text, lost_colour);
         return;
     }
     const int32_t n_colours = (int32_t)(sizeof object_colours / sizeof object_colours[0]);
     for (int32_t i = packet->n_objects - 1; i >= 0; i--) {
-        const sono_object *object = &packet->objects[i];
+        const sono_object *object = sono_packet_object(packet, i);
+        sono_map_view mask;
         snprintf(text, sizeof text, "%.2f", (double)object->score);
         if (packet->n_objects > 1)
             snprintf(text, sizeof text, "#%d %.2f", i, (double)object->score);
-        draw_mask(&out, object->mask, object_colours[i % n_colours]);
+        if (sono_packet_map(packet, i, SONO_MAP_MASK, &mask) == SONO_STATUS_OK)
+            draw_mask(&out, mask.data, object_colours[i % n_colours]);
         draw_box(&out, object, text, object_colours[i % n_colours]);
     }
 }

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What a packet's functions say: objects, maps of either type where the layout puts them, stage times; and
+ * what they refuse. */
+#include "pipeline/packet.h"
+#include "graph/map_layout.h"
+#include "test.h"
+
+#include <string.h>
+
+#define WIDTH     5
+#define HEIGHT    7
+#define N_PIXELS  (WIDTH * HEIGHT)
+#define N_OBJECTS 3
+
+static sono_packet_storage storage;
+static uint8_t maps[N_OBJECTS * 1024];
+
+/* Two found objects and one gated, with weight maps of that many bytes an element. */
+static const sono_packet *make_packet(int32_t element_bytes)
+{
+    static const sono_detection found[N_OBJECTS] = {
+        {.score = 0.75f, .valid = 1.0f}, {.score = 0.5f, .valid = 1.0f}, {.score = 0.25f}};
+    static const float iou[N_OBJECTS] = {0.5f, 0.25f, 0.125f};
+    static const int32_t area_px[N_OBJECTS] = {4, 5, 6};
+    const sono_frame frame = {.image = {.width_px = WIDTH, .height_px = HEIGHT}, .info = {.frame_id = 9}};
+    const sono_packet_outputs outputs = {.detections = found,
+                                         .iou = iou,
+                                         .area_px = area_px,
+                                         .maps = maps,
+                                         .map_element_bytes = element_bytes,
+                                         .iou_stride = 1,
+                                         .max_objects = N_OBJECTS};
+    sono_packet_begin(&storage, &frame);
+    sono_packet_fill(&storage, &outputs, SONO_STATE_VISIBLE);
+    storage.stage_ms[SONO_STAGE_DETECT] = 1.5;
+    return &storage.packet;
+}
+
+/* A packet that nobody filled in says that nothing was found. */
+static void test_zero_is_lost(void **state)
+{
+    static const sono_packet zero;
+    (void)state;
+    assert_int_equal(zero.state, SONO_STATE_LOST);
+    assert_string_equal(sono_state_name(zero.state), "LOST");
+    assert_null(sono_packet_object(&zero, 0));
+}
+
+static void test_objects(void **state)
+{
+    (void)state;
+    const sono_packet *packet = make_packet(1);
+    assert_int_equal(packet->struct_size, sizeof *packet);
+    assert_int_equal(packet->n_objects, 2);
+    assert_int_equal(sono_packet_object(packet, 0)->struct_size, sizeof(sono_object));
+    assert_true(sono_packet_object(packet, 0)->score == 0.75f);
+    assert_int_equal(sono_packet_object(packet, 1)->mask_area_px, 5);
+    assert_null(sono_packet_object(packet, -1));
+    assert_null(sono_packet_object(packet, 2));
+    assert_null(sono_packet_object(NULL, 0));
+}
+
+static void expect_view(const sono_packet *packet, int32_t object, sono_map which, int64_t at,
+                        sono_map_dtype dtype)
+{
+    sono_map_view view;
+    memset(&view, 0xff, sizeof view);
+    assert_int_equal(sono_packet_map(packet, object, which, &view), SONO_STATUS_OK);
+    assert_ptr_equal(view.data, maps + at);
+    assert_int_equal(view.dtype, dtype);
+    assert_int_equal(view.width_px, WIDTH);
+    assert_int_equal(view.height_px, HEIGHT);
+    assert_int_equal(view.pitch_bytes, dtype == SONO_MAP_DTYPE_F32 ? 4 * WIDTH : WIDTH);
+    assert_int_equal(view.reserved, 0);
+}
+
+/* 35 pixels: a map of bytes takes 48, one of float32 144. */
+static void test_maps(void **state)
+{
+    (void)state;
+    assert_int_equal(map_bytes(N_PIXELS, 1), 48);
+    const sono_packet *packet = make_packet(1);
+    for (int32_t k = 0; k < 2; k++)
+        for (int m = SONO_MAP_MASK; m <= SONO_MAP_OUTSIDE; m++)
+            expect_view(packet, k, (sono_map)m, (4 * k + m) * 48, SONO_MAP_DTYPE_U8);
+    packet = make_packet(4);
+    expect_view(packet, 1, SONO_MAP_MASK, 48 + 3 * 144, SONO_MAP_DTYPE_U8);
+    for (int m = SONO_MAP_EDGE; m <= SONO_MAP_OUTSIDE; m++)
+        expect_view(packet, 1, (sono_map)m, 2 * 48 + (2 + m) * 144, SONO_MAP_DTYPE_F32);
+}
+
+static void test_refused_maps(void **state)
+{
+    (void)state;
+    sono_map_view view, before;
+    memset(&view, 0x5a, sizeof view);
+    before = view;
+    const sono_packet *packet = make_packet(0);
+    assert_int_equal(sono_packet_map(packet, 0, SONO_MAP_EDGE, &view), SONO_STATUS_UNSUPPORTED);
+    assert_int_equal(sono_packet_map(packet, 2, SONO_MAP_MASK, &view), SONO_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(sono_packet_map(packet, -1, SONO_MAP_MASK, &view), SONO_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(sono_packet_map(packet, 0, (sono_map)4, &view), SONO_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(sono_packet_map(NULL, 0, SONO_MAP_MASK, &view), SONO_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(sono_packet_map(packet, 0, SONO_MAP_MASK, NULL), SONO_STATUS_INVALID_ARGUMENT);
+    storage.maps = NULL; /* they stayed on a device */
+    assert_int_equal(sono_packet_map(packet, 0, SONO_MAP_MASK, &view), SONO_STATUS_UNSUPPORTED);
+    assert_memory_equal(&view, &before, sizeof view);
+}
+
+static void test_stages(void **state)
+{
+    (void)state;
+    const sono_packet *packet = make_packet(1);
+    assert_true(sono_packet_stage_ms(packet, SONO_STAGE_DETECT) == 1.5);
+    assert_true(sono_packet_stage_ms(packet, SONO_STAGE_MASK) == 0);
+    assert_true(sono_packet_stage_ms(packet, (sono_stage)sono_stage_count()) == 0);
+    assert_true(sono_packet_stage_ms(packet, (sono_stage)-1) == 0);
+    assert_true(sono_packet_stage_ms(NULL, SONO_STAGE_DETECT) == 0);
+    assert_int_equal(sono_stage_count(), SONO_STAGE_WEIGHTS + 1);
+    assert_string_equal(sono_stage_name((sono_stage)sono_stage_count()), "unknown");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_zero_is_lost), cmocka_unit_test(test_objects), cmocka_unit_test(test_maps),
+        cmocka_unit_test(test_refused_maps), cmocka_unit_test(test_stages),
+    };
+    return sono_test_run("pipeline/packet", tests, sizeof tests / sizeof tests[0]);
+}
