@@ -240,7 +240,7 @@ static sono_status map_file(sono_checkpoint *checkpoint, sono_error *error)
             checkpoint->n_bytes = (size_t)facts.st_size;
         }
     }
-    close(file);
+    checkpoint->file = file;
     return status;
 }
 
@@ -248,8 +248,10 @@ static sono_status open_checkpoint(const char *path, const void *bytes, size_t n
                                    sono_error *error)
 {
     sono_checkpoint *checkpoint = sono_alloc(sizeof *checkpoint);
-    if (checkpoint)
+    if (checkpoint) {
+        checkpoint->file = -1;
         checkpoint->path = sono_strdup(path);
+    }
     sono_status status = SONO_STATUS_OK;
     if (!checkpoint || !checkpoint->path) {
         status = SONO_FAIL(error, OUT_OF_MEMORY, "out of memory");
@@ -293,6 +295,8 @@ void sono_checkpoint_close(sono_checkpoint *checkpoint)
         return;
     if (checkpoint->mapping)
         munmap(checkpoint->mapping, checkpoint->n_bytes);
+    if (checkpoint->file >= 0)
+        close(checkpoint->file);
     for (size_t i = 0; i < checkpoint->n_tensors; i++)
         sono_free((char *)(uintptr_t)checkpoint->tensors[i].name);
     for (size_t i = 0; i < checkpoint->n_metadata; i++) {
@@ -305,6 +309,11 @@ void sono_checkpoint_close(sono_checkpoint *checkpoint)
     sono_free(checkpoint->metadata);
     sono_free(checkpoint->path);
     sono_free(checkpoint);
+}
+
+int32_t sono_checkpoint_keep_file(const sono_checkpoint *checkpoint)
+{
+    return fcntl(checkpoint->file, F_DUPFD_CLOEXEC, 0);
 }
 
 /* ---- queries ------------------------------------------------------------------------------------------- */

@@ -40,6 +40,10 @@ sono_status sono_checkpoint_open_memory(const void *bytes, size_t n_bytes, const
 
 void sono_checkpoint_close(sono_checkpoint *checkpoint); /* NULL is allowed */
 
+/* A descriptor of the file that was opened, whatever its path names by now; the caller closes it. -1 with
+ * errno: made from memory, or too many are open. */
+int32_t sono_checkpoint_keep_file(const sono_checkpoint *checkpoint);
+
 const char *sono_checkpoint_path(const sono_checkpoint *checkpoint);
 const char *sono_checkpoint_container(const sono_checkpoint *checkpoint); /* "pytorch zip", "safetensors" */
 int32_t sono_checkpoint_n_tensors(const sono_checkpoint *checkpoint);

@@ -30,6 +30,7 @@ struct sono_checkpoint {
     const uint8_t *bytes;
     size_t n_bytes;
     void *mapping; /* NULL = bytes are the caller's */
+    int32_t file;  /* that is mapped; -1 = none */
     const char *container;
     sono_zip zip; /* of a torch archive: owns the tensors that had to be unpacked */
     sono_checkpoint_notes notes;

@@ -46,25 +46,53 @@ static void hash_block(uint32_t state[8], const uint8_t *block)
         state[i] += s[i];
 }
 
-void sono_sha256_hex(const void *bytes, size_t n_bytes, char out[65])
+void sono_sha256_begin(sono_sha256 *hash)
 {
-    uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                         0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+    *hash = (sono_sha256){.state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c,
+                                    0x1f83d9ab, 0x5be0cd19}};
+}
+
+void sono_sha256_add(sono_sha256 *hash, const void *bytes, size_t n_bytes)
+{
     const uint8_t *data = bytes;
-    size_t left = n_bytes;
-    for (; left >= 64; left -= 64, data += 64)
-        hash_block(state, data);
-    uint8_t last[128] = {0};
-    if (left)
-        memcpy(last, data, left);
-    last[left] = 0x80;
+    size_t n_kept = hash->n_bytes % 64;
+    hash->n_bytes += n_bytes;
+    if (n_kept) {
+        const size_t n = n_bytes < 64 - n_kept ? n_bytes : 64 - n_kept;
+        memcpy(hash->block + n_kept, data, n);
+        if (n_kept + n < 64)
+            return;
+        hash_block(hash->state, hash->block);
+        data += n;
+        n_bytes -= n;
+    }
+    for (; n_bytes >= 64; n_bytes -= 64, data += 64)
+        hash_block(hash->state, data);
+    if (n_bytes)
+        memcpy(hash->block, data, n_bytes);
+}
+
+void sono_sha256_end(sono_sha256 *hash, char out[65])
+{
+    const size_t left = hash->n_bytes % 64;
     const size_t last_bytes = left < 56 ? 64 : 128;
-    const uint64_t n_bits = (uint64_t)n_bytes * 8;
+    const uint64_t n_bits = hash->n_bytes * 8;
+    uint8_t last[128] = {0};
+    memcpy(last, hash->block, left);
+    last[left] = 0x80;
     for (size_t i = 0; i < 8; i++)
         last[last_bytes - 1 - i] = (uint8_t)(n_bits >> 8 * i);
     for (size_t at = 0; at < last_bytes; at += 64)
-        hash_block(state, last + at);
+        hash_block(hash->state, last + at);
     for (size_t i = 0; i < 64; i++)
-        out[i] = "0123456789abcdef"[state[i / 8] >> (28 - 4 * (i % 8)) & 15];
+        out[i] = "0123456789abcdef"[hash->state[i / 8] >> (28 - 4 * (i % 8)) & 15];
     out[64] = 0;
+}
+
+void sono_sha256_hex(const void *bytes, size_t n_bytes, char out[65])
+{
+    sono_sha256 hash;
+    sono_sha256_begin(&hash);
+    sono_sha256_add(&hash, bytes, n_bytes);
+    sono_sha256_end(&hash, out);
 }

@@ -2,11 +2,13 @@
 #include "sonoseg/models.h"
 
 #include "nets/bind.h"
+#include "nets/model.h"
 #include "checkpoint/checkpoint_private.h"
 #include "checkpoint/sha256.h"
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define VALUE_COLUMN 14 /* where the values of metadata begin, two blanks behind longer keys */
 
@@ -35,6 +37,21 @@ sono_status sono_model_inspect(const char *path, sono_model_info *out, sono_erro
     sono_binder_close(binder);
     sono_checkpoint_close(checkpoint);
     return status;
+}
+
+int sono_model_hash(int32_t file, char out[65])
+{
+    uint8_t piece[1 << 15];
+    sono_sha256 hash;
+    ssize_t n;
+    sono_sha256_begin(&hash);
+    while ((n = pread(file, piece, sizeof piece, (off_t)hash.n_bytes)) > 0 || (n < 0 && errno == EINTR))
+        if (n > 0)
+            sono_sha256_add(&hash, piece, (size_t)n);
+    if (n < 0)
+        return -1;
+    sono_sha256_end(&hash, out);
+    return 0;
 }
 
 sono_status sono_model_list_tensors(const char *path, FILE *stream, sono_error *error)

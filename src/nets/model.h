@@ -15,4 +15,8 @@ sono_status sono_model_check(const sono_checkpoint *checkpoint, sono_error *erro
 sono_status sono_model_write(const sono_checkpoint *checkpoint, const char *path_out,
                              sono_precision precision, sono_detector_family family, sono_error *error);
 
+/* SHA-256 of an open file from its first byte on, as sono_model_info has it; moves no file position. Returns
+ * 0, or -1 with errno when it cannot be read. */
+int sono_model_hash(int32_t file, char out[65]);
+
 #endif

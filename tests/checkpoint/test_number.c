@@ -98,6 +98,15 @@ static void hashes_are_sha256(void **state)
         char hash[65];
         sono_sha256_hex(cases[i].text, cases[i].n_bytes, hash);
         assert_string_equal(hash, cases[i].expected);
+        for (size_t piece = 1; piece <= 130; piece++) {
+            sono_sha256 pieces;
+            sono_sha256_begin(&pieces);
+            for (size_t at = 0; at < cases[i].n_bytes; at += piece)
+                sono_sha256_add(&pieces, cases[i].text + at,
+                                piece < cases[i].n_bytes - at ? piece : cases[i].n_bytes - at);
+            sono_sha256_end(&pieces, hash);
+            assert_string_equal(hash, cases[i].expected);
+        }
     }
 }
 
