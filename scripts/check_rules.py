@@ -42,7 +42,7 @@ NAME = re.compile(r"^[a-z][a-z0-9_]*\.(c|h|cu|cuh)$")
 HEAP = "malloc calloc realloc free strdup strndup aligned_alloc posix_memalign asprintf vasprintf".split()
 PROCESS = "exit _exit abort assert quick_exit printf vprintf puts putchar perror".split()
 STREAM = "fprintf vfprintf fputs fputc putc".split()
-STREAM_ROOMS = {"nets", "graph", "pipeline", "io/folder"}
+STREAM_ROOMS = {"nets", "graph", "pipeline", "io", "io/folder"}
 UNBOUNDED = "sprintf vsprintf strcpy strcat stpcpy gets atoi atol atoll atof strtok".split()
 
 MAX_LINES = 80

@@ -114,6 +114,11 @@ SONO_API void sono_folder_unlock(int32_t lock); /* -1 is allowed */
  * and no two are written alike. "b\xf6.png" is "b%F6.png". Write errors stay in the stream (ferror). */
 SONO_API void sono_json_write_name(FILE *stream, const char *name);
 
+/* Writes an event as one JSON object without a newline: {"schema": 1, "ts": <epoch seconds>, "event":
+ * "<name>", "frame": <frame_id>, "key": value, ...}. Texts are written as by sono_json_write_name(), a number
+ * that is not finite as null. Write errors stay in the stream (ferror). */
+SONO_API void sono_event_write_json(FILE *stream, const sono_event *event);
+
 typedef struct sono_sink sono_sink;
 
 typedef struct sono_sink_options {

@@ -308,11 +308,13 @@ SONO_API void sono_model_set_close(sono_model_set *models);
 
 /* ---- pipeline ------------------------------------------------------------------------------------------ */
 
-/* One KPI event, called from a thread that does nothing else, in order, some milliseconds after it happened;
- * the last ones during sono_pipeline_close(). A listener that is slow holds up no frame: what it misses is
- * counted in `event=events_dropped n=<count>`. It must not call back into the pipeline. `line` is
- * "ts=<epoch seconds> event=<name> key=value ...", valid during the call. */
-typedef void (*sono_event_fn)(void *user, const char *line);
+typedef struct sono_event sono_event; /* see "events" below */
+
+/* Told of each KPI event, from a thread that does nothing else, in order, some milliseconds after it
+ * happened; the last ones during sono_pipeline_close(). A listener that is slow holds up no frame: what it
+ * misses is counted in an event EVENTS_DROPPED. It must not call back into the pipeline. `event` and what it
+ * points to are valid during the call. */
+typedef void (*sono_event_fn)(void *user, const sono_event *event);
 
 typedef struct sono_pipeline_config {
     size_t struct_size;
@@ -461,6 +463,92 @@ SONO_API sono_status sono_input_submit(sono_pipeline *pipeline, const sono_input
 
 /* Gives an input back unused. Also after a shutdown. Thread-safe. Errors: INVALID_ARGUMENT (not lent). */
 SONO_API sono_status sono_input_return(sono_pipeline *pipeline, const sono_input *input);
+
+/* ---- events -------------------------------------------------------------------------------------------- */
+
+/* NAME, number, name as text, and its fields in their order: append only, the fields too. An event states
+ * what was seen when it was made, never what was only configured. Of files the first 159 bytes of the path.
+ *
+ * INIT_MODELS: both networks were recorded, and the device has them; `ms` since open began.
+ * MODELS_HASHED: SHA-256 of the files that were opened, lower-case hex, "unknown" where one could not be read
+ *   again. Comes once, while frames run or at close at the latest.
+ * FAMILY_ASSUMED: neither file nor configuration says whose detector it is.
+ * BACKEND_FALLBACK: device "auto" did not take CUDA, and why.
+ * WARMUP: every op has run once, and how long that took.
+ * DEVICE_MISMATCH: after the warm-up the driver says of some ops of a stage that not all of their tensors lie
+ *   on the device that was expected. HOST_MAPS: weight maps are downloaded with every frame.
+ * FRAME_IN: a frame's pixels were taken; `device` is where they lay then.
+ * DROP: submit refused a frame with AGAIN.
+ * SAM_CALL_START, SAM_CALL_END: a frame's results came back and say that its box passed the gate, so the
+ *   segmenter ran on it; never for a LOST frame. The devices are where the engine's memory for boxes, for the
+ *   segmenter's input and for masks lies, as the driver said at open. Both are made when the results are
+ *   there: from one to the other no time passes.
+ * INFER_FRAME: a frame's results came back; comes behind its SAM_CALL_*.
+ * DEVICE_ERROR: a frame is lost because its batch could not be started or failed.
+ * EVENTS_DROPPED: so many events since the last one found no room. */
+#define SONO_EVENT_MAP(X)                                                                                    \
+    X(INIT_MODELS, 1, "init_models")       /* detector, segmenter, detector_file, segmenter_file, device,    \
+                                              precision, ms */                                               \
+    X(WARMUP, 2, "warmup")                 /* ms */                                                          \
+    X(FRAME_IN, 3, "frame_in")             /* frame: width, height, format, device */                        \
+    X(SAM_CALL_START, 4, "sam_call_start") /* frame: bbox_device, image_device */                            \
+    X(SAM_CALL_END, 5, "sam_call_end")     /* frame: mask_device */                                          \
+    X(INFER_FRAME, 6, "infer_frame")       /* frame: latency_ms, conf, state */                              \
+    X(DROP, 7, "drop")                     /* frame: reason */                                               \
+    X(BACKEND_FALLBACK, 8, "backend_fallback") /* wanted, device, reason */                                  \
+    X(DEVICE_ERROR, 9, "device_error")         /* frame: status */                                           \
+    X(FAMILY_ASSUMED, 10, "family_assumed")    /* family, detector_file */                                   \
+    X(DEVICE_MISMATCH, 11, "device_mismatch")  /* stage, expected, ops, resident */                          \
+    X(HOST_MAPS, 12, "host_maps")              /* device, max_bytes_per_frame */                             \
+    X(EVENTS_DROPPED, 13, "events_dropped")    /* n */                                                       \
+    X(MODELS_HASHED, 14, "models_hashed")      /* detector_file, detector_sha256, segmenter_file,            \
+                                                  segmenter_sha256, ms */
+
+typedef enum sono_event_kind {
+#define SONO_EVENT_ENUM(name, number, text) SONO_EVENT_##name = number,
+    SONO_EVENT_MAP(SONO_EVENT_ENUM)
+#undef SONO_EVENT_ENUM
+} sono_event_kind;
+
+/* One event. Made by the library, read-only, never copied by value: later releases append to it. */
+struct sono_event {
+    size_t struct_size;
+    sono_event_kind kind;
+    int32_t has_frame;    /* whether it is about one frame, ... */
+    uint64_t frame_id;    /* ... and which */
+    int64_t timestamp_ns; /* since 1970 UTC */
+};
+
+typedef enum sono_event_type {
+    SONO_EVENT_INTEGER = 1,
+    SONO_EVENT_NUMBER = 2,
+    SONO_EVENT_TEXT = 3
+} sono_event_type;
+
+/* One field of an event. Made by the library, read-only, never copied by value: later releases append to it.
+ */
+typedef struct sono_event_field {
+    size_t struct_size;
+    const char *key;
+    sono_event_type type; /* which of the last three counts; the others are 0 */
+    int32_t n_decimals;   /* of a NUMBER: how many mean something */
+    int64_t integer;
+    double number;
+    const char *text; /* never NULL in a TEXT; any bytes, as of a file's name */
+} sono_event_field;
+
+SONO_API const char *
+sono_event_name(sono_event_kind kind); /* "frame_in", ...; "" for a kind of a later release */
+
+/* The event's field number `index`, from 0; NULL behind the last. */
+SONO_API const sono_event_field *sono_event_field_at(const sono_event *event, int32_t index);
+/* The field of that key; NULL = it has none. */
+SONO_API const sono_event_field *sono_event_find(const sono_event *event, const char *key);
+
+/* Writes "ts=<epoch seconds> event=<name> frame=<frame_id> key=value ..." without a newline; blanks and
+ * control characters in values become '_'. What does not fit into n_bytes is cut, a 0 byte always fits.
+ * Returns how many bytes, without the 0 byte, the whole of it has; 1024 hold every event of this release. */
+SONO_API size_t sono_event_format(const sono_event *event, char *out, size_t n_bytes);
 
 /* ---- facts, and the end ---------------------------------------------------------------------------------
  */

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-int64_t sono_clock_ns(void);     /* monotonic, arbitrary origin */
-double sono_clock_epoch_s(void); /* seconds since 1970 UTC */
+int64_t sono_clock_ns(void);       /* monotonic, arbitrary origin */
+int64_t sono_clock_epoch_ns(void); /* since 1970 UTC */
 
 #endif

@@ -17,6 +17,10 @@ typedef struct sono_engine sono_engine;
 typedef struct sono_engine_params sono_engine_params;
 struct CUstream_st; /* what cudaStream_t points to */
 
+/* Where memory is when it is on no device, and when the driver does not say. */
+#define SONO_DEVICE_HOST    (-1)
+#define SONO_DEVICE_UNKNOWN (-2)
+
 #define SONO_CARRIED_BYTES 1536 /* 32 headers */
 
 /* Ops [first_op, last_op) only matter when a row of `detections` is valid: whoever reads what they write
@@ -82,6 +86,9 @@ typedef struct sono_engine_device_ops {
      * memory, unless NULL, is the device's. Thread-safe. Errors: INVALID_ARGUMENT. */
     sono_status (*order_after)(sono_engine *engine, const void *memory, struct CUstream_st *stream,
                                sono_error *error);
+    /* On which device the driver says that a tensor's memory is: its ordinal, or one of the two above. Not
+     * for the frame path. */
+    int32_t (*device_of)(const sono_engine *engine, sono_tid tensor);
     /* Adds what was booked so far and where the tensors lie. */
     void (*audit)(sono_engine *engine, sono_audit_counts *out);
 } sono_engine_device_ops;

@@ -2,6 +2,7 @@
 /* What an open pipeline says about its crossings, and the trace where there is none. */
 #include "pipeline/pipeline_private.h"
 
+#include <stdio.h>
 #include <string.h>
 
 sono_status sono_pipeline_audit(sono_pipeline *p, sono_audit_counts *out)
@@ -14,6 +15,25 @@ sono_status sono_pipeline_audit(sono_pipeline *p, sono_audit_counts *out)
     return SONO_STATUS_OK;
 }
 
+static void name_place(const sono_pipeline *p, sono_tid tensor, char out[16])
+{
+    const sono_engine_device_ops *device = p->choice.ops->device;
+    const int32_t ordinal = device ? device->device_of(p->engine, tensor) : SONO_DEVICE_HOST;
+    if (ordinal >= 0)
+        snprintf(out, 16, "%s:%d", p->choice.ops->name, ordinal);
+    else
+        snprintf(out, 16, "%s", ordinal == SONO_DEVICE_HOST ? "cpu" : "unknown");
+}
+
+void sono_pipeline_locate(sono_pipeline *p)
+{
+    if (!p->events.ring)
+        return;
+    name_place(p, p->flow.detections, p->places.boxes);
+    name_place(p, p->flow.segmenter_input, p->places.image);
+    name_place(p, p->flow.mask, p->places.masks);
+}
+
 void sono_pipeline_warn(sono_pipeline *p)
 {
     sono_audit_counts counts;
@@ -22,12 +42,15 @@ void sono_pipeline_warn(sono_pipeline *p)
     (void)sono_pipeline_audit(p, &counts);
     for (int i = 0; i < sono_stage_count(); i++)
         if (counts.n_resident[i] != counts.n_ops[i])
-            sono_event_emit(&p->events, "device_mismatch", "stage=%s expected=%s ops=%d resident=%d",
-                            sono_stage_name((sono_stage)i), p->choice.device_name, counts.n_ops[i],
-                            counts.n_resident[i]);
+            SONO_EMIT(&p->events, DEVICE_MISMATCH, NULL,
+                      sono_event_text("stage", sono_stage_name((sono_stage)i)),
+                      sono_event_text("expected", p->choice.device_name),
+                      sono_event_integer("ops", counts.n_ops[i]),
+                      sono_event_integer("resident", counts.n_resident[i]));
     if (p->config.want_weight_maps && p->config.host_maps)
-        sono_event_emit(&p->events, "host_maps", "device=%s max_bytes_per_frame=%zu", p->choice.device_name,
-                        p->plan->block_bytes[SONO_BLOCK_OUTPUTS]);
+        SONO_EMIT(
+            &p->events, HOST_MAPS, NULL, sono_event_text("device", p->choice.device_name),
+            sono_event_integer("max_bytes_per_frame", (int64_t)p->plan->block_bytes[SONO_BLOCK_OUTPUTS]));
 }
 
 #ifndef SONO_HAVE_CUPTI

@@ -17,6 +17,7 @@ void sono_pipeline_leave(sono_pipeline *p)
     sono_slots_destroy(&p->ring);
     pthread_mutex_destroy(&p->submit_mutex);
     sono_flow_close(&p->flow);
+    sono_model_hashes_close(&p->own_hashes);
     sono_model_set_close(p->models);
     sono_free(p->frames);
     sono_free(p);
@@ -32,6 +33,8 @@ void sono_pipeline_close(sono_pipeline *p)
         pthread_join(p->thread, NULL);
     for (int32_t i = 0; p->frames && i < p->config.n_slots; i++)
         sono_pipeline_release_pixels(&p->slots[i]);
+    if (p->hash_thread_started)
+        pthread_join(p->hash_thread, NULL);
     sono_events_close(&p->events);
     atomic_store(&p->is_closed, 1);
     sono_pipeline_leave(p);

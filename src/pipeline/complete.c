@@ -24,12 +24,27 @@ static sono_packet_outputs outputs_of(const sono_pipeline *p, const sono_pipelin
     };
 }
 
+/* best: of the frame's detections; the segmenter's results count only where it passed the gate. */
+static void announce_result(sono_pipeline *p, const sono_packet *packet, const sono_detection *best)
+{
+    if (best->valid > 0.0f) {
+        SONO_EMIT(&p->events, SAM_CALL_START, &packet->info->frame_id,
+                  sono_event_text("bbox_device", p->places.boxes),
+                  sono_event_text("image_device", p->places.image));
+        SONO_EMIT(&p->events, SAM_CALL_END, &packet->info->frame_id,
+                  sono_event_text("mask_device", p->places.masks));
+    }
+    SONO_EMIT(&p->events, INFER_FRAME, &packet->info->frame_id,
+              sono_event_number("latency_ms", 3, packet->latency_ms),
+              sono_event_number("conf", 4, (double)best->score),
+              sono_event_text("state", sono_state_name(packet->state)));
+}
+
 static void finish_packet(sono_pipeline *p, sono_pipeline_slot *s, int32_t index, const sono_frame_cost *cost)
 {
     sono_packet *packet = &s->frames[index].storage.packet;
     if (s->status != SONO_STATUS_OK) {
-        sono_event_emit(&p->events, "device_error", "frame=%llu status=%s",
-                        (unsigned long long)packet->info->frame_id, sono_status_name(s->status));
+        sono_pipeline_announce_loss(p, &s->frames[index], s->status);
         return;
     }
     const sono_packet_outputs outputs = outputs_of(p, s, index);
@@ -40,9 +55,7 @@ static void finish_packet(sono_pipeline *p, sono_pipeline_slot *s, int32_t index
         s->frames[index].storage.stage_ms[i] = 1e-6 * (double)cost->stage_ns[i];
     packet->device_ms = 1e-6 * (double)cost->device_ns;
     packet->latency_ms = 1e-6 * (double)(cost->done_ns - s->frames[index].submitted_ns);
-    sono_event_emit(&p->events, "infer_frame", "frame=%llu latency_ms=%.3f conf=%.4f state=%s",
-                    (unsigned long long)packet->info->frame_id, packet->latency_ms,
-                    (double)s->frames[index].storage.objects[0].score, sono_state_name(packet->state));
+    announce_result(p, packet, outputs.detections);
 }
 
 static void finish_batch(sono_pipeline *p, sono_pipeline_slot *s, const sono_frame_cost *cost)
@@ -51,32 +64,12 @@ static void finish_batch(sono_pipeline *p, sono_pipeline_slot *s, const sono_fra
         finish_packet(p, s, i, cost);
 }
 
-/* One call of the segmenter serves the whole batch; it bears the number of the first frame. */
-static unsigned long long first_frame_id(const sono_pipeline_slot *s)
-{
-    return s->frames[0].storage.packet.info->frame_id;
-}
-
-static void emit_segmenter_start(sono_pipeline *p, const sono_pipeline_slot *s)
-{
-    sono_event_emit(&p->events, "sam_call_start", "frame=%llu bbox_device=%s image_device=%s",
-                    first_frame_id(s), p->choice.device_name, p->choice.device_name);
-}
-
-static void emit_segmenter_end(sono_pipeline *p, const sono_pipeline_slot *s)
-{
-    sono_event_emit(&p->events, "sam_call_end", "frame=%llu mask_device=%s", first_frame_id(s),
-                    p->choice.device_name);
-}
-
 void sono_pipeline_complete(void *pipeline, int32_t slot)
 {
     sono_pipeline *p = pipeline;
     sono_pipeline_slot *s = &p->slots[slot];
     sono_frame_cost cost = {0};
-    emit_segmenter_start(p, s);
     s->status = p->choice.ops->wait(p->engine, slot, &cost, &s->error);
-    emit_segmenter_end(p, s);
     s->frames[0].storage.packet.ledger = cost.ledger;
     finish_batch(p, s, &cost);
 }

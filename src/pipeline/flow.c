@@ -122,6 +122,7 @@ static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *con
     rec->stage = SONO_STAGE_PREPROCESS;
     const sono_tid image =
         sono_record_preprocess(rec, "segmenter_input", flow->frame.pixels, flow->frame.header, &input);
+    flow->segmenter_input = image;
     rec->stage = SONO_STAGE_ENCODE;
     const sono_tid embedding = sono_tiny_vit_record(rec, image);
     rec->lane = 0;

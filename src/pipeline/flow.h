@@ -13,6 +13,7 @@ typedef struct sono_flow {
     sono_model_info detector, segmenter;
     sono_frame_tensors frame;  /* INPUT */
     sono_tid detections;       /* OUTPUT F32 [N, 1, K, 8]; N = frames of a batch, K = objects of a frame */
+    sono_tid segmenter_input;  /* F32 [N, 1024, 1024, 3] */
     sono_tid iou;              /* OUTPUT F32 [NK, 1, 1, 4] */
     sono_tid area;             /* OUTPUT I32 [NK, 1, 1, 1] */
     sono_tid mask, weights;    /* OUTPUT U8, planes of one tensor (graph/map_layout.h); weights may be 0 */

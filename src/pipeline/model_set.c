@@ -32,6 +32,7 @@ static sono_status fill_set(sono_model_set *set, const sono_pipeline_config *con
 {
     sono_flow flow;
     SONO_TRY(sono_flow_models_open(config, &set->models, error));
+    sono_model_hashes_open(&set->hashes, &set->models);
     SONO_TRY(sono_flow_open(config, &set->models, &flow, error));
     const sono_status status = store_params(set, flow.program, error);
     sono_flow_close(&flow);
@@ -83,8 +84,8 @@ sono_status sono_model_set_open_config(const sono_pipeline_config *config, sono_
     atomic_init(&set->n_users, 1);
     pthread_mutex_init(&set->mutex, NULL);
     set->choice = choice;
-    snprintf(set->detector_path, sizeof set->detector_path, "%s", resolved.detector_path);
-    snprintf(set->segmenter_path, sizeof set->segmenter_path, "%s", resolved.segmenter_path);
+    snprintf(set->detector_file, sizeof set->detector_file, "%s", resolved.detector_path);
+    snprintf(set->segmenter_file, sizeof set->segmenter_file, "%s", resolved.segmenter_path);
     const sono_status status = fill_set(set, &resolved, error);
     if (status != SONO_STATUS_OK) {
         sono_model_set_close(set);
@@ -100,6 +101,7 @@ void sono_model_set_close(sono_model_set *set)
         return;
     if (set->choice.ops->params_close)
         set->choice.ops->params_close(set->stored);
+    sono_model_hashes_close(&set->hashes);
     sono_flow_models_close(&set->models);
     pthread_mutex_destroy(&set->mutex);
     sono_free(set);

@@ -5,6 +5,8 @@
 
 #include "pipeline/config.h"
 #include "pipeline/flow.h"
+#include "pipeline/hashes.h"
+#include "telemetry/events.h"
 
 #include <pthread.h>
 
@@ -13,8 +15,10 @@ struct sono_model_set {
     pthread_mutex_t mutex; /* of recording from models */
     sono_flow_models models;
     sono_backend_choice choice;
-    sono_engine_params *stored;                   /* NULL where the backend reads the program's own */
-    char detector_path[160], segmenter_path[160]; /* as events name them */
+    sono_engine_params *stored; /* NULL where the backend reads the program's own */
+    sono_model_hashes hashes;
+    char detector_file[SONO_EVENT_PATH_BYTES],
+        segmenter_file[SONO_EVENT_PATH_BYTES]; /* as events name them */
 };
 
 sono_model_set *sono_model_set_share(sono_model_set *set); /* one user more; returns set */

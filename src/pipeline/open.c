@@ -8,47 +8,65 @@
 #include <stdio.h>
 #include <string.h>
 
-static void announce_models(sono_pipeline *p, const sono_pipeline_config *config, double ms)
+static void announce_models(sono_pipeline *p, double ms)
 {
-    char detector[160], segmenter[160];
     if (p->choice.fallback)
-        sono_event_emit(&p->events, "backend_fallback", "wanted=cuda device=%s reason=%s",
-                        p->choice.device_name, p->choice.fallback);
+        SONO_EMIT(&p->events, BACKEND_FALLBACK, NULL, sono_event_text("wanted", "cuda"),
+                  sono_event_text("device", p->choice.device_name),
+                  sono_event_text("reason", p->choice.fallback));
     if (p->flow.detector.family == SONO_FAMILY_AUTO)
-        sono_event_emit(&p->events, "family_assumed", "family=%s detector_file=%s",
-                        sono_detector_family_name(SONO_FAMILY_DFINE),
-                        sono_event_value(detector, sizeof detector,
-                                         p->models ? p->models->detector_path : config->detector_path));
-    sono_event_emit(
-        &p->events, "init_models",
-        "detector=%s segmenter=%s detector_file=%s segmenter_file=%s device=%s precision=%s ms=%.1f",
-        p->flow.detector.architecture, p->flow.segmenter.architecture,
-        sono_event_value(detector, sizeof detector,
-                         p->models ? p->models->detector_path : config->detector_path),
-        sono_event_value(segmenter, sizeof segmenter,
-                         p->models ? p->models->segmenter_path : config->segmenter_path),
-        p->choice.device_name, sono_precision_name(p->choice.precision), ms);
+        SONO_EMIT(&p->events, FAMILY_ASSUMED, NULL,
+                  sono_event_text("family", sono_detector_family_name(SONO_FAMILY_DFINE)),
+                  sono_event_text("detector_file", p->detector_file));
+    SONO_EMIT(&p->events, INIT_MODELS, NULL, sono_event_text("detector", p->flow.detector.architecture),
+              sono_event_text("segmenter", p->flow.segmenter.architecture),
+              sono_event_text("detector_file", p->detector_file),
+              sono_event_text("segmenter_file", p->segmenter_file),
+              sono_event_text("device", p->choice.device_name),
+              sono_event_text("precision", sono_precision_name(p->choice.precision)),
+              sono_event_number("ms", 1, ms));
+}
+
+/* A thread: it would make open longer. */
+static void *hash_models(void *pipeline)
+{
+    sono_pipeline *p = pipeline;
+    const int64_t start_ns = sono_clock_ns();
+    sono_model_hashes_read(p->hashes);
+    SONO_EMIT(&p->events, MODELS_HASHED, NULL, sono_event_text("detector_file", p->detector_file),
+              sono_event_text("detector_sha256", p->hashes->hex[0]),
+              sono_event_text("segmenter_file", p->segmenter_file),
+              sono_event_text("segmenter_sha256", p->hashes->hex[1]),
+              sono_event_number("ms", 1, 1e-6 * (double)(sono_clock_ns() - start_ns)));
+    return NULL;
 }
 
 /* From the pipeline's own reading of the checkpoints, or from models that were read before. */
 static sono_status record_flow(sono_pipeline *p, const sono_pipeline_config *config, sono_error *error)
 {
-    if (p->models)
+    if (p->models) {
+        p->hashes = p->events.ring ? &p->models->hashes : NULL;
         return sono_model_set_record(p->models, config, &p->flow, error);
+    }
     sono_flow_models models;
     SONO_TRY(sono_flow_models_open(config, &models, error));
+    if (p->events.ring) {
+        sono_model_hashes_open(&p->own_hashes, &models);
+        p->hashes = &p->own_hashes;
+    }
     const sono_status status = sono_flow_open(config, &models, &p->flow, error);
     sono_flow_models_close(&models);
     return status;
 }
 
-static sono_status start_thread(sono_pipeline *p, sono_error *error)
+static sono_status start_thread(sono_pipeline *p, void *(*run)(void *), pthread_t *thread, int32_t *started,
+                                sono_error *error)
 {
-    const int code = pthread_create(&p->thread, NULL, sono_pipeline_main, p);
+    const int code = pthread_create(thread, NULL, run, p);
     if (code != 0)
         return SONO_FAIL_NATIVE(
             error, IO, code, "cannot start the pipeline's thread: %s (see ulimit -v and -u)", strerror(code));
-    p->thread_started = 1;
+    *started = 1;
     return SONO_STATUS_OK;
 }
 
@@ -89,7 +107,8 @@ static sono_status warm_up(sono_pipeline *p, sono_error *error)
     const int64_t start_ns = sono_clock_ns();
     store_black_frames(p);
     SONO_TRY(p->choice.ops->prepare(p->engine, error));
-    sono_event_emit(&p->events, "warmup", "ms=%.1f", 1e-6 * (double)(sono_clock_ns() - start_ns));
+    SONO_EMIT(&p->events, WARMUP, NULL,
+              sono_event_number("ms", 1, 1e-6 * (double)(sono_clock_ns() - start_ns)));
     return SONO_STATUS_OK;
 }
 
@@ -125,10 +144,13 @@ static sono_status open_parts(sono_pipeline *p, const sono_pipeline_config *conf
         SONO_TRY(record_flow(p, config, error));
     SONO_TRY(open_engine(p, config, error));
     SONO_TRY(open_slots(p, error));
-    announce_models(p, config, 1e-6 * (double)(sono_clock_ns() - start_ns));
+    announce_models(p, 1e-6 * (double)(sono_clock_ns() - start_ns));
     SONO_TRY(warm_up(p, error));
+    sono_pipeline_locate(p);
     sono_pipeline_warn(p);
-    return start_thread(p, error);
+    SONO_TRY(start_thread(p, sono_pipeline_main, &p->thread, &p->thread_started, error));
+    return p->hashes ? start_thread(p, hash_models, &p->hash_thread, &p->hash_thread_started, error)
+                     : SONO_STATUS_OK;
 }
 
 sono_status sono_pipeline_open(const sono_pipeline_config *config, sono_pipeline **out, sono_error *error)
@@ -158,6 +180,10 @@ sono_status sono_pipeline_open_on(const sono_pipeline_config *config, const sono
     p->config.detector_path = p->config.segmenter_path = p->config.device = NULL;
     p->choice = *choice;
     p->models = config->models ? sono_model_set_share(config->models) : NULL;
+    snprintf(p->detector_file, sizeof p->detector_file, "%s",
+             p->models ? p->models->detector_file : config->detector_path);
+    snprintf(p->segmenter_file, sizeof p->segmenter_file, "%s",
+             p->models ? p->models->segmenter_file : config->segmenter_path);
     const sono_status status = open_parts(p, config, flow, error);
     if (status != SONO_STATUS_OK) {
         sono_pipeline_close(p);

@@ -53,6 +53,11 @@ typedef struct sono_pipeline_slot {
     sono_error error;
 } sono_pipeline_slot;
 
+/* Where the engine's memory for some tensors is: "cpu", "cuda:0", "unknown". */
+typedef struct sono_pipeline_places {
+    char boxes[16], image[16], masks[16]; /* image: the segmenter's input */
+} sono_pipeline_places;
+
 struct sono_pipeline {
     sono_pipeline_config config; /* its paths are NULL: they were the caller's */
     sono_backend_choice choice;
@@ -61,6 +66,13 @@ struct sono_pipeline {
     sono_engine *engine;
     const sono_plan *plan; /* the engine's */
     sono_events events;
+    sono_pipeline_places places; /* known while somebody listens */
+    char detector_file[SONO_EVENT_PATH_BYTES],
+        segmenter_file[SONO_EVENT_PATH_BYTES]; /* as events name them */
+    sono_model_hashes own_hashes;
+    sono_model_hashes *hashes; /* its own, or the set's; NULL = nobody listens, or there are no files */
+    pthread_t hash_thread;
+    int32_t hash_thread_started;
     sono_slots ring;
     pthread_mutex_t submit_mutex; /* of `filling`, and of the order in which slots go to the engine */
     sono_pipeline_slot slots[SONO_MAX_SLOTS];
@@ -114,8 +126,9 @@ sono_frame_header *sono_pipeline_headers(const sono_pipeline *p, const sono_pipe
 sono_status sono_pipeline_submit_from(sono_pipeline *p, const sono_frame *frame,
                                       const sono_pixel_source *source, sono_error *error);
 
-/* Emits what is odd about an open pipeline: tensors off the expected device, maps that cross in every frame.
- */
+/* Asks the engine where its tensors are, for later events, and emits what is odd about an open pipeline:
+ * tensors off the expected device, maps that cross in every frame. Does nothing where nobody listens. */
+void sono_pipeline_locate(sono_pipeline *p);
 void sono_pipeline_warn(sono_pipeline *p);
 
 /* Opens a pipeline on an engine. config: complete and checked. flow: what that engine runs, taken over even
@@ -128,6 +141,7 @@ sono_status sono_pipeline_check_open(sono_pipeline *p, sono_error *error);
 /* An empty slot to be filled. Errors: AGAIN. */
 sono_status sono_pipeline_take_slot(sono_pipeline *p, int32_t *out, sono_error *error);
 void sono_pipeline_announce_frame(sono_pipeline *p, const sono_frame *frame, const char *device_name);
+void sono_pipeline_announce_loss(sono_pipeline *p, const sono_pipeline_frame *f, sono_status status);
 /* Under the submit mutex: hands a filled slot's batch to the engine; frames it lacks are none. On failure its
  * frames are lost, and all their sources are told so but that of the last `n_kept`. */
 sono_status sono_pipeline_start(sono_pipeline *p, int32_t slot, int32_t n_kept, sono_error *error);

@@ -43,6 +43,8 @@ sono_status sono_pipeline_start(sono_pipeline *p, int32_t index, int32_t n_kept,
     sono_pipeline_pad(p, s);
     const sono_status status = launch(p, index, error);
     if (status != SONO_STATUS_OK) {
+        for (int32_t i = 0; i < s->n_frames; i++)
+            sono_pipeline_announce_loss(p, &s->frames[i], status);
         s->n_frames -= n_kept;
         sono_pipeline_release_pixels(s);
         sono_slots_cancel(&p->ring, index);
@@ -91,9 +93,15 @@ sono_status sono_pipeline_check_open(sono_pipeline *p, sono_error *error)
 
 void sono_pipeline_announce_frame(sono_pipeline *p, const sono_frame *frame, const char *device_name)
 {
-    sono_event_emit(&p->events, "frame_in", "frame=%llu width=%d height=%d format=%d device=%s",
-                    (unsigned long long)frame->info.frame_id, frame->image.width_px, frame->image.height_px,
-                    (int)frame->image.format, device_name);
+    SONO_EMIT(&p->events, FRAME_IN, &frame->info.frame_id, sono_event_integer("width", frame->image.width_px),
+              sono_event_integer("height", frame->image.height_px),
+              sono_event_integer("format", frame->image.format), sono_event_text("device", device_name));
+}
+
+void sono_pipeline_announce_loss(sono_pipeline *p, const sono_pipeline_frame *f, sono_status status)
+{
+    SONO_EMIT(&p->events, DEVICE_ERROR, &f->storage.info.frame_id,
+              sono_event_text("status", sono_status_name(status)));
 }
 
 /* Under the submit mutex. */
@@ -102,8 +110,7 @@ static sono_status submit(sono_pipeline *p, const sono_frame *frame, const sono_
 {
     SONO_TRY(sono_pipeline_check_open(p, error));
     if (p->filling < 0 && sono_pipeline_take_slot(p, &p->filling, error) != SONO_STATUS_OK) {
-        sono_event_emit(&p->events, "drop", "frame=%llu reason=no_free_slot",
-                        (unsigned long long)frame->info.frame_id);
+        SONO_EMIT(&p->events, DROP, &frame->info.frame_id, sono_event_text("reason", "no_free_slot"));
         return SONO_STATUS_AGAIN;
     }
     if (source->on_device)

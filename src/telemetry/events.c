@@ -2,22 +2,21 @@
 #include "telemetry/events.h"
 
 #include "base/alloc.h"
-#include "base/clock.h"
+#include "telemetry/event.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 /* How often the thread looks: waking it would cost the frame path a system call. */
 #define LOOK_NS (5 * 1000 * 1000)
 
-/* Cell i serves the lines i, i + N, i + 2 N, ...: `turn` is the number of the line that may be written next,
- * or that number + 1 while the line waits to be read. */
+/* Cell i serves the records i, i + N, i + 2 N, ...: `turn` is the number of the record that may be written
+ * next, or that number + 1 while the record waits to be read. */
 typedef struct cell {
     atomic_uint_fast64_t turn;
-    char line[SONO_EVENT_LINE_BYTES];
+    sono_event_record record;
 } cell;
 
 struct sono_event_ring {
@@ -26,10 +25,10 @@ struct sono_event_ring {
     pthread_t thread;
     atomic_int stop;
     uint64_t n_read; /* by the thread alone */
-    uint64_t n_told; /* dropped lines that the listener knows of */
+    uint64_t n_told; /* dropped events that the listener knows of */
     _Alignas(64) atomic_uint_fast64_t n_claimed;
     _Alignas(64) atomic_uint_fast64_t n_dropped;
-    cell cells[SONO_EVENT_RING_LINES];
+    cell cells[SONO_EVENT_RING_RECORDS];
 };
 
 /* ---- reading: the ring's thread ---- */
@@ -37,24 +36,24 @@ struct sono_event_ring {
 static void tell_of_dropped(sono_event_ring *ring)
 {
     const uint64_t n_dropped = atomic_load(&ring->n_dropped);
-    char line[96];
+    sono_event_record record;
     if (n_dropped == ring->n_told)
         return;
-    snprintf(line, sizeof line, "ts=%.6f event=events_dropped n=%llu", sono_clock_epoch_s(),
-             (unsigned long long)(n_dropped - ring->n_told));
+    const sono_event_field n = sono_event_integer("n", (int64_t)(n_dropped - ring->n_told));
+    sono_event_make(&record, SONO_EVENT_EVENTS_DROPPED, NULL, &n, 1);
     ring->n_told = n_dropped;
-    ring->fn(ring->user, line);
+    ring->fn(ring->user, &record.event);
 }
 
 /* Hands on what is complete. */
 static void drain(sono_event_ring *ring)
 {
     for (;;) {
-        cell *c = &ring->cells[ring->n_read % SONO_EVENT_RING_LINES];
+        cell *c = &ring->cells[ring->n_read % SONO_EVENT_RING_RECORDS];
         if (atomic_load_explicit(&c->turn, memory_order_acquire) != ring->n_read + 1)
             break;
-        ring->fn(ring->user, c->line);
-        atomic_store_explicit(&c->turn, ring->n_read + SONO_EVENT_RING_LINES, memory_order_release);
+        ring->fn(ring->user, &c->record.event);
+        atomic_store_explicit(&c->turn, ring->n_read + SONO_EVENT_RING_RECORDS, memory_order_release);
         ring->n_read++;
     }
     tell_of_dropped(ring);
@@ -84,7 +83,7 @@ sono_status sono_events_open(sono_events *events, sono_event_fn fn, void *user, 
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the events");
     ring->fn = fn;
     ring->user = user;
-    for (uint64_t i = 0; i < SONO_EVENT_RING_LINES; i++)
+    for (uint64_t i = 0; i < SONO_EVENT_RING_RECORDS; i++)
         atomic_init(&ring->cells[i].turn, i);
     const int code = pthread_create(&ring->thread, NULL, hand_on, ring);
     if (code != 0) {
@@ -109,12 +108,12 @@ void sono_events_close(sono_events *events)
 
 /* ---- writing: any thread ---- */
 
-/* The next line's cell, and its number; NULL when the ring is full. */
+/* The next record's cell, and its number; NULL when the ring is full. */
 static cell *claim(sono_event_ring *ring, uint64_t *number)
 {
     uint_fast64_t next = atomic_load_explicit(&ring->n_claimed, memory_order_relaxed);
     for (;;) {
-        cell *c = &ring->cells[next % SONO_EVENT_RING_LINES];
+        cell *c = &ring->cells[next % SONO_EVENT_RING_RECORDS];
         const uint64_t turn = atomic_load_explicit(&c->turn, memory_order_acquire);
         if (turn < next)
             return NULL;
@@ -130,7 +129,8 @@ static cell *claim(sono_event_ring *ring, uint64_t *number)
     }
 }
 
-void sono_event_emit(const sono_events *events, const char *name, const char *keys, ...)
+void sono_event_emit(const sono_events *events, sono_event_kind kind, const uint64_t *frame_id,
+                     const sono_event_field *fields, int32_t n_fields)
 {
     uint64_t number = 0;
     if (!events->ring)
@@ -140,19 +140,6 @@ void sono_event_emit(const sono_events *events, const char *name, const char *ke
         atomic_fetch_add_explicit(&events->ring->n_dropped, 1, memory_order_relaxed);
         return;
     }
-    const int n = snprintf(c->line, sizeof c->line, "ts=%.6f event=%s ", sono_clock_epoch_s(), name);
-    va_list args;
-    va_start(args, keys);
-    vsnprintf(c->line + n, sizeof c->line - (size_t)n, keys, args);
-    va_end(args);
+    sono_event_make(&c->record, kind, frame_id, fields, n_fields);
     atomic_store_explicit(&c->turn, number + 1, memory_order_release);
-}
-
-const char *sono_event_value(char *buffer, size_t n_bytes, const char *text)
-{
-    size_t i = 0;
-    for (; text[i] && i + 1 < n_bytes; i++)
-        buffer[i] = (unsigned char)text[i] <= ' ' || text[i] == 0x7f ? '_' : text[i];
-    buffer[i] = '\0';
-    return buffer;
 }

@@ -108,18 +108,22 @@ static void check_line(const char *bytes, const char *source, const char *stem)
 static void check_events(const char *relative)
 {
     char *events = read_text(relative);
-    int n_frames = 0;
+    int n_frames = 0, n_hashed = 0;
     char *rest = NULL;
     for (char *line = strtok_r(events, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         cJSON *event = cJSON_Parse(line);
         assert_non_null(event);
+        assert_int_equal(cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(event, "schema")), 1);
         assert_true(cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(event, "ts")));
         const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(event, "event"));
         assert_non_null(name);
         n_frames += !strcmp(name, "infer_frame");
+        const char *hash = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(event, "detector_sha256"));
+        n_hashed += !strcmp(name, "models_hashed") && hash && strlen(hash) == 64;
         cJSON_Delete(event);
     }
     assert_int_equal(n_frames, 5);
+    assert_int_equal(n_hashed, 1); /* also where the run is shorter than the hashing */
     sono_free(events);
 }
 

@@ -398,12 +398,28 @@ typedef struct heard {
     char text[16384];
 } heard;
 
-static void listen_to(void *user, const char *line)
+static void listen_to(void *user, const sono_event *event)
 {
     heard *h = user;
+    char line[1024];
+    sono_event_format(event, line, sizeof line);
     pthread_mutex_lock(&h->mutex);
     snprintf(h->text + strlen(h->text), sizeof h->text - strlen(h->text), "%s\n", line);
     pthread_mutex_unlock(&h->mutex);
+}
+
+/* The hashes are those of the files, and known by close. */
+static void expect_hashes(const char *text, const char *key, const char *path)
+{
+    char wanted[100];
+    sono_error error = {0};
+    sono_model_info info;
+    assert_ok(sono_model_inspect(path, &info, &error), &error);
+    snprintf(wanted, sizeof wanted, " %s=%s", key, info.sha256);
+    const char *event = strstr(text, "event=models_hashed ");
+    assert_non_null(event);
+    assert_non_null(strstr(event, wanted));
+    assert_null(strstr(event + 1, "event=models_hashed "));
 }
 
 static void test_events(void **state)
@@ -435,6 +451,8 @@ static void test_events(void **state)
     }
     for (const char *line = h.text; *line; line = strchr(line, '\n') + 1)
         assert_memory_equal(line, "ts=", 3);
+    expect_hashes(h.text, "detector_sha256", config.detector_path);
+    expect_hashes(h.text, "segmenter_sha256", config.segmenter_path);
 }
 
 int main(void)

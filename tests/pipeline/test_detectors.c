@@ -148,11 +148,12 @@ typedef struct heard {
     int n_assumed;
 } heard;
 
-static void listen_to(void *user, const char *line)
+static void listen_to(void *user, const sono_event *event)
 {
     heard *h = user;
     pthread_mutex_lock(&h->mutex);
-    h->n_assumed += strstr(line, "event=family_assumed family=dfine detector_file=") != NULL;
+    h->n_assumed += event->kind == SONO_EVENT_FAMILY_ASSUMED &&
+                    strcmp(sono_event_find(event, "family")->text, "dfine") == 0;
     pthread_mutex_unlock(&h->mutex);
 }
 

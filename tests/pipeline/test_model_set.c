@@ -47,6 +47,16 @@ static void expect_shared(const sono_pipeline *a, const sono_pipeline *b)
         }
 }
 
+static atomic_int n_hashed;
+
+static void listen_to(void *user, const sono_event *event)
+{
+    const sono_model_info *detector = user;
+    if (event->kind == SONO_EVENT_MODELS_HASHED &&
+        strcmp(sono_event_find(event, "detector_sha256")->text, detector->sha256) == 0)
+        atomic_fetch_add(&n_hashed, 1);
+}
+
 static void test_two_pipelines(void **state)
 {
     (void)state;
@@ -67,6 +77,10 @@ static void test_two_pipelines(void **state)
     assert_ok(sono_model_set_open(config.detector_path, config.segmenter_path, config.device,
                                   SONO_PRECISION_AUTO, &models, &error),
               &error);
+    sono_model_info detector;
+    assert_ok(sono_model_inspect(config.detector_path, &detector, &error), &error);
+    config.on_event = listen_to;
+    config.on_event_user = &detector;
     config.models = models;
     config.detector_path = config.segmenter_path = config.device = NULL;
     sono_pipeline *first = pipeline_fixture_open(&config);
@@ -80,6 +94,7 @@ static void test_two_pipelines(void **state)
     sono_pipeline_close(first);
     expect_packet(second, &frame, &wanted, mask);
     sono_pipeline_close(second);
+    assert_int_equal(atomic_load(&n_hashed), 2); /* each says so to its own listener */
 }
 
 static void test_refused(void **state)

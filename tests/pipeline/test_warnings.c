@@ -22,12 +22,13 @@ static void audit(sono_engine *engine, sono_audit_counts *out)
     out->n_resident[SONO_STAGE_DECODE] = n_resident;
 }
 
-static void listen_to(void *user, const char *line)
+static void listen_to(void *user, const sono_event *event)
 {
     (void)user;
-    const char *event = strstr(line, "event=");
+    char line[200];
+    sono_event_format(event, line, sizeof line);
     const size_t n = strlen(heard);
-    snprintf(heard + n, sizeof heard - n, "%s\n", event ? event : line);
+    snprintf(heard + n, sizeof heard - n, "%s\n", strstr(line, "event="));
 }
 
 /* What a pipeline of that backend and configuration says. */

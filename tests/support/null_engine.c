@@ -24,7 +24,9 @@ struct sono_engine {
     uint8_t *memory; /* [slots]: inputs, outputs */
 };
 
-static atomic_int n_open, is_held;
+static atomic_int n_open, is_held, is_gated;
+static atomic_int device_of_masks = SONO_DEVICE_HOST, device_of_others = SONO_DEVICE_HOST;
+static _Atomic sono_status submit_fails, wait_fails;
 static int32_t frame_us;
 static int32_t max_objects = 1, map_element_bytes;
 static size_t maps_bytes;
@@ -97,15 +99,19 @@ static sono_status prepare(sono_engine *self, sono_error *error)
     return SONO_STATUS_OK;
 }
 
+static sono_status fail_as(sono_status status, sono_error *error)
+{
+    return status == SONO_STATUS_OK ? status : sono_error_set(error, status, 0, -1, __func__, "as told to");
+}
+
 static sono_status submit(sono_engine *self, int32_t slot, size_t input_bytes, size_t output_bytes,
                           sono_error *error)
 {
     (void)slot;
-    (void)error;
     assert_in_range(input_bytes, 1, self->plan.block_bytes[SONO_BLOCK_INPUTS]);
     assert_in_range(output_bytes, self->offsets[MASK], self->plan.block_bytes[SONO_BLOCK_OUTPUTS]);
     maps_bytes = output_bytes - self->offsets[MASK];
-    return SONO_STATUS_OK;
+    return fail_as(atomic_load(&submit_fails), error);
 }
 
 static void run_frame(const sono_engine *self, const uint8_t *in, uint8_t *out, int32_t i)
@@ -115,7 +121,9 @@ static void run_frame(const sono_engine *self, const uint8_t *in, uint8_t *out, 
     const uint8_t value = in[self->offsets[PIXELS] + (size_t)header->pixels_at_bytes];
     sono_detection *found = (sono_detection *)(void *)(out + self->offsets[DETECTIONS]) + i;
     int32_t *area = (int32_t *)(void *)(out + self->offsets[AREA]) + i;
-    *found = (sono_detection){.score = (float)value / 255.0f, .valid = 1.0f};
+    const float score = (float)value / 255.0f;
+    const int is_valid = !atomic_load(&is_gated) || score >= header->threshold;
+    *found = (sono_detection){.score = score, .valid = is_valid ? 1.0f : 0.0f};
     *area = value;
     memset(out + self->offsets[MASK] + (size_t)header->maps_at_bytes, value,
            (size_t)header->width_px * (size_t)header->height_px);
@@ -124,7 +132,6 @@ static void run_frame(const sono_engine *self, const uint8_t *in, uint8_t *out, 
 static sono_status wait_for(sono_engine *self, int32_t slot, sono_frame_cost *cost, sono_error *error)
 {
     static uint32_t seed = 1;
-    (void)error;
     seed = seed * 1664525u + 1013904223u;
     if (frame_us)
         pause_us((int64_t)(seed >> 8) % frame_us);
@@ -134,17 +141,25 @@ static sono_status wait_for(sono_engine *self, int32_t slot, sono_frame_cost *co
         run_frame(self, slot_memory(self, slot, SONO_BLOCK_INPUTS),
                   slot_memory(self, slot, SONO_BLOCK_OUTPUTS), i);
     cost->done_ns = sono_clock_ns();
-    return SONO_STATUS_OK;
+    return fail_as(atomic_load(&wait_fails), error);
 }
 
-static const sono_engine_ops null_engine = {.name = "null",
-                                            .open = open_null,
-                                            .close = close_null,
-                                            .info = info_of,
-                                            .slot_memory = slot_memory,
-                                            .prepare = prepare,
-                                            .submit = submit,
-                                            .wait = wait_for};
+static int32_t device_of(const sono_engine *self, sono_tid tensor)
+{
+    (void)self;
+    return atomic_load(tensor == MASK ? &device_of_masks : &device_of_others);
+}
+
+static sono_engine_ops null_engine = {.name = "null",
+                                      .open = open_null,
+                                      .close = close_null,
+                                      .info = info_of,
+                                      .slot_memory = slot_memory,
+                                      .prepare = prepare,
+                                      .submit = submit,
+                                      .wait = wait_for};
+
+static const sono_engine_device_ops device_ops = {.device_of = device_of};
 
 static void describe(sono_program *program, int32_t batch)
 {
@@ -173,6 +188,7 @@ sono_pipeline *null_engine_open(int32_t n_slots, int32_t batch, int32_t us, sono
     sono_pipeline *pipeline = NULL;
     sono_error error = {0};
     const sono_backend_choice choice = {.ops = &null_engine, .device_name = "null"};
+    null_engine.device = atomic_load(&device_of_others) == SONO_DEVICE_HOST ? NULL : &device_ops;
     sono_flow flow = {.detector = {.architecture = "none"},
                       .segmenter = {.architecture = "none"},
                       .frame = {HEADER, PIXELS},
@@ -235,6 +251,23 @@ size_t null_engine_maps_bytes(void)
 void null_engine_hold(int32_t hold)
 {
     atomic_store(&is_held, hold);
+}
+
+void null_engine_gate(int32_t gate)
+{
+    atomic_store(&is_gated, gate);
+}
+
+void null_engine_fail(sono_status at_submit, sono_status at_wait)
+{
+    atomic_store(&submit_fails, at_submit);
+    atomic_store(&wait_fails, at_wait);
+}
+
+void null_engine_place(int32_t masks, int32_t others)
+{
+    atomic_store(&device_of_masks, masks);
+    atomic_store(&device_of_others, others);
 }
 
 int32_t null_engine_count(void)

@@ -31,6 +31,16 @@ void null_engine_expect(const sono_packet *packet, uint64_t frame_id, uint8_t va
 /* While held, no frame is finished; of the pipeline that was opened last. */
 void null_engine_hold(int32_t is_held);
 
+/* Whether frames whose score is below the threshold (0.30) are LOST; else, and at first, none is. */
+void null_engine_gate(int32_t is_gated);
+
+/* What submit and wait return from now on. */
+void null_engine_fail(sono_status at_submit, sono_status at_wait);
+
+/* On which devices the memory of engines opened from now on is, as they say: ordinals, or -1 and -2 as of
+ * engine.h; others: of all but the masks. -1 and -1, as at first: they have none but the host's. */
+void null_engine_place(int32_t masks, int32_t others);
+
 /* Engines that are open now: memory of a closed pipeline that is still lent keeps its engine. */
 int32_t null_engine_count(void);
 

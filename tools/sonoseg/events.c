@@ -2,10 +2,9 @@
 #include "events.h"
 
 #include "args.h"
-#include "json.h"
 #include "output_file.h"
+#include "sonoseg/io.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 int events_open(events *out, const char *path, int as_json)
@@ -15,52 +14,19 @@ int events_open(events *out, const char *path, int as_json)
     return out->stream ? 0 : -1;
 }
 
-static int is_number(const char *text)
-{
-    char *end = NULL;
-    if (!*text || text[strspn(text, "0123456789+-.eE")])
-        return 0;
-    const char *digits = text + (*text == '-');
-    if (*digits < '0' || *digits > '9' ||
-        (digits[0] == '0' && digits[1] && digits[1] != '.' && digits[1] != 'e'))
-        return 0;
-    strtod(text, &end);
-    return !*end && end[-1] != '.' && !strstr(text, ".e") && !strstr(text, ".E");
-}
-
-static void write_json(FILE *stream, const char *line)
-{
-    char token[512];
-    int n_keys = 0;
-    flockfile(stream);
-    fputc('{', stream);
-    while (*line) {
-        const size_t n = strcspn(line, " ");
-        snprintf(token, sizeof token, "%.*s", (int)n, line);
-        line += n + strspn(line + n, " ");
-        char *equals = strchr(token, '=');
-        if (!equals)
-            continue;
-        *equals = 0;
-        fputs(n_keys++ ? ", " : "", stream);
-        json_string(stream, token);
-        fputs(": ", stream);
-        if (is_number(equals + 1))
-            fputs(equals + 1, stream);
-        else
-            json_string(stream, equals + 1);
-    }
-    fputs("}\n", stream);
-    funlockfile(stream);
-}
-
-void events_write(void *user, const char *line)
+void events_write(void *user, const sono_event *event)
 {
     const events *out = user;
-    if (out->as_json)
-        write_json(out->stream, line);
-    else
-        fprintf(out->stream, "%s\n", line);
+    char line[1024];
+    flockfile(out->stream);
+    if (out->as_json) {
+        sono_event_write_json(out->stream, event);
+    } else {
+        sono_event_format(event, line, sizeof line);
+        fputs(line, out->stream);
+    }
+    fputc('\n', out->stream);
+    funlockfile(out->stream);
 }
 
 int events_close(events *out)

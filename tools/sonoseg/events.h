@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Where KPI events go: a file or stderr, as the pipeline writes them or as JSON lines. */
+/* Where KPI events go: a file or stderr, as lines of text or of JSON. */
 #ifndef SONOSEG_TOOL_EVENTS_H
 #define SONOSEG_TOOL_EVENTS_H
+
+#include "sonoseg/sonoseg.h"
 
 #include <stdio.h>
 
@@ -13,8 +15,8 @@ typedef struct events {
 /* path "-" is stderr. Returns 0, or -1 after report_error(). */
 int events_open(events *out, const char *path, int as_json);
 
-/* A sono_event_fn; user is the events. A line that cannot be written is lost: events never fail a frame. */
-void events_write(void *user, const char *line);
+/* A sono_event_fn; user is the events. An event that cannot be written is lost: events never fail a frame. */
+void events_write(void *user, const sono_event *event);
 
 /* Returns 0, or -1 after report_error() when something could not be written. */
 int events_close(events *out);

@@ -644,12 +644,24 @@ static void cuda_info(const sono_engine *cuda, sono_engine_info *out)
                               .plan = &cuda->plan};
 }
 
-/* Whether the driver says that the tensor's first byte is memory of this engine's device. */
-static int is_resident(const sono_engine *cuda, const sono_cuda_tensor *tensor)
+/* What the driver says of the tensor's first byte. */
+static int32_t device_of_memory(const sono_cuda_tensor *tensor)
 {
     struct cudaPointerAttributes found = {0};
-    return SONO_CUDA(cudaPointerGetAttributes(&found, tensor->data)) == cudaSuccess &&
-           found.type == cudaMemoryTypeDevice && found.device == cuda->gpu.device;
+    if (SONO_CUDA(cudaPointerGetAttributes(&found, tensor->data)) != cudaSuccess)
+        return SONO_DEVICE_UNKNOWN;
+    return found.type == cudaMemoryTypeDevice ? found.device : SONO_DEVICE_HOST;
+}
+
+static int32_t cuda_device_of(const sono_engine *cuda, sono_tid tensor)
+{
+    const sono_cuda_tensor resolved = resolve(cuda, tensor);
+    return device_of_memory(&resolved);
+}
+
+static int is_resident(const sono_engine *cuda, const sono_cuda_tensor *tensor)
+{
+    return device_of_memory(tensor) == cuda->gpu.device;
 }
 
 static void cuda_audit(sono_engine *cuda, sono_audit_counts *out)
@@ -677,6 +689,7 @@ static const sono_engine_device_ops device_ops = {
     .memory = cuda_device_memory,
     .submit_resident = cuda_submit_resident,
     .order_after = cuda_order_after,
+    .device_of = cuda_device_of,
     .audit = cuda_audit,
 };
 
