@@ -3,6 +3,7 @@
 /* Frames with and without a find in turn, and in one batch: a LOST frame's packet is empty whatever ran
  * before it or runs beside it, and skip_decoder_when_lost changes no packet by a bit. On the checkpoints of
  * SONO_TEST_DETECTOR and SONO_TEST_SEGMENTER, on the device that SONO_TEST_DEVICE names. */
+#include "pipeline/pipeline_private.h"
 #include "support/pipeline_fixture.h"
 #include "packet_maps.h"
 #include "test.h"
@@ -165,6 +166,40 @@ static void test_batches_skipping(void **state)
     check(2, 1);
 }
 
+#define UNTOUCHED (-12345.0f)
+
+/* How many of the decoder's predicted IoUs a frame wrote over. */
+static int count_written(float threshold, int32_t skip)
+{
+    sono_pipeline *pipeline = open_with(threshold, 1, skip);
+    const sono_program *program = pipeline->flow.program;
+    const sono_tid root = sono_program_tensor(program, pipeline->flow.iou)->root;
+    const sono_engine_inspect_ops *inspect = pipeline->choice.ops->inspect;
+    const sono_frame frame = frame_of(0);
+    sono_error error = {0};
+    float values[16];
+    const int64_t n_values = sono_tensor_count(sono_program_tensor(program, root));
+    int n_written = 0;
+    assert_in_range(n_values, 1, 16);
+    for (int64_t i = 0; i < n_values; i++)
+        values[i] = UNTOUCHED;
+    assert_ok(inspect->write(pipeline->engine, root, values, &error), &error);
+    assert_ok(sono_packet_release(pipeline, pipeline_fixture_run(pipeline, &frame)), NULL);
+    assert_ok(inspect->read(pipeline->engine, root, values, &error), &error);
+    for (int64_t i = 0; i < n_values; i++)
+        n_written += values[i] != UNTOUCHED;
+    sono_pipeline_close(pipeline);
+    return n_written;
+}
+
+/* The CPU never runs it then, a GPU where it was told so. */
+static void test_decoder_writes_nothing(void **state)
+{
+    (void)state;
+    assert_true(count_written(0.0f, 1) > 0);
+    assert_int_equal(count_written(1.0f, 1), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +207,7 @@ int main(void)
         cmocka_unit_test(test_one_by_one_skipping),
         cmocka_unit_test(test_batches),
         cmocka_unit_test(test_batches_skipping),
+        cmocka_unit_test(test_decoder_writes_nothing),
     };
     return sono_test_run("pipeline/lost", tests, sizeof tests / sizeof tests[0]);
 }
