@@ -93,6 +93,20 @@ static sono_status read_format(const DLDataType *type, int64_t n_channels, sono_
     return SONO_STATUS_OK;
 }
 
+/* Whether the last pixel has an address: byte_offset is a number like any other. */
+static sono_status check_addresses(const DLTensor *tensor, const layout *l, size_t pitch_bytes,
+                                   sono_error *error)
+{
+    const size_t row_bytes = (size_t)(l->w * l->c) * (tensor->dtype.bits / 8);
+    uint64_t end = 0;
+    if (__builtin_add_overflow((uint64_t)(uintptr_t)tensor->data, tensor->byte_offset, &end) ||
+        __builtin_add_overflow(end, (uint64_t)(l->h - 1) * pitch_bytes + row_bytes, &end) ||
+        end > UINTPTR_MAX)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "a byte_offset of %llu puts the pixels outside of memory",
+                         (unsigned long long)tensor->byte_offset);
+    return SONO_STATUS_OK;
+}
+
 sono_status sono_frame_from_dlpack(const DLTensor *tensor, sono_image *image, int32_t *on_device,
                                    sono_error *error)
 {
@@ -105,10 +119,12 @@ sono_status sono_frame_from_dlpack(const DLTensor *tensor, sono_image *image, in
     SONO_TRY(read_layout(tensor, &l, error));
     SONO_TRY(check_strides(&l, error));
     SONO_TRY(read_format(&tensor->dtype, l.c, &format, error));
+    const size_t pitch_bytes = (size_t)(l.h > 1 ? l.row_stride : l.w * l.c) * (tensor->dtype.bits / 8);
+    SONO_TRY(check_addresses(tensor, &l, pitch_bytes, error));
     image->pixels = (const uint8_t *)tensor->data + tensor->byte_offset;
     image->width_px = (int32_t)l.w;
     image->height_px = (int32_t)l.h;
-    image->pitch_bytes = (size_t)(l.h > 1 ? l.row_stride : l.w * l.c) * (tensor->dtype.bits / 8);
+    image->pitch_bytes = pitch_bytes;
     image->format = format;
     *on_device = device;
     return SONO_STATUS_OK;

@@ -130,6 +130,12 @@ static void test_refused(void **state)
     fill(&l, NULL, kDLCPU, 8, 2, (const int64_t[]){5, 7});
     expect_refused(SONO_STATUS_INVALID_ARGUMENT, &l);
     fill(&l, pixels, kDLCPU, 8, 2, (const int64_t[]){5, 7});
+    l.tensor.dl_tensor.byte_offset = UINT64_MAX; /* wraps to in front of the data */
+    expect_refused(SONO_STATUS_INVALID_ARGUMENT, &l);
+    fill(&l, pixels, kDLCPU, 8, 2, (const int64_t[]){5, 7});
+    l.tensor.dl_tensor.byte_offset = UINT64_MAX - (uintptr_t)pixels - 33; /* its last pixel does */
+    expect_refused(SONO_STATUS_INVALID_ARGUMENT, &l);
+    fill(&l, pixels, kDLCPU, 8, 2, (const int64_t[]){5, 7});
     l.tensor.dl_tensor.dtype.code = kDLFloat;
     expect_refused(SONO_STATUS_UNSUPPORTED, &l);
     fill(&l, pixels, kDLCPU, 8, 2, (const int64_t[]){5, 7});
