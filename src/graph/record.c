@@ -303,7 +303,7 @@ static int inputs_given(sono_recorder *rec, const char *name, const sono_tid *in
 
 /* ---- frames ---- */
 
-/* How many frames a header tensor describes; 0 when it is none. */
+/* How many frames a header tensor describes; 0 when it is another tensor. */
 static int32_t n_frames_in(const sono_tensor *header)
 {
     const int is_header = header->dtype == SONO_DTYPE_U8 && header->h == 1 && header->w == 1 &&

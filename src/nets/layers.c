@@ -212,8 +212,11 @@ sono_tid sono_layer_conv_bn(sono_recorder *rec, const char *conv, const char *no
     sono_tid weight = 0, bias = 0;
     float *values = NULL;
     if (groups != 1 && (groups != c_in || c_in != c_out))
-        sono_record_latch(rec, SONO_FAIL(rec->error, INVALID_ARGUMENT, "%s: %d groups of %d channels", conv,
-                                         (int)groups, (int)c_in));
+        sono_record_latch(
+            rec,
+            SONO_FAIL(rec->error, INVALID_ARGUMENT,
+                      "%s: %d groups for %d channels: only 1 group, or one for each channel, is supported",
+                      conv, (int)groups, (int)c_in));
     else if (groups == 1)
         weight = conv_weight(rec, conv, c_in, c_out, args->kernel_h, args->kernel_w, fold.scale, &values);
     else

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What an open pipeline says about its crossings, and the trace where there is none. */
+/* What an open pipeline says about its crossings, and the trace of builds without one. */
 #include "pipeline/pipeline_private.h"
 
 #include <stdio.h>

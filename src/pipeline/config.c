@@ -54,7 +54,8 @@ sono_status sono_config_resolve(const sono_pipeline_config *config, sono_pipelin
                      c.precision != SONO_PRECISION_AUTO || c.detector_family != SONO_FAMILY_AUTO))
         return SONO_FAIL(
             error, INVALID_ARGUMENT,
-            "with models, checkpoints, family, device and precision are theirs: leave these out");
+            "models is set, and a model set brings checkpoints, family, device and precision with it: leave "
+            "these fields at their defaults");
     if (!c.models && (!c.detector_path || !c.segmenter_path))
         return SONO_FAIL(error, INVALID_ARGUMENT, "a detector and a segmenter checkpoint are needed");
     if (!(c.threshold >= 0.0f && c.threshold <= 1.0f))
@@ -67,9 +68,8 @@ sono_status sono_config_resolve(const sono_pipeline_config *config, sono_pipelin
     SONO_TRY(check_range("n_slots", c.n_slots, 1, SONO_MAX_SLOTS, error));
     SONO_TRY(check_range("batch", c.batch, 1, SONO_MAX_BATCH, error));
     if (c.batch > 1 && c.max_objects > 1)
-        return SONO_FAIL(error, UNSUPPORTED,
-                         "batches of %d frames with %d objects each: one of the two must be 1", c.batch,
-                         c.max_objects);
+        return SONO_FAIL(error, UNSUPPORTED, "batch is %d and max_objects is %d: one of the two must be 1",
+                         c.batch, c.max_objects);
     SONO_TRY(check_range("map_dtype", c.map_dtype, SONO_MAP_DTYPE_U8, SONO_MAP_DTYPE_F32, error));
     SONO_TRY(check_range("gray16_white", c.gray16_white, 1, 65535, error));
     SONO_TRY(sono_weights_check(c.edge_width_px, c.outside_width_px, error));

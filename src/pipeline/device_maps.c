@@ -41,8 +41,11 @@ sono_status sono_packet_device_maps(sono_pipeline *p, const sono_packet *packet,
 {
     sono_pipeline_frame *f = NULL;
     SONO_TRY(find_lent(p, packet, &f, error));
-    if (!out || object < 0 || object >= packet->n_objects)
-        return SONO_FAIL(error, INVALID_ARGUMENT, "there is no object %d, or out is NULL", object);
+    if (!out)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "out is NULL");
+    if (object < 0 || object >= packet->n_objects)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "there is no object %d: the packet has %d, counted from 0",
+                         object, packet->n_objects);
     const size_t width = (size_t)packet->width_px;
     *out = (sono_device_maps){.device = p->choice.device,
                               .width_px = packet->width_px,

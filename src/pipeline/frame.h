@@ -28,7 +28,8 @@ void sono_frame_store(const sono_image *image, float threshold, int32_t gray16_w
 void sono_frame_describe(const sono_image *image, float threshold, int32_t gray16_white,
                          sono_frame_header *header);
 
-/* A frame that is not there: one pixel (whatever lies first) in which nothing can be found. */
+/* A placeholder for a frame that a batch lacks: one pixel, whichever lies first, with a threshold that no
+ * score reaches. */
 void sono_frame_store_none(sono_frame_header *header);
 
 /* The N frames' two INPUT tensors, headers first: one contiguous piece of the input block. Pixels of one

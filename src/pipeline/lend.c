@@ -30,7 +30,8 @@ sono_status sono_pipeline_lend_input(sono_pipeline *p, const sono_input **out, s
     if (!p || !out)
         return SONO_FAIL(error, INVALID_ARGUMENT, "pipeline or out is NULL");
     if (p->config.batch > 1)
-        return SONO_FAIL(error, UNSUPPORTED, "inputs are lent with a batch of 1, this pipeline has %d",
+        return SONO_FAIL(error, UNSUPPORTED,
+                         "inputs are lent only with a batch of 1, but this pipeline has a batch of %d",
                          p->config.batch);
     pthread_mutex_lock(&p->submit_mutex);
     const sono_status status = lend(p, out, error);
@@ -52,8 +53,8 @@ static sono_status check_place(const sono_input *input, const sono_frame *frame,
                          frame->image.height_px, row_bytes, pitch_bytes, input->n_bytes);
     if (frame->image.format == SONO_PIXEL_GRAY16 && (at % 2 || pitch_bytes % 2))
         return SONO_FAIL(error, INVALID_ARGUMENT,
-                         "16-bit pixels at an odd address, or rows an odd number of "
-                         "bytes apart");
+                         "16-bit pixels must lie at an even address, and their rows an even number of bytes "
+                         "apart");
     return SONO_STATUS_OK;
 }
 

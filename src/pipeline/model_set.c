@@ -46,7 +46,8 @@ static sono_status resolve_models(const sono_pipeline_config *config, sono_pipel
     sono_pipeline_config given, models;
     SONO_TRY(sono_config_resolve(config, &given, error));
     if (given.models)
-        return SONO_FAIL(error, INVALID_ARGUMENT, "models is set: a set is opened from checkpoints");
+        return SONO_FAIL(error, INVALID_ARGUMENT,
+                         "models is set, but a model set is opened from checkpoints: leave models NULL");
     sono_pipeline_config_init(&models);
     models.detector_path = given.detector_path;
     models.segmenter_path = given.segmenter_path;

@@ -88,15 +88,16 @@ struct sono_pipeline {
 void sono_pipeline_enter(sono_pipeline *p);
 void sono_pipeline_leave(sono_pipeline *p);
 
-/* Empties a slot for a new batch; puts a checked frame into its inputs and starts its packet; fills up the
- * batch with frames that are none; tells the sources of its frames that their pixels are not needed any more.
- */
+/* Empties a slot for a new batch. */
 void sono_pipeline_begin(sono_pipeline_slot *s);
+/* Puts a checked frame into a slot's inputs and starts its packet. */
 void sono_pipeline_store(sono_pipeline *p, sono_pipeline_slot *s, const sono_frame *frame,
                          const sono_pixel_source *source);
 /* The same for pixels that lie in the slot's input already. */
 void sono_pipeline_store_lent(sono_pipeline *p, sono_pipeline_slot *s, const sono_frame *frame);
+/* Fills up a batch that is not full with placeholders, in which nothing can be found. */
 void sono_pipeline_pad(sono_pipeline *p, sono_pipeline_slot *s);
+/* Tells the sources of a slot's frames that their pixels are not needed any more. */
 void sono_pipeline_release_pixels(sono_pipeline_slot *s);
 
 /* One use of a frame's packet less, and one user of the pipeline; after the last use of all its frames the
@@ -142,7 +143,7 @@ sono_status sono_pipeline_check_open(sono_pipeline *p, sono_error *error);
 sono_status sono_pipeline_take_slot(sono_pipeline *p, int32_t *out, sono_error *error);
 void sono_pipeline_announce_frame(sono_pipeline *p, const sono_frame *frame, const char *device_name);
 void sono_pipeline_announce_loss(sono_pipeline *p, const sono_pipeline_frame *f, sono_status status);
-/* Under the submit mutex: hands a filled slot's batch to the engine; frames it lacks are none. On failure its
+/* Under the submit mutex: hands a slot's batch to the engine, filled up with placeholders. On failure its
  * frames are lost, and all their sources are told so but that of the last `n_kept`. */
 sono_status sono_pipeline_start(sono_pipeline *p, int32_t slot, int32_t n_kept, sono_error *error);
 

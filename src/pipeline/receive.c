@@ -7,7 +7,7 @@
 
 static sono_status only_one(sono_error *error)
 {
-    return SONO_FAIL(error, STATE, "another thread waits for packets: one may");
+    return SONO_FAIL(error, STATE, "another thread is waiting for packets or receiving one: only one may");
 }
 
 sono_status sono_pipeline_wait(sono_pipeline *p, int64_t timeout_ns, sono_wait_result *out, sono_error *error)

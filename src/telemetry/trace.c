@@ -12,7 +12,7 @@
 #include "base/status.h"
 #include "sonoseg/diagnostics.h"
 
-#ifdef SONO_HAVE_CUPTI /* else pipeline/audit.c says that there is none */
+#ifdef SONO_HAVE_CUPTI /* without it pipeline/audit.c refuses every trace */
 #include <cupti.h>
 #include <dlfcn.h>
 #include <pthread.h>

@@ -87,7 +87,7 @@ static void test_phantom(void **state)
     command_expect(2, "sides must be within 16..4096", PHANTOM("phantom:size=8x64"));
     command_expect(1, "none: ", PHANTOM("phantom:seed=3,size=64x48,rate=10,depth=40,shape=pair,sweep=2"));
     command_expect(
-        2, "do not go together",
+        2, "cannot be mixed with other inputs",
         WORDS("run", "a.png", "phantom:", "--output", "x", "--detector", "none", "--segmenter", "none"));
 #undef PHANTOM
 }

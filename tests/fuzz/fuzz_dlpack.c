@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Input: the fields of a DLTensor, little endian, 0 where the input ends: device type, type code, bits, lanes
- * (2 bytes), dimensions, flags, then offset, shape and strides (8 bytes each). A tensor that is taken must be a
- * frame, and reading that frame must stay within the tensor's own elements: they lie in memory of exactly that
- * size. Corpus: made by hand, one file a shape.
+ * (2 bytes), dimensions, flags, then offset, shape and strides (8 bytes each). A tensor that is taken must be
+ * a frame, and reading that frame must stay within the tensor's own elements: they lie in memory of exactly
+ * that size. Corpus: made by hand, one file a shape.
  */
 #include "base/alloc.h"
 #include "pipeline/dlpack.h"

@@ -122,7 +122,7 @@ static void test_refused(void **state)
               &error);
     config.models = models;
     assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_open(&config, &pipeline, &error), &error);
-    assert_non_null(strstr(error.text, "with models"));
+    assert_non_null(strstr(error.text, "models is set"));
     sono_model_set_close(models);
     sono_model_set_close(NULL);
 }

@@ -75,7 +75,7 @@ static int open_source(phantom_set *self)
     sono_phantom_options phantom;
     const char *input = self->input ? self->input : "phantom:";
     if (!phantom_input_matches(input)) {
-        report_error("'%s' is no phantom: it begins with 'phantom:'", input);
+        report_error("'%s' is no phantom: give 'phantom:' or 'phantom:key=value,...'", input);
         return STATUS_USAGE;
     }
     if (phantom_input_parse(input, &phantom))

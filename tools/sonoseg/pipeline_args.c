@@ -218,7 +218,7 @@ static int open_phantom(const pipeline_args *args, int32_t n_held, sono_source *
     sono_error error;
     sono_phantom_options options;
     if (args->n_inputs > 1) {
-        report_error("phantom: is an input of its own: it and other inputs do not go together");
+        report_error("phantom: cannot be mixed with other inputs: run them one after the other");
         return STATUS_USAGE;
     }
     if (phantom_input_parse(args->inputs[0], &options))

@@ -248,7 +248,8 @@ static sono_status cpu_run(sono_engine *cpu, int32_t first_op, int32_t last_op, 
     if (last_op < 0)
         last_op = n_ops;
     if (first_op < 0 || first_op > last_op || last_op > n_ops)
-        return SONO_FAIL(error, INVALID_ARGUMENT, "ops [%d, %d) of %d", first_op, last_op, n_ops);
+        return SONO_FAIL(error, INVALID_ARGUMENT, "cannot run ops %d up to %d: there are %d", first_op,
+                         last_op, n_ops);
     sono_cpu_run_ops(cpu, first_op, last_op, NULL);
     return SONO_STATUS_OK;
 }

@@ -511,7 +511,8 @@ static sono_status cuda_run(sono_engine *cuda, int32_t first_op, int32_t last_op
     if (last_op < 0)
         last_op = n_ops;
     if (first_op < 0 || first_op > last_op || last_op > n_ops)
-        return SONO_FAIL(error, INVALID_ARGUMENT, "ops [%d, %d) of %d", first_op, last_op, n_ops);
+        return SONO_FAIL(error, INVALID_ARGUMENT, "cannot run ops %d up to %d: there are %d", first_op,
+                         last_op, n_ops);
     SONO_TRY(sono_cuda_copy_in(cuda, cuda->plan.block_bytes[SONO_BLOCK_INPUTS], error));
     for (int32_t i = first_op; i < last_op; i++) {
         sono_op op = cuda->program->ops[i];

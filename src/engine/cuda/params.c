@@ -48,7 +48,8 @@ static sono_status place(sono_engine_params *params, const sono_program *program
     const sono_param *param = &program->params->list[index];
     size_t *at = packed ? &params->places[index].packed : &params->places[index].plain;
     if (packed && root != input)
-        return SONO_FAIL(error, UNSUPPORTED, "%s: a weight cannot be a view", param->name);
+        return SONO_FAIL(error, UNSUPPORTED,
+                         "%s: a parameter that is packed must be a whole tensor, not a view", param->name);
     if (*at == SIZE_MAX) {
         *at = params->n_bytes;
         params->n_bytes += sono_gpu_round_up(packed ? packed_bytes(param) : plain_bytes(param));
@@ -123,14 +124,16 @@ static sono_status expect_place(sono_engine_params *params, const sono_program *
     if ((size_t)index < params->n &&
         (packed ? params->places[index].packed : params->places[index].plain) != SIZE_MAX)
         return SONO_STATUS_OK;
-    return SONO_FAIL(error, STATE, "%s is not among the shared parameters", program->tensors[input].name);
+    return SONO_FAIL(error, STATE, "the model set has no parameter %s: it was opened for other networks",
+                     program->tensors[input].name);
 }
 
 sono_status sono_cuda_params_share(sono_engine_params *params, const sono_program *program, int32_t device,
                                    sono_precision precision, sono_error *error)
 {
     if (params->device != device || params->precision != precision)
-        return SONO_FAIL(error, STATE, "the shared parameters are %s on cuda:%d",
+        return SONO_FAIL(error, STATE,
+                         "the model set's parameters are %s on cuda:%d, which is not what is opened",
                          sono_precision_name(params->precision), params->device);
     SONO_TRY(visit_uses(params, program, expect_place, error));
     atomic_fetch_add(&params->n_users, 1);

@@ -176,7 +176,8 @@ static sono_status check(folder_sink *self, const sono_packet *packet, const son
                          const char *source, sono_error *error)
 {
     if (packet->n_objects < 1 || packet->n_objects > 16)
-        return SONO_FAIL(error, INVALID_ARGUMENT, "%s: a packet of %d objects", source, packet->n_objects);
+        return SONO_FAIL(error, INVALID_ARGUMENT, "%s: the packet has %d objects, not within 1..16", source,
+                         packet->n_objects);
     if (self->options.write_overlays &&
         (!image || image->width_px != packet->width_px || image->height_px != packet->height_px))
         return SONO_FAIL(error, INVALID_ARGUMENT, "%s: the frame and its packet differ in size", source);

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-/* Length of the UTF-8 character at text, 0 when it is none (overlong forms, surrogates, cut short). */
+/* Length of the UTF-8 character at text, 0 when what is there is not UTF-8 (overlong forms, surrogates, cut
+ * short). */
 static size_t utf8_length(const unsigned char *text)
 {
     const unsigned char lead = text[0];

@@ -12,8 +12,8 @@
 
 #define SONO_NAME_UNIT_BYTES 4 /* most that a character, or one byte's escape, takes */
 
-/* Escapes the character, or the byte that is none, at name (not at its end). Writes *n_out bytes, without a 0
- * behind them, and returns how many of name's bytes they stand for. */
+/* Escapes the character at name, which is not at its end, or the byte there where it is not UTF-8. Writes
+ * *n_out bytes, without a 0 behind them, and returns how many of name's bytes they stand for. */
 size_t sono_name_unit(const char *name, char out[SONO_NAME_UNIT_BYTES], size_t *n_out);
 
 #endif

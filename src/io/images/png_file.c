@@ -109,8 +109,10 @@ sono_status sono_png_write(const char *path, const uint8_t *pixels, int32_t widt
                            int32_t channels, sono_error *error)
 {
     if (!path || !pixels || width_px < 1 || height_px < 1 || (channels != 1 && channels != 3))
-        return SONO_FAIL(error, INVALID_ARGUMENT, "%s: a picture of %d x %d pixels and %d channels",
-                         path ? path : "NULL", width_px, height_px, channels);
+        return SONO_FAIL(
+            error, INVALID_ARGUMENT,
+            "%s: a picture of %d x %d pixels and %d channels: pixels are needed, and 1 channel or 3",
+            path ? path : "NULL", width_px, height_px, channels);
     const picture source = {pixels, width_px, height_px, channels};
     sono_part part;
     writer state = {0};

@@ -256,8 +256,8 @@ static sono_status record_and_wait(sono_gpu *gpu, cudaStream_t stream, sono_erro
     if (is_callers_fault(code)) {
         (void)cudaGetLastError();
         return SONO_FAIL_NATIVE(error, INVALID_ARGUMENT, (int32_t)code,
-                                "not a stream of cuda:%d to wait for: %s", gpu->device,
-                                cudaGetErrorString(code));
+                                "cannot wait for the caller's stream: cuda:%d does not know it (%s)",
+                                gpu->device, cudaGetErrorString(code));
     }
     if (code != cudaSuccess)
         return sono_gpu_fail(gpu, code, "cudaEventRecord", "order", error);

@@ -29,7 +29,7 @@ sono_status sono_gpu_graph_mark_carrier(sono_gpu *gpu, sono_gpu_graph *graph, so
     sono_gpu_capture_point at = {0};
     SONO_GPU_TRY(gpu, "capture", error, sono_gpu_capture_point_of(gpu->stream, &at));
     if (at.n_nodes != 1)
-        return SONO_FAIL(error, STATE, "%zu nodes came last in the capture, not the carrier alone",
+        return SONO_FAIL(error, STATE, "the capture ends in %zu nodes, but the carrier must be the only one",
                          at.n_nodes);
     graph->carrier = at.nodes[0];
     return SONO_STATUS_OK;
@@ -107,7 +107,8 @@ sono_status sono_gpu_graph_carry(sono_gpu *gpu, sono_gpu_graph *graph, void *arg
     if (!args && !graph->carries)
         return SONO_STATUS_OK;
     if (!graph->carrier || !graph->upload)
-        return SONO_FAIL(error, UNSUPPORTED, "this graph can only upload its inputs");
+        return SONO_FAIL(error, UNSUPPORTED,
+                         "this graph uploads its inputs and cannot carry them with the launch");
     if (args) {
         struct cudaKernelNodeParams kernel = graph->carrier_kernel;
         kernel.kernelParams = &args;
