@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/alloc.h"
 #include "checkpoint/checkpoint_private.h"
+#include "checkpoint/sha256.h"
+#include "nets/model.h"
 #include "support/safetensors_file.h"
 #include "test.h"
 
@@ -8,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { N_VALUES = 2000 };
 
@@ -324,6 +327,32 @@ static void paths_that_are_no_files(void **state)
 }
 
 /* A folder, or a file beside the weights: the message says which file to give. */
+/* What was opened can be hashed later, though its name means another file by then. */
+static void opened_files_are_kept(void **state)
+{
+    (void)state;
+    static const torch_file_options plain = {0}, packed = {.deflate = 1};
+    char path[SONO_TEST_PATH_BYTES], other[SONO_TEST_PATH_BYTES], wanted[65], hash[65];
+    sono_checkpoint *checkpoint = NULL;
+    sono_error error = {0};
+    sono_test_path(path, sizeof path, "kept.pt");
+    sono_test_path(other, sizeof other, "other.pt");
+    assert_ok(torch_file_write(path, mixed, N_MIXED, &plain), NULL);
+    assert_ok(torch_file_write(other, mixed, N_MIXED, &packed), NULL);
+    assert_ok(sono_checkpoint_open(path, &checkpoint, &error), &error);
+    sono_sha256_hex(checkpoint->bytes, checkpoint->n_bytes, wanted);
+    assert_int_equal(rename(other, path), 0);
+    const int32_t file = sono_checkpoint_keep_file(checkpoint);
+    sono_checkpoint_close(checkpoint);
+    assert_true(file >= 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(sono_model_hash(file, hash), 0);
+        assert_string_equal(hash, wanted);
+    }
+    assert_int_equal(close(file), 0);
+    assert_int_equal(sono_model_hash(file, hash), -1);
+}
+
 static void folders_and_their_lists(void **state)
 {
     (void)state;
@@ -401,6 +430,7 @@ int main(void)
         cmocka_unit_test(safetensors_that_the_reference_refuses),
         cmocka_unit_test(values_that_are_not_finite),
         cmocka_unit_test(paths_that_are_no_files),
+        cmocka_unit_test(opened_files_are_kept),
         cmocka_unit_test(folders_and_their_lists),
         cmocka_unit_test(shared_detector),
         cmocka_unit_test(shared_segmenter),

@@ -167,6 +167,7 @@ static void describe(sono_program *program, int32_t batch)
         0, (int32_t)sizeof(sono_frame_header), (int32_t)PIXEL_BYTES, 8, 4, 1, MAX_PX};
     static const sono_dtype types[N_TENSORS] = {SONO_DTYPE_U8,  SONO_DTYPE_U8,  SONO_DTYPE_U8, SONO_DTYPE_F32,
                                                 SONO_DTYPE_F32, SONO_DTYPE_I32, SONO_DTYPE_U8};
+    sono_free(program->tensors);
     program->tensors = sono_alloc_array(N_TENSORS, sizeof *program->tensors);
     assert_non_null(program->tensors);
     program->n_tensors = N_TENSORS;
