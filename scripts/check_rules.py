@@ -20,8 +20,8 @@ EDGES = {
     "graph": set(),
     "telemetry": set(),
     "nets": {"checkpoint", "graph"},
-    "nets/dfine": {"graph", "nets"},
-    "nets/sam": {"graph", "nets"},
+    "nets/dfine": {"nets"},
+    "nets/sam": {"nets"},
     "engine": {"graph"},
     "engine/cpu": {"engine", "graph"},
     "engine/cuda": {"engine", "engine/cuda/device", "graph"},
@@ -30,7 +30,7 @@ EDGES = {
     "io/folder": {"io"},
     "io/images": {"io"},
     "io/phantom": {"io"},
-    "pipeline": {"engine", "graph", "nets", "nets/dfine", "nets/sam", "telemetry"},
+    "pipeline": {"engine", "graph", "nets", "telemetry"},
 }
 
 C_SUFFIXES = {".c", ".h", ".cu", ".cuh"}

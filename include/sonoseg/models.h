@@ -14,17 +14,24 @@
 extern "C" {
 #endif
 
-typedef enum sono_network { SONO_NETWORK_DFINE = 1, SONO_NETWORK_MOBILESAM = 2 } sono_network;
+/* What a network does: a detector finds boxes in a frame, a segmenter outlines what it is pointed at. */
+typedef enum sono_role {
+    SONO_ROLE_DETECTOR = 1,
+    SONO_ROLE_SEGMENTER = 2,
+    SONO_ROLE_BOTH = 3 /* both in one: the bits of the two */
+} sono_role;
 
 typedef struct sono_model_info {
-    sono_network network;
-    char architecture[32];       /* "dfine-n" ... "dfine-x", "mobilesam-vit_t" */
-    char container[32];          /* "pytorch zip", "safetensors" */
-    char naming[32];             /* "official", "transformers" */
-    char dtype[32];              /* "F32"; "F32+F16" when mixed; integer buffers do not count */
-    int32_t n_classes;           /* detector; 0 for the segmenter */
-    int32_t input_px;            /* side of the square input: 640 or 1024 */
-    int32_t n_channels;          /* of the input: 3; 1 for a detector of luma */
+    sono_role role;
+    char network[32];        /* "D-FINE", "MobileSAM" */
+    char architecture[32];   /* "dfine-n" ... "dfine-x", "mobilesam-vit_t" */
+    char container[32];      /* "pytorch zip", "safetensors" */
+    char naming[32];         /* "official", "transformers" */
+    char dtype[32];          /* "F32"; "F32+F16" when mixed; integer buffers do not count */
+    int32_t n_classes;       /* detector; 0 for the segmenter */
+    int32_t input_width_px;  /* of the network's input, as the file says or its network has it: 640, ... */
+    int32_t input_height_px; /* ... 1024 */
+    int32_t n_channels;      /* of the input: 3; 1 for a detector of luma */
     sono_detector_family family; /* detector: as the metadata says; AUTO where it says nothing */
     int32_t n_tensors;
     int64_t n_params; /* elements of the floating-point tensors that inference uses or training left, all */

@@ -116,14 +116,14 @@ typedef struct sono_bins_args {
 } sono_bins_args;
 
 typedef enum sono_fit {
-    SONO_FIT_STRETCH,  /* to size x size, aspect ratio not kept */
-    SONO_FIT_LETTERBOX /* longest side to size, zero (after normalisation) right and below */
+    SONO_FIT_STRETCH,  /* to width x height, aspect ratio not kept */
+    SONO_FIT_LETTERBOX /* longest side to that of a square, zero (after normalisation) right and below */
 } sono_fit;
 
 typedef struct sono_preprocess_args {
     sono_fit fit;
-    int32_t size;    /* of the square output */
-    int32_t is_luma; /* one channel out: a colour pixel's luma (backend/luma.h); mean[0], inv_std[0] */
+    int32_t width_px, height_px; /* of the output; LETTERBOX: equal */
+    int32_t is_luma; /* one channel out: a colour pixel's luma (engine/luma.h); mean[0], inv_std[0] */
     float mean[3];   /* out = (value - mean) * inv_std, value in 0..255 */
     float inv_std[3];
     int32_t max_width_px, max_height_px; /* frames: no side above the longer, no area above the product */
@@ -163,11 +163,13 @@ typedef struct sono_detection {
     float valid; /* 1: score >= threshold; 0: gated */
 } sono_detection;
 
+#define SONO_DETECTION_FLOATS 8
+
 /* KIND, text, inputs ('?' = may be none) -> outputs. Shapes: T = tokens, Q = queries, N = frames, K = objects
  * of a frame, NK = of all frames, those of one frame together.
  * Sizes that depend on the frame are read from the frame's header when the op runs. */
 #define SONO_OP_MAP(X)                                                                                       \
-    X(PREPROCESS, "preprocess")   /* pixels, header -> image [N,S,S,3 or 1]; antialiased bilinear resize */  \
+    X(PREPROCESS, "preprocess")   /* pixels, header -> image [N,H,W,3 or 1]; antialiased bilinear resize */  \
     X(CONV, "conv")               /* x, weight [kh,kw,cin,cout], bias? [1,1,1,cout], residual? -> y */       \
     X(LINEAR, "linear")           /* the same with a 1 x 1 kernel and stride 1 */                            \
     X(DWCONV, "dwconv")           /* x, weight [1,kh,kw,c], bias?, residual? -> y; one filter a channel */   \

@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
+_Static_assert(sizeof(sono_detection) == SONO_DETECTION_FLOATS * sizeof(float),
+               "a detection is a row of floats");
+
 /* Fails recording with a text that names the op. Returns 0. */
 #define RECORD_FAIL(rec, ...)                                                                                \
     sono_record_latch(                                                                                       \
@@ -317,15 +320,18 @@ sono_tid sono_record_preprocess(sono_recorder *rec, const char *name, sono_tid p
     sono_op op = {.kind = SONO_OP_PREPROCESS, .in = {pixels, header}, .args.preprocess = *args};
     if (!inputs_given(rec, name, op.in, 2))
         return 0;
-    if (args->size < 1 || args->max_width_px < 1 || args->max_height_px < 1)
+    if (args->width_px < 1 || args->height_px < 1 || args->max_width_px < 1 || args->max_height_px < 1)
         return RECORD_FAIL(rec, "%s: sizes must be positive", name);
+    if (args->fit == SONO_FIT_LETTERBOX && args->width_px != args->height_px)
+        return RECORD_FAIL(rec, "%s: a letterbox is square, not %d x %d", name, args->width_px,
+                           args->height_px);
     const sono_tensor h = shape_of(rec, header);
     const int32_t n = n_frames_in(&h);
     if (!n || !is_dense(&rec->program->tensors[pixels]))
         return RECORD_FAIL(rec, "%s: pixels or headers do not fit", name);
     const int32_t n_channels = args->is_luma ? 1 : 3;
-    op.out[0] = output_of(rec, name, 0, SONO_DTYPE_F32, n, args->size, args->size, n_channels);
-    op.flops = 4.0 * n_channels * n * args->size * args->size;
+    op.out[0] = output_of(rec, name, 0, SONO_DTYPE_F32, n, args->height_px, args->width_px, n_channels);
+    op.flops = 4.0 * n_channels * n * args->width_px * args->height_px;
     return add_op(rec, &op);
 }
 
@@ -652,7 +658,7 @@ sono_tid sono_record_select(sono_recorder *rec, const char *name, sono_tid logit
     if (n_frames_in(&h) != l.n || b.n != l.n || b.c != 4 || l.w != b.w || max_objects < 1 ||
         max_objects > l.w)
         return RECORD_FAIL(rec, "%s: the best %d of %d queries of %d frames", name, max_objects, l.w, h.n);
-    op.out[0] = output_of(rec, name, 0, SONO_DTYPE_F32, l.n, 1, max_objects, 8);
+    op.out[0] = output_of(rec, name, 0, SONO_DTYPE_F32, l.n, 1, max_objects, SONO_DETECTION_FLOATS);
     return add_op(rec, &op);
 }
 
@@ -668,8 +674,8 @@ sono_tid sono_record_prompt(sono_recorder *rec, const char *name, sono_tid detec
         return 0;
     const sono_tensor d = shape_of(rec, detections), g = shape_of(rec, gaussian), c = shape_of(rec, corners);
     const sono_tensor t = shape_of(rec, tokens), h = shape_of(rec, header);
-    if (n_frames_in(&h) != d.n || d.c != 8 || g.w != 2 || c.w != 2 || c.c != 2 * g.c || t.c != c.c ||
-        t.n != 1)
+    if (n_frames_in(&h) != d.n || d.c != SONO_DETECTION_FLOATS || g.w != 2 || c.w != 2 || c.c != 2 * g.c ||
+        t.c != c.c || t.n != 1)
         return RECORD_FAIL(rec, "%s: detections, header, gaussian, corners and tokens do not fit together",
                            name);
     op.out[0] = output_of(rec, name, 0, SONO_DTYPE_F32, d.n * d.w, 1, t.w + 2, t.c);
@@ -720,7 +726,8 @@ void sono_record_upsample_mask(sono_recorder *rec, const char *name, sono_tid lo
     if (!inputs_given(rec, name, op.in, 3) || !segment_sizes_fit(rec, name, args))
         return;
     const sono_tensor l = shape_of(rec, logits), d = shape_of(rec, detections), h = shape_of(rec, header);
-    if (l.c != 1 || l.h != l.w || d.c != 8 || n_frames_in(&h) != d.n || d.n * d.w != l.n) {
+    if (l.c != 1 || l.h != l.w || d.c != SONO_DETECTION_FLOATS || n_frames_in(&h) != d.n ||
+        d.n * d.w != l.n) {
         RECORD_FAIL(rec, "%s: [%d, %d, %d, %d] logits for %d detections in each of %d frames", name, l.n, l.h,
                     l.w, l.c, d.w, h.n);
         return;

@@ -12,36 +12,18 @@
 struct sono_binder {
     const sono_checkpoint *checkpoint;
     sono_name_table names;
+    const sono_network *network;
     sono_model_info info;
 };
-
-/* What training/ exports says "architecture", and is D-FINE's. */
-static sono_status read_family(const sono_checkpoint *checkpoint, sono_detector_family *out,
-                               sono_error *error)
-{
-    const char *named = sono_checkpoint_metadata(checkpoint, SONO_FAMILY_KEY);
-    const char *trained = sono_checkpoint_metadata(checkpoint, "architecture");
-    if (!named) {
-        *out = trained && strncmp(trained, "dfine-", 6) == 0 ? SONO_FAMILY_DFINE : SONO_FAMILY_AUTO;
-        return SONO_STATUS_OK;
-    }
-    for (int family = SONO_FAMILY_DFINE; family <= SONO_FAMILY_DEIM; family++)
-        if (strcmp(named, sono_detector_family_name((sono_detector_family)family)) == 0) {
-            *out = (sono_detector_family)family;
-            return SONO_STATUS_OK;
-        }
-    return SONO_FAIL(error, UNSUPPORTED,
-                     "the metadata " SONO_FAMILY_KEY " is '%.40s': dfine and deim are known", named);
-}
 
 static sono_status fill_binder(sono_binder *binder, sono_error *error)
 {
     const sono_checkpoint *checkpoint = binder->checkpoint;
     sono_model_info *info = &binder->info;
     SONO_TRY(sono_name_table_open(checkpoint, &binder->names, error));
-    SONO_TRY(sono_recognise(&binder->names, info, error));
-    if (info->network == SONO_NETWORK_DFINE)
-        SONO_TRY(read_family(checkpoint, &info->family, error));
+    SONO_TRY(sono_recognise(&binder->names, &binder->network, info, error));
+    for (const char *const *pattern = binder->network->ignored; pattern && *pattern; pattern++)
+        sono_bind_ignore(binder, *pattern);
     snprintf(info->container, sizeof info->container, "%s", sono_checkpoint_container(checkpoint));
     info->n_tensors = sono_checkpoint_n_tensors(checkpoint);
     info->file_bytes = (int64_t)checkpoint->n_bytes;
@@ -88,7 +70,7 @@ sono_status sono_binder_set_family(sono_binder *binder, sono_detector_family fam
     const char *path = binder->checkpoint->path;
     if (family == SONO_FAMILY_AUTO)
         return SONO_STATUS_OK;
-    if (info->network != SONO_NETWORK_DFINE)
+    if (!(info->role & SONO_ROLE_DETECTOR))
         return SONO_FAIL(error, MODEL_MISMATCH, "%s: this is %s: only a detector has a family (%s)", path,
                          info->architecture, sono_detector_family_name(family));
     if (info->family != SONO_FAMILY_AUTO && info->family != family)
@@ -101,6 +83,25 @@ sono_status sono_binder_set_family(sono_binder *binder, sono_detector_family fam
     return SONO_STATUS_OK;
 }
 
+sono_status sono_binder_set_size(sono_binder *binder, int32_t width_px, int32_t height_px, sono_error *error)
+{
+    if (width_px == 0 && height_px == 0)
+        return SONO_STATUS_OK;
+    const sono_status status = sono_network_check_size(binder->network, width_px, height_px, error);
+    if (status != SONO_STATUS_OK) {
+        sono_error_prefix(error, binder->checkpoint->path);
+        return status;
+    }
+    binder->info.input_width_px = width_px;
+    binder->info.input_height_px = height_px;
+    return SONO_STATUS_OK;
+}
+
+const sono_network *sono_binder_network(const sono_binder *binder)
+{
+    return binder->network;
+}
+
 const sono_name_table *sono_binder_names(const sono_binder *binder)
 {
     return &binder->names;
@@ -109,6 +110,12 @@ const sono_name_table *sono_binder_names(const sono_binder *binder)
 int sono_bind_has(const sono_binder *binder, const char *name)
 {
     return sono_name_table_find(&binder->names, name) != NULL;
+}
+
+int64_t sono_bind_count(const sono_binder *binder, const char *name)
+{
+    const sono_name_entry *entry = sono_name_table_find(&binder->names, name);
+    return entry ? sono_name_entry_count(entry) : 0;
 }
 
 static sono_status read_exactly(sono_binder *binder, const char *name, int32_t n_dims, const int64_t *dims,
@@ -147,32 +154,10 @@ sono_status sono_bind_any_f32(sono_binder *binder, const char *name, int32_t n_d
     return status;
 }
 
-static int matches(const char *pattern, const char *name)
-{
-    const char *star = NULL, *resume = NULL;
-    while (*name) {
-        if (*pattern == '*') {
-            star = ++pattern;
-            resume = name;
-        } else if (*pattern == *name) {
-            pattern++;
-            name++;
-        } else if (star) {
-            pattern = star;
-            name = ++resume;
-        } else {
-            return 0;
-        }
-    }
-    while (*pattern == '*')
-        pattern++;
-    return !*pattern;
-}
-
 void sono_bind_ignore(sono_binder *binder, const char *pattern)
 {
     for (size_t i = 0; i < binder->names.n_entries; i++)
-        if (matches(pattern, binder->names.entries[i].name))
+        if (sono_name_matches(pattern, binder->names.entries[i].name))
             binder->names.entries[i].used = 1;
 }
 

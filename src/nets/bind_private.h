@@ -6,9 +6,6 @@
 #include "nets/bind.h"
 #include "nets/names.h"
 
-/* Metadata that says a detector's family: "dfine" or "deim". */
-#define SONO_FAMILY_KEY "sonoseg.detector_family"
-
 const sono_name_table *sono_binder_names(const sono_binder *binder);
 
 #endif

@@ -3,10 +3,13 @@
 
 #include "base/alloc.h"
 #include "nets/bind_private.h"
+#include "nets/network.h"
 #include "checkpoint/number.h"
 
-static sono_status check_values(const sono_name_table *names, sono_error *error)
+static sono_status check_values(const sono_binder *binder, sono_error *error)
 {
+    const sono_name_table *names = sono_binder_names(binder);
+    const char *const *derived = sono_binder_network(binder)->derived;
     int64_t largest = 0;
     for (size_t i = 0; i < names->n_entries; i++) {
         const int64_t count = sono_name_entry_count(&names->entries[i]);
@@ -18,7 +21,7 @@ static sono_status check_values(const sono_name_table *names, sono_error *error)
     sono_status status = SONO_STATUS_OK;
     for (size_t i = 0; i < names->n_entries && status == SONO_STATUS_OK; i++) {
         const sono_name_entry *entry = &names->entries[i];
-        if (sono_dtype_is_float(entry->dtype) && !sono_name_is_derived(entry->name))
+        if (sono_dtype_is_float(entry->dtype) && !sono_network_lists(derived, entry->name))
             status = sono_name_entry_read_f32(entry, values, error);
     }
     sono_free(values);
@@ -29,7 +32,7 @@ sono_status sono_model_check(const sono_checkpoint *checkpoint, sono_error *erro
 {
     sono_binder *binder = NULL;
     SONO_TRY(sono_binder_open(checkpoint, &binder, error));
-    const sono_status status = check_values(sono_binder_names(binder), error);
+    const sono_status status = check_values(binder, error);
     if (status != SONO_STATUS_OK)
         sono_error_prefix(error, sono_checkpoint_path(checkpoint));
     sono_binder_close(binder);

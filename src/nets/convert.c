@@ -11,6 +11,7 @@
 #include "checkpoint/checkpoint_private.h"
 #include "checkpoint/file_writer.h"
 #include "nets/model.h"
+#include "nets/network.h"
 #include "checkpoint/number.h"
 #include "checkpoint/sha256.h"
 
@@ -31,6 +32,7 @@ typedef struct text_buffer {
 typedef struct converter {
     const sono_checkpoint *checkpoint;
     const sono_name_table *names;
+    const sono_network *network;
     const sono_model_info *info;
     sono_precision precision;
     uint32_t *order; /* of the entries in the file */
@@ -78,7 +80,8 @@ static sono_dtype stored_dtype(const converter *c, const sono_name_entry *entry)
     if (!sono_dtype_is_float(entry->dtype))
         return entry->dtype;
     /* Derived tensors place boxes: half precision would move them by up to 0.1 px of the source. */
-    const int halved = c->precision == SONO_PRECISION_FP16 && !sono_name_is_derived(entry->name);
+    const int halved =
+        c->precision == SONO_PRECISION_FP16 && !sono_network_lists(c->network->derived, entry->name);
     return halved ? SONO_DTYPE_F16 : SONO_DTYPE_F32;
 }
 
@@ -112,14 +115,17 @@ static void put_entry(text_buffer *buffer, const converter *c, const sono_name_e
 static sono_status write_header(converter *c)
 {
     text_buffer buffer = {0};
-    char classes[16], input_px[16], hash[65];
+    char classes[16], size[32], hash[65];
     snprintf(classes, sizeof classes, "%d", (int)c->info->n_classes);
-    snprintf(input_px, sizeof input_px, "%d", (int)c->info->input_px);
+    if (c->info->input_width_px == c->info->input_height_px)
+        snprintf(size, sizeof size, "%d", (int)c->info->input_width_px);
+    else
+        snprintf(size, sizeof size, "%dx%d", (int)c->info->input_width_px, (int)c->info->input_height_px);
     sono_sha256_hex(c->checkpoint->bytes, c->checkpoint->n_bytes, hash);
     put_pair(&buffer, "{\"__metadata__\":{", "format", "pt");
     put_pair(&buffer, ",", "sonoseg.architecture", c->info->architecture);
     put_pair(&buffer, ",", "sonoseg.classes", classes);
-    put_pair(&buffer, ",", "sonoseg.input_px", input_px);
+    put_pair(&buffer, ",", SONO_INPUT_SIZE_KEY, size);
     if (c->info->family != SONO_FAMILY_AUTO)
         put_pair(&buffer, ",", SONO_FAMILY_KEY, sono_detector_family_name(c->info->family));
     put_pair(&buffer, ",", "sonoseg.precision", sono_precision_name(c->precision));
@@ -229,6 +235,7 @@ sono_status sono_model_write(const sono_checkpoint *checkpoint, const char *path
     sono_status status = sono_binder_set_family(binder, family, error);
     converter c = {.checkpoint = checkpoint,
                    .names = sono_binder_names(binder),
+                   .network = sono_binder_network(binder),
                    .info = sono_binder_info(binder),
                    .precision = precision,
                    .error = error};

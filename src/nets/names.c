@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "checkpoint/checkpoint_private.h"
 #include "checkpoint/number.h"
+#include "nets/network.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -26,19 +27,7 @@ typedef struct builder {
 
 static const char *const parts_text[] = {"q_proj", "k_proj", "v_proj"};
 
-int sono_name_is_derived(const char *name)
-{
-    const char *last = strrchr(name, '.');
-    return strcmp(name, "decoder.anchors") == 0 || strcmp(name, "decoder.valid_mask") == 0 ||
-           (last && strcmp(last, ".num_points_scale") == 0);
-}
-
 /* ---- prefixes ------------------------------------------------------------------------------------------ */
-
-/* A tensor that every file of a naming has. */
-static const char transformers_stem[] = "model.backbone.model.embedder.stem1.convolution.weight";
-static const char *const stems[] = {transformers_stem, "backbone.stem.stem1.conv.weight",
-                                    "image_encoder.patch_embed.seq.0.c.weight", "image_encoder.pos_embed"};
 
 static const char *const prefix_parts[] = {"module.", "_orig_mod.", "model.", "sam.", "net."};
 
@@ -66,6 +55,29 @@ static size_t common_part(const sono_checkpoint *checkpoint, size_t at)
     return 0;
 }
 
+/* The naming of a network whose stem the file has behind that prefix; NULL when there is none. */
+static const sono_naming *find_naming(const sono_checkpoint *checkpoint, const char *prefix,
+                                      size_t prefix_bytes)
+{
+    const sono_network *network = NULL;
+    for (size_t i = 0; (network = sono_network_at(i)); i++)
+        for (const sono_naming *naming = network->namings; naming && naming->name; naming++)
+            if (has_stem(checkpoint, prefix, prefix_bytes, naming->stem))
+                return naming;
+    return NULL;
+}
+
+/* Whether a network's names, official or not, are left without that prefix. */
+static int leaves_a_network(const sono_checkpoint *checkpoint, const char *prefix, size_t prefix_bytes)
+{
+    const sono_network *network = NULL;
+    for (size_t i = 0; (network = sono_network_at(i)); i++)
+        for (size_t k = 0; k < SONO_NETWORK_STEMS; k++)
+            if (network->stems[k] && has_stem(checkpoint, prefix, prefix_bytes, network->stems[k]))
+                return 1;
+    return find_naming(checkpoint, prefix, prefix_bytes) != NULL;
+}
+
 /* Length of the longest prefix made of those parts that all names have and that leaves names of a network we
  * know: "model." alone is a part of transformers' names. 0 when there is none. */
 static size_t find_prefix(const sono_checkpoint *checkpoint)
@@ -75,9 +87,8 @@ static size_t find_prefix(const sono_checkpoint *checkpoint)
     const char *first = sono_checkpoint_tensor_at(checkpoint, 0)->name;
     size_t found = 0, at = 0, part = 0;
     do {
-        for (size_t i = 0; i < sizeof stems / sizeof *stems; i++)
-            if (has_stem(checkpoint, first, at, stems[i]))
-                found = at;
+        if (leaves_a_network(checkpoint, first, at))
+            found = at;
         part = common_part(checkpoint, at);
         at += part;
     } while (part);
@@ -92,15 +103,15 @@ static sono_text item_name(const void *context, uint32_t number)
     return sono_text_of(b->text + b->items[number].name);
 }
 
-static sono_status name_items(builder *b, size_t prefix_bytes, int is_transformers, sono_error *error)
+static sono_status name_items(builder *b, size_t prefix_bytes, const sono_naming *naming, sono_error *error)
 {
     const int32_t n = sono_checkpoint_n_tensors(b->checkpoint);
     for (int32_t i = 0; i < n; i++) {
         const char *name = sono_checkpoint_tensor_at(b->checkpoint, i)->name + prefix_bytes;
         char official[MAX_OFFICIAL_BYTES];
         b->items[i] = (item){b->text_bytes, -1};
-        if (is_transformers) {
-            sono_name_from_transformers(name, official, sizeof official, &b->items[i].part);
+        if (naming) {
+            naming->rename(name, official, sizeof official, &b->items[i].part);
             name = official;
         }
         const size_t n_bytes = strlen(name) + 1;
@@ -194,7 +205,7 @@ sono_status sono_name_table_open(const sono_checkpoint *checkpoint, sono_name_ta
     builder b = {.checkpoint = checkpoint};
     *out = (sono_name_table){.checkpoint = checkpoint, .prefix_bytes = find_prefix(checkpoint)};
     out->prefix = n ? sono_checkpoint_tensor_at(checkpoint, 0)->name : "";
-    out->is_transformers = has_stem(checkpoint, out->prefix, out->prefix_bytes, transformers_stem);
+    out->naming = find_naming(checkpoint, out->prefix, out->prefix_bytes);
     b.items = sono_alloc_array(n, sizeof *b.items);
     b.order = sono_alloc_array(n, sizeof *b.order);
     out->entries = sono_alloc_array(n, sizeof *out->entries);
@@ -202,7 +213,7 @@ sono_status sono_name_table_open(const sono_checkpoint *checkpoint, sono_name_ta
     if (!b.items || !b.order || !out->entries)
         status = SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the tensors' names");
     if (status == SONO_STATUS_OK)
-        status = name_items(&b, out->prefix_bytes, out->is_transformers, error);
+        status = name_items(&b, out->prefix_bytes, out->naming, error);
     out->text = b.text;
     if (status == SONO_STATUS_OK)
         status = build_entries(&b, out, error);
@@ -234,6 +245,34 @@ sono_name_entry *sono_name_table_find(const sono_name_table *table, const char *
             high = middle;
     }
     return NULL;
+}
+
+int64_t sono_name_table_dim(const sono_name_table *table, const char *name, int32_t dim)
+{
+    const sono_name_entry *entry = sono_name_table_find(table, name);
+    return entry && dim < entry->n_dims ? entry->dims[dim] : 0;
+}
+
+int sono_name_matches(const char *pattern, const char *name)
+{
+    const char *star = NULL, *resume = NULL;
+    while (*name) {
+        if (*pattern == '*') {
+            star = ++pattern;
+            resume = name;
+        } else if (*pattern == *name) {
+            pattern++;
+            name++;
+        } else if (star) {
+            pattern = star;
+            name = ++resume;
+        } else {
+            return 0;
+        }
+    }
+    while (*pattern == '*')
+        pattern++;
+    return !*pattern;
 }
 
 int64_t sono_name_entry_count(const sono_name_entry *entry)

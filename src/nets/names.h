@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A checkpoint's tensors under their official names. Files in Hugging Face transformers' layout of D-FINE are
- * translated: modules renamed, q, k and v joined to in_proj, heads that are stored twice taken once.
+ * A checkpoint's tensors under their official names. Files in another naming scheme of a network are
+ * translated: modules renamed, q, k and v joined to in_proj, tensors that are stored twice taken once.
  * What wrappers of a module put in front of every name (DataParallel's "module.", torch.compile's
  * "_orig_mod.", a LightningModule's "model.", ...) is taken off before.
  */
@@ -11,6 +11,15 @@
 #include "checkpoint/checkpoint.h"
 
 enum { SONO_NAME_MAX_PARTS = 3 };
+
+/* Names that others than the official code give a network's tensors. */
+typedef struct sono_naming {
+    const char *name; /* "transformers" */
+    const char *stem; /* a tensor that every such file has, by its name there */
+    /* Official name of a name in out[out_bytes]; *part is 0, 1, 2 for q, k, v, else -1. A name that no rule
+     * knows is copied. */
+    void (*rename)(const char *name, char *out, size_t out_bytes, int32_t *part);
+} sono_naming;
 
 /* A tensor of the network: one of the file, or q, k and v stacked along the first dimension. */
 typedef struct sono_name_entry {
@@ -30,7 +39,7 @@ typedef struct sono_name_table {
     char *text;         /* all names */
     const char *prefix; /* of every name in the file, its first prefix_bytes; not ended by a 0 byte */
     size_t prefix_bytes;
-    int is_transformers;
+    const sono_naming *naming; /* NULL = official */
 } sono_name_table;
 
 /* checkpoint must outlive the table. On failure it needs no close. Errors: MODEL_MISMATCH (two tensors stand
@@ -46,12 +55,10 @@ sono_status sono_name_entry_read_f32(const sono_name_entry *entry, float *out, s
 
 int64_t sono_name_entry_count(const sono_name_entry *entry);
 
-/* Whether the tensor is a constant that the networks make anew; D-FINE's anchors hold infinities by design.
- */
-int sono_name_is_derived(const char *name);
+/* Dimension of a tensor, 0 when there is no such tensor or dimension. */
+int64_t sono_name_table_dim(const sono_name_table *table, const char *name, int32_t dim);
 
-/* Official name of a transformers name in out[out_bytes]; *part is 0, 1, 2 for q, k, v, else -1. A name that
- * no rule knows is copied. */
-void sono_name_from_transformers(const char *name, char *out, size_t out_bytes, int32_t *part);
+/* Whether the glob pattern ('*' = any run of characters) is the name. */
+int sono_name_matches(const char *pattern, const char *name);
 
 #endif

@@ -3,11 +3,13 @@
 #ifndef SONO_NETS_RECOGNISE_H
 #define SONO_NETS_RECOGNISE_H
 
-#include "nets/names.h"
-#include "sonoseg/models.h"
+#include "nets/network.h"
 
-/* Fills network, architecture, naming, dtype, n_classes, input_px, n_channels and n_params of info.
- * Errors: UNSUPPORTED (neither D-FINE n/s/m/l/x nor MobileSAM vit_t; says what it looked at). */
-sono_status sono_recognise(const sono_name_table *table, sono_model_info *info, sono_error *error);
+/* Finds the registered network whose stem the table has, and fills role, network, architecture, naming,
+ * prefix, dtype, n_classes, the input's size and channels, family and n_params of info.
+ * Errors: UNSUPPORTED (no network that is known; says what it looked at), and those of the network's
+ * recognise. */
+sono_status sono_recognise(const sono_name_table *table, const sono_network **network, sono_model_info *info,
+                           sono_error *error);
 
 #endif

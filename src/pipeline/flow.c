@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipeline/flow.h"
 
-#include "nets/dfine/dfine.h"
-#include "nets/sam/mobilesam.h"
+#include "nets/network.h"
 
 #include <string.h>
-
-static const char *network_name(sono_network network)
-{
-    return network == SONO_NETWORK_DFINE ? "D-FINE" : "MobileSAM";
-}
 
 static void close_network(sono_flow_network *network)
 {
@@ -17,15 +11,16 @@ static void close_network(sono_flow_network *network)
     sono_checkpoint_close(network->checkpoint);
 }
 
-static sono_status open_network(sono_flow_network *network, const char *path, sono_network wanted,
+/* wanted: one role. */
+static sono_status open_network(sono_flow_network *network, const char *path, sono_role wanted,
                                 sono_error *error)
 {
     SONO_TRY(sono_checkpoint_open(path, &network->checkpoint, error));
     SONO_TRY(sono_binder_open(network->checkpoint, &network->binder, error));
     const sono_model_info *info = sono_binder_info(network->binder);
-    if (info->network != wanted)
-        return SONO_FAIL(error, MODEL_MISMATCH, "%s: this is %s, but %s is needed here", path,
-                         info->architecture, network_name(wanted));
+    if (!(info->role & wanted))
+        return SONO_FAIL(error, MODEL_MISMATCH, "%s: this is %s, but a %s is needed here", path,
+                         info->architecture, wanted == SONO_ROLE_DETECTOR ? "detector" : "segmenter");
     return SONO_STATUS_OK;
 }
 
@@ -33,11 +28,11 @@ sono_status sono_flow_models_open(const sono_pipeline_config *config, sono_flow_
                                   sono_error *error)
 {
     sono_flow_models models = {0};
-    sono_status status = open_network(&models.detector, config->detector_path, SONO_NETWORK_DFINE, error);
+    sono_status status = open_network(&models.detector, config->detector_path, SONO_ROLE_DETECTOR, error);
     if (status == SONO_STATUS_OK)
         status = sono_binder_set_family(models.detector.binder, config->detector_family, error);
     if (status == SONO_STATUS_OK)
-        status = open_network(&models.segmenter, config->segmenter_path, SONO_NETWORK_MOBILESAM, error);
+        status = open_network(&models.segmenter, config->segmenter_path, SONO_ROLE_SEGMENTER, error);
     if (status == SONO_STATUS_OK)
         status = sono_params_open(&models.params, error);
     if (status != SONO_STATUS_OK) {
@@ -56,36 +51,15 @@ void sono_flow_models_close(sono_flow_models *models)
     memset(models, 0, sizeof *models);
 }
 
-static sono_preprocess_args detector_input(int32_t n_channels, int32_t max_width_px, int32_t max_height_px)
-{
-    return (sono_preprocess_args){.fit = SONO_FIT_STRETCH,
-                                  .size = SONO_DFINE_INPUT_PX,
-                                  .is_luma = n_channels == 1,
-                                  .inv_std = {1.0f / 255.0f, 1.0f / 255.0f, 1.0f / 255.0f},
-                                  .max_width_px = max_width_px,
-                                  .max_height_px = max_height_px};
-}
-
-static sono_preprocess_args segmenter_input(int32_t max_width_px, int32_t max_height_px)
-{
-    sono_preprocess_args args = {.fit = SONO_FIT_LETTERBOX,
-                                 .size = SONO_MOBILESAM_INPUT_PX,
-                                 .max_width_px = max_width_px,
-                                 .max_height_px = max_height_px};
-    memcpy(args.mean, sono_mobilesam_mean, sizeof args.mean);
-    memcpy(args.inv_std, sono_mobilesam_inv_std, sizeof args.inv_std);
-    return args;
-}
-
 /* Of a weight map; 0 = none are wanted. */
 static int32_t map_element_bytes(const sono_pipeline_config *config)
 {
     return !config->want_weight_maps ? 0 : config->map_dtype == SONO_MAP_DTYPE_F32 ? 4 : 1;
 }
 
-static sono_segment_args segment_args(const sono_pipeline_config *config)
+static sono_segment_args segment_args(const sono_pipeline_config *config, const sono_model_info *info)
 {
-    return (sono_segment_args){.image_size = SONO_MOBILESAM_INPUT_PX,
+    return (sono_segment_args){.image_size = info->input_width_px,
                                .max_width_px = config->max_width_px,
                                .max_height_px = config->max_height_px,
                                .edge_width_px = config->edge_width_px,
@@ -96,14 +70,15 @@ static sono_segment_args segment_args(const sono_pipeline_config *config)
 /* frame -> detections */
 static void record_detector(sono_recorder *rec, const sono_pipeline_config *config, sono_flow *flow)
 {
+    const sono_network *network = sono_binder_network(rec->binder);
     const sono_preprocess_args input =
-        detector_input(flow->detector.n_channels, config->max_width_px, config->max_height_px);
-    sono_dfine_outputs found;
+        sono_network_preprocess(network, &flow->detector, config->max_width_px, config->max_height_px);
+    sono_detector_outputs found;
     rec->stage = SONO_STAGE_PREPROCESS;
     const sono_tid image =
         sono_record_preprocess(rec, "detector_input", flow->frame.pixels, flow->frame.header, &input);
     rec->stage = SONO_STAGE_DETECT;
-    sono_dfine_record(rec, image, &found);
+    network->detect(rec, image, &found);
     rec->stage = SONO_STAGE_SELECT;
     flow->detections = sono_record_select(rec, "detections", found.logits, found.boxes, flow->frame.header,
                                           config->max_objects);
@@ -113,9 +88,11 @@ static void record_detector(sono_recorder *rec, const sono_pipeline_config *conf
 /* frame, detections -> mask, weight maps */
 static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *config, sono_flow *flow)
 {
-    const sono_preprocess_args input = segmenter_input(config->max_width_px, config->max_height_px);
-    const sono_segment_args args = segment_args(config);
-    sono_mobilesam_outputs outlined;
+    const sono_network *network = sono_binder_network(rec->binder);
+    const sono_preprocess_args input =
+        sono_network_preprocess(network, &flow->segmenter, config->max_width_px, config->max_height_px);
+    const sono_segment_args args = segment_args(config, &flow->segmenter);
+    sono_segmenter_outputs outlined;
     sono_tid outs[3];
     flow->first_segment_op = (int32_t)rec->program->n_ops;
     rec->lane = 1; /* nothing here depends on the detector until the prompt */
@@ -124,11 +101,11 @@ static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *con
         sono_record_preprocess(rec, "segmenter_input", flow->frame.pixels, flow->frame.header, &input);
     flow->segmenter_input = image;
     rec->stage = SONO_STAGE_ENCODE;
-    const sono_tid embedding = sono_tiny_vit_record(rec, image);
+    const sono_tid embedding = network->encode(rec, image);
     rec->lane = 0;
     rec->stage = SONO_STAGE_DECODE;
     flow->first_decode_op = (int32_t)rec->program->n_ops;
-    sono_mobilesam_record_decoder(rec, embedding, flow->detections, flow->frame.header, &outlined);
+    network->decode(rec, embedding, flow->detections, flow->frame.header, &outlined);
     flow->iou = outlined.iou;
     sono_record_output(rec, flow->iou);
     flow->first_mask_op = (int32_t)rec->program->n_ops;
@@ -184,29 +161,33 @@ void sono_flow_close(sono_flow *flow)
     memset(flow, 0, sizeof *flow);
 }
 
-static void record_dfine_alone(sono_recorder *rec)
+static sono_tid record_image(sono_recorder *rec, const sono_model_info *info)
 {
-    sono_dfine_outputs found;
+    return sono_record_input(rec, "image", SONO_DTYPE_F32, 1, info->input_height_px, info->input_width_px,
+                             info->n_channels);
+}
+
+static void record_detector_alone(sono_recorder *rec, const sono_network *network)
+{
+    sono_detector_outputs found;
     rec->stage = SONO_STAGE_DETECT;
-    const sono_tid image = sono_record_input(rec, "image", SONO_DTYPE_F32, 1, SONO_DFINE_INPUT_PX,
-                                             SONO_DFINE_INPUT_PX, sono_binder_info(rec->binder)->n_channels);
-    sono_dfine_record(rec, image, &found);
+    network->detect(rec, record_image(rec, sono_binder_info(rec->binder)), &found);
     sono_record_output(rec, found.logits);
     sono_record_output(rec, found.boxes);
 }
 
-static void record_mobilesam_alone(sono_recorder *rec)
+static void record_segmenter_alone(sono_recorder *rec, const sono_network *network)
 {
-    sono_mobilesam_outputs outlined;
-    const sono_tid image = sono_record_input(rec, "image", SONO_DTYPE_F32, 1, SONO_MOBILESAM_INPUT_PX,
-                                             SONO_MOBILESAM_INPUT_PX, 3);
+    sono_segmenter_outputs outlined;
+    const sono_tid image = record_image(rec, sono_binder_info(rec->binder));
     const sono_tid header =
         sono_record_input(rec, "frame_header", SONO_DTYPE_U8, 1, 1, 1, (int32_t)sizeof(sono_frame_header));
-    const sono_tid detections = sono_record_input(rec, "detections", SONO_DTYPE_F32, 1, 1, 1, 8);
+    const sono_tid detections =
+        sono_record_input(rec, "detections", SONO_DTYPE_F32, 1, 1, 1, SONO_DETECTION_FLOATS);
     rec->stage = SONO_STAGE_ENCODE;
-    const sono_tid embedding = sono_tiny_vit_record(rec, image);
+    const sono_tid embedding = network->encode(rec, image);
     rec->stage = SONO_STAGE_DECODE;
-    sono_mobilesam_record_decoder(rec, embedding, detections, header, &outlined);
+    network->decode(rec, embedding, detections, header, &outlined);
     sono_record_output(rec, outlined.low_res);
     sono_record_output(rec, outlined.iou);
 }
@@ -214,11 +195,12 @@ static void record_mobilesam_alone(sono_recorder *rec)
 static sono_status record_alone(sono_program *program, sono_binder *binder, sono_error *error)
 {
     sono_recorder rec;
+    const sono_network *network = sono_binder_network(binder);
     sono_record_start(&rec, program, binder, error);
-    if (sono_binder_info(binder)->network == SONO_NETWORK_DFINE)
-        record_dfine_alone(&rec);
-    else
-        record_mobilesam_alone(&rec);
+    if (network->role & SONO_ROLE_DETECTOR)
+        record_detector_alone(&rec, network);
+    if (network->role & SONO_ROLE_SEGMENTER)
+        record_segmenter_alone(&rec, network);
     SONO_TRY(sono_record_finish(&rec));
     return sono_bind_finish(binder, error);
 }

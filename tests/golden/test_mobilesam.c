@@ -26,6 +26,7 @@
 #define CUDA_TOLERANCE      1e-4 /* the same there: sums in another order */
 #define MAX_OBJECTS         2
 #define MAX_SIDE_PX         640
+#define STRIDE_PX           16 /* of the embedding; four of its positions' logits a side */
 #define N_BENCH_FRAMES      15
 
 typedef struct run {
@@ -35,10 +36,10 @@ typedef struct run {
     const sono_engine_ops *backend; /* engine_to_test(), in float32 */
     sono_engine *engine;
     int32_t n_objects;
-    sono_tid image;          /* [1, 1024, 1024, 3]: INPUT, or what PREPROCESS makes of pixels */
+    sono_tid image;          /* [1, S, S, 3]: INPUT, or what PREPROCESS makes of pixels */
     sono_tid pixels, header; /* pixels 0 without preprocessing */
     sono_tid detections;     /* INPUT [1, 1, K, 8] */
-    sono_mobilesam_outputs outputs;
+    sono_segmenter_outputs outputs;
     sono_tid mask[3]; /* with preprocessing: mask, area, logits of the source's size */
 } run;
 
@@ -48,18 +49,15 @@ static sono_status record(run *r, int from_frame, sono_error *error)
 {
     sono_recorder rec;
     sono_record_start(&rec, r->program, r->binder, error);
-    const int32_t side = SONO_MOBILESAM_INPUT_PX;
+    const sono_model_info *info = sono_binder_info(r->binder);
+    const int32_t side = info->input_width_px;
     r->header =
         sono_record_input(&rec, "frame_header", SONO_DTYPE_U8, 1, 1, 1, (int32_t)sizeof(sono_frame_header));
     r->detections = sono_record_input(&rec, "detections", SONO_DTYPE_F32, 1, 1, r->n_objects, 8);
     rec.stage = SONO_STAGE_PREPROCESS;
     if (from_frame) {
-        sono_preprocess_args args = {.fit = SONO_FIT_LETTERBOX,
-                                     .size = side,
-                                     .max_width_px = MAX_SIDE_PX,
-                                     .max_height_px = MAX_SIDE_PX};
-        memcpy(args.mean, sono_mobilesam_mean, sizeof args.mean);
-        memcpy(args.inv_std, sono_mobilesam_inv_std, sizeof args.inv_std);
+        const sono_preprocess_args args =
+            sono_network_preprocess(&sono_mobilesam_network, info, MAX_SIDE_PX, MAX_SIDE_PX);
         r->pixels =
             sono_record_input(&rec, "frame_pixels", SONO_DTYPE_U8, 1, 1, 1, MAX_SIDE_PX * MAX_SIDE_PX);
         r->image = sono_record_preprocess(&rec, "sam_input", r->pixels, r->header, &args);
@@ -189,7 +187,7 @@ static void write_boxes(run *r, const float *boxes)
 typedef enum layout_kind {
     MAP,      /* official [1, C, H, W] */
     TOKENS,   /* official [1, N, C] */
-    UPSCALED, /* official [1, C, 256, 256], ours in nested order */
+    UPSCALED, /* official [1, C, S/4, S/4], ours in nested order */
     CORNERS   /* official [1, 2, C], ours behind the five output tokens */
 } layout_kind;
 
@@ -234,22 +232,22 @@ static const char *our_name(const pair *p)
     return p->ours ? p->ours : p->official;
 }
 
-/* [64 * 64][dy1 dx1][dy2 dx2][32] -> [256, 256][32]; freed by the caller. */
-static float *unnest(const float *nested)
+/* [side * side][dy1 dx1][dy2 dx2][32] -> [4 side, 4 side][32]; freed by the caller. */
+static float *unnest(const float *nested, int32_t side)
 {
-    enum { SIDE = 64, C = 32 };
-    float *map = sono_alloc_array((size_t)SIDE * SIDE * 16 * C, sizeof *map);
+    enum { C = 32 };
+    float *map = sono_alloc_array((size_t)side * (size_t)side * 16 * C, sizeof *map);
     assert_non_null(map);
-    for (int32_t i = 0; i < SIDE * SIDE * 16; i++) {
-        const int32_t y = i / 16 / SIDE * 4 + (i >> 3 & 1) * 2 + (i >> 1 & 1);
-        const int32_t x = i / 16 % SIDE * 4 + (i >> 2 & 1) * 2 + (i & 1);
-        memcpy(map + (size_t)(y * 4 * SIDE + x) * C, nested + (size_t)i * C, C * sizeof *map);
+    for (int32_t i = 0; i < side * side * 16; i++) {
+        const int32_t y = i / 16 / side * 4 + (i >> 3 & 1) * 2 + (i >> 1 & 1);
+        const int32_t x = i / 16 % side * 4 + (i >> 2 & 1) * 2 + (i & 1);
+        memcpy(map + (size_t)(y * 4 * side + x) * C, nested + (size_t)i * C, C * sizeof *map);
     }
     return map;
 }
 
 static double distance_of(const golden *file, const pair *p, const char *official, const sono_tensor *shape,
-                          const float *ours)
+                          const float *ours, int32_t side)
 {
     const int64_t n_positions = (int64_t)shape->h * shape->w;
     golden_layout layout = {.n_rows = n_positions, .n_columns = shape->c};
@@ -262,8 +260,8 @@ static double distance_of(const golden *file, const pair *p, const char *officia
     if (p->kind != UPSCALED)
         return golden_distance(file, official, ours, &layout, 0);
     /* The product's 128 columns are the four positions of 32 channels. */
-    layout = (golden_layout){.n_rows = 32, .n_columns = 256 * 256, .transposed = 1};
-    float *map = unnest(ours);
+    layout = (golden_layout){.n_rows = 32, .n_columns = 16 * side * side, .transposed = 1};
+    float *map = unnest(ours, side);
     const double distance = golden_distance(file, official, map, &layout, 0);
     sono_free(map);
     return distance;
@@ -274,12 +272,13 @@ static void compare_pair(const run *r, const golden *file, const pair *p, double
     sono_tensor shape;
     float *values = read_tensor(r, find(r, our_name(p)), &shape);
     const int32_t n_objects = p->per_object ? r->n_objects : 1;
+    const int32_t side = sono_binder_info(r->binder)->input_width_px / STRIDE_PX;
     assert_int_equal(shape.n, n_objects);
     for (int32_t k = 0; k < n_objects; k++) {
         char official[96];
         snprintf(official, sizeof official, k ? "%s#%d" : "%s", p->official, (int)k);
         const float *ours = values + k * (sono_tensor_count(&shape) / shape.n);
-        const double distance = distance_of(file, p, official, &shape, ours);
+        const double distance = distance_of(file, p, official, &shape, ours, side);
         *worst = fmax(*worst, distance);
         if (!(distance <= GOLDEN_TOLERANCE))
             fail_msg("%s: relative distance %.3g", official, distance);
@@ -290,10 +289,10 @@ static void compare_pair(const run *r, const golden *file, const pair *p, double
 static void compare_outputs(const run *r, const golden *file, double *worst)
 {
     sono_tensor shape;
-    float *low_res = read_tensor(r, r->outputs.low_res, &shape),
-          *iou = read_tensor(r, r->outputs.iou, &shape);
+    float *low_res = read_tensor(r, r->outputs.low_res, &shape);
+    const int64_t n_pixels = (int64_t)shape.h * shape.w;
+    float *iou = read_tensor(r, r->outputs.iou, &shape);
     float first_iou[MAX_OBJECTS];
-    const int64_t n_pixels = SONO_MOBILESAM_MASK_PX * SONO_MOBILESAM_MASK_PX;
     const golden_layout map = {.n_rows = 1, .n_columns = n_pixels};
     const golden_layout scalars = {.n_rows = 1, .n_columns = r->n_objects};
     assert_int_equal(shape.c, 4);
@@ -330,14 +329,15 @@ static void make_synthetic(char path[SONO_TEST_PATH_BYTES])
 
 static void write_synthetic_input(run *r, const golden *file)
 {
-    const size_t side = SONO_MOBILESAM_INPUT_PX, count = side * side * 3;
+    const int32_t side = sono_binder_info(r->binder)->input_width_px;
+    const size_t count = (size_t)side * (size_t)side * 3;
     float boxes[4 * MAX_OBJECTS];
     float *image = sono_alloc_array(count, sizeof *image);
     assert_non_null(image);
-    assert_int_equal(0, synthetic_segmenter_input(image));
+    assert_int_equal(0, synthetic_segmenter_input(side, image));
     assert_true(synthetic_bits_sum(image, count, sizeof *image) == golden_input_bits_sum(file));
     write_tensor(r, r->image, image);
-    write_header(r, (int32_t)side, (int32_t)side);
+    write_header(r, side, side);
     read_reference(file->file, "boxes", boxes, 4 * MAX_OBJECTS);
     write_boxes(r, boxes);
     sono_free(image);

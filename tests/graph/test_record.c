@@ -611,7 +611,7 @@ static void test_batch_shapes(void **state)
         sono_record_input(&f->rec, "headers", SONO_DTYPE_U8, 3, 1, 1, (int32_t)sizeof(sono_frame_header));
     const sono_tid pixels = sono_record_input(&f->rec, "pixels", SONO_DTYPE_U8, 3, 1, 1, 4800);
     const sono_preprocess_args preprocess = {
-        .fit = SONO_FIT_STRETCH, .size = 64, .max_width_px = 40, .max_height_px = 30};
+        .fit = SONO_FIT_STRETCH, .width_px = 64, .height_px = 64, .max_width_px = 40, .max_height_px = 30};
     const sono_segment_args args = {1024, 40, 30, 3, 5, 1};
     sono_tid mask[3];
     assert_shape(f, sono_record_preprocess(&f->rec, "image", pixels, headers, &preprocess), 3, 64, 64, 3);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Which input size a detector's anchors were made for. */
 #include "base/alloc.h"
-#include "nets/anchors.h"
+#include "nets/dfine/anchors.h"
 #include "checkpoint/number.h"
 #include "support/anchors.h"
 #include "test.h"

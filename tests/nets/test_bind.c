@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/alloc.h"
 #include "nets/bind.h"
-#include "nets/names.h"
+#include "nets/dfine/dfine_parts.h"
 #include "small_model.h"
 #include "support/safetensors_file.h"
 #include "support/synthetic.h"
@@ -75,14 +75,13 @@ static void binding_is_strict(void **state)
     assert_status(SONO_STATUS_MODEL_MISMATCH, sono_bind_finish(o.binder, &o.error), &o.error);
     assert_non_null(strstr(o.error.text,
                            "'backbone.stem.stem1.conv.weight' [16, 3, 3, 1] is no part of dfine-s, "
-                           "nor are 6 others"));
+                           "nor are 5 others"));
     sono_bind_ignore(o.binder, "decoder.*.norm1.*");
     sono_bind_ignore(o.binder, "*.stem*.conv.weight");
-    sono_bind_ignore(o.binder, "decoder.enc_score_head.weight*");
     sono_bind_ignore(o.binder, "nothing");
     assert_status(SONO_STATUS_MODEL_MISMATCH, sono_bind_finish(o.binder, &o.error), &o.error);
-    assert_non_null(strstr(o.error.text, "'decoder.decoder.up' [1] is no part of dfine-s"));
-    sono_bind_ignore(o.binder, "*up");
+    assert_non_null(strstr(o.error.text, "'decoder.enc_score_head.weight' [2, 4] is no part of dfine-s"));
+    sono_bind_ignore(o.binder, "*score_head.weight*");
     assert_ok(sono_bind_finish(o.binder, &o.error), &o.error);
     close_opened(&o);
 }
@@ -124,8 +123,10 @@ static void sizes_are_told_apart(void **state)
             const sono_model_info *info = sono_binder_info(o.binder);
             assert_string_equal(info->architecture, sizes[i].architecture);
             assert_int_equal(info->n_classes, i + 1);
-            assert_int_equal(info->input_px, 640);
-            assert_int_equal(info->network, SONO_NETWORK_DFINE);
+            assert_int_equal(info->input_width_px, 640);
+            assert_int_equal(info->input_height_px, 640);
+            assert_int_equal(info->role, SONO_ROLE_DETECTOR);
+            assert_string_equal(info->network, "D-FINE");
         } else {
             assert_status(SONO_STATUS_UNSUPPORTED, try_open(&o, path), &o.error);
             assert_non_null(strstr(o.error.text, "stem of 24 channels, encoder of 256, 3 decoder layers"));
@@ -175,7 +176,7 @@ static void other_configurations_are_refused(void **state)
         const char *reason;
     } cases[] = {
         {{.name = "decoder.anchors", .n_dims = 3, .dims = {1, 2000, 4}, .data = anchors},
-         "another input size: 2000 anchors, 640 x 640 has 8400"},
+         "another input size: 2000 anchors that tell none, 640 x 640 has 8400"},
         {{.name = "decoder.decoder.layers.0.cross_attn.num_points_scale",
           .n_dims = 1,
           .dims = {12},
@@ -277,7 +278,7 @@ static void transformers_names_are_translated(void **state)
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         char official[256];
         int32_t part = 0;
-        sono_name_from_transformers(pairs[i].transformers, official, sizeof official, &part);
+        sono_dfine_official_name(pairs[i].transformers, official, sizeof official, &part);
         assert_string_equal(official, pairs[i].official);
         assert_int_equal(part, pairs[i].part);
     }
@@ -594,9 +595,10 @@ static void shared_checkpoints_are_recognised(void **state)
     open_path(&o, path);
     info = sono_binder_info(o.binder);
     assert_string_equal(info->architecture, "mobilesam-vit_t");
-    assert_int_equal(info->network, SONO_NETWORK_MOBILESAM);
+    assert_int_equal(info->role, SONO_ROLE_SEGMENTER);
+    assert_string_equal(info->network, "MobileSAM");
     assert_int_equal(info->n_params, 10140204);
-    assert_int_equal(info->input_px, 1024);
+    assert_int_equal(info->input_width_px, 1024);
     close_opened(&o);
 }
 

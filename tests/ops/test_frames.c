@@ -90,7 +90,8 @@ static outputs record_ops(sono_op_test *t, const inputs *in, sono_tid pixels, so
                           sono_tid logits, sono_tid boxes, sono_tid low, int32_t element_bytes)
 {
     const sono_preprocess_args preprocess = {.fit = SONO_FIT_LETTERBOX,
-                                             .size = SIZE_PX,
+                                             .width_px = SIZE_PX,
+                                             .height_px = SIZE_PX,
                                              .mean = {100, 110, 120},
                                              .inv_std = {0.02f, 0.03f, 0.04f},
                                              .max_width_px = MAX_W,

@@ -23,7 +23,8 @@ typedef struct sizes {
     sono_pixel_format format;
     sono_fit fit;
     int32_t size;
-    int32_t room_px; /* how far the limits lie above the frame's size */
+    int32_t room_px;      /* how far the limits lie above the frame's size */
+    int32_t size_high_px; /* STRETCH: the image's height where it is not `size` too */
 } sizes;
 
 /* as room_px: the limits are those of the frame turned by a quarter */
@@ -37,6 +38,11 @@ static int32_t max_width_px(const sizes *s)
 static int32_t max_height_px(const sizes *s)
 {
     return s->room_px == TURNED ? s->width_px : s->height_px + s->room_px;
+}
+
+static int32_t height_of(const sizes *s)
+{
+    return s->size_high_px ? s->size_high_px : s->size;
 }
 
 static const float sam_mean[3] = {123.675f, 116.28f, 103.53f};
@@ -162,7 +168,12 @@ static sono_tid record(sono_op_test *t, const sizes *s, const frame *f, const so
 static sono_preprocess_args make_args(const sizes *s)
 {
     sono_preprocess_args args = {
-        .fit = s->fit, .size = s->size, .max_width_px = max_width_px(s), .max_height_px = max_height_px(s)};
+        .fit = s->fit,
+        .width_px = s->size,
+        .height_px = height_of(s),
+        .max_width_px = max_width_px(s),
+        .max_height_px = max_height_px(s),
+    };
     for (int c = 0; c < 3; c++) {
         args.mean[c] = s->fit == SONO_FIT_LETTERBOX ? sam_mean[c] : 0.0f;
         args.inv_std[c] = s->fit == SONO_FIT_LETTERBOX ? sam_inv_std[c] : 1 / 255.0f;
@@ -181,7 +192,7 @@ static void check_channels(const sizes *s, int32_t is_luma, uint64_t seed)
     frame f = random_frame(&t, s);
     const sono_tid image = record(&t, s, &f, &args, white);
     double *want = sono_op_test_want(&t, image, sono_op_test_tolerance(SONO_OP_PREPROCESS));
-    int32_t width = s->size, height = s->size;
+    int32_t width = s->size, height = height_of(s);
     if (s->fit == SONO_FIT_LETTERBOX) {
         const double scale = s->size * 1.0 / (s->width_px > s->height_px ? s->width_px : s->height_px);
         width = (int32_t)fmax(1, (int32_t)(s->width_px * scale + 0.5));
@@ -201,25 +212,29 @@ static void check_sizes(const sizes *s, uint64_t seed)
 }
 
 static const sizes odd_cases[] = {
-    {"1 x 1", 1, 1, 0, SONO_PIXEL_GRAY8, SONO_FIT_STRETCH, 20, 0},
-    {"1 x 1", 1, 1, 3, SONO_PIXEL_RGB8, SONO_FIT_LETTERBOX, 20, 30},
-    {"one column", 1, 40, 0, SONO_PIXEL_GRAY8, SONO_FIT_LETTERBOX, 32, 0},
-    {"one column", 1, 40, 5, SONO_PIXEL_GRAY16, SONO_FIT_STRETCH, 32, 7},
-    {"one row", 50, 1, 0, SONO_PIXEL_RGBA8, SONO_FIT_LETTERBOX, 33, 0},
-    {"less than half a row", 90, 1, 0, SONO_PIXEL_GRAY8, SONO_FIT_LETTERBOX, 32, 0},
-    {"1.49 rows", 100, 4, 0, SONO_PIXEL_GRAY8, SONO_FIT_LETTERBOX, 37, 0},
-    {"same size", 64, 64, 0, SONO_PIXEL_GRAY8, SONO_FIT_STRETCH, 64, 0},
-    {"same size", 64, 64, 0, SONO_PIXEL_RGB8, SONO_FIT_LETTERBOX, 64, 100},
-    {"enlarged", 23, 31, 0, SONO_PIXEL_RGB8, SONO_FIT_STRETCH, 70, 0},
-    {"enlarged", 23, 31, 9, SONO_PIXEL_RGB8, SONO_FIT_LETTERBOX, 130, 0},
-    {"shrunk by 2", 64, 128, 0, SONO_PIXEL_GRAY8, SONO_FIT_STRETCH, 64, 0},
-    {"shrunk by a little", 67, 66, 0, SONO_PIXEL_RGBA8, SONO_FIT_STRETCH, 65, 0},
-    {"shrunk by a lot", 300, 170, 1, SONO_PIXEL_GRAY16, SONO_FIT_LETTERBOX, 16, 0},
-    {"to one pixel", 41, 17, 0, SONO_PIXEL_RGB8, SONO_FIT_STRETCH, 1, 5},
-    {"16 bits", 55, 44, 3, SONO_PIXEL_GRAY16, SONO_FIT_STRETCH, 48, 20},
-    {"wide", 130, 20, 0, SONO_PIXEL_GRAY8, SONO_FIT_LETTERBOX, 96, 0},
-    {"turned", 300, 20, 0, SONO_PIXEL_RGB8, SONO_FIT_STRETCH, 24, TURNED},
-    {"turned", 20, 300, 0, SONO_PIXEL_RGB8, SONO_FIT_STRETCH, 24, TURNED},
+    {"1 x 1", 1, 1, 0, SONO_PIXEL_GRAY8, SONO_FIT_STRETCH, 20, 0, 0},
+    {"1 x 1", 1, 1, 3, SONO_PIXEL_RGB8, SONO_FIT_LETTERBOX, 20, 30, 0},
+    {"one column", 1, 40, 0, SONO_PIXEL_GRAY8, SONO_FIT_LETTERBOX, 32, 0, 0},
+    {"one column", 1, 40, 5, SONO_PIXEL_GRAY16, SONO_FIT_STRETCH, 32, 7, 0},
+    {"one row", 50, 1, 0, SONO_PIXEL_RGBA8, SONO_FIT_LETTERBOX, 33, 0, 0},
+    {"less than half a row", 90, 1, 0, SONO_PIXEL_GRAY8, SONO_FIT_LETTERBOX, 32, 0, 0},
+    {"1.49 rows", 100, 4, 0, SONO_PIXEL_GRAY8, SONO_FIT_LETTERBOX, 37, 0, 0},
+    {"same size", 64, 64, 0, SONO_PIXEL_GRAY8, SONO_FIT_STRETCH, 64, 0, 0},
+    {"same size", 64, 64, 0, SONO_PIXEL_RGB8, SONO_FIT_LETTERBOX, 64, 100, 0},
+    {"enlarged", 23, 31, 0, SONO_PIXEL_RGB8, SONO_FIT_STRETCH, 70, 0, 0},
+    {"enlarged", 23, 31, 9, SONO_PIXEL_RGB8, SONO_FIT_LETTERBOX, 130, 0, 0},
+    {"shrunk by 2", 64, 128, 0, SONO_PIXEL_GRAY8, SONO_FIT_STRETCH, 64, 0, 0},
+    {"shrunk by a little", 67, 66, 0, SONO_PIXEL_RGBA8, SONO_FIT_STRETCH, 65, 0, 0},
+    {"shrunk by a lot", 300, 170, 1, SONO_PIXEL_GRAY16, SONO_FIT_LETTERBOX, 16, 0, 0},
+    {"to one pixel", 41, 17, 0, SONO_PIXEL_RGB8, SONO_FIT_STRETCH, 1, 5, 0},
+    {"16 bits", 55, 44, 3, SONO_PIXEL_GRAY16, SONO_FIT_STRETCH, 48, 20, 0},
+    {"wide", 130, 20, 0, SONO_PIXEL_GRAY8, SONO_FIT_LETTERBOX, 96, 0, 0},
+    {"turned", 300, 20, 0, SONO_PIXEL_RGB8, SONO_FIT_STRETCH, 24, TURNED, 0},
+    {"turned", 20, 300, 0, SONO_PIXEL_RGB8, SONO_FIT_STRETCH, 24, TURNED, 0},
+    {"to a wide image", 61, 44, 0, SONO_PIXEL_GRAY8, SONO_FIT_STRETCH, 96, 0, 32},
+    {"to a tall image", 61, 44, 3, SONO_PIXEL_RGB8, SONO_FIT_STRETCH, 32, 9, 160},
+    {"to a row", 130, 70, 0, SONO_PIXEL_RGBA8, SONO_FIT_STRETCH, 65, 0, 1},
+    {"to a column", 130, 70, 0, SONO_PIXEL_GRAY16, SONO_FIT_STRETCH, 1, TURNED, 65},
 };
 
 static void odd_sizes_agree(void **state)
@@ -235,11 +250,12 @@ static void odd_sizes_agree(void **state)
 static void luma_agrees(void **state)
 {
     static const sizes cases[] = {
-        {"grey", 61, 44, 0, SONO_PIXEL_GRAY8, SONO_FIT_STRETCH, 70, 0},
-        {"16 bits", 55, 44, 3, SONO_PIXEL_GRAY16, SONO_FIT_STRETCH, 48, 20},
-        {"colour, enlarged", 23, 31, 9, SONO_PIXEL_RGB8, SONO_FIT_LETTERBOX, 130, 0},
-        {"colour, shrunk", 167, 96, 0, SONO_PIXEL_RGBA8, SONO_FIT_LETTERBOX, 65, 5},
-        {"detector", 422, 558, 2, SONO_PIXEL_RGB8, SONO_FIT_STRETCH, 640, 0},
+        {"grey", 61, 44, 0, SONO_PIXEL_GRAY8, SONO_FIT_STRETCH, 70, 0, 0},
+        {"16 bits", 55, 44, 3, SONO_PIXEL_GRAY16, SONO_FIT_STRETCH, 48, 20, 0},
+        {"colour, enlarged", 23, 31, 9, SONO_PIXEL_RGB8, SONO_FIT_LETTERBOX, 130, 0, 0},
+        {"colour, shrunk", 167, 96, 0, SONO_PIXEL_RGBA8, SONO_FIT_LETTERBOX, 65, 5, 0},
+        {"detector", 422, 558, 2, SONO_PIXEL_RGB8, SONO_FIT_STRETCH, 640, 0, 0},
+        {"wide detector", 422, 558, 2, SONO_PIXEL_RGB8, SONO_FIT_STRETCH, 320, 0, 224},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -249,9 +265,9 @@ static void luma_agrees(void **state)
 static void real_sizes_agree(void **state)
 {
     static const sizes cases[] = {
-        {"detector", 422, 558, 0, SONO_PIXEL_GRAY8, SONO_FIT_STRETCH, 640, 0},
-        {"segmenter", 422, 558, 2, SONO_PIXEL_GRAY8, SONO_FIT_LETTERBOX, 1024, 1400},
-        {"large colour frame", 1920, 1200, 64, SONO_PIXEL_RGB8, SONO_FIT_LETTERBOX, 1024, 0},
+        {"detector", 422, 558, 0, SONO_PIXEL_GRAY8, SONO_FIT_STRETCH, 640, 0, 0},
+        {"segmenter", 422, 558, 2, SONO_PIXEL_GRAY8, SONO_FIT_LETTERBOX, 1024, 1400, 0},
+        {"large colour frame", 1920, 1200, 64, SONO_PIXEL_RGB8, SONO_FIT_LETTERBOX, 1024, 0, 0},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -260,7 +276,7 @@ static void real_sizes_agree(void **state)
 
 static void largest_size_agrees(void **state)
 {
-    static const sizes large = {"4000 x 3000", 4000, 3000, 0, SONO_PIXEL_GRAY8, SONO_FIT_STRETCH, 640, 0};
+    static const sizes large = {"4000 x 3000", 4000, 3000, 0, SONO_PIXEL_GRAY8, SONO_FIT_STRETCH, 640, 0, 0};
     (void)state;
     check_sizes(&large, 300);
 }
@@ -295,15 +311,15 @@ static void check_golden(const sizes *s, int32_t width, int32_t height, const do
  */
 static void torch_agrees(void **state)
 {
-    static const sizes shrunk = {"7 x 5", 7, 5, 0, SONO_PIXEL_GRAY8, SONO_FIT_STRETCH, 4, 0};
+    static const sizes shrunk = {"7 x 5", 7, 5, 0, SONO_PIXEL_GRAY8, SONO_FIT_STRETCH, 4, 0, 0};
     static const double shrunk_golden[] = {
         43.8333333, 106.47, 134.45, 179.166667, 152.865079, 158.85, 131.963333, 120.515873,
         117.642857, 147.23, 148.25, 160.404762, 121.02381,  110.01, 144.91,     115.97619};
-    static const sizes enlarged = {"3 x 2", 3, 2, 0, SONO_PIXEL_GRAY8, SONO_FIT_STRETCH, 5, 0};
+    static const sizes enlarged = {"3 x 2", 3, 2, 0, SONO_PIXEL_GRAY8, SONO_FIT_STRETCH, 5, 0, 0};
     static const double enlarged_golden[] = {0,      14.8,  37,   59.2, 74,    9.1,   24.42, 47.4,   70.38,
                                              85.7,   45.5,  62.9, 89,   115.1, 132.5, 81.9,  101.38, 130.6,
                                              159.82, 179.3, 91,   111,  141,   171,   191};
-    static const sizes letterbox = {"13 x 9", 13, 9, 0, SONO_PIXEL_GRAY8, SONO_FIT_LETTERBOX, 8, 0};
+    static const sizes letterbox = {"13 x 9", 13, 9, 0, SONO_PIXEL_GRAY8, SONO_FIT_LETTERBOX, 8, 0, 0};
     static const double letterbox_golden[] = {
         51.5729167, 116.013889, 132.075,    153.343023, 113.77907,  86.675,     102.736111, 167.177083,
         158.37963,  143.42716,  144.933333, 143.27907,  127.656331, 168.933333, 88.582716,  146.953704,
@@ -320,10 +336,10 @@ static void torch_agrees(void **state)
 static void bench(void)
 {
     static const sizes cases[] = {
-        {"preprocess 422x558 gray8 -> 640", 422, 558, 0, SONO_PIXEL_GRAY8, SONO_FIT_STRETCH, 640, 0},
-        {"preprocess 422x558 gray8 -> 1024", 422, 558, 0, SONO_PIXEL_GRAY8, SONO_FIT_LETTERBOX, 1024, 0},
-        {"preprocess 1920x1200 rgb8 -> 1024", 1920, 1200, 0, SONO_PIXEL_RGB8, SONO_FIT_LETTERBOX, 1024, 0},
-        {"preprocess 4000x3000 gray8 -> 640", 4000, 3000, 0, SONO_PIXEL_GRAY8, SONO_FIT_STRETCH, 640, 0},
+        {"preprocess 422x558 gray8 -> 640", 422, 558, 0, SONO_PIXEL_GRAY8, SONO_FIT_STRETCH, 640, 0, 0},
+        {"preprocess 422x558 gray8 -> 1024", 422, 558, 0, SONO_PIXEL_GRAY8, SONO_FIT_LETTERBOX, 1024, 0, 0},
+        {"preprocess 1920x1200 rgb8 -> 1024", 1920, 1200, 0, SONO_PIXEL_RGB8, SONO_FIT_LETTERBOX, 1024, 0, 0},
+        {"preprocess 4000x3000 gray8 -> 640", 4000, 3000, 0, SONO_PIXEL_GRAY8, SONO_FIT_STRETCH, 640, 0, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         sono_op_test t;

@@ -5,6 +5,7 @@
 #include "sonoseg/models.h"
 #include "support/anchors.h"
 #include "support/pipeline_fixture.h"
+#include "support/safetensors_file.h"
 #include "support/synthetic.h"
 #include "test.h"
 
@@ -50,14 +51,12 @@ static void write_state(const synthetic_state *state, char path[SONO_TEST_PATH_B
 typedef struct anchor_case {
     anchors_size size;
     int is_half;
-    const char *says; /* NULL = usable */
 } anchor_case;
 
 /* The file's anchors are those of the case's size; the rest is as it was. */
-static void check_anchors(synthetic_state *state, int32_t n_levels, const anchor_case *k)
+static void write_sized(synthetic_state *state, int32_t n_levels, const anchor_case *k,
+                        char path[SONO_TEST_PATH_BYTES])
 {
-    char path[SONO_TEST_PATH_BYTES];
-    sono_error error = {0};
     torch_file_tensor *tensor = find(state, "decoder.anchors");
     const torch_file_tensor before = *tensor;
     static float anchors[4 * 16384];
@@ -69,29 +68,28 @@ static void check_anchors(synthetic_state *state, int32_t n_levels, const anchor
     tensor->dtype = k->is_half ? SONO_DTYPE_F16 : SONO_DTYPE_F32;
     tensor->data = k->is_half ? (const void *)halves : anchors;
     write_state(state, path);
-    if (k->says) {
-        assert_status(SONO_STATUS_UNSUPPORTED, sono_model_verify(path, SONO_FAMILY_DFINE, &error), &error);
-        if (!strstr(error.text, k->says) || !strstr(error.text, "detector.pth: ") ||
-            !strstr(error.text, "640 x 640"))
-            fail_msg("'%s' does not say '%s'", error.text, k->says);
-    } else {
-        assert_ok(sono_model_verify(path, SONO_FAMILY_DFINE, &error), &error);
-    }
     *tensor = before;
+}
+
+static void check_anchors(synthetic_state *state, int32_t n_levels, const anchor_case *k)
+{
+    char path[SONO_TEST_PATH_BYTES];
+    sono_error error = {0};
+    sono_model_info info;
+    write_sized(state, n_levels, k, path);
+    assert_ok(sono_model_inspect(path, &info, &error), &error);
+    assert_int_equal(info.input_width_px, k->size.width_px);
+    assert_int_equal(info.input_height_px, k->size.height_px);
+    assert_ok(sono_model_verify(path, SONO_FAMILY_DFINE, &error), &error);
     unlink(path);
 }
 
+/* Sizes that have as many anchors as 640 x 640, and others. */
 static void check_sizes(const char *name, int32_t n_levels)
 {
     static const anchor_case cases[] = {
-        {{640, 640}, 0, NULL},
-        {{640, 640}, 1, NULL},
-        {{800, 512}, 0, "those of inputs 800 wide and 512 high, but it would be run at 640 x 640"},
-        {{800, 512}, 1, "those of inputs 800 wide and 512 high"},
-        {{512, 800}, 0, "those of inputs 512 wide and 800 high"},
-        {{1280, 320}, 0, "those of inputs 1280 wide and 320 high"},
-        {{640, 480}, 0, "for another input size, 640 wide and 480 high: "},
-        {{800, 800}, 1, "for another input size, 800 wide and 800 high: "},
+        {{640, 640}, 0},  {{640, 640}, 1}, {{800, 512}, 0}, {{800, 512}, 1}, {{512, 800}, 0},
+        {{1280, 320}, 0}, {{640, 480}, 0}, {{800, 800}, 1}, {{416, 672}, 0},
     };
     synthetic_state state;
     open_state(&state, name);
@@ -100,27 +98,129 @@ static void check_sizes(const char *name, int32_t n_levels)
     synthetic_close(&state);
 }
 
-static void another_input_size_is_refused(void **unused)
+static void the_files_size_is_taken(void **unused)
 {
     (void)unused;
     check_sizes("dfine_n", 2);
     check_sizes("dfine_s", 3);
 }
 
-/* The sizes whose files are large: one that is right, one that has as many anchors. */
+/* The sizes whose files are large. */
 static void every_size_is_told(void **unused)
 {
     (void)unused;
     static const char *const names[] = {"dfine_m", "dfine_l", "dfine_x"};
-    static const anchor_case right = {{640, 640}, 0, NULL};
-    static const anchor_case wrong = {{800, 512}, 0, "those of inputs 800 wide and 512 high"};
+    static const anchor_case usual = {{640, 640}, 0}, wide = {{800, 512}, 0};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         synthetic_state state;
         open_state(&state, names[i]);
-        check_anchors(&state, 3, &right);
-        check_anchors(&state, 3, &wrong);
+        check_anchors(&state, 3, &usual);
+        check_anchors(&state, 3, &wide);
         synthetic_close(&state);
     }
+}
+
+static void refuse_file(const char *path, sono_status status, const char *says)
+{
+    sono_error error = {0};
+    assert_status(status, sono_model_verify(path, SONO_FAMILY_DFINE, &error), &error);
+    if (!strstr(error.text, says) || !strstr(error.text, "detector.pth: "))
+        fail_msg("'%s' does not say '%s'", error.text, says);
+    unlink(path);
+}
+
+/* Fewer tokens than queries; a side that is no multiple of 32; values that are nobody's anchors. */
+static void impossible_sizes_are_refused(void **unused)
+{
+    (void)unused;
+    static const anchor_case tiny = {{128, 160}, 0}, huge = {{12800, 32}, 0};
+    static float zeroes[4 * 2000];
+    char path[SONO_TEST_PATH_BYTES];
+    synthetic_state state;
+    open_state(&state, "dfine_n");
+    write_sized(&state, 2, &tiny, path);
+    refuse_file(path, SONO_STATUS_UNSUPPORTED, "dfine-n at 128 x 160 pixels: give multiples of 32");
+    write_sized(&state, 2, &huge, path);
+    refuse_file(path, SONO_STATUS_UNSUPPORTED, "D-FINE takes no input of 12800 x 32 pixels");
+    torch_file_tensor *tensor = find(&state, "decoder.anchors");
+    const torch_file_tensor before = *tensor;
+    tensor->data = zeroes;
+    write_state(&state, path);
+    refuse_file(path, SONO_STATUS_UNSUPPORTED, "those of no input size at all");
+    tensor->dims[1] = 1999;
+    write_state(&state, path);
+    refuse_file(path, SONO_STATUS_UNSUPPORTED, "1999 anchors that tell none, 640 x 640 has 2000");
+    *tensor = before;
+    synthetic_close(&state);
+}
+
+/* A conversion writes the size down; a file without anchors is then run at it. */
+static void convert_keeps_the_size(void **unused)
+{
+    (void)unused;
+    static const anchor_case wide = {{416, 672}, 0}, usual = {{640, 640}, 0};
+    char path[SONO_TEST_PATH_BYTES], out[SONO_TEST_PATH_BYTES];
+    sono_error error = {0};
+    sono_checkpoint *checkpoint = NULL;
+    const anchor_case *cases[] = {&wide, &usual};
+    static const char *const stated[] = {"416x672", "640"};
+    for (size_t i = 0; i < 2; i++) {
+        synthetic_state state;
+        open_state(&state, "dfine_n");
+        write_sized(&state, 2, cases[i], path);
+        sono_test_path(out, sizeof out, "sized.safetensors");
+        assert_ok(sono_model_convert(path, out, SONO_PRECISION_FP32, SONO_FAMILY_AUTO, &error), &error);
+        assert_ok(sono_checkpoint_open(out, &checkpoint, &error), &error);
+        assert_string_equal(sono_checkpoint_metadata(checkpoint, "sonoseg.input_px"), stated[i]);
+        sono_checkpoint_close(checkpoint);
+        assert_ok(sono_model_verify(out, SONO_FAMILY_AUTO, &error), &error);
+        synthetic_close(&state);
+    }
+}
+
+/* Metadata where there are no anchors; beside anchors of another size; that is no size. */
+static void metadata_say_the_size(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *value;
+        int keeps_anchors;
+        anchors_size size;
+        sono_status status;
+        const char *says;
+    } cases[] = {
+        {"416x672", 0, {416, 672}, SONO_STATUS_OK, NULL},
+        {"512", 0, {512, 512}, SONO_STATUS_OK, NULL},
+        {"640", 1, {640, 640}, SONO_STATUS_OK, NULL},
+        {"512", 1, {0, 0}, SONO_STATUS_MODEL_MISMATCH, "says 512 wide and 512 high, decoder.anchors"},
+        {"500", 0, {0, 0}, SONO_STATUS_UNSUPPORTED, "takes no input of 500 x 500 pixels"},
+        {"99999999999999999999", 0, {0, 0}, SONO_STATUS_UNSUPPORTED, "takes no input of 2147483647"},
+        {"512x", 0, {0, 0}, SONO_STATUS_UNSUPPORTED, "is '512x': a size is 640, or 800x512"},
+        {"", 0, {0, 0}, SONO_STATUS_UNSUPPORTED, "is ''"},
+    };
+    char path[SONO_TEST_PATH_BYTES];
+    synthetic_state state;
+    open_state(&state, "dfine_n");
+    torch_file_tensor *anchors = find(&state, "decoder.anchors"), *last = &state.tensors[state.n_tensors - 1];
+    const torch_file_tensor kept = *anchors;
+    sono_test_path(path, sizeof path, "stated.safetensors");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        sono_error error = {0};
+        sono_model_info info;
+        *anchors = cases[i].keeps_anchors ? kept : *last;
+        assert_ok(safetensors_write_with(path, state.tensors, state.n_tensors - !cases[i].keeps_anchors,
+                                         "sonoseg.input_px", cases[i].value),
+                  NULL);
+        assert_status(cases[i].status, sono_model_inspect(path, &info, &error), &error);
+        if (cases[i].says && !strstr(error.text, cases[i].says))
+            fail_msg("'%s' does not say '%s'", error.text, cases[i].says);
+        if (cases[i].says)
+            continue;
+        assert_int_equal(info.input_width_px, cases[i].size.width_px);
+        assert_int_equal(info.input_height_px, cases[i].size.height_px);
+    }
+    *anchors = kept;
+    synthetic_close(&state);
 }
 
 static void files_without_anchors_are_taken(void **unused)
@@ -355,8 +455,11 @@ static void channels_are_told(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(another_input_size_is_refused),
+        cmocka_unit_test(the_files_size_is_taken),
         cmocka_unit_test(every_size_is_told),
+        cmocka_unit_test(impossible_sizes_are_refused),
+        cmocka_unit_test(convert_keeps_the_size),
+        cmocka_unit_test(metadata_say_the_size),
         cmocka_unit_test(files_without_anchors_are_taken),
         cmocka_unit_test(family_decides),
         cmocka_unit_test(convert_keeps_the_family),

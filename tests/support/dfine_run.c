@@ -26,20 +26,18 @@ void dfine_run_record(dfine_run *run, const char *checkpoint_path, sono_detector
     assert_ok(sono_binder_set_family(run->binder, family, &error), &error);
     assert_ok(sono_program_open(&run->program, &error), &error);
     sono_record_start(&rec, run->program, run->binder, &error);
+    const sono_model_info *info = sono_binder_info(run->binder);
     if (max_side_px > 0) {
-        const sono_preprocess_args args = {.fit = SONO_FIT_STRETCH,
-                                           .size = SONO_DFINE_INPUT_PX,
-                                           .inv_std = {1 / 255.0f, 1 / 255.0f, 1 / 255.0f},
-                                           .max_width_px = max_side_px,
-                                           .max_height_px = max_side_px};
+        const sono_preprocess_args args =
+            sono_network_preprocess(&sono_dfine_network, info, max_side_px, max_side_px);
         run->pixels =
             sono_record_input(&rec, "frame_pixels", SONO_DTYPE_U8, 1, 1, 1, max_side_px * max_side_px);
         run->header = sono_record_input(&rec, "frame_header", SONO_DTYPE_U8, 1, 1, 1,
                                         (int32_t)sizeof(sono_frame_header));
         run->image = sono_record_preprocess(&rec, "dfine_input", run->pixels, run->header, &args);
     } else {
-        run->image = sono_record_input(&rec, "dfine_input", SONO_DTYPE_F32, 1, SONO_DFINE_INPUT_PX,
-                                       SONO_DFINE_INPUT_PX, sono_binder_info(run->binder)->n_channels);
+        run->image = sono_record_input(&rec, "dfine_input", SONO_DTYPE_F32, 1, info->input_height_px,
+                                       info->input_width_px, info->n_channels);
     }
     rec.stage = SONO_STAGE_DETECT;
     sono_dfine_record(&rec, run->image, &run->outputs);
@@ -189,11 +187,13 @@ static void visit(check *c, pair_fn fn)
 
 static void write_synthetic_input(check *c)
 {
-    const int32_t n_channels = sono_binder_info(c->run.binder)->n_channels;
-    const size_t count = (size_t)SONO_DFINE_INPUT_PX * SONO_DFINE_INPUT_PX * (size_t)n_channels;
+    const sono_model_info *info = sono_binder_info(c->run.binder);
+    const int32_t width = info->input_width_px, height = info->input_height_px;
+    const int32_t n_channels = info->n_channels;
+    const size_t count = (size_t)width * (size_t)height * (size_t)n_channels;
     float *image = sono_alloc_array(count, sizeof *image);
     assert_non_null(image);
-    assert_int_equal(0, synthetic_detector_input(image, n_channels));
+    assert_int_equal(0, synthetic_detector_input(width, height, n_channels, image));
     assert_true(synthetic_bits_sum(image, count, sizeof *image) == golden_input_bits_sum(&c->file));
     dfine_run_write(&c->run, c->run.image, image);
     sono_free(image);

@@ -15,9 +15,9 @@ typedef struct dfine_run {
     sono_program *program;
     const sono_engine_ops *backend; /* engine_to_test(), in float32 */
     sono_engine *engine;
-    sono_tid image;          /* [1, 640, 640, 3 or 1]: INPUT, or what PREPROCESS makes of pixels */
+    sono_tid image;          /* [1, height, width, 3 or 1]: INPUT, or what PREPROCESS makes of pixels */
     sono_tid pixels, header; /* 0 without preprocessing */
-    sono_dfine_outputs outputs;
+    sono_detector_outputs outputs;
 } dfine_run;
 
 /* Opens the checkpoint and records the network; the input is an image, or where max_side_px > 0 a grey frame

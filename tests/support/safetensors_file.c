@@ -36,9 +36,13 @@ static int64_t bytes_of(const torch_file_tensor *tensor)
 }
 
 /* Returns the header's length. */
-static size_t print_header(char *out, size_t out_bytes, const torch_file_tensor *tensors, int n_tensors)
+static size_t print_header(char *out, size_t out_bytes, const torch_file_tensor *tensors, int n_tensors,
+                           const char *key, const char *value)
 {
-    size_t n = (size_t)snprintf(out, out_bytes, "{\"__metadata__\":{\"format\":\"pt\"}");
+    size_t n = (size_t)snprintf(out, out_bytes, "{\"__metadata__\":{\"format\":\"pt\"");
+    if (key)
+        n += (size_t)snprintf(out + n, out_bytes - n, ",\"%s\":\"%s\"", key, value);
+    n += (size_t)snprintf(out + n, out_bytes - n, "}");
     int64_t offset = 0;
     for (int i = 0; i < n_tensors; i++) {
         n += (size_t)snprintf(out + n, out_bytes - n, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[",
@@ -54,7 +58,13 @@ static size_t print_header(char *out, size_t out_bytes, const torch_file_tensor 
 
 sono_status safetensors_write(const char *path, const torch_file_tensor *tensors, int n_tensors)
 {
-    const size_t header_bytes = 64 + (size_t)n_tensors * 384;
+    return safetensors_write_with(path, tensors, n_tensors, NULL, NULL);
+}
+
+sono_status safetensors_write_with(const char *path, const torch_file_tensor *tensors, int n_tensors,
+                                   const char *key, const char *value)
+{
+    const size_t header_bytes = 256 + (size_t)n_tensors * 384;
     char *header = sono_alloc(header_bytes);
     FILE *file = header ? fopen(path, "wb") : NULL;
     if (!file) {
@@ -62,7 +72,7 @@ sono_status safetensors_write(const char *path, const torch_file_tensor *tensors
         return header ? SONO_STATUS_IO : SONO_STATUS_OUT_OF_MEMORY;
     }
     uint8_t length[8];
-    const size_t n = print_header(header, header_bytes, tensors, n_tensors);
+    const size_t n = print_header(header, header_bytes, tensors, n_tensors, key, value);
     set_length(length, n);
     int failed = fwrite(length, 1, 8, file) != 8 || fwrite(header, 1, n, file) != n;
     for (int i = 0; i < n_tensors && !failed; i++)

@@ -13,4 +13,8 @@ uint8_t *safetensors_make(const char *header, const void *data, size_t n_bytes, 
  */
 sono_status safetensors_write(const char *path, const torch_file_tensor *tensors, int n_tensors);
 
+/* The same with one pair of metadata more. */
+sono_status safetensors_write_with(const char *path, const torch_file_tensor *tensors, int n_tensors,
+                                   const char *key, const char *value);
+
 #endif

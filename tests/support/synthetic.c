@@ -57,14 +57,13 @@ static float logit(double x)
 
 /* dfine_decoder.py:_generate_anchors for one level; rows of 4 to anchors, or of 1 to valid. Returns the rows.
  */
-static int64_t fill_level(int32_t level, int32_t stride, float *anchors, uint8_t *valid)
+static int64_t fill_level(int32_t level, int32_t w, int32_t h, float *anchors, uint8_t *valid)
 {
-    const int32_t n = SYNTHETIC_DETECTOR_PX / stride;
     const double size = (double)0.05F * (1 << level);
-    for (int32_t y = 0; y < n; y++) {
-        for (int32_t x = 0; x < n; x++) {
-            const double centre_x = (double)(((float)x + 0.5F) / (float)n);
-            const double centre_y = (double)(((float)y + 0.5F) / (float)n);
+    for (int32_t y = 0; y < h; y++) {
+        for (int32_t x = 0; x < w; x++) {
+            const double centre_x = (double)(((float)x + 0.5F) / (float)w);
+            const double centre_y = (double)(((float)y + 0.5F) / (float)h);
             const int inside = centre_x > 0.01 && centre_x < 0.99 && centre_y > 0.01 && centre_y < 0.99;
             if (anchors) {
                 anchors[0] = inside ? logit(centre_x) : INFINITY;
@@ -76,7 +75,7 @@ static int64_t fill_level(int32_t level, int32_t stride, float *anchors, uint8_t
             }
         }
     }
-    return (int64_t)n * n;
+    return (int64_t)w * h;
 }
 
 /* Reads up to 4 numbers separated by commas. */
@@ -93,18 +92,24 @@ static int32_t read_numbers(const char *text, int32_t *numbers)
     return *text ? 0 : n;
 }
 
-static int fill_grid(const char *strides, const torch_file_tensor *tensor, int64_t count, void *out)
+/* size: "512x384"; NULL = the square of SYNTHETIC_DETECTOR_PX. */
+static int fill_grid(const char *strides, const char *size, const torch_file_tensor *tensor, int64_t count,
+                     void *out)
 {
+    int32_t width = SYNTHETIC_DETECTOR_PX, height = SYNTHETIC_DETECTOR_PX;
+    if (size && sscanf(size, "%" SCNd32 "x%" SCNd32, &width, &height) != 2)
+        return -1;
     int32_t stride[4];
     const int32_t n_levels = read_numbers(strides, stride);
     const int is_anchors = tensor->dtype == SONO_DTYPE_F32;
     int64_t n_rows = 0, total = 0;
     for (int32_t level = 0; level < n_levels; level++)
-        total += (int64_t)(SYNTHETIC_DETECTOR_PX / stride[level]) * (SYNTHETIC_DETECTOR_PX / stride[level]);
+        total += (int64_t)(width / stride[level]) * (height / stride[level]);
     if (total * (is_anchors ? 4 : 1) != count)
         return -1;
     for (int32_t level = 0; level < n_levels; level++)
-        n_rows += fill_level(level, stride[level], is_anchors ? (float *)out + 4 * n_rows : NULL,
+        n_rows += fill_level(level, width / stride[level], height / stride[level],
+                             is_anchors ? (float *)out + 4 * n_rows : NULL,
                              is_anchors ? NULL : (uint8_t *)out + n_rows);
     return 0;
 }
@@ -135,9 +140,9 @@ static int fill(const torch_file_tensor *tensor, int64_t count, char *const *fie
             ((int64_t *)out)[i] = strtoll(field[4], NULL, 10);
         return 0;
     }
-    if ((strcmp(rule, "anchors") == 0 && n_fields == 5 && is_float) ||
-        (strcmp(rule, "valid") == 0 && n_fields == 5 && tensor->dtype == SONO_DTYPE_BOOL))
-        return fill_grid(field[4], tensor, count, out);
+    if ((strcmp(rule, "anchors") == 0 && n_fields >= 5 && is_float) ||
+        (strcmp(rule, "valid") == 0 && n_fields >= 5 && tensor->dtype == SONO_DTYPE_BOOL))
+        return fill_grid(field[4], n_fields > 5 ? field[5] : NULL, tensor, count, out);
     if (strcmp(rule, "reciprocals") == 0 && n_fields == 5 && is_float)
         return fill_reciprocals(field[4], count, out);
     return -1;
@@ -307,13 +312,13 @@ void synthetic_image(int32_t width_px, int32_t height_px, uint8_t *out)
     }
 }
 
-static int network_input(int32_t size_px, int is_detector, int32_t n_channels, float *out)
+static int network_input(int32_t width_px, int32_t height_px, int is_detector, int32_t n_channels, float *out)
 {
-    const size_t n_pixels = (size_t)size_px * (size_t)size_px;
+    const size_t n_pixels = (size_t)width_px * (size_t)height_px;
     uint8_t *grey = sono_alloc(n_pixels);
     if (!grey)
         return -1;
-    synthetic_image(size_px, size_px, grey);
+    synthetic_image(width_px, height_px, grey);
     for (size_t i = 0; i < n_pixels; i++)
         for (size_t c = 0; c < (size_t)n_channels; c++)
             out[(size_t)n_channels * i + c] =
@@ -322,12 +327,12 @@ static int network_input(int32_t size_px, int is_detector, int32_t n_channels, f
     return 0;
 }
 
-int synthetic_detector_input(float *out, int32_t n_channels)
+int synthetic_detector_input(int32_t width_px, int32_t height_px, int32_t n_channels, float *out)
 {
-    return network_input(SYNTHETIC_DETECTOR_PX, 1, n_channels, out);
+    return network_input(width_px, height_px, 1, n_channels, out);
 }
 
-int synthetic_segmenter_input(float *out)
+int synthetic_segmenter_input(int32_t side_px, float *out)
 {
-    return network_input(SYNTHETIC_SEGMENTER_PX, 0, 3, out);
+    return network_input(side_px, side_px, 0, 3, out);
 }

@@ -12,8 +12,7 @@
 
 #include "support/torch_file.h"
 
-#define SYNTHETIC_DETECTOR_PX  640
-#define SYNTHETIC_SEGMENTER_PX 1024
+#define SYNTHETIC_DETECTOR_PX 640 /* where a manifest's anchors say no size */
 
 /* A filled state dict in the official order. */
 typedef struct synthetic_state {
@@ -35,10 +34,10 @@ sono_status synthetic_write(const char *manifest_path, const char *checkpoint_pa
 void synthetic_image(int32_t width_px, int32_t height_px, uint8_t *out);
 
 /* The networks' inputs for the golden data, [height, width, 3 or n_channels]: synthetic_image() / 255 for the
- * detector (640 px), and less the mean, divided by the deviation for the segmenter (1024 px). Returns 0, or
- * -1 when out of memory. */
-int synthetic_detector_input(float *out, int32_t n_channels);
-int synthetic_segmenter_input(float *out);
+ * detector, and less the mean, divided by the deviation for the segmenter, which is square. Returns 0, or -1
+ * when out of memory. */
+int synthetic_detector_input(int32_t width_px, int32_t height_px, int32_t n_channels, float *out);
+int synthetic_segmenter_input(int32_t side_px, float *out);
 
 /* Sum of the bit patterns of count elements of 1, 4 or 8 bytes, modulo 2^64. The order does not matter. */
 uint64_t synthetic_bits_sum(const void *data, size_t count, size_t element_bytes);

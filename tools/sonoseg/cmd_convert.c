@@ -84,7 +84,7 @@ static int write_file(const convert *self)
         report_error("%s", error.text);
         return STATUS_FAILED;
     }
-    if (info.network == SONO_NETWORK_DFINE && info.family == SONO_FAMILY_AUTO)
+    if ((info.role & SONO_ROLE_DETECTOR) && info.family == SONO_FAMILY_AUTO)
         family_warn(self->paths[0]);
     printf("%s: %s, %d tensors, %s, %lld bytes\n", self->paths[1], info.architecture, info.n_tensors,
            info.dtype, (long long)info.file_bytes);

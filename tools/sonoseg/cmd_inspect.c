@@ -82,16 +82,19 @@ static void print_family(sono_detector_family stated, sono_detector_family asked
                    : "assumed: the file does not say");
 }
 
+static const char *const role_names[] = {[SONO_ROLE_DETECTOR] = "detector",
+                                         [SONO_ROLE_SEGMENTER] = "segmenter",
+                                         [SONO_ROLE_BOTH] = "detector and segmenter"};
+
 static void print_info(const char *path, const sono_model_info *info, sono_detector_family asked)
 {
     printf("file          %s\n", path);
-    printf("network       %s, %s\n", info->architecture,
-           info->network == SONO_NETWORK_DFINE ? "detector (D-FINE)" : "segmenter (MobileSAM)");
-    if (info->network == SONO_NETWORK_DFINE) {
+    printf("network       %s, %s (%s)\n", info->architecture, role_names[info->role], info->network);
+    if (info->role & SONO_ROLE_DETECTOR) {
         printf("classes       %d\n", info->n_classes);
         print_family(info->family, asked);
     }
-    printf("input         %d x %d pixels%s\n", info->input_px, info->input_px,
+    printf("input         %d x %d pixels%s\n", info->input_width_px, info->input_height_px,
            info->n_channels == 1 ? ", luma" : "");
     printf("parameters    %lld (%.2f million)\n", (long long)info->n_params, (double)info->n_params * 1e-6);
     printf("tensors       %d, %s\n", info->n_tensors, info->dtype);

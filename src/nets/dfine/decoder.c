@@ -11,7 +11,7 @@
  * Shapes: N = frames, T = tokens of all levels, Q = 300 queries, c = c_decoder.
  */
 #include "nets/dfine/dfine_parts.h"
-#include "nets/anchors.h"
+#include "nets/dfine/anchors.h"
 #include "nets/layers.h"
 
 #include "base/alloc.h"
@@ -19,16 +19,14 @@
 #include <math.h>
 #include <stdio.h>
 
-#define REG_MAX            32 /* bins 0 .. 32 a side */
-#define N_BINS             (REG_MAX + 1)
-#define N_MAX_POINTS       12 /* of a head, all levels */
-#define LQE_TOP_K          4
-#define LQE_HIDDEN         64
-#define POS_CLAMP          10.0f
-#define NORM_CLAMP         65504.0f
-#define COARSEST_STRIDE_PX 32
-#define ANCHOR_EPS         0.01f /* closer to the border than this a token's anchor is not valid */
-#define ANCHOR_SIDE        0.05f /* of the finest level's anchors, doubled with every level */
+#define REG_MAX     32 /* bins 0 .. 32 a side */
+#define N_BINS      (REG_MAX + 1)
+#define LQE_TOP_K   4
+#define LQE_HIDDEN  64
+#define POS_CLAMP   10.0f
+#define NORM_CLAMP  65504.0f
+#define ANCHOR_EPS  0.01f /* closer to the border than this a token's anchor is not valid */
+#define ANCHOR_SIDE 0.05f /* of the finest level's anchors, doubled with every level */
 
 /* What every layer needs. */
 typedef struct decoder {
@@ -43,28 +41,31 @@ typedef struct decoder {
 
 /* ---- constants ---- */
 
-/* Latches a failure when the checkpoint's anchors are not those of the size that is recorded: it was saved
- * for another one that has as many. */
-static void check_anchors(sono_recorder *rec, const sono_anchor_grid *grid, const float *anchors)
+/* Whether the checkpoint's anchors are those of the size that is recorded; those of another size are left
+ * alone. Latches a failure when they are those of none. */
+static int are_anchors_ours(sono_recorder *rec, const sono_anchor_grid *grid, const float *anchors)
 {
     sono_anchor_grid file = *grid;
     if (sono_anchors_fit(anchors, grid))
-        return;
-    char size[48] = "no input size at all";
-    if (sono_anchors_find_size(anchors, sono_anchors_count(grid), &file))
-        snprintf(size, sizeof size, "inputs %d wide and %d high", file.width_px, file.height_px);
-    sono_record_latch(rec, SONO_FAIL(rec->error, UNSUPPORTED,
-                                     "%s: its decoder.anchors are those of %s, but it would be run at "
-                                     "%d x %d: save it at that size",
-                                     sono_binder_path(rec->binder), size, grid->width_px, grid->height_px));
+        return 1;
+    if (!sono_anchors_find_size(anchors, sono_anchors_count(grid), &file))
+        sono_record_latch(rec, SONO_FAIL(rec->error, UNSUPPORTED,
+                                         "%s: its decoder.anchors are those of no input size at all, but it "
+                                         "would be run at %d x %d: save it at that size",
+                                         sono_binder_path(rec->binder), grid->width_px, grid->height_px));
+    return 0;
 }
 
 /* Puts the checkpoint's own anchors in the place of the computed ones where it has them and they are valid:
- * the official code uses them, and a file may hold them rounded, or NaN for infinity. */
+ * the official code uses them, and a file may hold them rounded, or NaN for infinity. A file that was saved
+ * for another input size has others; nothing else in it depends on that. */
 static void take_anchors(sono_recorder *rec, const sono_anchor_grid *grid, int32_t n_tokens,
                          const float *valid, float *anchors)
 {
-    if (rec->status != SONO_STATUS_OK || !sono_bind_has(rec->binder, "decoder.anchors"))
+    if (rec->status != SONO_STATUS_OK)
+        return;
+    sono_bind_ignore(rec->binder, "decoder.anchors");
+    if (sono_bind_count(rec->binder, "decoder.anchors") != 4 * (int64_t)n_tokens)
         return;
     const size_t count = 4 * (size_t)n_tokens;
     float *file = sono_alloc_array(count, sizeof *file);
@@ -74,11 +75,12 @@ static void take_anchors(sono_recorder *rec, const sono_anchor_grid *grid, int32
     }
     const sono_status status = sono_bind_any_f32(rec->binder, "decoder.anchors", 3,
                                                  (const int64_t[]){1, n_tokens, 4}, file, rec->error);
+    int is_ours = 0;
     if (status != SONO_STATUS_OK)
         sono_record_latch(rec, status);
     else
-        check_anchors(rec, grid, file);
-    for (size_t i = 0; rec->status == SONO_STATUS_OK && i < count; i++)
+        is_ours = are_anchors_ours(rec, grid, file);
+    for (size_t i = 0; is_ours && i < count; i++)
         if (valid[i / 4] != 0 && isfinite(file[i]))
             anchors[i] = file[i];
     sono_free(file);
@@ -108,9 +110,9 @@ static void record_anchors(sono_recorder *rec, const sono_dfine_size *size, int3
         }
     }
     const sono_anchor_grid grid = {
-        .height_px = shapes[size->n_levels - 1].h * COARSEST_STRIDE_PX,
-        .width_px = shapes[size->n_levels - 1].w * COARSEST_STRIDE_PX,
-        .finest_stride_px = COARSEST_STRIDE_PX >> (size->n_levels - 1),
+        .height_px = shapes[size->n_levels - 1].h * SONO_DFINE_STEP_PX,
+        .width_px = shapes[size->n_levels - 1].w * SONO_DFINE_STEP_PX,
+        .finest_stride_px = SONO_DFINE_STEP_PX >> (size->n_levels - 1),
         .n_levels = size->n_levels,
     };
     take_anchors(rec, &grid, n_tokens, valid_values, anchor_values);
@@ -177,7 +179,7 @@ static void record_queries(decoder *d, int32_t n_classes, const sono_tensor *sha
 static int offset_scale(const decoder *d, const char *name, int32_t n_points, float *scale)
 {
     char path[96];
-    float points[N_MAX_POINTS];
+    float points[SONO_DFINE_N_POINTS];
     sono_layer_path(d->rec, path, "%s.num_points_scale", name);
     if (d->rec->status != SONO_STATUS_OK || !sono_bind_has(d->rec->binder, path))
         return 0;
@@ -199,7 +201,7 @@ static sono_tid record_cross_attention(const decoder *d, const char *name, sono_
                                        sono_tid out)
 {
     char offsets[96], weights[96];
-    float scale[SONO_DFINE_N_HEADS * N_MAX_POINTS * 2];
+    float scale[SONO_DFINE_N_HEADS * SONO_DFINE_N_POINTS * 2];
     int32_t n_points = 0;
     for (int32_t i = 0; i < d->deform.n_levels; i++)
         n_points += d->deform.level_points[i];
@@ -316,7 +318,7 @@ static decoder decoder_of(sono_recorder *rec, const sono_dfine_size *size, sono_
 
 void sono_dfine_decoder_record(sono_recorder *rec, const sono_dfine_size *size, int32_t n_classes,
                                sono_tid memory, const sono_tensor shapes[SONO_DFINE_MAX_LEVELS],
-                               sono_dfine_outputs *out)
+                               sono_detector_outputs *out)
 {
     decoder d = decoder_of(rec, size, memory, shapes);
     sono_epilogue clamped = sono_epilogue_none();

@@ -13,32 +13,28 @@
 
 #include <string.h>
 
-static const sono_dfine_size sizes[] = {
+const sono_dfine_size sono_dfine_sizes[] = {
     {"dfine-n", &sono_hgnetv2_b0, 1, 2, 128, 512, 21, 2, 128, 512, 3, {6, 6, 0}, 4.0f},
     {"dfine-s", &sono_hgnetv2_b0, 1, 3, 256, 1024, 64, 1, 256, 1024, 3, {3, 6, 3}, 4.0f},
     {"dfine-m", &sono_hgnetv2_b2, 1, 3, 256, 1024, 128, 2, 256, 1024, 4, {3, 6, 3}, 4.0f},
     {"dfine-l", &sono_hgnetv2_b4, 0, 3, 256, 1024, 128, 3, 256, 1024, 6, {3, 6, 3}, 4.0f},
     {"dfine-x", &sono_hgnetv2_b5, 0, 3, 384, 2048, 192, 3, 256, 1024, 6, {3, 6, 3}, 8.0f},
+    {.architecture = NULL},
 };
 
 static const sono_dfine_size *find_size(sono_recorder *rec, const sono_model_info *info)
 {
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
-        if (info->network == SONO_NETWORK_DFINE && strcmp(info->architecture, sizes[i].architecture) == 0)
-            return &sizes[i];
+    for (const sono_dfine_size *size = sono_dfine_sizes; size->architecture; size++)
+        if (strcmp(info->architecture, size->architecture) == 0)
+            return size;
     sono_record_latch(
         rec, SONO_FAIL(rec->error, UNSUPPORTED, "\"%s\" is no D-FINE of a known size", info->architecture));
     return NULL;
 }
 
-/* What training needs, what is made anew here, and heads of layers before the last. */
+/* Heads of layers before the last: training's. */
 static void ignore_unused(struct sono_binder *binder, const sono_dfine_size *size)
 {
-    static const char *const patterns[] = {"*.num_batches_tracked", "decoder.denoising_class_embed.weight",
-                                           "decoder.valid_mask", "decoder.decoder.up",
-                                           "decoder.decoder.reg_scale"};
-    for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++)
-        sono_bind_ignore(binder, patterns[i]);
     for (int32_t i = 0; i + 1 < size->n_decoder_layers; i++) {
         char pattern[96];
         snprintf(pattern, sizeof pattern, "decoder.dec_score_head.%d.*", (int)i);
@@ -80,14 +76,34 @@ static sono_tid record_memory(sono_recorder *rec, const sono_dfine_size *size,
     return memory;
 }
 
-void sono_dfine_record(sono_recorder *rec, sono_tid image, sono_dfine_outputs *out)
+/* Whole strides, and at least as many tokens as queries; latches a failure where it is not so. */
+static int fits_input(sono_recorder *rec, const sono_dfine_size *size, sono_tid image)
 {
-    *out = (sono_dfine_outputs){0, 0};
+    const sono_tensor map = sono_record_shape(rec, image);
+    int32_t n_tokens = 0;
+    for (int32_t i = 0, stride = SONO_DFINE_STEP_PX; i < size->n_levels; i++, stride /= 2)
+        n_tokens += (map.h / stride) * (map.w / stride);
+    if (map.h % SONO_DFINE_STEP_PX == 0 && map.w % SONO_DFINE_STEP_PX == 0 &&
+        n_tokens >= SONO_DFINE_N_QUERIES)
+        return 1;
+    sono_record_latch(rec, SONO_FAIL(rec->error, UNSUPPORTED,
+                                     "%s: %s at %d x %d pixels: give multiples of %d with %d tokens or "
+                                     "more, these are %d",
+                                     sono_binder_path(rec->binder), size->architecture, map.w, map.h,
+                                     SONO_DFINE_STEP_PX, SONO_DFINE_N_QUERIES, n_tokens));
+    return 0;
+}
+
+void sono_dfine_record(sono_recorder *rec, sono_tid image, sono_detector_outputs *out)
+{
+    *out = (sono_detector_outputs){0, 0};
     if (rec->status != SONO_STATUS_OK)
         return;
     const sono_model_info *info = sono_binder_info(rec->binder);
     const sono_dfine_size *size = find_size(rec, info);
     if (!size)
+        return;
+    if (!fits_input(rec, size, image))
         return;
     sono_tid levels[SONO_DFINE_MAX_LEVELS] = {0};
     sono_tensor shapes[SONO_DFINE_MAX_LEVELS] = {0};

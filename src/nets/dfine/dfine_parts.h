@@ -6,8 +6,10 @@
 #include "nets/dfine/dfine.h"
 
 #define SONO_DFINE_MAX_LEVELS 3
-#define SONO_DFINE_N_STAGES   4 /* of the backbone; strides 4, 8, 16, 32 */
-#define SONO_DFINE_N_HEADS    8 /* encoder and decoder */
+#define SONO_DFINE_N_STAGES   4  /* of the backbone; strides 4, 8, 16, 32 */
+#define SONO_DFINE_N_HEADS    8  /* encoder and decoder */
+#define SONO_DFINE_N_POINTS   12 /* that each head samples, all levels together */
+#define SONO_DFINE_STEP_PX    32 /* stride of the coarsest level */
 
 typedef struct sono_hgnetv2_stage {
     int32_t c_in, c_mid, c_out;
@@ -38,6 +40,11 @@ typedef struct sono_dfine_size {
     float reg_scale;                             /* where the checkpoint has none of its own */
 } sono_dfine_size;
 
+extern const sono_dfine_size sono_dfine_sizes[]; /* ended by one without an architecture */
+
+/* Official name of a name in transformers' layout; see sono_naming. */
+void sono_dfine_official_name(const char *name, char *out, size_t out_bytes, int32_t *part);
+
 /* image -> the last n_levels stages' maps. */
 void sono_hgnetv2_record(sono_recorder *rec, const sono_dfine_size *size, sono_tid image,
                          sono_tid levels[SONO_DFINE_MAX_LEVELS]);
@@ -52,6 +59,6 @@ void sono_hybrid_encoder_record(sono_recorder *rec, const sono_dfine_size *size,
  * positions. */
 void sono_dfine_decoder_record(sono_recorder *rec, const sono_dfine_size *size, int32_t n_classes,
                                sono_tid memory, const sono_tensor shapes[SONO_DFINE_MAX_LEVELS],
-                               sono_dfine_outputs *out);
+                               sono_detector_outputs *out);
 
 #endif

@@ -189,7 +189,7 @@ static sono_tid record_upscale(sono_recorder *rec, const char *name, sono_tid x,
 }
 
 void sono_mask_decoder_record(sono_recorder *rec, sono_tid src, sono_tid dense_pe, sono_tid tokens,
-                              sono_mobilesam_outputs *out)
+                              sono_segmenter_outputs *out)
 {
     const sono_norm_args norm_gelu = {.eps = SONO_LAYER_NORM_2D_EPS, .act = SONO_ACT_GELU};
     const sono_epilogue gelu = sono_epilogue_act(SONO_ACT_GELU), none = sono_epilogue_none();

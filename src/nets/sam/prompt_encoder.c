@@ -25,7 +25,8 @@ static void fill_rows(sono_recorder *rec, const char *name, int32_t n_rows, floa
                                         table + (size_t)first_row * SONO_MOBILESAM_CHANNELS, rec->error));
 }
 
-sono_tid sono_prompt_encoder_record(sono_recorder *rec, sono_tid detections, sono_tid header)
+sono_tid sono_prompt_encoder_record(sono_recorder *rec, sono_tid detections, sono_tid header,
+                                    int32_t input_px)
 {
     const int64_t gaussian_dims[2] = {2, N_FREQUENCIES};
     const sono_tid gaussian = sono_layer_param(rec, GAUSSIAN_NAME, 2, gaussian_dims, 1, 1, 2, N_FREQUENCIES);
@@ -39,7 +40,7 @@ sono_tid sono_prompt_encoder_record(sono_recorder *rec, sono_tid detections, son
                                               SONO_MOBILESAM_CHANNELS, &values);
     fill_rows(rec, "mask_decoder.iou_token.weight", 1, values, 0);
     fill_rows(rec, "mask_decoder.mask_tokens.weight", 4, values, 1);
-    const sono_segment_args args = {.image_size = SONO_MOBILESAM_INPUT_PX};
+    const sono_segment_args args = {.image_size = input_px};
     rec->precise = 1; /* seven tokens cost nothing; the image side stays as it is */
     const sono_tid out =
         sono_record_prompt(rec, "prompt_encoder.0", detections, header, gaussian, corners, tokens, &args);
@@ -58,14 +59,13 @@ static void encode_position(const float *gaussian, float x, float y, float *out)
     }
 }
 
-sono_tid sono_prompt_encoder_dense_pe(sono_recorder *rec)
+sono_tid sono_prompt_encoder_dense_pe(sono_recorder *rec, int32_t side)
 {
-    const int32_t side = SONO_MOBILESAM_GRID;
     const int64_t dims[2] = {2, N_FREQUENCIES};
     float *gaussian = sono_mobilesam_take(rec, GAUSSIAN_NAME, 2, dims);
     float *values;
     const sono_tid dense_pe =
-        sono_record_param(rec, "prompt_encoder.dense_pe", 1, side, side, // [1, 64, 64, 256]
+        sono_record_param(rec, "prompt_encoder.dense_pe", 1, side, side, // [1, side, side, 256]
                           SONO_MOBILESAM_CHANNELS, &values);
     if (gaussian && values)
         for (int32_t i = 0; i < side * side; i++)
@@ -78,10 +78,10 @@ sono_tid sono_prompt_encoder_dense_pe(sono_recorder *rec)
 
 sono_tid sono_prompt_encoder_add_no_mask(sono_recorder *rec, sono_tid embedding)
 {
-    const int32_t n = sono_record_shape(rec, embedding).n, side = SONO_MOBILESAM_GRID;
+    const sono_tensor map = sono_record_shape(rec, embedding);
     const int64_t dims[2] = {1, SONO_MOBILESAM_CHANNELS};
     const sono_tid vector = sono_layer_param(rec, "prompt_encoder.no_mask_embed.weight", 2, dims, 1, 1, 1,
                                              SONO_MOBILESAM_CHANNELS);
-    return sono_record_add(rec, "prompt_encoder.src", embedding, sono_view_spread(rec, vector, n, side, side),
-                           0);
+    return sono_record_add(rec, "prompt_encoder.src", embedding,
+                           sono_view_spread(rec, vector, map.n, map.h, map.w), 0);
 }

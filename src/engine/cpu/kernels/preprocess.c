@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * PREPROCESS: N frames of any size and format -> image [N, S, S, C], resized, normalised, padded; C is 3, or
+ * PREPROCESS: N frames of any size and format -> image [N, H, W, C], resized, normalised, padded; C is 3, or
  * 1: luma.
  *
  * Separable triangle filter, widened when shrinking: the rule of
@@ -19,12 +19,12 @@
 
 /* One thread's scratch. The column tables are made once, in thread 0's. */
 typedef struct area {
-    int32_t *first;  /* [size] leftmost source column of each output column */
-    float *weights;  /* [taps_x][size] */
+    int32_t *first;  /* [width] leftmost source column of each output column */
+    float *weights;  /* [taps_x][width] */
     float *source;   /* [3][source_stride] one source row, planar, zeroes behind it */
     float *row_taps; /* [taps_y] weights of one output row */
-    float *mixed;    /* [3][size] one output row before normalisation */
-    float *ring;     /* [taps_y][3][size] source rows, resized horizontally; row y lies in slot y % taps_y */
+    float *mixed;    /* [3][width] one output row before normalisation */
+    float *ring;     /* [taps_y][3][width] source rows, resized horizontally; row y lies in slot y % taps_y */
 } area;
 
 typedef struct layout {
@@ -37,7 +37,7 @@ typedef struct job {
     const sono_cpu_call *call;
     sono_frame_header header;
     const uint8_t *pixels; /* the frame's */
-    float *image;          /* [size][size][n_channels] */
+    float *image;          /* [height][width][n_channels] */
     layout layout;
     area tables; /* thread 0's */
     int32_t out_width, out_height;
@@ -51,42 +51,43 @@ static size_t padded(size_t n_bytes)
     return (n_bytes + 63) / 64 * 64;
 }
 
-/* Most taps for n_in samples: the filter is 2 * scale wide. Rounding to whole pixels makes a letterbox's
- * scale at most 1.5 times the nominal one (1.49 pixels become 1). */
-static int32_t most_taps(int32_t n_in, const sono_preprocess_args *args)
+/* Most taps from n_in samples to n_out: the filter is 2 * scale wide. Rounding to whole pixels makes a
+ * letterbox's scale at most 1.5 times the nominal one (1.49 pixels become 1). */
+static int32_t most_taps(int32_t n_in, int32_t n_out, sono_fit fit)
 {
-    const double slack = args->fit == SONO_FIT_LETTERBOX ? 1.5 : 1.0;
-    const double scale = slack * n_in / args->size;
+    const double slack = fit == SONO_FIT_LETTERBOX ? 1.5 : 1.0;
+    const double scale = slack * n_in / n_out;
     return (int32_t)ceil(2.0 * (scale > 1.0 ? scale : 1.0)) + 1;
 }
 
 static layout make_layout(const sono_preprocess_args *args)
 {
     const int32_t longest = longest_side_px(args->max_width_px, args->max_height_px);
-    const size_t size = (size_t)args->size;
-    layout l = {.taps_x = most_taps(longest, args), .taps_y = most_taps(longest, args)};
+    const size_t width = (size_t)args->width_px;
+    layout l = {.taps_x = most_taps(longest, args->width_px, args->fit),
+                .taps_y = most_taps(longest, args->height_px, args->fit)};
     l.source_stride = (int64_t)padded((size_t)longest + (size_t)l.taps_x);
-    l.n_bytes = padded(size * 4) + padded(size * 4 * (size_t)l.taps_x) +
-                padded(12 * (size_t)l.source_stride) + padded(4 * (size_t)l.taps_y) + padded(12 * size) +
-                padded(12 * size * (size_t)l.taps_y);
+    l.n_bytes = padded(width * 4) + padded(width * 4 * (size_t)l.taps_x) +
+                padded(12 * (size_t)l.source_stride) + padded(4 * (size_t)l.taps_y) + padded(12 * width) +
+                padded(12 * width * (size_t)l.taps_y);
     return l;
 }
 
 static area area_of(const sono_cpu_call *call, const layout *l, int32_t thread)
 {
-    const size_t size = (size_t)call->op->args.preprocess.size;
+    const size_t width = (size_t)call->op->args.preprocess.width_px;
     uint8_t *at = call->scratch + (size_t)thread * call->scratch_bytes;
     area a;
     a.first = (int32_t *)(void *)at;
-    at += padded(size * 4);
+    at += padded(width * 4);
     a.weights = (float *)(void *)at;
-    at += padded(size * 4 * (size_t)l->taps_x);
+    at += padded(width * 4 * (size_t)l->taps_x);
     a.source = (float *)(void *)at;
     at += padded(12 * (size_t)l->source_stride);
     a.row_taps = (float *)(void *)at;
     at += padded(4 * (size_t)l->taps_y);
     a.mixed = (float *)(void *)at;
-    at += padded(12 * size);
+    at += padded(12 * width);
     a.ring = (float *)(void *)at;
     return a;
 }
@@ -123,11 +124,11 @@ static int32_t filter_at(int32_t n_in, int32_t n_out, int32_t i, int32_t *first,
 
 static void make_tables(job *j)
 {
-    const int32_t size = j->call->op->args.preprocess.size;
-    memset(j->tables.weights, 0, (size_t)j->layout.taps_x * (size_t)size * sizeof(float));
+    const int32_t stride = j->call->op->args.preprocess.width_px;
+    memset(j->tables.weights, 0, (size_t)j->layout.taps_x * (size_t)stride * sizeof(float));
     for (int32_t x = 0; x < j->out_width; x++) {
-        const int32_t n =
-            filter_at(j->header.width_px, j->out_width, x, &j->tables.first[x], j->tables.weights + x, size);
+        const int32_t n = filter_at(j->header.width_px, j->out_width, x, &j->tables.first[x],
+                                    j->tables.weights + x, stride);
         if (n > j->column_taps)
             j->column_taps = n;
     }
@@ -171,11 +172,11 @@ static void read_row(const job *j, int32_t y, float *restrict out)
 static void resize_row(const job *j, const float *restrict source, float *restrict out)
 {
     const int32_t *restrict first = j->tables.first;
-    const int64_t size = j->call->op->args.preprocess.size;
+    const int64_t stride = j->call->op->args.preprocess.width_px;
     const int32_t width = j->out_width;
     const float *restrict w0 = j->tables.weights;
     if (j->column_taps == 2) {
-        const float *restrict w1 = w0 + size;
+        const float *restrict w1 = w0 + stride;
         for (int32_t x = 0; x < width; x++)
             out[x] = w0[x] * source[first[x]] + w1[x] * source[first[x] + 1];
         return;
@@ -183,7 +184,7 @@ static void resize_row(const job *j, const float *restrict source, float *restri
     for (int32_t x = 0; x < width; x++)
         out[x] = w0[x] * source[first[x]];
     for (int32_t t = 1; t < j->column_taps; t++) {
-        const float *restrict w = w0 + t * size;
+        const float *restrict w = w0 + t * stride;
         for (int32_t x = 0; x < width; x++)
             out[x] += w[x] * source[first[x] + t];
     }
@@ -192,11 +193,11 @@ static void resize_row(const job *j, const float *restrict source, float *restri
 /* The weighted sum of n rows of the ring from source row `first` on, for one plane. */
 static void mix_rows(const job *j, const area *a, int32_t plane, int32_t first, int32_t n)
 {
-    const int32_t size = j->call->op->args.preprocess.size;
+    const int32_t stride = j->call->op->args.preprocess.width_px;
     const int32_t width = j->out_width, taps = j->layout.taps_y;
-    float *restrict out = a->mixed + (int64_t)plane * size;
+    float *restrict out = a->mixed + (int64_t)plane * stride;
     for (int32_t t = 0; t < n; t++) {
-        const float *restrict row = a->ring + ((int64_t)((first + t) % taps) * 3 + plane) * size;
+        const float *restrict row = a->ring + ((int64_t)((first + t) % taps) * 3 + plane) * stride;
         const float w = a->row_taps[t];
         if (t == 0) {
             for (int32_t x = 0; x < width; x++)
@@ -208,20 +209,21 @@ static void mix_rows(const job *j, const area *a, int32_t plane, int32_t first, 
     }
 }
 
-/* Normalises and interleaves one row; grey serves all three channels. Zeroes follow up to `size`. */
+/* Normalises and interleaves one row; grey serves all three channels. Zeroes follow up to the image's width.
+ */
 static void store_row(const job *j, const area *a, float *restrict out)
 {
     const sono_preprocess_args *args = &j->call->op->args.preprocess;
-    const int64_t size = args->size;
+    const int64_t image_width = args->width_px;
     const float *restrict r = a->mixed;
-    const float *restrict g = a->mixed + (j->n_planes == 3 ? size : 0);
-    const float *restrict b = a->mixed + (j->n_planes == 3 ? 2 * size : 0);
+    const float *restrict g = a->mixed + (j->n_planes == 3 ? image_width : 0);
+    const float *restrict b = a->mixed + (j->n_planes == 3 ? 2 * image_width : 0);
     const float mean0 = args->mean[0], mean1 = args->mean[1], mean2 = args->mean[2];
     const float scale0 = args->inv_std[0], scale1 = args->inv_std[1], scale2 = args->inv_std[2];
     if (j->n_channels == 1) {
         for (int64_t x = 0; x < j->out_width; x++)
             out[x] = (r[x] - mean0) * scale0;
-        memset(out + j->out_width, 0, (size_t)(size - j->out_width) * sizeof(float));
+        memset(out + j->out_width, 0, (size_t)(image_width - j->out_width) * sizeof(float));
         return;
     }
     for (int64_t x = 0; x < j->out_width; x++) {
@@ -229,17 +231,18 @@ static void store_row(const job *j, const area *a, float *restrict out)
         out[3 * x + 1] = (g[x] - mean1) * scale1;
         out[3 * x + 2] = (b[x] - mean2) * scale2;
     }
-    memset(out + 3 * (int64_t)j->out_width, 0, (size_t)(size - j->out_width) * 3 * sizeof(float));
+    memset(out + 3 * (int64_t)j->out_width, 0, (size_t)(image_width - j->out_width) * 3 * sizeof(float));
 }
 
 static void run_band(void *context, int64_t task, int32_t thread)
 {
     const job *j = context;
-    const int32_t size = j->call->op->args.preprocess.size, taps = j->layout.taps_y;
+    const sono_preprocess_args *args = &j->call->op->args.preprocess;
+    const int32_t width = args->width_px, height = args->height_px, taps = j->layout.taps_y;
     const area a = area_of(j->call, &j->layout, thread);
-    const int64_t row_floats = (int64_t)size * j->n_channels;
+    const int64_t row_floats = (int64_t)width * j->n_channels;
     float *out = j->image + task * BAND_ROWS * row_floats;
-    const int32_t end = (task + 1) * BAND_ROWS < size ? (int32_t)(task + 1) * BAND_ROWS : size;
+    const int32_t end = (task + 1) * BAND_ROWS < height ? (int32_t)(task + 1) * BAND_ROWS : height;
     int32_t next = 0; /* source rows below it are in the ring, or no longer needed */
     for (int32_t y = (int32_t)task * BAND_ROWS; y < end; y++, out += row_floats) {
         if (y >= j->out_height) {
@@ -252,7 +255,7 @@ static void run_band(void *context, int64_t task, int32_t thread)
             read_row(j, row, a.source);
             for (int32_t p = 0; p < j->n_planes; p++)
                 resize_row(j, a.source + p * j->layout.source_stride,
-                           a.ring + ((int64_t)(row % taps) * 3 + p) * size);
+                           a.ring + ((int64_t)(row % taps) * 3 + p) * width);
         }
         next = first + n;
         for (int32_t p = 0; p < j->n_planes; p++)
@@ -264,21 +267,24 @@ static void run_band(void *context, int64_t task, int32_t thread)
 static void run_frame(const sono_cpu_call *call, int32_t frame)
 {
     const sono_preprocess_args *args = &call->op->args.preprocess;
-    job j = {.call = call, .layout = make_layout(args), .out_width = args->size, .out_height = args->size};
+    job j = {.call = call,
+             .layout = make_layout(args),
+             .out_width = args->width_px,
+             .out_height = args->height_px};
     memcpy(&j.header, (const sono_frame_header *)call->in[1].data + frame, sizeof j.header);
     j.pixels = (const uint8_t *)call->in[0].data + j.header.pixels_at_bytes;
     j.image = (float *)call->out[0].data + frame * call->out[0].batch_stride;
     if (args->fit == SONO_FIT_LETTERBOX) {
         const int32_t longest = longest_side_px(j.header.width_px, j.header.height_px);
-        j.out_width = letterbox_px(j.header.width_px, longest, args->size);
-        j.out_height = letterbox_px(j.header.height_px, longest, args->size);
+        j.out_width = letterbox_px(j.header.width_px, longest, args->width_px);
+        j.out_height = letterbox_px(j.header.height_px, longest, args->width_px);
     }
     const int is_grey = j.header.format == SONO_PIXEL_GRAY8 || j.header.format == SONO_PIXEL_GRAY16;
     j.n_channels = args->is_luma ? 1 : 3;
     j.n_planes = is_grey ? 1 : j.n_channels;
     j.tables = area_of(call, &j.layout, 0);
     make_tables(&j);
-    sono_pool_run(call->pool, run_band, &j, (args->size + BAND_ROWS - 1) / BAND_ROWS);
+    sono_pool_run(call->pool, run_band, &j, (args->height_px + BAND_ROWS - 1) / BAND_ROWS);
 }
 
 void SONO_KERNEL(sono_cpu_preprocess)(const sono_cpu_call *call)

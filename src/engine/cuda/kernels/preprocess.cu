@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * PREPROCESS: pixels of N frames of any size and format, headers -> image [N, S, S, C], resized, normalised,
+ * PREPROCESS: pixels of N frames of any size and format, headers -> image [N, H, W, C], resized, normalised,
  * padded; C is 3, or 1: luma. Semantics: the CPU twin (separable triangle filter, widened when shrinking).
  *
  * One block per tile of 64 x 16 output pixels of a frame (blockIdx.z); the frame's size is read from the
@@ -153,12 +153,13 @@ template <int CHANNELS> static __global__ void __launch_bounds__(THREADS) prepro
     __shared__ filter columns[TILE_W], rows[TILE_H];
     __shared__ float tile[TILE_H * TILE_W * CHANNELS];
     const sono_frame_header header = p.headers[blockIdx.z];
-    const int32_t size = p.op.size, first_x = blockIdx.x * TILE_W, first_y = blockIdx.y * TILE_H;
-    int32_t width = size, height = size; /* of the resized frame */
+    const int32_t image_width = p.op.width_px, image_height = p.op.height_px;
+    const int32_t first_x = blockIdx.x * TILE_W, first_y = blockIdx.y * TILE_H;
+    int32_t width = image_width, height = image_height; /* of the resized frame */
     if (p.op.fit == SONO_FIT_LETTERBOX) {
         const int32_t longest = longest_side_px(header.width_px, header.height_px);
-        width = letterbox_px(header.width_px, longest, size);
-        height = letterbox_px(header.height_px, longest, size);
+        width = letterbox_px(header.width_px, longest, image_width);
+        height = letterbox_px(header.height_px, longest, image_width);
     }
     const int32_t i = threadIdx.x, y = i - TILE_W;
     if (i < TILE_W && first_x + i < width)
@@ -179,10 +180,10 @@ template <int CHANNELS> static __global__ void __launch_bounds__(THREADS) prepro
     __syncthreads(); /* the tile is complete: it leaves row by row */
     for (int32_t e = threadIdx.x; e < TILE_H * TILE_W * CHANNELS; e += THREADS) {
         const int32_t out_y = first_y + e / (TILE_W * CHANNELS), out_x = first_x + e / CHANNELS % TILE_W;
-        if (out_x < size && out_y < size)
+        if (out_x < image_width && out_y < image_height)
             sono_store_either(p.out,
-                              blockIdx.z * p.out_stride + ((int64_t)out_y * size + out_x) * p.out_pitch +
-                                  e % CHANNELS,
+                              blockIdx.z * p.out_stride +
+                                  ((int64_t)out_y * image_width + out_x) * p.out_pitch + e % CHANNELS,
                               tile[e], p.out_is_half);
     }
 }
@@ -199,8 +200,8 @@ extern "C" cudaError_t sono_cuda_preprocess(const sono_cuda_call *call)
                                call->op->args.preprocess};
     if (p.out_is_half < 0)
         return cudaErrorNotSupported;
-    const dim3 grid((unsigned)sono_ceil_div(p.op.size, TILE_W), (unsigned)sono_ceil_div(p.op.size, TILE_H),
-                    (unsigned)out->n);
+    const dim3 grid((unsigned)sono_ceil_div(p.op.width_px, TILE_W),
+                    (unsigned)sono_ceil_div(p.op.height_px, TILE_H), (unsigned)out->n);
     if (p.op.is_luma)
         preprocess_kernel<1><<<grid, THREADS, 0, call->stream>>>(p);
     else

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The image encoder: TinyViT 5m at 1024 x 1024 with SAM's neck.
+ * The image encoder: TinyViT 5m with SAM's neck, shapes as at 1024 x 1024.
  * Follows mobile_sam/modeling/tiny_vit_sam.py @ 34bbbfd: PatchEmbed:57, MBConv:77, PatchMerging:118,
  * Attention:212, TinyViTBlock:287, neck:536, forward_features:600; sizes from mobile_sam/build_sam.py:53-65.
  *
@@ -51,11 +51,12 @@ static sono_tid conv_bn(sono_recorder *rec, const char *name, sono_tid x, int32_
 static sono_tid record_patch_embed(sono_recorder *rec, sono_tid image)
 {
     const sono_epilogue gelu = sono_epilogue_act(SONO_ACT_GELU), none = sono_epilogue_none();
-    const int32_t c = stages[0].c, side = SONO_MOBILESAM_INPUT_PX / 4, n = sono_record_shape(rec, image).n;
+    const sono_tensor map = sono_record_shape(rec, image);
+    const int32_t c = stages[0].c;
     const sono_tid half = conv_bn(rec, "image_encoder.patch_embed.seq.0", image, // [N, 512, 512, 32]
                                   c / 2, 3, 2, 1, &gelu, 0, 0);
-    const sono_tid out = sono_record_tensor(rec, "image_encoder.patch_embed", SONO_DTYPE_F32, n, side, side,
-                                            c); // [N, 256, 256, 64]
+    const sono_tid out = sono_record_tensor(rec, "image_encoder.patch_embed", SONO_DTYPE_F32, map.n,
+                                            map.h / 4, map.w / 4, c); // [N, 256, 256, 64]
     return conv_bn(rec, "image_encoder.patch_embed.seq.2", half, c, 3, 2, 1, &none, 0, out);
 }
 
@@ -193,6 +194,12 @@ static sono_tid record_neck(sono_recorder *rec, sono_tid x)
 sono_tid sono_tiny_vit_record(sono_recorder *rec, sono_tid image)
 {
     char layer[96], block[96];
+    const sono_tensor map = sono_record_shape(rec, image);
+    if (map.h % SONO_MOBILESAM_STEP_PX || map.w % SONO_MOBILESAM_STEP_PX || map.h != map.w)
+        return sono_record_latch(
+            rec,
+            SONO_FAIL(rec->error, UNSUPPORTED, "%s: TinyViT at %d x %d pixels: give a multiple of %d, square",
+                      sono_binder_path(rec->binder), map.w, map.h, SONO_MOBILESAM_STEP_PX));
     sono_tid x = record_patch_embed(rec, image); // [N, 256, 256, 64]
     for (int32_t i = 0; i < N_STAGES; i++) {
         sono_layer_path(rec, layer, "image_encoder.layers.%d", i);
@@ -204,9 +211,5 @@ sono_tid sono_tiny_vit_record(sono_recorder *rec, sono_tid image)
             x = record_patch_merging(rec, layer, x,
                                      stages[i + 1].c); // [N, 128 or 64, ., c of the next stage]
     }
-    sono_bind_ignore(rec->binder, "*.num_batches_tracked");
-    sono_bind_ignore(rec->binder, "*.attention_bias_idxs");
-    sono_bind_ignore(rec->binder, "image_encoder.norm_head.*"); // the classifier of TinyViT's pre-training
-    sono_bind_ignore(rec->binder, "image_encoder.head.*");
     return record_neck(rec, x);
 }

@@ -3,8 +3,8 @@
  * D-FINE's anchors [n][4], log-odds of cx cy w h: which input size they were made for. A file keeps those of
  * the size it was trained at, and nothing else in it depends on that size.
  */
-#ifndef SONO_NETS_ANCHORS_H
-#define SONO_NETS_ANCHORS_H
+#ifndef SONO_NETS_DFINE_ANCHORS_H
+#define SONO_NETS_DFINE_ANCHORS_H
 
 #include <stdint.h>
 

@@ -5,7 +5,7 @@
  * (which maps the other way) and conversion_mapping.py:1611-1616 of release 5.23.0 (aifi, o_proj, mlp: names
  * in memory that some tools save as they are).
  */
-#include "nets/names.h"
+#include "nets/dfine/dfine_parts.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -103,7 +103,7 @@ static int write_replaced(const char *prefix, const char *rest, const char *from
     return 1;
 }
 
-void sono_name_from_transformers(const char *name, char *out, size_t out_bytes, int32_t *part)
+void sono_dfine_official_name(const char *name, char *out, size_t out_bytes, int32_t *part)
 {
     *part = -1;
     size_t i = 0;

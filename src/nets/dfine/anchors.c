@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Follows Peterande/D-FINE @ 4a1f73a, src/zoo/dfine/dfine_decoder.py:731 _generate_anchors. */
-#include "nets/anchors.h"
+#include "nets/dfine/anchors.h"
 
 #include <math.h>
 
