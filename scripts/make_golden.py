@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes tests/golden/: what the official D-FINE (n, s, m, l, x; n also with one input channel), DEIM (n) and MobileSAM
-compute on parameters and images that anybody can make again from integer hashes (golden/synthetic.py,
-tests/support/synthetic.c).
+"""Makes tests/golden/: what the official D-FINE (n, s, m, l, x; n also with one input channel; n and s also at other
+input sizes), DEIM (n) and MobileSAM (at two input sizes) compute on parameters and images that anybody can make again
+from integer hashes (golden/synthetic.py, tests/support/synthetic.c).
 
     python3 scripts/make_golden.py --dfine CHECKOUT_OF_D-FINE --deim CHECKOUT_OF_DEIM \\
         --mobile-sam CHECKOUT_OF_MOBILESAM --out tests/golden
@@ -34,12 +34,16 @@ class Detector(NamedTuple):
     size: str
     n_classes: int
     n_channels: int = 3
+    input_px: tuple = synthetic.IMAGE_SIZE  # width, height
 
 
 DETECTORS = {"n": Detector("dfine_n", "dfine", "n", 3), "s": Detector("dfine_s", "dfine", "s", 1),
              "m": Detector("dfine_m", "dfine", "m", 80), "l": Detector("dfine_l", "dfine", "l", 2),
              "x": Detector("dfine_x", "dfine", "x", 7), "grey": Detector("dfine_n_grey", "dfine", "n", 2, n_channels=1),
+             "wide": Detector("dfine_n_wide", "dfine", "n", 2, input_px=(512, 384)),
+             "tall": Detector("dfine_s_tall", "dfine", "s", 2, input_px=(352, 544)),
              "deim": Detector("deim_n", "deim", "n", 2)}
+SEGMENTERS = {"sam": ("mobile_sam", 1024), "sam_small": ("mobile_sam_448", 448)}  # file, side of the input
 DFINE_POINTS = {"n": (6, 6)}
 DFINE_STRIDES = {"n": (16, 32)}
 BOXES = ((211.25, 180.5, 640.75, 700.0), (30.0, 500.5, 1003.25, 900.75))
@@ -87,12 +91,14 @@ def fixed_rule(name, dims):
     return ("uniform", ("1.0" if name.endswith("weight") else "0.0", "-2"))
 
 
-def rules_of(model, size):
+def rules_of(model, size, input_px=synthetic.IMAGE_SIZE):
     """{name: (rule, arguments)} in the order of the state dict, weights by fan-in to begin with."""
-    strides = ",".join(map(str, DFINE_STRIDES.get(size, (8, 16, 32))))
+    strides = (",".join(map(str, DFINE_STRIDES.get(size, (8, 16, 32)))),)
+    if input_px != synthetic.IMAGE_SIZE:
+        strides += ("x".join(map(str, input_px)),)
     points = ",".join(map(str, DFINE_POINTS.get(size, (3, 6, 3))))
     special = {"num_batches_tracked": ("integer", ("0",)), "num_points_scale": ("reciprocals", (points,)),
-               "anchors": ("anchors", (strides,)), "valid_mask": ("valid", (strides,))}
+               "anchors": ("anchors", strides), "valid_mask": ("valid", strides)}
     if size:
         special["reg_scale"] = ("integer", (str(int(model.decoder.reg_scale)),))
     rules = {}
@@ -204,13 +210,16 @@ def spread(value):
 def title_of(detector):
     network = {"dfine": "D-FINE", "deim": "DEIM-D-FINE"}[detector.family]
     channels = ", one input channel" if detector.n_channels == 1 else ""
-    return f"{network}-{detector.size.upper()}, {detector.n_classes} classes{channels}"
+    size = ", {} x {} pixels".format(*detector.input_px) if detector.input_px != synthetic.IMAGE_SIZE else ""
+    return f"{network}-{detector.size.upper()}, {detector.n_classes} classes{channels}{size}"
 
 
 def make_detector(checkout, detector, folder):
-    model = official.load_detector(checkout, detector.family, detector.size, detector.n_classes, detector.n_channels)
+    model = official.load_detector(checkout, detector.family, detector.size, detector.n_classes, detector.n_channels,
+                                   detector.input_px)
     title = title_of(detector)
-    image, rules = synthetic.detector_input(detector.n_channels), rules_of(model, detector.size)
+    image = synthetic.detector_input(detector.n_channels, detector.input_px)
+    rules = rules_of(model, detector.size, detector.input_px)
     fill(model, rules)
     calibrate(model, rules, lambda: model(image))
     recorder, out = official.Recorder(), Output()
@@ -250,10 +259,19 @@ def make_detector(checkout, detector, folder):
           f" {score.std(0).mean():.2f}, best gap {order[0] - order[1]:.2e}; boxes std {boxes.std(0).tolist()}")
 
 
-def make_mobile_sam(checkout, folder):
-    model = official.load_mobile_sam(checkout)
-    image, rules = synthetic.segmenter_input(), rules_of(model, None)
-    prompts, parts = torch.tensor(BOXES), (model.image_encoder, model.prompt_encoder, model.mask_decoder)
+def read_rules(path):
+    """{name: (rule, arguments)} of a manifest."""
+    with open(path) as file:
+        lines = [line.split() for line in file if line[0] != "#" and not line.startswith("checksum ")]
+    return {name: (rule, tuple(arguments)) for name, _, _, rule, *arguments in lines}
+
+
+def make_mobile_sam(checkout, folder, file, side):
+    """The parameters are those that suit the full input; a smaller one has no manifest of its own."""
+    model = official.load_mobile_sam(checkout, side)
+    image, manifest = synthetic.segmenter_input(side), os.path.join(folder, "mobile_sam.manifest")
+    prompts = torch.tensor(BOXES) * (side / 1024)
+    parts = (model.image_encoder, model.prompt_encoder, model.mask_decoder)
 
     def run():
         embedding, results = parts[0](image), []
@@ -264,9 +282,12 @@ def make_mobile_sam(checkout, folder):
                                     multimask_output=False))
         return [torch.cat(x) for x in zip(*results)]
 
-    fill(model, rules)
-    calibrate(model, rules, run)
-    state = fill(model, rules)
+    if side == 1024:
+        rules = rules_of(model, None)
+        fill(model, rules)
+        calibrate(model, rules, run)
+        write_manifest(manifest, "MobileSAM vit_t", fill(model, rules), rules)
+    fill(model, read_rules(manifest))
     recorder, out = official.Recorder(), Output()
     recorder.watch(model)
     masks, iou = run()
@@ -284,9 +305,8 @@ def make_mobile_sam(checkout, folder):
                                                and name.split("#")[0][-2:] in (".0", ".1")):
             out.sampled(name, value)
     out.metadata["input.bits_sum"] = str(synthetic.bits_sum(image))
-    out.write(os.path.join(folder, "mobile_sam.safetensors"))
-    write_manifest(os.path.join(folder, "mobile_sam.manifest"), "MobileSAM vit_t", state, rules)
-    report("MobileSAM", recorder)
+    out.write(os.path.join(folder, f"{file}.safetensors"))
+    report(f"MobileSAM, {side} x {side} pixels", recorder)
     embedding = recorder.values["image_encoder"].flatten(2).mT
     print(f"  spread of the embedding {spread(embedding):.3f}; logits rms {masks.pow(2).mean().sqrt():.2f}, positive"
           f" {[round((m > 0).float().mean().item(), 3) for m in masks]}, between boxes"
@@ -299,21 +319,22 @@ def main():
     parser.add_argument("--deim", metavar="CHECKOUT")
     parser.add_argument("--mobile-sam", metavar="CHECKOUT")
     parser.add_argument("--out", required=True, metavar="FOLDER")
-    parser.add_argument("--only", nargs="*", metavar="NAME", help="n s m l x grey deim sam; default all")
+    parser.add_argument("--only", nargs="*", metavar="NAME", help=" ".join([*DETECTORS, *SEGMENTERS]) + "; default all")
     options = parser.parse_args()
     os.makedirs(options.out, exist_ok=True)
-    wanted = options.only or [*DETECTORS, "sam"]
+    wanted = options.only or [*DETECTORS, *SEGMENTERS]
     checkouts = {"dfine": options.dfine, "deim": options.deim, "sam": options.mobile_sam}
     for name in wanted:
-        family = DETECTORS[name].family if name in DETECTORS else name
+        family = DETECTORS[name].family if name in DETECTORS else "sam" if name in SEGMENTERS else name
         if not checkouts.get(family):
             parser.error(f"{name}: no such network" if family not in checkouts else f"{name} needs a checkout: {family}")
     with torch.no_grad():
         for name in wanted:
             if name in DETECTORS:
                 make_detector(checkouts[DETECTORS[name].family], DETECTORS[name], options.out)
-        if "sam" in wanted:
-            make_mobile_sam(options.mobile_sam, options.out)
+        for name in wanted:
+            if name in SEGMENTERS:
+                make_mobile_sam(options.mobile_sam, options.out, *SEGMENTERS[name])
 
 
 if __name__ == "__main__":

@@ -340,15 +340,23 @@ typedef struct sono_pipeline_config {
     int32_t batch;     /* frames computed at once; [1, 32], default 1; above 1 max_objects must be 1 */
     int32_t host_maps; /* 1 (default): packets' maps are in host memory; 0: on CUDA they stay in the GPU's
                           and are lent by the functions of cuda.h */
-    sono_model_set
-        *models; /* optional: parameters that are there already; then detector_path, segmenter_path,
-                    device, precision and detector_family are its, and must be left at their defaults here */
+    /* Optional: parameters that are there already. Then detector_path, segmenter_path, device, precision,
+     * detector_family and the inputs' sizes are its, and must be left at their defaults here. */
+    sono_model_set *models;
     int32_t skip_decoder_when_lost; /* CUDA 12.4 or later: 1 = the mask decoder does not run where no frame of
                                        a batch passes the gate (decided on the GPU); 0 (default) = it runs
                                        always. Packets are the same. The CPU never runs it then. */
     int32_t time_device; /* CUDA: 1 = packets carry device_ms; 0 (default) spares two events a batch */
     sono_detector_family detector_family; /* default AUTO; MODEL_MISMATCH when the file says another one */
     sono_map_dtype map_dtype; /* of edge, inside and outside, in host and device memory; default U8 */
+    /* The detector's input; 0 x 0 (default) = as the file says (anchors, metadata), else 640 x 640. D-FINE:
+     * multiples of 32, at least 300 tokens, up to 4096. */
+    int32_t detector_width_px;
+    int32_t detector_height_px;
+    /* Side of the segmenter's input; 0 (default) = as the file says, else 1024. MobileSAM: a multiple of 64,
+     * up to 2048. */
+    int32_t segmenter_size_px;
+    int32_t reserved; /* 0 */
 } sono_pipeline_config;
 
 /* Fills in the defaults named above. */
@@ -358,9 +366,9 @@ static inline void sono_pipeline_config_init(sono_pipeline_config *config)
     sono_pipeline_config_init_sized(config, sizeof *config);
 }
 
-/* sono_model_set_open() from the fields detector_path, segmenter_path, device, precision and detector_family
- * of a configuration; models must be NULL, and what the rest says is for pipelines. Errors: those of
- * sono_pipeline_open(). */
+/* sono_model_set_open() from the fields detector_path, segmenter_path, device, precision, detector_family
+ * and the networks' input sizes of a configuration; models must be NULL, and what the rest says is for
+ * pipelines. Errors: those of sono_pipeline_open(). */
 SONO_API sono_status sono_model_set_open_config(const sono_pipeline_config *config, sono_model_set **out,
                                                 sono_error *error);
 

@@ -36,8 +36,9 @@ FAMILIES = {"dfine": Family("src", "nn.backbone", "zoo.dfine", "dfine.DFINE", "c
             "deim": Family("engine", "backbone", "deim", "deim.DEIM", "configs/deim_dfine/deim_hgnetv2_{}_coco.yml")}
 
 
-def load_detector(checkout, family, size, n_classes, n_channels=3):
-    """The official model of one size in eval mode, with the parameters its constructor gives it."""
+def load_detector(checkout, family, size, n_classes, n_channels=3, input_px=(640, 640)):
+    """The official model of one size in eval mode, for an input of that width and height, with the parameters its
+    constructor gives it."""
     where = FAMILIES[family]
     root = os.path.join(checkout, where.package)
     if where.package not in sys.modules:
@@ -53,7 +54,7 @@ def load_detector(checkout, family, size, n_classes, n_channels=3):
         return importlib.import_module(f"{where.package}.{name}")
 
     config = module("core.yaml_utils").load_config(os.path.join(checkout, where.config.format(size)), {})
-    share = {"eval_spatial_size": config["eval_spatial_size"]}
+    share = {"eval_spatial_size": [input_px[1], input_px[0]]}
     backbone = module(where.backbone + ".hgnetv2").HGNetv2
     settings = {**config["HGNetv2"], "pretrained": False}
     backbone.arch_configs[settings["name"]]["stem_channels"][0] = n_channels
@@ -71,8 +72,11 @@ def load_dfine(checkout, size, n_classes):
     return load_detector(checkout, "dfine", size, n_classes)
 
 
-def load_mobile_sam(checkout):
-    """The official Sam with the TinyViT encoder in eval mode."""
+def load_mobile_sam(checkout, side=1024):
+    """The official Sam with the TinyViT encoder in eval mode, for an input of that side.
+
+    build_sam.py:51-74 writes 1024 into the parts it builds, and tiny_vit_sam.py:611 the embedding's 64 x 64 into a
+    view: those are replaced, nothing else."""
     layers = importlib.import_module("timm.layers")
     registry = types.ModuleType("timm.models.registry")
     registry.register_model = lambda function: function
@@ -81,7 +85,25 @@ def load_mobile_sam(checkout):
     package = os.path.join(checkout, "mobile_sam")
     if "mobile_sam" not in sys.modules:
         empty_package("mobile_sam", package)
-    return importlib.import_module("mobile_sam.build_sam").build_sam_vit_t().eval()
+    build = importlib.import_module("mobile_sam.build_sam")
+    encoder = importlib.import_module("mobile_sam.modeling").TinyViT
+
+    class SizedTinyViT(encoder):
+        def __init__(self, **settings):
+            super().__init__(**{**settings, "img_size": side})
+
+        def forward_features(self, x):
+            x = self.patch_embed(x)
+            for layer in self.layers:
+                x = layer(x)
+            x = x.view(x.shape[0], side // 16, side // 16, x.shape[2]).permute(0, 3, 1, 2)
+            return self.neck(x)
+
+    build.TinyViT = encoder if side == 1024 else SizedTinyViT
+    model = build.build_sam_vit_t().eval()
+    model.prompt_encoder.image_embedding_size = (side // 16, side // 16)
+    model.prompt_encoder.input_image_size = (side, side)
+    return model
 
 
 class Recorder:

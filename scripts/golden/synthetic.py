@@ -7,8 +7,9 @@ power of two (or 0): every step is exact in float32 except the last sum, which r
 Manifest, one line a tensor: NAME DTYPE DIMS RULE ARGUMENTS, with DIMS as AxBxC ("-" = scalar) and RULE one of
     uniform BASE LOG2SCALE   as above; LOG2SCALE "-" means scale 0
     integer VALUE            num_batches_tracked, and D-FINE's reg_scale, which is int64 in official files
-    anchors STRIDES          logit of the grid's box centres and sizes, infinity where one is out of (0.01, 0.99)
-    valid STRIDES            1 where the anchor is finite
+    anchors STRIDES [SIZE]   logit of the grid's box centres and sizes, infinity where one is out of (0.01, 0.99);
+                             SIZE is WIDTHxHEIGHT of the input, 640x640 where it is left out
+    valid STRIDES [SIZE]     1 where the anchor is finite
     reciprocals COUNTS       n times 1/n for each n (deformable attention's num_points_scale)
 It ends with "checksum N": the sum of the bit patterns of all elements modulo 2^64.
 """
@@ -17,7 +18,7 @@ import math
 import numpy as np
 import torch
 
-IMAGE_SIZE = 640.0
+IMAGE_SIZE = (640, 640)
 GOLDEN_RATIO = 0x9E3779B9
 MEAN = (123.675, 116.28, 103.53)
 STD = (58.395, 57.12, 57.375)
@@ -54,21 +55,32 @@ def uniform(name, count, base, log2_scale):
     return np.float32(base) + np.float32(scale) * unit(name, count)
 
 
-def anchors(strides):
+def axis(n):
+    """The centres of n boxes side by side, as logits; None where one is out of (0.01, 0.99)."""
+    centre = ((np.arange(n, dtype=np.float32) + np.float32(0.5)) / np.float32(n)).astype(float)
+    return [math.log(c / (1 - c)) if 0.01 < c < 0.99 else None for c in centre]
+
+
+def anchors(strides, width=IMAGE_SIZE[0], height=IMAGE_SIZE[1]):
     """D-FINE's anchors, from float32 coordinates, with the logarithm taken in double."""
     rows = []
     for level, stride in enumerate(strides):
-        n = int(IMAGE_SIZE) // stride
-        centre = ((np.arange(n, dtype=np.float32) + np.float32(0.5)) / np.float32(n)).astype(float)
         size = float(np.float32(0.05)) * 2**level
-        inside = [0.01 < c < 0.99 for c in centre]
-        logit = [math.log(c / (1 - c)) for c in centre]
         size_logit = math.log(size / (1 - size))
-        for y in range(n):
-            for x in range(n):
-                valid = inside[x] and inside[y]
-                rows.append([logit[x], logit[y], size_logit, size_logit] if valid else [math.inf] * 4)
+        for y in axis(height // stride):
+            for x in axis(width // stride):
+                valid = x is not None and y is not None
+                rows.append([x, y, size_logit, size_logit] if valid else [math.inf] * 4)
     return np.array(rows, dtype=np.float32)
+
+
+def numbers(text, separator):
+    return [int(number) for number in text.split(separator)]
+
+
+def grid(arguments):
+    """The anchors of a rule's arguments."""
+    return anchors(numbers(arguments[0], ","), *(numbers(arguments[1], "x") if len(arguments) > 1 else ()))
 
 
 def tensor_values(name, dims, rule, arguments):
@@ -79,9 +91,9 @@ def tensor_values(name, dims, rule, arguments):
     elif rule == "integer":
         flat = np.full(count, int(arguments[0]), dtype=np.int64)
     elif rule == "anchors":
-        flat = anchors([int(s) for s in arguments[0].split(",")])
+        flat = grid(arguments)
     elif rule == "valid":
-        flat = np.isfinite(anchors([int(s) for s in arguments[0].split(",")])[:, 0])
+        flat = np.isfinite(grid(arguments)[:, 0])
     elif rule == "reciprocals":
         flat = np.array([1.0 / n for n in map(int, arguments[0].split(",")) for _ in range(n)], dtype=np.float32)
     else:
@@ -113,11 +125,11 @@ def image(width, height):
     return value.clip(0, 255).astype(np.uint8)
 
 
-def detector_input(n_channels=3):
-    grey = torch.from_numpy(image(640, 640)).float() / 255
-    return grey.expand(1, n_channels, 640, 640).contiguous()
+def detector_input(n_channels=3, size=IMAGE_SIZE):
+    grey = torch.from_numpy(image(*size)).float() / 255
+    return grey.expand(1, n_channels, *grey.shape).contiguous()
 
 
-def segmenter_input():
-    grey = torch.from_numpy(image(1024, 1024)).float().expand(1, 3, 1024, 1024)
+def segmenter_input(side=1024):
+    grey = torch.from_numpy(image(side, side)).float().expand(1, 3, side, side)
     return (grey - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(STD).view(1, 3, 1, 1)

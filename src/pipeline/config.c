@@ -51,16 +51,19 @@ sono_status sono_config_resolve(const sono_pipeline_config *config, sono_pipelin
     SONO_TRY(sono_sized_read(config, offsetof(sono_pipeline_config, device), &c, sizeof c,
                              "sono_pipeline_config", error));
     if (c.models && (c.detector_path || c.segmenter_path || (c.device && strcmp(c.device, "auto") != 0) ||
-                     c.precision != SONO_PRECISION_AUTO || c.detector_family != SONO_FAMILY_AUTO))
-        return SONO_FAIL(
-            error, INVALID_ARGUMENT,
-            "models is set, and a model set brings checkpoints, family, device and precision with it: leave "
-            "these fields at their defaults");
+                     c.precision != SONO_PRECISION_AUTO || c.detector_family != SONO_FAMILY_AUTO ||
+                     c.detector_width_px || c.detector_height_px || c.segmenter_size_px))
+        return SONO_FAIL(error, INVALID_ARGUMENT,
+                         "models is set, and a model set brings checkpoints, family, input sizes, device and "
+                         "precision with it: leave these fields at their defaults");
     if (!c.models && (!c.detector_path || !c.segmenter_path))
         return SONO_FAIL(error, INVALID_ARGUMENT, "a detector and a segmenter checkpoint are needed");
     if (!(c.threshold >= 0.0f && c.threshold <= 1.0f))
         return SONO_FAIL(error, INVALID_ARGUMENT, "threshold is %g: give 0 to 1", (double)c.threshold);
     SONO_TRY(check_range("detector_family", c.detector_family, SONO_FAMILY_AUTO, SONO_FAMILY_DEIM, error));
+    SONO_TRY(check_range("detector_width_px", c.detector_width_px, 0, MAX_FRAME_PX, error));
+    SONO_TRY(check_range("detector_height_px", c.detector_height_px, 0, MAX_FRAME_PX, error));
+    SONO_TRY(check_range("segmenter_size_px", c.segmenter_size_px, 0, MAX_FRAME_PX, error));
     SONO_TRY(check_range("n_threads", c.n_threads, 0, 256, error));
     SONO_TRY(check_range("max_objects", c.max_objects, 1, SONO_MAX_OBJECTS, error));
     SONO_TRY(check_range("max_width_px", c.max_width_px, 1, MAX_FRAME_PX, error));

@@ -32,7 +32,13 @@ sono_status sono_flow_models_open(const sono_pipeline_config *config, sono_flow_
     if (status == SONO_STATUS_OK)
         status = sono_binder_set_family(models.detector.binder, config->detector_family, error);
     if (status == SONO_STATUS_OK)
+        status = sono_binder_set_size(models.detector.binder, config->detector_width_px,
+                                      config->detector_height_px, error);
+    if (status == SONO_STATUS_OK)
         status = open_network(&models.segmenter, config->segmenter_path, SONO_ROLE_SEGMENTER, error);
+    if (status == SONO_STATUS_OK)
+        status = sono_binder_set_size(models.segmenter.binder, config->segmenter_size_px,
+                                      config->segmenter_size_px, error);
     if (status == SONO_STATUS_OK)
         status = sono_params_open(&models.params, error);
     if (status != SONO_STATUS_OK) {

@@ -34,8 +34,8 @@ typedef struct sono_flow_models {
     sono_params *params;
 } sono_flow_models;
 
-/* Of config the paths and the detector's family. Errors: IO, FORMAT, UNSUPPORTED, MODEL_MISMATCH (not the
- * network or the family that is meant), OUT_OF_MEMORY. */
+/* Of config the paths, the detector's family and the inputs' sizes. Errors: IO, FORMAT, UNSUPPORTED,
+ * MODEL_MISMATCH (not the network or the family that is meant), OUT_OF_MEMORY. */
 sono_status sono_flow_models_open(const sono_pipeline_config *config, sono_flow_models *out,
                                   sono_error *error);
 void sono_flow_models_close(sono_flow_models *models); /* zeroed ones are allowed */

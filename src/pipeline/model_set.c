@@ -52,6 +52,9 @@ static sono_status resolve_models(const sono_pipeline_config *config, sono_pipel
     models.detector_path = given.detector_path;
     models.segmenter_path = given.segmenter_path;
     models.detector_family = given.detector_family;
+    models.detector_width_px = given.detector_width_px;
+    models.detector_height_px = given.detector_height_px;
+    models.segmenter_size_px = given.segmenter_size_px;
     models.device = given.device;
     models.precision = given.precision;
     *out = models;

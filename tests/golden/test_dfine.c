@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // labels: shared timeout=600
 /*
- * D-FINE against the official code: n (with one input channel too), s and DEIM's n on hashed weights
- * (tests/golden), s with a trained checkpoint on
- * a real frame (reference material). SONO_TEST_DEVICE names the device (default cpu). `test_dfine --bench`
- * times D-FINE-S with the trained checkpoint on two threads.
+ * D-FINE against the official code: n (with one input channel too), s, both at other input sizes, and DEIM's
+ * n on hashed weights (tests/golden), s with a trained checkpoint on a real frame (reference material).
+ * SONO_TEST_DEVICE names the device (default cpu). `test_dfine --bench` times D-FINE-S with the trained
+ * checkpoint on two threads.
  */
 #include "support/dfine_run.h"
 #include "support/test.h"
@@ -46,6 +46,23 @@ static void dfine_s_agrees_with_the_official_code(void **state)
 {
     (void)state;
     dfine_run_check_golden("dfine_s", SONO_FAMILY_AUTO);
+}
+
+/* Inputs that are not square: 512 x 384, 352 x 544. */
+static void other_sizes_agree_with_the_official_code(void **state)
+{
+    (void)state;
+    dfine_run_check_golden("dfine_n_wide", SONO_FAMILY_AUTO);
+    dfine_run_check_golden("dfine_s_tall", SONO_FAMILY_AUTO);
+}
+
+/* The same sizes asked for: the file's anchors are not used. */
+static void a_file_of_another_size_agrees_too(void **state)
+{
+    (void)state;
+    static const anchors_size wide = {512, 384}, tall = {352, 544};
+    dfine_run_check_resized("dfine_n_wide", 2, &wide);
+    dfine_run_check_resized("dfine_s_tall", 3, &tall);
 }
 
 /* ---- the trained checkpoint on frame 00100 ---- */
@@ -175,7 +192,7 @@ static void trained_checkpoint_agrees_on_a_real_frame(void **state)
     sono_test_need_shared(path, sizeof path, "checkpoints/dfine_s_bone.pth");
     sono_checkpoint *outputs = open_reference("reference/outputs_00100.safetensors");
     sono_checkpoint *inner = open_reference("reference/activations.safetensors");
-    dfine_run_record(&run, path, SONO_FAMILY_AUTO, MAX_SIDE_PX);
+    dfine_run_record(&run, path, SONO_FAMILY_AUTO, NULL, MAX_SIDE_PX);
     for (size_t i = 0; i < n; i++)
         dfine_run_keep(&run, activations[i].ours);
     dfine_run_keep(&run, "dfine_input");
@@ -205,7 +222,7 @@ static void bench(void **state)
     dfine_run run;
     sono_test_need_shared(path, sizeof path, "checkpoints/dfine_s_bone.pth");
     sono_checkpoint *outputs = open_reference("reference/outputs_00100.safetensors");
-    dfine_run_record(&run, path, SONO_FAMILY_AUTO, MAX_SIDE_PX);
+    dfine_run_record(&run, path, SONO_FAMILY_AUTO, NULL, MAX_SIDE_PX);
     sono_program_print(run.program, NULL, stdout);
     dfine_run_open(&run, 2, 0);
     write_frame(&run, outputs);
@@ -229,6 +246,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(deim_agrees_with_the_official_code),
         cmocka_unit_test(one_channel_agrees_with_the_official_code),
         cmocka_unit_test(dfine_s_agrees_with_the_official_code),
+        cmocka_unit_test(other_sizes_agree_with_the_official_code),
+        cmocka_unit_test(a_file_of_another_size_agrees_too),
         cmocka_unit_test(trained_checkpoint_agrees_on_a_real_frame),
     };
     const struct CMUnitTest benches[] = {cmocka_unit_test(bench)};

@@ -343,16 +343,20 @@ static void write_synthetic_input(run *r, const golden *file)
     sono_free(image);
 }
 
-static void test_two_boxes_agree_with_the_official_code(void **state)
+/* side_px: of the input; 0 = the file's. */
+static void check_golden(const char *name, int32_t side_px)
 {
-    (void)state;
     char path[SONO_TEST_PATH_BYTES];
+    sono_error error = {0};
     double worst = 0;
     golden file;
     run r;
     make_synthetic(path);
-    golden_open(&file, "mobile_sam");
-    record_checked(&r, path, 2, 0);
+    golden_open(&file, name);
+    open_model(&r, path, 2);
+    assert_ok(sono_binder_set_size(r.binder, side_px, side_px, &error), &error);
+    assert_ok(record(&r, 0, &error), &error);
+    assert_ok(sono_bind_finish(r.binder, &error), &error);
     for (size_t i = 0; i < N_PAIRS; i++)
         keep(&r, our_name(&pairs[i]));
     open_engine(&r, 0, 1);
@@ -361,9 +365,39 @@ static void test_two_boxes_agree_with_the_official_code(void **state)
     for (size_t i = 0; i < N_PAIRS; i++)
         compare_pair(&r, &file, &pairs[i], &worst);
     compare_outputs(&r, &file, &worst);
-    print_message("MobileSAM, hashed weights: worst relative distance %.2e\n", worst);
+    print_message("%s, hashed weights: worst relative distance %.2e\n", name, worst);
     close_model(&r);
     golden_close(&file);
+}
+
+static void test_two_boxes_agree_with_the_official_code(void **state)
+{
+    (void)state;
+    check_golden("mobile_sam", 0);
+}
+
+/* Where every window is whole, while at 1024 the last ones reach past the border. */
+static void test_another_size_agrees_with_the_official_code(void **state)
+{
+    (void)state;
+    check_golden("mobile_sam_448", 448);
+}
+
+static void test_other_sizes_are_refused(void **state)
+{
+    (void)state;
+    static const int32_t sizes[][2] = {{1000, 1000}, {1024, 512}, {32, 32}, {4096, 4096}};
+    char path[SONO_TEST_PATH_BYTES];
+    run r;
+    make_synthetic(path);
+    open_model(&r, path, 1);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        sono_error error = {0};
+        assert_status(SONO_STATUS_UNSUPPORTED,
+                      sono_binder_set_size(r.binder, sizes[i][0], sizes[i][1], &error), &error);
+        assert_non_null(strstr(error.text, "give two equal multiples of 64 up to 2048"));
+    }
+    close_model(&r);
 }
 
 static void test_recording_without_memory(void **state)
@@ -623,6 +657,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_boxes_agree_with_the_official_code),
+        cmocka_unit_test(test_another_size_agrees_with_the_official_code),
+        cmocka_unit_test(test_other_sizes_are_refused),
         cmocka_unit_test(test_recording_without_memory),
         cmocka_unit_test(test_a_real_frame_agrees_with_the_official_code),
     };

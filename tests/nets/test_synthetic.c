@@ -71,6 +71,9 @@ static void test_inputs_are_those_of_the_golden_data(void **unused)
     (void)unused;
     check_input("dfine_n", 640, 640, 1);
     check_input("mobile_sam", 1024, 1024, 0);
+    check_input("dfine_n_wide", 512, 384, 1);
+    check_input("dfine_s_tall", 352, 544, 1);
+    check_input("mobile_sam_448", 448, 448, 0);
 }
 
 /* The sums of synthetic.image(422, 558) and (64, 48) in scripts/golden/synthetic.py. */

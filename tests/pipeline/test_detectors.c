@@ -241,6 +241,60 @@ static void files_without_anchors_are_taken(void **unused)
     synthetic_close(&state);
 }
 
+static void refuse_config(const sono_pipeline_config *config, sono_status status, const char *says)
+{
+    sono_error error = {0};
+    sono_pipeline *pipeline = NULL;
+    assert_status(status, sono_pipeline_open(config, &pipeline, &error), &error);
+    if (!strstr(error.text, says))
+        fail_msg("'%s' does not say '%s'", error.text, says);
+}
+
+static float best_score(const sono_pipeline_config *config)
+{
+    const sono_frame frame = pipeline_fixture_frame();
+    sono_pipeline *pipeline = pipeline_fixture_open(config);
+    const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);
+    const float score = sono_packet_object(packet, 0)->score;
+    assert_true(sono_packet_object(packet, 0)->mask_area_px > 0);
+    assert_ok(sono_packet_release(pipeline, packet), NULL);
+    sono_pipeline_close(pipeline);
+    return score;
+}
+
+/* Both networks at other sizes, by themselves and from a model set, which has its own. */
+static void sizes_can_be_asked_for(void **unused)
+{
+    (void)unused;
+    sono_pipeline_config config, on_set;
+    sono_error error = {0};
+    pipeline_fixture_synthetic(&config);
+    const float usual = best_score(&config);
+    sono_pipeline_config_init(&on_set);
+    on_set.threshold = 0;
+    config.detector_width_px = 416;
+    config.detector_height_px = 320;
+    config.segmenter_size_px = 512;
+    const float wide = best_score(&config);
+    assert_true(wide != usual);
+    assert_ok(sono_model_set_open_config(&config, &on_set.models, &error), &error);
+    assert_true(best_score(&on_set) == wide);
+    on_set.segmenter_size_px = 512;
+    refuse_config(&on_set, SONO_STATUS_INVALID_ARGUMENT, "a model set has its own");
+    sono_model_set_close(on_set.models);
+    config.detector_height_px = 0;
+    refuse_config(&config, SONO_STATUS_UNSUPPORTED, "D-FINE takes no input of 416 x 0 pixels");
+    config.detector_height_px = 300;
+    refuse_config(&config, SONO_STATUS_UNSUPPORTED, "give multiples of 32 up to 4096");
+    config.detector_width_px = config.detector_height_px = 96;
+    refuse_config(&config, SONO_STATUS_UNSUPPORTED, "300 tokens or more");
+    config.detector_width_px = -32;
+    refuse_config(&config, SONO_STATUS_INVALID_ARGUMENT, "detector_width_px is -32");
+    config.detector_width_px = config.detector_height_px = 0;
+    config.segmenter_size_px = 500;
+    refuse_config(&config, SONO_STATUS_UNSUPPORTED, "give two equal multiples of 64 up to 2048");
+}
+
 /* ---- the family ---- */
 
 typedef struct heard {
@@ -461,6 +515,7 @@ int main(void)
         cmocka_unit_test(convert_keeps_the_size),
         cmocka_unit_test(metadata_say_the_size),
         cmocka_unit_test(files_without_anchors_are_taken),
+        cmocka_unit_test(sizes_can_be_asked_for),
         cmocka_unit_test(family_decides),
         cmocka_unit_test(convert_keeps_the_family),
         cmocka_unit_test(model_sets_carry_it),

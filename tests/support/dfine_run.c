@@ -15,7 +15,7 @@
 #define NAME_BYTES       96
 
 void dfine_run_record(dfine_run *run, const char *checkpoint_path, sono_detector_family family,
-                      int32_t max_side_px)
+                      const anchors_size *size, int32_t max_side_px)
 {
     sono_error error = {0};
     sono_recorder rec;
@@ -24,6 +24,8 @@ void dfine_run_record(dfine_run *run, const char *checkpoint_path, sono_detector
     assert_ok(sono_checkpoint_open(checkpoint_path, &run->checkpoint, &error), &error);
     assert_ok(sono_binder_open(run->checkpoint, &run->binder, &error), &error);
     assert_ok(sono_binder_set_family(run->binder, family, &error), &error);
+    if (size)
+        assert_ok(sono_binder_set_size(run->binder, size->width_px, size->height_px, &error), &error);
     assert_ok(sono_program_open(&run->program, &error), &error);
     sono_record_start(&rec, run->program, run->binder, &error);
     const sono_model_info *info = sono_binder_info(run->binder);
@@ -199,20 +201,14 @@ static void write_synthetic_input(check *c)
     sono_free(image);
 }
 
-void dfine_run_check_golden(const char *name, sono_detector_family family)
+/* Ends with the checkpoint removed. */
+static void check_golden(const char *name, const char *checkpoint, sono_detector_family family,
+                         const anchors_size *size)
 {
-    char file[NAME_BYTES], manifest[SONO_TEST_PATH_BYTES], checkpoint[SONO_TEST_PATH_BYTES];
-    sono_error error = {0};
     sono_tensor shape;
     check c = {.worst = 0};
-    snprintf(file, sizeof file, "tests/golden/%s.manifest", name);
-    sono_test_source(manifest, sizeof manifest, file);
-    snprintf(file, sizeof file, "%s.pth", name);
-    sono_test_path(checkpoint, sizeof checkpoint, file);
-    assert_ok(synthetic_write(manifest, checkpoint, &error), &error);
     golden_open(&c.file, name);
-
-    dfine_run_record(&c.run, checkpoint, family, 0);
+    dfine_run_record(&c.run, checkpoint, family, size, 0);
     visit(&c, keep);
     dfine_run_keep(&c.run, "decoder.topk.indices");
     dfine_run_open(&c.run, 0, 1);
@@ -227,4 +223,45 @@ void dfine_run_check_golden(const char *name, sono_detector_family family)
     dfine_run_close(&c.run);
     golden_close(&c.file);
     unlink(checkpoint);
+}
+
+static void make_paths(const char *name, char manifest[SONO_TEST_PATH_BYTES],
+                       char checkpoint[SONO_TEST_PATH_BYTES])
+{
+    char file[NAME_BYTES];
+    snprintf(file, sizeof file, "tests/golden/%s.manifest", name);
+    sono_test_source(manifest, SONO_TEST_PATH_BYTES, file);
+    snprintf(file, sizeof file, "%s.pth", name);
+    sono_test_path(checkpoint, SONO_TEST_PATH_BYTES, file);
+}
+
+void dfine_run_check_golden(const char *name, sono_detector_family family)
+{
+    char manifest[SONO_TEST_PATH_BYTES], checkpoint[SONO_TEST_PATH_BYTES];
+    sono_error error = {0};
+    make_paths(name, manifest, checkpoint);
+    assert_ok(synthetic_write(manifest, checkpoint, &error), &error);
+    check_golden(name, checkpoint, family, NULL);
+}
+
+void dfine_run_check_resized(const char *name, int32_t n_levels, const anchors_size *size)
+{
+    static const anchors_size usual = {640, 640};
+    static const torch_file_options options = {.wrapping = TORCH_FILE_MODEL};
+    static float anchors[4 * 8400];
+    char manifest[SONO_TEST_PATH_BYTES], checkpoint[SONO_TEST_PATH_BYTES];
+    sono_error error = {0};
+    synthetic_state state;
+    make_paths(name, manifest, checkpoint);
+    assert_ok(synthetic_open(manifest, &state, &error), &error);
+    int32_t i = 0;
+    while (strcmp(state.tensors[i].name, "decoder.anchors") != 0)
+        i++;
+    const torch_file_tensor before = state.tensors[i];
+    state.tensors[i].dims[1] = anchors_fill(&usual, 32 >> (n_levels - 1), n_levels, anchors);
+    state.tensors[i].data = anchors;
+    assert_ok(torch_file_write(checkpoint, state.tensors, state.n_tensors, &options), NULL);
+    state.tensors[i] = before;
+    synthetic_close(&state);
+    check_golden(name, checkpoint, SONO_FAMILY_AUTO, size);
 }

@@ -8,6 +8,7 @@
 
 #include "engine/engine.h"
 #include "nets/dfine/dfine.h"
+#include "support/anchors.h"
 
 typedef struct dfine_run {
     sono_checkpoint *checkpoint;
@@ -20,10 +21,11 @@ typedef struct dfine_run {
     sono_detector_outputs outputs;
 } dfine_run;
 
-/* Opens the checkpoint and records the network; the input is an image, or where max_side_px > 0 a grey frame
- * of at most that many pixels a side. Checks that the network uses or ignores every tensor. */
+/* Opens the checkpoint and records the network; size: NULL = the file's. The input is an image, or where
+ * max_side_px > 0 a grey frame of at most that many pixels a side. Checks that the network uses or ignores
+ * every tensor. */
 void dfine_run_record(dfine_run *run, const char *checkpoint_path, sono_detector_family family,
-                      int32_t max_side_px);
+                      const anchors_size *size, int32_t max_side_px);
 
 /* Keeps the tensor of that name, to be read after the run. */
 void dfine_run_keep(dfine_run *run, const char *name);
@@ -41,5 +43,8 @@ void dfine_run_close(dfine_run *run);
 
 /* Runs the synthetic network tests/golden/<name> and compares every tensor that its golden file has. */
 void dfine_run_check_golden(const char *name, sono_detector_family family);
+
+/* The same, from a file whose anchors are those of 640 x 640 while the golden data are of another size. */
+void dfine_run_check_resized(const char *name, int32_t n_levels, const anchors_size *size);
 
 #endif

@@ -82,17 +82,19 @@ void family_warn(const char *path)
                    path);
 }
 
-static int take_size(pipeline_args *args, const char *value)
+static int take_size(const char *option, const char *value, const char *example, int32_t *width_px,
+                     int32_t *height_px)
 {
     char *end = NULL;
     const long width = strtol(value, &end, 10);
     const long height = *end == 'x' ? strtol(end + 1, &end, 10) : 0;
     if (*end || width < 1 || height < 1 || width > MAX_SIDE_PX || height > MAX_SIDE_PX) {
-        report_error("--max-size: '%s' is not a size like 1920x1200, sides within 1..%d", value, MAX_SIDE_PX);
+        report_error("--%s: '%s' is not a size like %s, sides within 1..%d", option, value, example,
+                     MAX_SIDE_PX);
         return -1;
     }
-    args->config.max_width_px = (int32_t)width;
-    args->config.max_height_px = (int32_t)height;
+    *width_px = (int32_t)width;
+    *height_px = (int32_t)height;
     return 0;
 }
 
@@ -130,9 +132,14 @@ int pipeline_args_take(pipeline_args *args, int id, const char *value)
         return 0;
     case ID_FAMILY:
         return family_take(value, &config->detector_family);
+    case ID_DETECTOR_SIZE:
+        return take_size("detector-size", value, "640x480", &config->detector_width_px,
+                         &config->detector_height_px);
     case ID_SEGMENTER:
         config->segmenter_path = value;
         return 0;
+    case ID_SEGMENTER_SIZE:
+        return args_integer("segmenter-size", value, 64, MAX_SIDE_PX, &config->segmenter_size_px);
     case ID_DEVICE:
         return take_device(args, value);
     case ID_PRECISION:
@@ -144,7 +151,7 @@ int pipeline_args_take(pipeline_args *args, int id, const char *value)
     case ID_MAX_OBJECTS:
         return args_integer("max-objects", value, 1, 16, &config->max_objects);
     case ID_MAX_SIZE:
-        return take_size(args, value);
+        return take_size("max-size", value, "1920x1200", &config->max_width_px, &config->max_height_px);
     case ID_GRAY16_WHITE:
         return take_white(args, value);
     case ID_FLOAT_RANGE:

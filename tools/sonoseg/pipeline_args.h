@@ -15,6 +15,8 @@ enum {
     ID_INPUT = 'i',
     ID_DETECTOR = 256,
     ID_FAMILY,
+    ID_DETECTOR_SIZE,
+    ID_SEGMENTER_SIZE,
     ID_SEGMENTER,
     ID_DEVICE,
     ID_PRECISION,
@@ -50,7 +52,11 @@ void family_warn(const char *path);
      "D-FINE checkpoint (.pth, .pt, .safetensors); default\n$SONO_DETECTOR, else the model that comes with " \
      "sonoseg"},                                                                                             \
         FAMILY_OPTION,                                                                                       \
+        {"detector-size", ID_DETECTOR_SIZE, "WxH",                                                           \
+         "the detector's input, multiples of 32; default as the file says,\nelse 640x640"},                  \
         {"segmenter", ID_SEGMENTER, "FILE", "MobileSAM checkpoint; default likewise, $SONO_SEGMENTER"},      \
+        {"segmenter-size", ID_SEGMENTER_SIZE, "N",                                                           \
+         "the segmenter's input, a multiple of 64; default as the file says,\nelse 1024"},                   \
         {"device", ID_DEVICE, "NAME", "auto (default), cpu, cuda or cuda:N"},                                \
         {"precision", ID_PRECISION, "P", "fp32 (default on the CPU) or fp16 (CUDA only, its default)"},      \
         {"threshold", ID_THRESHOLD, "T", "a best score below T is LOST; 0..1, default 0.30"},                \
