@@ -294,9 +294,10 @@ SONO_API sono_status sono_packet_map(const sono_packet *packet, int32_t object, 
  * from different threads at the same time; the set itself is closed by one, once. */
 typedef struct sono_model_set sono_model_set;
 
-/* Reads both checkpoints, checks every shape and, on CUDA, uploads the parameters. The files must not change
- * while the set is open: they stay mapped. device, precision: as in sono_pipeline_config; NULL = "auto". out:
- * to be closed by the caller. Errors: those of sono_pipeline_open(). */
+/* Reads both checkpoints (a segmenter's may be NULL), checks every shape and, on CUDA, uploads the
+ * parameters. The files must not change while the set is open: they stay mapped. device, precision: as in
+ * sono_pipeline_config; NULL = "auto". out: to be closed by the caller. Errors: those of
+ * sono_pipeline_open(). */
 SONO_API sono_status sono_model_set_open(const char *detector_path, const char *segmenter_path,
                                          const char *device, sono_precision precision, sono_model_set **out,
                                          sono_error *error);
@@ -319,7 +320,8 @@ typedef void (*sono_event_fn)(void *user, const sono_event *event);
 typedef struct sono_pipeline_config {
     size_t struct_size;
     const char *detector_path;  /* D-FINE checkpoint: .pth, .pt or .safetensors */
-    const char *segmenter_path; /* MobileSAM vit_t checkpoint */
+    const char *segmenter_path; /* MobileSAM vit_t checkpoint; NULL = boxes only: packets have no masks, their
+                                   areas and predicted IoU are 0 */
     const char *device;         /* "auto" (default), "cpu", "cuda" or "cuda:N" */
     sono_precision precision;   /* default AUTO; FP16 is UNSUPPORTED on the CPU */
     int32_t n_threads;     /* CPU threads; 0 (default) = every core this process may use, as far as OpenBLAS
@@ -570,8 +572,8 @@ typedef struct sono_pipeline_info {
     int64_t params_bytes;  /* both networks, as the backend stores them */
     int64_t planned_bytes; /* the one block of all activations */
     int64_t slot_bytes;    /* all slots */
-    char detector[64];     /* e.g. "dfine-s, 1 class" */
-    char segmenter[64];    /* e.g. "mobilesam-vit_t" */
+    char detector[64];     /* e.g. "dfine-s, 1 class"; "none" */
+    char segmenter[64];    /* e.g. "mobilesam-vit_t"; "none" */
 } sono_pipeline_info;
 
 SONO_API void sono_pipeline_info_init_sized(void *info, size_t struct_size);

@@ -30,6 +30,8 @@ void sono_pipeline_locate(sono_pipeline *p)
     if (!p->events.ring)
         return;
     name_place(p, p->flow.detections, p->places.boxes);
+    if (!p->flow.mask)
+        return;
     name_place(p, p->flow.segmenter_input, p->places.image);
     name_place(p, p->flow.mask, p->places.masks);
 }

@@ -4,30 +4,34 @@
 #include "pipeline/pipeline_private.h"
 #include "pipeline/state.h"
 
-/* Host memory of a frame's maps, which do not always come there. */
+/* Host memory of a frame's maps, which do not always come there, if there are any. */
 static const uint8_t *maps_of_frame(const sono_pipeline *p, const sono_pipeline_slot *s, int32_t i)
 {
-    return p->config.host_maps || !p->choice.ops->device ? s->outputs + sono_pipeline_maps_at(p, s, i) : NULL;
+    const int is_here = p->flow.mask && (p->config.host_maps || !p->choice.ops->device);
+    return is_here ? s->outputs + sono_pipeline_maps_at(p, s, i) : NULL;
 }
 
 static sono_packet_outputs outputs_of(const sono_pipeline *p, const sono_pipeline_slot *s, int32_t i)
 {
     const sono_flow *flow = &p->flow;
-    return (sono_packet_outputs){
+    sono_packet_outputs outputs = {
         .detections = (const sono_detection *)sono_pipeline_of_frame(p, s, flow->detections, i),
-        .iou = (const float *)sono_pipeline_of_frame(p, s, flow->iou, i),
-        .area_px = (const int32_t *)sono_pipeline_of_frame(p, s, flow->area, i),
         .maps = maps_of_frame(p, s, i),
         .map_element_bytes = flow->map_element_bytes,
-        .iou_stride = sono_program_tensor(flow->program, flow->iou)->c,
         .max_objects = p->config.max_objects,
     };
+    if (flow->mask) {
+        outputs.iou = (const float *)sono_pipeline_of_frame(p, s, flow->iou, i);
+        outputs.iou_stride = sono_program_tensor(flow->program, flow->iou)->c;
+        outputs.area_px = (const int32_t *)sono_pipeline_of_frame(p, s, flow->area, i);
+    }
+    return outputs;
 }
 
 /* best: of the frame's detections; the segmenter's results count only where it passed the gate. */
 static void announce_result(sono_pipeline *p, const sono_packet *packet, const sono_detection *best)
 {
-    if (best->valid > 0.0f) {
+    if (p->flow.mask && best->valid > 0.0f) {
         SONO_EMIT(&p->events, SAM_CALL_START, &packet->info->frame_id,
                   sono_event_text("bbox_device", p->places.boxes),
                   sono_event_text("image_device", p->places.image));

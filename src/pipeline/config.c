@@ -56,8 +56,8 @@ sono_status sono_config_resolve(const sono_pipeline_config *config, sono_pipelin
         return SONO_FAIL(error, INVALID_ARGUMENT,
                          "models is set, and a model set brings checkpoints, family, input sizes, device and "
                          "precision with it: leave these fields at their defaults");
-    if (!c.models && (!c.detector_path || !c.segmenter_path))
-        return SONO_FAIL(error, INVALID_ARGUMENT, "a detector and a segmenter checkpoint are needed");
+    if (!c.models && !c.detector_path)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "a detector's checkpoint is needed: set detector_path");
     if (!(c.threshold >= 0.0f && c.threshold <= 1.0f))
         return SONO_FAIL(error, INVALID_ARGUMENT, "threshold is %g: give 0 to 1", (double)c.threshold);
     SONO_TRY(check_range("detector_family", c.detector_family, SONO_FAMILY_AUTO, SONO_FAMILY_DEIM, error));

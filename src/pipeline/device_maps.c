@@ -21,7 +21,7 @@ static sono_status find_lent(sono_pipeline *p, const sono_packet *packet, sono_p
 /* NULL where there is no such map. */
 static const void *map_memory(sono_pipeline *p, const sono_pipeline_frame *f, int32_t object, sono_map which)
 {
-    if (which != SONO_MAP_MASK && !p->flow.map_element_bytes)
+    if (!p->flow.mask || (which != SONO_MAP_MASK && !p->flow.map_element_bytes))
         return NULL;
     const int32_t index = (int32_t)(f - p->frames), slot = index / p->config.batch;
     const sono_packet *packet = &f->storage.packet;

@@ -11,10 +11,12 @@ static void close_network(sono_flow_network *network)
     sono_checkpoint_close(network->checkpoint);
 }
 
-/* wanted: one role. */
+/* wanted: one role. path NULL: the flow goes without. */
 static sono_status open_network(sono_flow_network *network, const char *path, sono_role wanted,
                                 sono_error *error)
 {
+    if (!path)
+        return SONO_STATUS_OK;
     SONO_TRY(sono_checkpoint_open(path, &network->checkpoint, error));
     SONO_TRY(sono_binder_open(network->checkpoint, &network->binder, error));
     const sono_model_info *info = sono_binder_info(network->binder);
@@ -24,21 +26,33 @@ static sono_status open_network(sono_flow_network *network, const char *path, so
     return SONO_STATUS_OK;
 }
 
+static sono_status open_detector(sono_flow_network *network, const sono_pipeline_config *config,
+                                 sono_error *error)
+{
+    SONO_TRY(open_network(network, config->detector_path, SONO_ROLE_DETECTOR, error));
+    if (!network->binder)
+        return SONO_STATUS_OK;
+    SONO_TRY(sono_binder_set_family(network->binder, config->detector_family, error));
+    return sono_binder_set_size(network->binder, config->detector_width_px, config->detector_height_px,
+                                error);
+}
+
+static sono_status open_segmenter(sono_flow_network *network, const sono_pipeline_config *config,
+                                  sono_error *error)
+{
+    SONO_TRY(open_network(network, config->segmenter_path, SONO_ROLE_SEGMENTER, error));
+    if (!network->binder)
+        return SONO_STATUS_OK;
+    return sono_binder_set_size(network->binder, config->segmenter_size_px, config->segmenter_size_px, error);
+}
+
 sono_status sono_flow_models_open(const sono_pipeline_config *config, sono_flow_models *out,
                                   sono_error *error)
 {
     sono_flow_models models = {0};
-    sono_status status = open_network(&models.detector, config->detector_path, SONO_ROLE_DETECTOR, error);
+    sono_status status = open_detector(&models.detector, config, error);
     if (status == SONO_STATUS_OK)
-        status = sono_binder_set_family(models.detector.binder, config->detector_family, error);
-    if (status == SONO_STATUS_OK)
-        status = sono_binder_set_size(models.detector.binder, config->detector_width_px,
-                                      config->detector_height_px, error);
-    if (status == SONO_STATUS_OK)
-        status = open_network(&models.segmenter, config->segmenter_path, SONO_ROLE_SEGMENTER, error);
-    if (status == SONO_STATUS_OK)
-        status = sono_binder_set_size(models.segmenter.binder, config->segmenter_size_px,
-                                      config->segmenter_size_px, error);
+        status = open_segmenter(&models.segmenter, config, error);
     if (status == SONO_STATUS_OK)
         status = sono_params_open(&models.params, error);
     if (status != SONO_STATUS_OK) {
@@ -127,30 +141,52 @@ static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *con
         flow->weights = sono_weights_record(rec, flow->mask, flow->frame.header, &args);
 }
 
+/* Whether every tensor of the network's file is accounted for; NULL = there is no such network. */
+static sono_status finish_binding(sono_binder *binder, sono_error *error)
+{
+    return binder ? sono_bind_finish(binder, error) : SONO_STATUS_OK;
+}
+
 static sono_status record_flow(const sono_pipeline_config *config, sono_flow_models *models, sono_flow *flow,
                                sono_error *error)
 {
     sono_recorder rec;
     sono_record_start(&rec, flow->program, models->detector.binder, error);
     sono_frame_record(&rec, config->batch, config->max_width_px, config->max_height_px, &flow->frame);
-    record_detector(&rec, config, flow);
+    if (models->detector.binder)
+        record_detector(&rec, config, flow);
     SONO_TRY(sono_record_finish(&rec));
     rec.binder = models->segmenter.binder;
-    record_segmenter(&rec, config, flow);
+    if (models->segmenter.binder)
+        record_segmenter(&rec, config, flow);
     SONO_TRY(sono_record_finish(&rec));
     if (models->params->complete)
         return SONO_STATUS_OK;
-    SONO_TRY(sono_bind_finish(models->detector.binder, error));
-    SONO_TRY(sono_bind_finish(models->segmenter.binder, error));
+    SONO_TRY(finish_binding(models->detector.binder, error));
+    SONO_TRY(finish_binding(models->segmenter.binder, error));
     models->params->complete = 1;
+    return SONO_STATUS_OK;
+}
+
+/* Whether what a configuration asks for can be had from these networks. */
+static sono_status check_wishes(const sono_pipeline_config *config, const sono_flow_models *models,
+                                sono_error *error)
+{
+    if (config->want_weight_maps && !models->segmenter.binder)
+        return SONO_FAIL(error, INVALID_ARGUMENT,
+                         "edge, inside and outside maps are made from masks: they need a segmenter");
     return SONO_STATUS_OK;
 }
 
 sono_status sono_flow_open(const sono_pipeline_config *config, sono_flow_models *models, sono_flow *out,
                            sono_error *error)
 {
-    sono_flow flow = {.detector = *sono_binder_info(models->detector.binder),
-                      .segmenter = *sono_binder_info(models->segmenter.binder)};
+    sono_flow flow = {0};
+    SONO_TRY(check_wishes(config, models, error));
+    if (models->detector.binder)
+        flow.detector = *sono_binder_info(models->detector.binder);
+    if (models->segmenter.binder)
+        flow.segmenter = *sono_binder_info(models->segmenter.binder);
     SONO_TRY(sono_program_open_on(models->params, &flow.program, error));
     const sono_status status = record_flow(config, models, &flow, error);
     if (status != SONO_STATUS_OK) {

@@ -10,10 +10,10 @@
 
 typedef struct sono_flow {
     sono_program *program;
-    sono_model_info detector, segmenter;
-    sono_frame_tensors frame;  /* INPUT */
+    sono_model_info detector, segmenter; /* all 0 where the flow goes without */
+    sono_frame_tensors frame;            /* INPUT */
     sono_tid detections;       /* OUTPUT F32 [N, 1, K, 8]; N = frames of a batch, K = objects of a frame */
-    sono_tid segmenter_input;  /* F32 [N, 1024, 1024, 3] */
+    sono_tid segmenter_input;  /* F32 [N, S, S, 3]; this and what follows 0 without a segmenter */
     sono_tid iou;              /* OUTPUT F32 [NK, 1, 1, 4] */
     sono_tid area;             /* OUTPUT I32 [NK, 1, 1, 1] */
     sono_tid mask, weights;    /* OUTPUT U8, planes of one tensor (graph/map_layout.h); weights may be 0 */
@@ -23,6 +23,7 @@ typedef struct sono_flow {
     int32_t first_segment_op, first_decode_op, first_mask_op;
 } sono_flow;
 
+/* All 0 where there is none. */
 typedef struct sono_flow_network {
     sono_checkpoint *checkpoint;
     sono_binder *binder;
@@ -34,8 +35,8 @@ typedef struct sono_flow_models {
     sono_params *params;
 } sono_flow_models;
 
-/* Of config the paths, the detector's family and the inputs' sizes. Errors: IO, FORMAT, UNSUPPORTED,
- * MODEL_MISMATCH (not the network or the family that is meant), OUT_OF_MEMORY. */
+/* Of config the paths (NULL: without that network), the detector's family and the inputs' sizes. Errors: IO,
+ * FORMAT, UNSUPPORTED, MODEL_MISMATCH (not the network or the family that is meant), OUT_OF_MEMORY. */
 sono_status sono_flow_models_open(const sono_pipeline_config *config, sono_flow_models *out,
                                   sono_error *error);
 void sono_flow_models_close(sono_flow_models *models); /* zeroed ones are allowed */

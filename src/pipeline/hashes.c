@@ -6,12 +6,19 @@
 #include <string.h>
 #include <unistd.h>
 
+static void keep_file(sono_model_hashes *hashes, int i, const sono_checkpoint *checkpoint)
+{
+    hashes->files[i] = checkpoint ? sono_checkpoint_keep_file(checkpoint) : -1;
+    if (!checkpoint)
+        memcpy(hashes->hex[i], "none", sizeof "none");
+}
+
 void sono_model_hashes_open(sono_model_hashes *hashes, const sono_flow_models *models)
 {
     memset(hashes, 0, sizeof *hashes);
     pthread_mutex_init(&hashes->mutex, NULL);
-    hashes->files[0] = sono_checkpoint_keep_file(models->detector.checkpoint);
-    hashes->files[1] = sono_checkpoint_keep_file(models->segmenter.checkpoint);
+    keep_file(hashes, 0, models->detector.checkpoint);
+    keep_file(hashes, 1, models->segmenter.checkpoint);
     hashes->is_open = 1;
 }
 

@@ -89,7 +89,8 @@ sono_status sono_model_set_open_config(const sono_pipeline_config *config, sono_
     pthread_mutex_init(&set->mutex, NULL);
     set->choice = choice;
     snprintf(set->detector_file, sizeof set->detector_file, "%s", resolved.detector_path);
-    snprintf(set->segmenter_file, sizeof set->segmenter_file, "%s", resolved.segmenter_path);
+    snprintf(set->segmenter_file, sizeof set->segmenter_file, "%s",
+             resolved.segmenter_path ? resolved.segmenter_path : "none");
     const sono_status status = fill_set(set, &resolved, error);
     if (status != SONO_STATUS_OK) {
         sono_model_set_close(set);

@@ -8,18 +8,25 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Of a network, "none" where there is none. */
+static const char *or_none(const char *text)
+{
+    return text && *text ? text : "none";
+}
+
 static void announce_models(sono_pipeline *p, double ms)
 {
     if (p->choice.fallback)
         SONO_EMIT(&p->events, BACKEND_FALLBACK, NULL, sono_event_text("wanted", "cuda"),
                   sono_event_text("device", p->choice.device_name),
                   sono_event_text("reason", p->choice.fallback));
-    if (p->flow.detector.family == SONO_FAMILY_AUTO)
+    if (p->flow.detector.role && p->flow.detector.family == SONO_FAMILY_AUTO)
         SONO_EMIT(&p->events, FAMILY_ASSUMED, NULL,
                   sono_event_text("family", sono_detector_family_name(SONO_FAMILY_DFINE)),
                   sono_event_text("detector_file", p->detector_file));
-    SONO_EMIT(&p->events, INIT_MODELS, NULL, sono_event_text("detector", p->flow.detector.architecture),
-              sono_event_text("segmenter", p->flow.segmenter.architecture),
+    SONO_EMIT(&p->events, INIT_MODELS, NULL,
+              sono_event_text("detector", or_none(p->flow.detector.architecture)),
+              sono_event_text("segmenter", or_none(p->flow.segmenter.architecture)),
               sono_event_text("detector_file", p->detector_file),
               sono_event_text("segmenter_file", p->segmenter_file),
               sono_event_text("device", p->choice.device_name),
@@ -183,7 +190,7 @@ sono_status sono_pipeline_open_on(const sono_pipeline_config *config, const sono
     snprintf(p->detector_file, sizeof p->detector_file, "%s",
              p->models ? p->models->detector_file : config->detector_path);
     snprintf(p->segmenter_file, sizeof p->segmenter_file, "%s",
-             p->models ? p->models->segmenter_file : config->segmenter_path);
+             p->models ? p->models->segmenter_file : or_none(config->segmenter_path));
     const sono_status status = open_parts(p, config, flow, error);
     if (status != SONO_STATUS_OK) {
         sono_pipeline_close(p);
@@ -215,10 +222,13 @@ sono_status sono_pipeline_query(const sono_pipeline *p, sono_pipeline_info *call
     out->slot_bytes =
         (int64_t)(p->plan->block_bytes[SONO_BLOCK_INPUTS] + p->plan->block_bytes[SONO_BLOCK_OUTPUTS]) *
         p->config.n_slots;
-    snprintf(out->detector, sizeof out->detector, "%s, %d class%s%s", p->flow.detector.architecture,
-             p->flow.detector.n_classes, p->flow.detector.n_classes == 1 ? "" : "es",
-             p->flow.detector.family == SONO_FAMILY_DEIM ? ", deim" : "");
-    snprintf(out->segmenter, sizeof out->segmenter, "%s", p->flow.segmenter.architecture);
+    const sono_model_info *detector = &p->flow.detector;
+    snprintf(out->detector, sizeof out->detector, "none");
+    if (detector->role)
+        snprintf(out->detector, sizeof out->detector, "%s, %d class%s%s", detector->architecture,
+                 detector->n_classes, detector->n_classes == 1 ? "" : "es",
+                 detector->family == SONO_FAMILY_DEIM ? ", deim" : "");
+    snprintf(out->segmenter, sizeof out->segmenter, "%s", or_none(p->flow.segmenter.architecture));
     return sono_sized_write(caller, offsetof(sono_pipeline_info, n_threads), out, sizeof *out,
                             "sono_pipeline_info", NULL);
 }

@@ -37,8 +37,8 @@ void sono_packet_fill(sono_packet_storage *storage, const sono_packet_outputs *o
             .bbox_xyxy_px = {d->x1, d->y1, d->x2, d->y2},
             .score = d->score,
             .class_id = (int32_t)d->class_id,
-            .iou_predicted = valid ? outputs->iou[k * outputs->iou_stride] : 0.0f,
-            .mask_area_px = valid ? outputs->area_px[k] : 0,
+            .iou_predicted = valid && outputs->iou ? outputs->iou[k * outputs->iou_stride] : 0.0f,
+            .mask_area_px = valid && outputs->area_px ? outputs->area_px[k] : 0,
         };
         packet->n_objects++;
     }

@@ -12,7 +12,7 @@
 /* Host pointers into one slot's output block; K objects one after the other. */
 typedef struct sono_packet_outputs {
     const sono_detection *detections;
-    const float *iou;       /* [K][iou_stride], channel 0 counts */
+    const float *iou;       /* [K][iou_stride], channel 0 counts; NULL without a segmenter, as the next */
     const int32_t *area_px; /* [K] */
     const uint8_t *maps;    /* as graph/map_layout.h says, from the frame's first mask on; NULL = not here */
     int32_t map_element_bytes; /* of a weight map; 0 = there are none */

@@ -28,7 +28,8 @@ uint8_t *sono_pipeline_of_frame(const sono_pipeline *p, const sono_pipeline_slot
 
 size_t sono_pipeline_all_maps_at(const sono_pipeline *p)
 {
-    return p->plan->offset_bytes[sono_program_tensor(p->flow.program, p->flow.mask)->root];
+    return p->flow.mask ? p->plan->offset_bytes[sono_program_tensor(p->flow.program, p->flow.mask)->root]
+                        : p->plan->block_bytes[SONO_BLOCK_OUTPUTS];
 }
 
 size_t sono_pipeline_maps_at(const sono_pipeline *p, const sono_pipeline_slot *s, int32_t i)
@@ -41,7 +42,8 @@ static void place_maps(const sono_pipeline *p, sono_frame_header *header, int64_
 {
     const int64_t n_pixels = (int64_t)header->width_px * header->height_px;
     header->maps_at_bytes = *at_bytes;
-    *at_bytes += p->config.max_objects * object_maps_bytes(n_pixels, p->flow.map_element_bytes);
+    if (p->flow.mask)
+        *at_bytes += p->config.max_objects * object_maps_bytes(n_pixels, p->flow.map_element_bytes);
 }
 
 sono_frame_header *sono_pipeline_headers(const sono_pipeline *p, const sono_pipeline_slot *s)

@@ -170,6 +170,32 @@ static void test_mixed_inputs(void **state)
     check_events("events.jsonl");
 }
 
+/* Boxes without a segmenter, which is not even looked for. */
+static void test_detector_only(void **state)
+{
+    (void)state;
+    char output[SONO_TEST_PATH_BYTES];
+    need_checkpoints();
+    sono_test_path(output, sizeof output, "boxes");
+    const char *const named[] = {"--detector", detector, "--detector-family", "dfine"};
+    const char *const words[] = {"run",    good,       "-o",     output,        "--detector-only",
+                                 named[0], named[1],   named[2], named[3],      "--threshold",
+                                 "0",      "--device", "cpu",    "--segmenter", "/nonexistent.pt",
+                                 NULL};
+    command_result result = command_run(words);
+    assert_int_equal(result.status, 0);
+    assert_string_equal(result.err, "");
+    assert_non_null(strstr(result.out, "1 frame: 1 VISIBLE"));
+    command_free(&result);
+    char *lines = read_text("boxes/results.jsonl");
+    assert_non_null(strstr(lines, "\"mask_area_px\": 0"));
+    sono_free(lines);
+    assert_true(exists("boxes/overlays/good.png"));
+    assert_false(exists("boxes/masks/good.png"));
+    command_expect(2, "--weights are made from masks",
+                   (const char *const[]){"run", good, "-o", output, "--detector-only", "--weights", NULL});
+}
+
 static void test_quiet_and_lean(void **state)
 {
     (void)state;
@@ -307,6 +333,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mixed_inputs),
+        cmocka_unit_test(test_detector_only),
         cmocka_unit_test(test_quiet_and_lean),
         cmocka_unit_test(test_progress_on_terminal),
         cmocka_unit_test(test_too_large_and_unwritable),

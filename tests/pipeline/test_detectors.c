@@ -280,7 +280,7 @@ static void sizes_can_be_asked_for(void **unused)
     assert_ok(sono_model_set_open_config(&config, &on_set.models, &error), &error);
     assert_true(best_score(&on_set) == wide);
     on_set.segmenter_size_px = 512;
-    refuse_config(&on_set, SONO_STATUS_INVALID_ARGUMENT, "a model set has its own");
+    refuse_config(&on_set, SONO_STATUS_INVALID_ARGUMENT, "a model set brings checkpoints");
     sono_model_set_close(on_set.models);
     config.detector_height_px = 0;
     refuse_config(&config, SONO_STATUS_UNSUPPORTED, "D-FINE takes no input of 416 x 0 pixels");

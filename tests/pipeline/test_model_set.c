@@ -105,9 +105,8 @@ static void test_refused(void **state)
     sono_model_set *models = NULL;
     sono_error error = {0};
     pipeline_fixture_synthetic(&config);
-    assert_status(
-        SONO_STATUS_INVALID_ARGUMENT,
-        sono_model_set_open(config.detector_path, NULL, "cpu", SONO_PRECISION_AUTO, &models, &error), &error);
+    assert_status(SONO_STATUS_INVALID_ARGUMENT,
+                  sono_model_set_open(NULL, NULL, "cpu", SONO_PRECISION_AUTO, &models, &error), &error);
     assert_status(SONO_STATUS_MODEL_MISMATCH,
                   sono_model_set_open(config.segmenter_path, config.detector_path, "cpu", SONO_PRECISION_AUTO,
                                       &models, &error),

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-enum { ID_OUTPUT = 'o', ID_QUIET = 'q', ID_NO_MASKS = ID_OWN, ID_NO_OVERLAYS };
+enum { ID_OUTPUT = 'o', ID_QUIET = 'q', ID_NO_MASKS = ID_OWN, ID_NO_OVERLAYS, ID_DETECTOR_ONLY };
 
 typedef struct run {
     pipeline_args args;
@@ -33,6 +33,10 @@ static int take(void *user, int id, const char *value)
     case ID_NO_OVERLAYS:
         self->sink_options.write_overlays = 0;
         return 0;
+    case ID_DETECTOR_ONLY:
+        self->args.is_detector_only = 1;
+        self->sink_options.write_masks = 0;
+        return 0;
     default:
         return pipeline_args_take(&self->args, id, value);
     }
@@ -47,6 +51,7 @@ static const args_option options[] = {
      "folder for the results, made when missing; results.jsonl and\npictures that are there already are "
      "overwritten"},
     PIPELINE_OPTIONS,
+    {"detector-only", ID_DETECTOR_ONLY, NULL, "find boxes, outline nothing: no segmenter, no masks"},
     {"weights", ID_WEIGHTS, NULL, "also write weights/<stem>_{edge,inside,outside}.png"},
     {"no-masks", ID_NO_MASKS, NULL, "write no masks/<stem>.png"},
     {"no-overlays", ID_NO_OVERLAYS, NULL, "write no overlays/<stem>.png"},
@@ -141,6 +146,8 @@ static int check_usage(run *self)
         report_error("no input: pass --input PATH...");
     else if (!self->output)
         report_error("no output folder: pass --output DIR");
+    else if (self->args.is_detector_only && self->args.config.want_weight_maps)
+        report_error("--weights are made from masks, and --detector-only makes none");
     else
         return pipeline_args_find_checkpoints(&self->args);
     report_see_help("run");

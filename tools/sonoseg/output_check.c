@@ -23,8 +23,10 @@ int output_check(const pipeline_args *args, const char *const *inputs, int32_t n
     for (int32_t i = 0; i < n_inputs; i++)
         if (!phantom_input_matches(inputs[i]))
             read[n_read++] = inputs[i];
-    read[n_read++] = args->config.detector_path;
-    read[n_read++] = args->config.segmenter_path;
+    if (args->config.detector_path)
+        read[n_read++] = args->config.detector_path;
+    if (args->config.segmenter_path)
+        read[n_read++] = args->config.segmenter_path;
     for (int32_t i = 0; i < n_outputs && n_wanted < MAX_OUTPUTS - 1; i++)
         if (outputs[i].path)
             wanted[n_wanted++] = outputs[i];

@@ -211,12 +211,15 @@ int pipeline_args_find_checkpoints(pipeline_args *args)
     const sono_backend backend = expected_backend(config->device);
     const char **paths[] = {
         [MODEL_DETECTOR] = &config->detector_path, [MODEL_SEGMENTER] = &config->segmenter_path};
+    if (args->is_detector_only)
+        config->segmenter_path = NULL;
     for (int i = 0; i < MODEL_ROLE_COUNT; i++)
-        if (!*paths[i])
+        if (!*paths[i] && !(args->is_detector_only && i == MODEL_SEGMENTER))
             *paths[i] = args->shipped[i] = models_find((model_role)i, backend);
-    if (config->detector_path && config->segmenter_path)
+    const int has_segmenter = config->segmenter_path || args->is_detector_only;
+    if (config->detector_path && has_segmenter)
         return STATUS_DONE;
-    report_missing_checkpoints(config->detector_path != NULL, config->segmenter_path != NULL);
+    report_missing_checkpoints(config->detector_path != NULL, has_segmenter);
     return STATUS_USAGE;
 }
 

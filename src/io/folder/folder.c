@@ -143,7 +143,7 @@ static sono_status write_weights(folder_sink *self, const sono_packet *packet, c
 static sono_status write_pictures(folder_sink *self, const sono_packet *packet, const sono_image *image,
                                   const char *stem, sono_error *error)
 {
-    if ((self->options.write_masks || self->options.write_overlays) && !mask_of(packet, 0))
+    if (self->options.write_masks && !mask_of(packet, 0))
         return SONO_FAIL(error, INVALID_ARGUMENT, "%s: the packet's mask is not in host memory", stem);
     if (self->options.write_masks)
         SONO_TRY(write_masks(self, packet, stem, error));
