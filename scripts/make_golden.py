@@ -43,9 +43,12 @@ DETECTORS = {"n": Detector("dfine_n", "dfine", "n", 3), "s": Detector("dfine_s",
              "wide": Detector("dfine_n_wide", "dfine", "n", 2, input_px=(512, 384)),
              "tall": Detector("dfine_s_tall", "dfine", "s", 2, input_px=(352, 544)),
              "deim": Detector("deim_n", "deim", "n", 2)}
-SEGMENTERS = {"sam": ("mobile_sam", 1024), "sam_small": ("mobile_sam_448", 448)}  # file, side of the input
+SEGMENTERS = {"sam": ("mobile_sam", 1024), "sam_small": ("mobile_sam_448", 448),
+              "sam_points": ("mobile_sam_points", 448)}  # file, side of the input
 DFINE_POINTS = {"n": (6, 6)}
 DFINE_STRIDES = {"n": (16, 32)}
+POINTS = (((300.5, 420.0), (700.25, 120.0)), ((512.0, 650.75), (40.0, 40.0)))
+LABELS = ((1, 0), (1, -1))
 BOXES = ((211.25, 180.5, 640.75, 700.0), (30.0, 500.5, 1003.25, 900.75))
 SAMPLES = 2000
 TOPK_GAP = 1.5e-4             # relative, between the 300th and the 301st best query
@@ -313,6 +316,33 @@ def make_mobile_sam(checkout, folder, file, side):
           f" {(masks[0] - masks[1]).pow(2).mean().sqrt():.2f}; iou {iou[:, 0].tolist()}")
 
 
+def make_points(checkout, folder, file, side):
+    """Points with and without a box, object by object; the parameters are those of mobile_sam.manifest."""
+    model = official.load_mobile_sam(checkout, side)
+    fill(model, read_rules(os.path.join(folder, "mobile_sam.manifest")))
+    image, out = synthetic.segmenter_input(side), Output()
+    boxes, points = torch.tensor(BOXES) * (side / 1024), torch.tensor(POINTS) * (side / 1024)
+    labels, embedding = torch.tensor(LABELS), model.image_encoder(image)
+    for mode in ("points", "both"):
+        results = []
+        for k, box in enumerate(boxes):
+            sparse, dense = model.prompt_encoder(points=(points[k][None], labels[k][None]), masks=None,
+                                                 boxes=box[None] if mode == "both" else None)
+            masks, iou = model.mask_decoder(image_embeddings=embedding, image_pe=model.prompt_encoder.get_dense_pe(),
+                                            sparse_prompt_embeddings=sparse, dense_prompt_embeddings=dense,
+                                            multimask_output=False)
+            results.append((sparse, masks[:, 0], iou[:, 0]))
+        sparse, masks, iou = (torch.cat(x) for x in zip(*results))
+        out.whole(f"{mode}.tokens", sparse)
+        out.sampled(f"{mode}.low_res_logits", masks)
+        out.whole(f"{mode}.iou", iou)
+    out.whole("boxes", boxes)
+    out.whole("points", points)
+    out.whole("labels", labels.float())
+    out.metadata["input.bits_sum"] = str(synthetic.bits_sum(image))
+    out.write(os.path.join(folder, f"{file}.safetensors"))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dfine", metavar="CHECKOUT")
@@ -333,7 +363,9 @@ def main():
             if name in DETECTORS:
                 make_detector(checkouts[DETECTORS[name].family], DETECTORS[name], options.out)
         for name in wanted:
-            if name in SEGMENTERS:
+            if name == "sam_points":
+                make_points(options.mobile_sam, options.out, *SEGMENTERS[name])
+            elif name in SEGMENTERS:
                 make_mobile_sam(options.mobile_sam, options.out, *SEGMENTERS[name])
 
 

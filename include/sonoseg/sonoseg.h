@@ -294,7 +294,7 @@ SONO_API sono_status sono_packet_map(const sono_packet *packet, int32_t object, 
  * from different threads at the same time; the set itself is closed by one, once. */
 typedef struct sono_model_set sono_model_set;
 
-/* Reads both checkpoints (a segmenter's may be NULL), checks every shape and, on CUDA, uploads the
+/* Reads both checkpoints (one of them may be NULL), checks every shape and, on CUDA, uploads the
  * parameters. The files must not change while the set is open: they stay mapped. device, precision: as in
  * sono_pipeline_config; NULL = "auto". out: to be closed by the caller. Errors: those of
  * sono_pipeline_open(). */
@@ -319,7 +319,8 @@ typedef void (*sono_event_fn)(void *user, const sono_event *event);
 
 typedef struct sono_pipeline_config {
     size_t struct_size;
-    const char *detector_path;  /* D-FINE checkpoint: .pth, .pt or .safetensors */
+    const char *detector_path; /* D-FINE checkpoint: .pth, .pt or .safetensors; NULL = the caller says what to
+                                  outline, see sono_pipeline_submit_prompts() */
     const char *segmenter_path; /* MobileSAM vit_t checkpoint; NULL = boxes only: packets have no masks, their
                                    areas and predicted IoU are 0 */
     const char *device;         /* "auto" (default), "cpu", "cuda" or "cuda:N" */
@@ -358,7 +359,9 @@ typedef struct sono_pipeline_config {
     /* Side of the segmenter's input; 0 (default) = as the file says, else 1024. MobileSAM: a multiple of 64,
      * up to 2048. */
     int32_t segmenter_size_px;
-    int32_t reserved; /* 0 */
+    int32_t prompt_points; /* without a detector: points of each prompt; [0, 16], default 0 */
+    int32_t prompt_boxes;  /* likewise: 1 (default) = each prompt has a box */
+    int32_t reserved;      /* 0 */
 } sono_pipeline_config;
 
 /* Fills in the defaults named above. */
@@ -400,6 +403,30 @@ SONO_API sono_status sono_pipeline_open(const sono_pipeline_config *config, sono
  */
 SONO_API sono_status sono_pipeline_submit(sono_pipeline *pipeline, const sono_image *image,
                                           const sono_frame_info *info, sono_error *error);
+
+/* A point in a frame that an object is pointed at with. Frozen. */
+typedef struct sono_point {
+    float x_px, y_px; /* source pixels, within the frame */
+    int32_t label;    /* 1: on the object; 0: not on it; -1: no point, for prompts with fewer than others */
+} sono_point;
+SONO_FROZEN(sono_point, 12);
+
+/* What one object is pointed at with: a box, points, or both, as the pipeline was opened for. Frozen. */
+typedef struct sono_prompt {
+    float bbox_xyxy_px[4];    /* x1 y1 x2 y2, within the frame; left alone where prompt_boxes is 0 */
+    const sono_point *points; /* n_points of them, copied; may be NULL when there are none */
+    int32_t n_points;         /* at most prompt_points; the rest are "no point" */
+} sono_prompt;
+SONO_FROZEN(sono_prompt, 24 + sizeof(void *));
+
+/* sono_pipeline_submit() for a pipeline without a detector: outlines what the prompts point at. The packet
+ * has an object for each, in their order: VISIBLE, score 1, the prompt's box (all zero without boxes).
+ * prompts: [n_prompts], copied; n_prompts: [1, max_objects]. Thread-safe. Errors: those of
+ * sono_pipeline_submit(); INVALID_ARGUMENT (a pipeline with a detector, prompts out of the frame or other
+ * than asked for at open). Without prompts such a pipeline takes no frames. */
+SONO_API sono_status sono_pipeline_submit_prompts(sono_pipeline *pipeline, const sono_image *image,
+                                                  const sono_frame_info *info, const sono_prompt *prompts,
+                                                  int32_t n_prompts, sono_error *error);
 
 /* Starts a batch that is not full, for the end of a stream or before a pause. It takes as long as a full one.
  * Does nothing where no frame waits for others. To be called by the thread that submits.

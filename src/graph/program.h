@@ -165,6 +165,15 @@ typedef struct sono_detection {
 
 #define SONO_DETECTION_FLOATS 8
 
+/* One point that an object is pointed at with: a row of 4 float32. */
+typedef struct sono_point_row {
+    float x, y;   /* source pixels */
+    float label;  /* 1: on the object, 0: not on it, -1: no point */
+    float unused; /* 0 */
+} sono_point_row;
+
+#define SONO_POINT_FLOATS 4
+
 /* KIND, text, inputs ('?' = may be none) -> outputs. Shapes: T = tokens, Q = queries, N = frames, K = objects
  * of a frame, NK = of all frames, those of one frame together.
  * Sizes that depend on the frame are read from the frame's header when the op runs. */
@@ -189,8 +198,11 @@ typedef struct sono_detection {
     X(FDR_BOX, "fdr_box")     /* corners [n,1,Q,4*bins], boxes [n,1,Q,4], project [1,1,1,bins] -> boxes */   \
     X(LQE_STAT, "lqe_stat")   /* corners -> [n,1,Q,4*(top_k+1)]: top_k probabilities and their mean */       \
     X(SELECT_BOXES, "select") /* logits [N,1,Q,classes], boxes [N,1,Q,4], header -> detections [N,1,K,8] */  \
-    X(PROMPT, "prompt")       /* detections, header, gaussian [1,1,2,128], corners [1,1,2,256],              \
-                                 tokens [1,1,5,256] -> tokens [NK,1,7,256] */                                \
+    X(PROMPT, "prompt")       /* detections, header, gaussian [1,1,2,128], embeddings [1,1,E,256],           \
+                                 tokens [1,1,5,256], points? [N,1,KP,4] -> tokens [NK,1,5+..,256]. E = 2:    \
+                                 a box's corners; 3: no point, background, object; 5: corners, then these.   \
+                                 Behind the tokens come P points, then two corners, or where there is no     \
+                                 box one row of no point */                                                  \
     X(HYPER_MASK, "hyper_mask")   /* up [NK,1,65536,32], hyper [NK,1,1,32] -> logits [NK,256,256,1] */       \
     X(UPSAMPLE_MASK, "mask")      /* logits [NK,256,256,1], detections, header                               \
                                      -> mask U8 [NK,1,1,room], area I32 [NK,1,1,1],                          \

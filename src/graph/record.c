@@ -10,6 +10,7 @@
 
 _Static_assert(sizeof(sono_detection) == SONO_DETECTION_FLOATS * sizeof(float),
                "a detection is a row of floats");
+_Static_assert(sizeof(sono_point_row) == SONO_POINT_FLOATS * sizeof(float), "a point is a row of floats");
 
 /* Fails recording with a text that names the op. Returns 0. */
 #define RECORD_FAIL(rec, ...)                                                                                \
@@ -664,21 +665,38 @@ sono_tid sono_record_select(sono_recorder *rec, const char *name, sono_tid logit
 
 /* ---- segmenter's ends ---- */
 
+/* Rows of embeddings: those of a box's corners, and those of the points' labels. */
+enum { N_CORNERS = 2, N_LABELS = 3 };
+
+/* How many rows a prompt of n_points has behind the output tokens; 0 when n_rows embeddings do not suit it.
+ */
+static int32_t prompt_rows(int32_t n_rows, int32_t n_points)
+{
+    if (n_rows == N_CORNERS)
+        return n_points ? 0 : N_CORNERS;
+    if (n_points < 1)
+        return 0;
+    return n_rows == N_LABELS ? n_points + 1 : n_rows == N_CORNERS + N_LABELS ? n_points + N_CORNERS : 0;
+}
+
 sono_tid sono_record_prompt(sono_recorder *rec, const char *name, sono_tid detections, sono_tid header,
-                            sono_tid gaussian, sono_tid corners, sono_tid tokens,
+                            sono_tid gaussian, sono_tid embeddings, sono_tid tokens, sono_tid points,
                             const sono_segment_args *args)
 {
-    sono_op op = {.kind = SONO_OP_PROMPT, .in = {detections, header, gaussian, corners, tokens}};
+    sono_op op = {.kind = SONO_OP_PROMPT, .in = {detections, header, gaussian, embeddings, tokens, points}};
     op.args.segment = *args;
     if (!inputs_given(rec, name, op.in, 5))
         return 0;
-    const sono_tensor d = shape_of(rec, detections), g = shape_of(rec, gaussian), c = shape_of(rec, corners);
+    const sono_tensor d = shape_of(rec, detections), g = shape_of(rec, gaussian);
+    const sono_tensor e = shape_of(rec, embeddings), p = shape_of(rec, points);
     const sono_tensor t = shape_of(rec, tokens), h = shape_of(rec, header);
-    if (n_frames_in(&h) != d.n || d.c != SONO_DETECTION_FLOATS || g.w != 2 || c.w != 2 || c.c != 2 * g.c ||
-        t.c != c.c || t.n != 1)
-        return RECORD_FAIL(rec, "%s: detections, header, gaussian, corners and tokens do not fit together",
-                           name);
-    op.out[0] = output_of(rec, name, 0, SONO_DTYPE_F32, d.n * d.w, 1, t.w + 2, t.c);
+    const int points_fit = !points || (p.n == d.n && p.h == 1 && p.w % d.w == 0 && p.c == SONO_POINT_FLOATS);
+    const int32_t n_rows = points_fit ? prompt_rows(e.w, points ? p.w / d.w : 0) : 0;
+    if (n_frames_in(&h) != d.n || d.c != SONO_DETECTION_FLOATS || g.w != 2 || !n_rows || e.c != 2 * g.c ||
+        t.c != e.c || t.n != 1)
+        return RECORD_FAIL(
+            rec, "%s: detections, header, gaussian, embeddings, tokens and points do not fit together", name);
+    op.out[0] = output_of(rec, name, 0, SONO_DTYPE_F32, d.n * d.w, 1, t.w + n_rows, t.c);
     return add_op(rec, &op);
 }
 

@@ -101,8 +101,9 @@ sono_tid sono_record_lqe_stat(sono_recorder *rec, const char *name, sono_tid cor
                               const sono_bins_args *args);
 sono_tid sono_record_select(sono_recorder *rec, const char *name, sono_tid logits, sono_tid boxes,
                             sono_tid header, int32_t max_objects);
+/* points 0: boxes alone. embeddings: see SONO_OP_MAP. */
 sono_tid sono_record_prompt(sono_recorder *rec, const char *name, sono_tid detections, sono_tid header,
-                            sono_tid gaussian, sono_tid corners, sono_tid tokens,
+                            sono_tid gaussian, sono_tid embeddings, sono_tid tokens, sono_tid points,
                             const sono_segment_args *args);
 sono_tid sono_record_hyper_mask(sono_recorder *rec, const char *name, sono_tid up, sono_tid hyper);
 /* outs: mask, area, and source logits if want_logits. The mask is the first plane of a tensor with room for

@@ -25,6 +25,14 @@ typedef struct sono_segmenter_outputs {
 /* What a segmenter can be pointed with, as bits. */
 enum { SONO_PROMPT_BOX = 1, SONO_PROMPT_POINTS = 2 };
 
+/* What the objects of N frames are pointed at with. */
+typedef struct sono_prompt_tensors {
+    sono_tid detections; /* [N, 1, K, SONO_DETECTION_FLOATS]: boxes, and which objects there are */
+    sono_tid points;     /* [N, 1, KP, SONO_POINT_FLOATS]: P an object; 0 = none */
+    int32_t is_callers;  /* 0: boxes of a detector. 1: whatever the caller of the pipeline says, and then */
+    int32_t has_boxes;   /* whether boxes count */
+} sono_prompt_tensors;
+
 /* What a network's image is made of. The number of channels is the file's (sono_model_info). */
 typedef struct sono_network_input {
     int32_t width_px, height_px; /* where neither the file nor the caller says otherwise */
@@ -64,11 +72,11 @@ typedef struct sono_network {
 
     /* Detector: records the network on image [N, height, width, channels]. Latches failures in rec. */
     void (*detect)(sono_recorder *rec, sono_tid image, sono_detector_outputs *out);
-    /* Segmenter: image -> its embedding; then, for the K boxes of each of N frames (one of the two is 1),
-     * detections [N, 1, K, SONO_DETECTION_FLOATS] and the frames' headers, the masks. */
+    /* Segmenter: image -> its embedding; then, for the K objects of each of N frames (one of the two is 1)
+     * and the frames' headers, the masks. */
     sono_tid (*encode)(sono_recorder *rec, sono_tid image);
-    void (*decode)(sono_recorder *rec, sono_tid embedding, sono_tid detections, sono_tid header,
-                   sono_segmenter_outputs *out);
+    void (*decode)(sono_recorder *rec, sono_tid embedding, const sono_prompt_tensors *prompts,
+                   sono_tid header, sono_segmenter_outputs *out);
 } sono_network;
 
 /* The networks, in the order in which they are tried; NULL behind the last. */

@@ -15,7 +15,9 @@ static sono_packet_outputs outputs_of(const sono_pipeline *p, const sono_pipelin
 {
     const sono_flow *flow = &p->flow;
     sono_packet_outputs outputs = {
-        .detections = (const sono_detection *)sono_pipeline_of_frame(p, s, flow->detections, i),
+        .detections = flow->prompts.is_callers
+                          ? sono_pipeline_prompts(p, s, i)
+                          : (const sono_detection *)sono_pipeline_of_frame(p, s, flow->detections, i),
         .maps = maps_of_frame(p, s, i),
         .map_element_bytes = flow->map_element_bytes,
         .max_objects = p->config.max_objects,

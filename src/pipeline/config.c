@@ -29,6 +29,7 @@ static const sono_pipeline_config defaults = {
     .time_stages = 1,
     .batch = 1,
     .host_maps = 1,
+    .prompt_boxes = 1,
 };
 
 void sono_pipeline_config_init_sized(void *config, size_t struct_size)
@@ -56,14 +57,16 @@ sono_status sono_config_resolve(const sono_pipeline_config *config, sono_pipelin
         return SONO_FAIL(error, INVALID_ARGUMENT,
                          "models is set, and a model set brings checkpoints, family, input sizes, device and "
                          "precision with it: leave these fields at their defaults");
-    if (!c.models && !c.detector_path)
-        return SONO_FAIL(error, INVALID_ARGUMENT, "a detector's checkpoint is needed: set detector_path");
+    if (!c.models && !c.detector_path && !c.segmenter_path)
+        return SONO_FAIL(error, INVALID_ARGUMENT,
+                         "no checkpoint: set detector_path, segmenter_path, or both");
     if (!(c.threshold >= 0.0f && c.threshold <= 1.0f))
         return SONO_FAIL(error, INVALID_ARGUMENT, "threshold is %g: give 0 to 1", (double)c.threshold);
     SONO_TRY(check_range("detector_family", c.detector_family, SONO_FAMILY_AUTO, SONO_FAMILY_DEIM, error));
     SONO_TRY(check_range("detector_width_px", c.detector_width_px, 0, MAX_FRAME_PX, error));
     SONO_TRY(check_range("detector_height_px", c.detector_height_px, 0, MAX_FRAME_PX, error));
     SONO_TRY(check_range("segmenter_size_px", c.segmenter_size_px, 0, MAX_FRAME_PX, error));
+    SONO_TRY(check_range("prompt_points", c.prompt_points, 0, SONO_MAX_POINTS, error));
     SONO_TRY(check_range("n_threads", c.n_threads, 0, 256, error));
     SONO_TRY(check_range("max_objects", c.max_objects, 1, SONO_MAX_OBJECTS, error));
     SONO_TRY(check_range("max_width_px", c.max_width_px, 1, MAX_FRAME_PX, error));

@@ -5,7 +5,8 @@
 
 #include "engine/engine.h"
 
-#define SONO_MAX_BATCH 32
+#define SONO_MAX_BATCH  32
+#define SONO_MAX_POINTS 16 /* of a prompt */
 
 /* Copies the caller's configuration over the defaults (its struct_size may be an older, smaller one) and
  * checks every field. Strings still belong to the caller. Errors: INVALID_ARGUMENT. */

@@ -103,9 +103,23 @@ static void record_detector(sono_recorder *rec, const sono_pipeline_config *conf
     flow->detections = sono_record_select(rec, "detections", found.logits, found.boxes, flow->frame.header,
                                           config->max_objects);
     sono_record_output(rec, flow->detections);
+    flow->prompts = (sono_prompt_tensors){.detections = flow->detections, .has_boxes = 1};
 }
 
-/* frame, detections -> mask, weight maps */
+/* Where the caller's prompts go: in front of everything else that is uploaded. */
+static void record_prompts(sono_recorder *rec, const sono_pipeline_config *config, sono_flow *flow)
+{
+    const int32_t n_objects = config->max_objects;
+    flow->detections =
+        sono_record_input(rec, "prompts", SONO_DTYPE_F32, config->batch, 1, n_objects, SONO_DETECTION_FLOATS);
+    flow->prompts = (sono_prompt_tensors){
+        .detections = flow->detections, .is_callers = 1, .has_boxes = config->prompt_boxes};
+    if (config->prompt_points)
+        flow->prompts.points = sono_record_input(rec, "points", SONO_DTYPE_F32, config->batch, 1,
+                                                 n_objects * config->prompt_points, SONO_POINT_FLOATS);
+}
+
+/* frame, prompts -> mask, weight maps */
 static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *config, sono_flow *flow)
 {
     const sono_network *network = sono_binder_network(rec->binder);
@@ -115,7 +129,7 @@ static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *con
     sono_segmenter_outputs outlined;
     sono_tid outs[3];
     flow->first_segment_op = (int32_t)rec->program->n_ops;
-    rec->lane = 1; /* nothing here depends on the detector until the prompt */
+    rec->lane = !flow->prompts.is_callers; /* nothing here depends on the detector until the prompt */
     rec->stage = SONO_STAGE_PREPROCESS;
     const sono_tid image =
         sono_record_preprocess(rec, "segmenter_input", flow->frame.pixels, flow->frame.header, &input);
@@ -125,7 +139,7 @@ static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *con
     rec->lane = 0;
     rec->stage = SONO_STAGE_DECODE;
     flow->first_decode_op = (int32_t)rec->program->n_ops;
-    network->decode(rec, embedding, flow->detections, flow->frame.header, &outlined);
+    network->decode(rec, embedding, &flow->prompts, flow->frame.header, &outlined);
     flow->iou = outlined.iou;
     sono_record_output(rec, flow->iou);
     flow->first_mask_op = (int32_t)rec->program->n_ops;
@@ -152,6 +166,8 @@ static sono_status record_flow(const sono_pipeline_config *config, sono_flow_mod
 {
     sono_recorder rec;
     sono_record_start(&rec, flow->program, models->detector.binder, error);
+    if (!models->detector.binder)
+        record_prompts(&rec, config, flow);
     sono_frame_record(&rec, config->batch, config->max_width_px, config->max_height_px, &flow->frame);
     if (models->detector.binder)
         record_detector(&rec, config, flow);
@@ -175,6 +191,19 @@ static sono_status check_wishes(const sono_pipeline_config *config, const sono_f
     if (config->want_weight_maps && !models->segmenter.binder)
         return SONO_FAIL(error, INVALID_ARGUMENT,
                          "edge, inside and outside maps are made from masks: they need a segmenter");
+    if (models->detector.binder && (config->prompt_points || !config->prompt_boxes))
+        return SONO_FAIL(error, INVALID_ARGUMENT,
+                         "prompt_points and prompt_boxes are for pipelines without a detector");
+    if (models->detector.binder)
+        return SONO_STATUS_OK;
+    const int32_t prompts = sono_binder_network(models->segmenter.binder)->prompts;
+    if (!config->prompt_points && !config->prompt_boxes)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "a prompt is a box, points or both: this one is neither");
+    if ((config->prompt_points && !(prompts & SONO_PROMPT_POINTS)) ||
+        (config->prompt_boxes && !(prompts & SONO_PROMPT_BOX)))
+        return SONO_FAIL(error, UNSUPPORTED, "%s takes no %s",
+                         sono_binder_network(models->segmenter.binder)->name,
+                         config->prompt_points ? "points" : "boxes");
     return SONO_STATUS_OK;
 }
 
@@ -229,7 +258,8 @@ static void record_segmenter_alone(sono_recorder *rec, const sono_network *netwo
     rec->stage = SONO_STAGE_ENCODE;
     const sono_tid embedding = network->encode(rec, image);
     rec->stage = SONO_STAGE_DECODE;
-    network->decode(rec, embedding, detections, header, &outlined);
+    const sono_prompt_tensors prompts = {.detections = detections, .has_boxes = 1};
+    network->decode(rec, embedding, &prompts, header, &outlined);
     sono_record_output(rec, outlined.low_res);
     sono_record_output(rec, outlined.iou);
 }

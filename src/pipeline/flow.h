@@ -4,7 +4,7 @@
 #define SONO_PIPELINE_FLOW_H
 
 #include "pipeline/frame.h"
-#include "nets/bind.h"
+#include "nets/network.h"
 #include "graph/params.h"
 #include "pipeline/maps.h"
 
@@ -12,7 +12,9 @@ typedef struct sono_flow {
     sono_program *program;
     sono_model_info detector, segmenter; /* all 0 where the flow goes without */
     sono_frame_tensors frame;            /* INPUT */
-    sono_tid detections;       /* OUTPUT F32 [N, 1, K, 8]; N = frames of a batch, K = objects of a frame */
+    sono_prompt_tensors prompts;         /* what the segmenter is pointed at with: detections, or INPUTs */
+    sono_tid detections; /* OUTPUT, without a detector INPUT, F32 [N, 1, K, 8]; N = frames of a batch, K =
+                            objects of a frame */
     sono_tid segmenter_input;  /* F32 [N, S, S, 3]; this and what follows 0 without a segmenter */
     sono_tid iou;              /* OUTPUT F32 [NK, 1, 1, 4] */
     sono_tid area;             /* OUTPUT I32 [NK, 1, 1, 1] */

@@ -58,6 +58,8 @@ static sono_status check_place(const sono_input *input, const sono_frame *frame,
     return SONO_STATUS_OK;
 }
 
+static const sono_pixel_source no_prompts;
+
 /* Under the submit mutex. A batch that could not be started has freed its slot. */
 static sono_status submit_lent(sono_pipeline *p, sono_pipeline_slot *s, const sono_frame *frame,
                                sono_error *error)
@@ -65,6 +67,7 @@ static sono_status submit_lent(sono_pipeline *p, sono_pipeline_slot *s, const so
     SONO_TRY(sono_pipeline_check_open(p, error));
     SONO_TRY(sono_frame_check(&frame->image, p->config.max_width_px, p->config.max_height_px, error));
     SONO_TRY(check_place(&s->input, frame, error));
+    SONO_TRY(sono_pipeline_check_prompts(p, frame, &no_prompts, error));
     sono_pipeline_store_lent(p, s, frame);
     sono_pipeline_announce_frame(p, frame, "cpu");
     s->is_input_lent = 0;

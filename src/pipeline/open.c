@@ -119,20 +119,27 @@ static sono_status warm_up(sono_pipeline *p, sono_error *error)
     return SONO_STATUS_OK;
 }
 
+/* What is asked for by the caller is computed: there is nothing to gate. */
+static sono_gate gate_of(const sono_flow *flow)
+{
+    if (flow->prompts.is_callers)
+        return (sono_gate){.detections = flow->detections};
+    return (sono_gate){flow->first_segment_op, flow->first_decode_op, flow->first_mask_op, flow->detections};
+}
+
 static sono_status open_engine(sono_pipeline *p, const sono_pipeline_config *config, sono_error *error)
 {
     sono_engine_info info;
     const sono_flow *flow = &p->flow;
-    const sono_engine_options options = {
-        .n_slots = config->n_slots,
-        .n_threads = config->n_threads,
-        .device = p->choice.device,
-        .precision = p->choice.precision,
-        .params = p->models ? p->models->stored : NULL,
-        .time_stages = config->time_stages,
-        .time_device = config->time_device,
-        .gate = {flow->first_segment_op, flow->first_decode_op, flow->first_mask_op, flow->detections},
-        .gate_on_device = config->skip_decoder_when_lost};
+    const sono_engine_options options = {.n_slots = config->n_slots,
+                                         .n_threads = config->n_threads,
+                                         .device = p->choice.device,
+                                         .precision = p->choice.precision,
+                                         .params = p->models ? p->models->stored : NULL,
+                                         .time_stages = config->time_stages,
+                                         .time_device = config->time_device,
+                                         .gate = gate_of(flow),
+                                         .gate_on_device = config->skip_decoder_when_lost};
     SONO_TRY(p->choice.ops->open(flow->program, &options, &p->engine, error));
     p->choice.ops->info(p->engine, &info);
     p->plan = info.plan;

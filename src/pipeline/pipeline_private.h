@@ -27,6 +27,8 @@ typedef struct sono_pixel_source {
     void (*release)(
         void *tensor); /* called with tensor once they are not needed any more; NULL = nobody waits */
     void *tensor;
+    const sono_prompt *prompts; /* [n_prompts], the caller's, until they were stored; NULL = none */
+    int32_t n_prompts;
 } sono_pixel_source;
 
 /* One frame of a slot's batch. */
@@ -107,6 +109,16 @@ void sono_pipeline_give_back(sono_pipeline *p, sono_pipeline_frame *f);
 /* The first of a tensor's rows, in host memory, that belong to frame number i of a slot's batch. */
 uint8_t *sono_pipeline_of_frame(const sono_pipeline *p, const sono_pipeline_slot *s, sono_tid tensor,
                                 int32_t i);
+
+/* Where the prompts of frame number i of a slot's batch lie: [max_objects]. */
+sono_detection *sono_pipeline_prompts(const sono_pipeline *p, const sono_pipeline_slot *s, int32_t i);
+
+/* Prompts in: prompts.c. A checked frame's are right for the pipeline, and there where it needs them (errors:
+ * INVALID_ARGUMENT); puts them beside its pixels; a frame that is none has none. */
+sono_status sono_pipeline_check_prompts(const sono_pipeline *p, const sono_frame *frame,
+                                        const sono_pixel_source *source, sono_error *error);
+void sono_pipeline_store_prompts(const sono_pipeline *p, const sono_pipeline_slot *s, int32_t i,
+                                 const sono_pixel_source *source);
 
 /* The frame whose packet this is, NULL unless it is lent. */
 sono_pipeline_frame *sono_pipeline_find_lent(sono_pipeline *p, const sono_packet *packet);

@@ -71,6 +71,7 @@ void sono_pipeline_store(sono_pipeline *p, sono_pipeline_slot *s, const sono_fra
                      source->on_device ? NULL : in_block(p, s->inputs, p->flow.frame.pixels),
                      s->pixels_bytes);
     place_maps(p, header, &s->maps_bytes);
+    sono_pipeline_store_prompts(p, s, s->n_frames, source);
     sono_packet_begin(&f->storage, frame);
     s->pixels_bytes += source->on_device ? 0 : sono_frame_bytes(&frame->image);
     s->n_frames++;
@@ -93,11 +94,13 @@ void sono_pipeline_store_lent(sono_pipeline *p, sono_pipeline_slot *s, const son
 
 void sono_pipeline_pad(sono_pipeline *p, sono_pipeline_slot *s)
 {
+    static const sono_pixel_source none;
     int64_t maps_bytes = s->maps_bytes; /* theirs are made, too, and read by nobody */
     for (int32_t i = s->n_frames; i < p->config.batch; i++) {
         sono_frame_header *header = sono_pipeline_headers(p, s) + i;
         sono_frame_store_none(header);
         place_maps(p, header, &maps_bytes);
+        sono_pipeline_store_prompts(p, s, i, &none);
     }
 }
 

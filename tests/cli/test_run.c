@@ -196,6 +196,56 @@ static void test_detector_only(void **state)
                    (const char *const[]){"run", good, "-o", output, "--detector-only", "--weights", NULL});
 }
 
+/* What the user points at, without a detector, which is not even looked for. */
+static void test_prompts(void **state)
+{
+    (void)state;
+    char output[SONO_TEST_PATH_BYTES];
+    need_checkpoints();
+    sono_test_path(output, sizeof output, "pointed");
+    const char *const words[] = {"run",      good,        "-o",          output,
+                                 "--box",    "8,8,40,50", "--point",     "20,20",
+                                 "--point",  "60,60,0",   "--segmenter", segmenter,
+                                 "--device", "cpu",       "--detector",  "/nonexistent.pth",
+                                 NULL};
+    command_result result = command_run(words);
+    assert_int_equal(result.status, 0);
+    assert_string_equal(result.err, "");
+    assert_non_null(strstr(result.out, "1 frame: 1 VISIBLE"));
+    command_free(&result);
+    char *lines = read_text("pointed/results.jsonl");
+    assert_non_null(strstr(lines, "\"score\": 1, \"bbox_xyxy_px\": [8, 8, 40, 50]"));
+    sono_free(lines);
+    assert_true(exists("pointed/masks/good.png") && exists("pointed/overlays/good.png"));
+    command_expect(1, "is none within 64 x 64 pixels",
+                   (const char *const[]){"run", good, "-o", output, "--box", "8,8,40,90", "--segmenter",
+                                         segmenter, "--device", "cpu", NULL});
+}
+
+static void test_wrong_prompts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *option, *value, *says;
+    } cases[] = {
+        {"--box", "1,2,3", "--box: '1,2,3' is no box like"},
+        {"--box", "5,2,3,4", "is no box like"},
+        {"--box", "1,2,3,4,5", "is no box like"},
+        {"--box", "1,2,nan,4", "is no box like"},
+        {"--point", "1", "--point: '1' is no point like"},
+        {"--point", "1,2,5", "is no point like"},
+        {"--point", "1,,2", "is no point like"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        command_expect(2, cases[i].says,
+                       (const char *const[]){"run", good, "-o", "x", cases[i].option, cases[i].value, NULL});
+    command_expect(
+        2, "the second one: there is one box",
+        (const char *const[]){"run", good, "-o", "x", "--box", "1,2,3,4", "--box", "1,2,3,4", NULL});
+    command_expect(2, "--detector-only opens none",
+                   (const char *const[]){"run", good, "-o", "x", "--point", "1,2", "--detector-only", NULL});
+}
+
 static void test_quiet_and_lean(void **state)
 {
     (void)state;
@@ -334,6 +384,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mixed_inputs),
         cmocka_unit_test(test_detector_only),
+        cmocka_unit_test(test_prompts),
+        cmocka_unit_test(test_wrong_prompts),
         cmocka_unit_test(test_quiet_and_lean),
         cmocka_unit_test(test_progress_on_terminal),
         cmocka_unit_test(test_too_large_and_unwritable),

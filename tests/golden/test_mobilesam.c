@@ -39,6 +39,8 @@ typedef struct run {
     sono_tid image;          /* [1, S, S, 3]: INPUT, or what PREPROCESS makes of pixels */
     sono_tid pixels, header; /* pixels 0 without preprocessing */
     sono_tid detections;     /* INPUT [1, 1, K, 8] */
+    int32_t n_points, is_callers, has_boxes;
+    sono_tid points; /* INPUT [1, 1, KP, 4], 0 without points */
     sono_segmenter_outputs outputs;
     sono_tid mask[3]; /* with preprocessing: mask, area, logits of the source's size */
 } run;
@@ -54,6 +56,9 @@ static sono_status record(run *r, int from_frame, sono_error *error)
     r->header =
         sono_record_input(&rec, "frame_header", SONO_DTYPE_U8, 1, 1, 1, (int32_t)sizeof(sono_frame_header));
     r->detections = sono_record_input(&rec, "detections", SONO_DTYPE_F32, 1, 1, r->n_objects, 8);
+    if (r->n_points)
+        r->points = sono_record_input(&rec, "points", SONO_DTYPE_F32, 1, 1, r->n_objects * r->n_points,
+                                      SONO_POINT_FLOATS);
     rec.stage = SONO_STAGE_PREPROCESS;
     if (from_frame) {
         const sono_preprocess_args args =
@@ -67,7 +72,8 @@ static sono_status record(run *r, int from_frame, sono_error *error)
     rec.stage = SONO_STAGE_ENCODE;
     const sono_tid embedding = sono_tiny_vit_record(&rec, r->image);
     rec.stage = SONO_STAGE_DECODE;
-    sono_mobilesam_record_decoder(&rec, embedding, r->detections, r->header, &r->outputs);
+    const sono_prompt_tensors prompts = {r->detections, r->points, r->is_callers, r->has_boxes};
+    sono_mobilesam_record_decoder(&rec, embedding, &prompts, r->header, &r->outputs);
     rec.stage = SONO_STAGE_MASK;
     if (from_frame) {
         const sono_segment_args args = {
@@ -383,6 +389,88 @@ static void test_another_size_agrees_with_the_official_code(void **state)
     check_golden("mobile_sam_448", 448);
 }
 
+/* ---- points ---- */
+
+#define N_POINTS 2 /* of a prompt in the golden data */
+#define N_TOKENS 5 /* in front of the prompt's */
+
+static void write_points(run *r, const golden *file)
+{
+    float at[2 * MAX_OBJECTS * N_POINTS], labels[MAX_OBJECTS * N_POINTS];
+    sono_point_row rows[MAX_OBJECTS * N_POINTS];
+    read_reference(file->file, "points", at, sizeof at / sizeof *at);
+    read_reference(file->file, "labels", labels, sizeof labels / sizeof *labels);
+    for (int i = 0; i < MAX_OBJECTS * N_POINTS; i++)
+        rows[i] = (sono_point_row){.x = at[2 * i], .y = at[2 * i + 1], .label = labels[i]};
+    write_tensor(r, r->points, rows);
+}
+
+static double compare_mode(const run *r, const golden *file, const char *mode)
+{
+    char name[3][64];
+    sono_tensor shape;
+    double worst = 0;
+    float first_iou[MAX_OBJECTS];
+    static const char *const parts[3] = {"tokens", "low_res_logits", "iou"};
+    for (int i = 0; i < 3; i++)
+        snprintf(name[i], sizeof name[i], "%s.%s", mode, parts[i]);
+    float *tokens = read_tensor(r, find(r, "prompt_encoder.0"), &shape);
+    const golden_layout rows = {.n_rows = shape.w - N_TOKENS, .n_columns = shape.c};
+    for (int32_t k = 0; k < MAX_OBJECTS; k++)
+        worst = fmax(worst,
+                     golden_distance(file, name[0], tokens + (k * shape.w + N_TOKENS) * shape.c, &rows, k));
+    sono_free(tokens);
+    float *low_res = read_tensor(r, r->outputs.low_res, &shape);
+    const golden_layout map = {.n_rows = 1, .n_columns = (int64_t)shape.h * shape.w};
+    for (int32_t k = 0; k < MAX_OBJECTS; k++)
+        worst = fmax(worst, golden_distance(file, name[1], low_res + k * map.n_columns, &map, k));
+    sono_free(low_res);
+    float *iou = read_tensor(r, r->outputs.iou, &shape);
+    const golden_layout scalars = {.n_rows = 1, .n_columns = MAX_OBJECTS};
+    for (int32_t k = 0; k < MAX_OBJECTS; k++)
+        first_iou[k] = iou[shape.c * k];
+    worst = fmax(worst, golden_distance(file, name[2], first_iou, &scalars, 0));
+    sono_free(iou);
+    return worst;
+}
+
+/* Two objects: a point on it and one beside it; a point on it and "no point". */
+static void check_points(const char *mode, int32_t has_boxes)
+{
+    enum { SIDE_PX = 448 };
+    char path[SONO_TEST_PATH_BYTES];
+    sono_error error = {0};
+    golden file;
+    run r;
+    make_synthetic(path);
+    golden_open(&file, "mobile_sam_points");
+    open_model(&r, path, MAX_OBJECTS);
+    r.is_callers = 1;
+    r.has_boxes = has_boxes;
+    r.n_points = N_POINTS;
+    assert_ok(sono_binder_set_size(r.binder, SIDE_PX, SIDE_PX, &error), &error);
+    assert_ok(record(&r, 0, &error), &error);
+    assert_ok(sono_bind_finish(r.binder, &error), &error);
+    keep(&r, "prompt_encoder.0");
+    open_engine(&r, 0, 1);
+    write_synthetic_input(&r, &file);
+    write_points(&r, &file);
+    run_frame(&r);
+    const double worst = compare_mode(&r, &file, mode);
+    print_message("MobileSAM, %s: worst relative distance %.2e\n", mode, worst);
+    if (!(worst <= GOLDEN_TOLERANCE))
+        fail_msg("%s: relative distance %.3g", mode, worst);
+    close_model(&r);
+    golden_close(&file);
+}
+
+static void test_points_agree_with_the_official_code(void **state)
+{
+    (void)state;
+    check_points("points", 0);
+    check_points("both", 1);
+}
+
 static void test_other_sizes_are_refused(void **state)
 {
     (void)state;
@@ -658,6 +746,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_boxes_agree_with_the_official_code),
         cmocka_unit_test(test_another_size_agrees_with_the_official_code),
+        cmocka_unit_test(test_points_agree_with_the_official_code),
         cmocka_unit_test(test_other_sizes_are_refused),
         cmocka_unit_test(test_recording_without_memory),
         cmocka_unit_test(test_a_real_frame_agrees_with_the_official_code),

@@ -567,7 +567,7 @@ static void test_segmenter_shapes(void **state)
     const sono_tid found = input(f, 1, 1, 3, 8);
     const sono_segment_args args = {1024, 40, 30, 3, 5, 0};
     const sono_tid tokens = sono_record_prompt(&f->rec, "prompt", found, header, param(f, 1, 1, 2, 8),
-                                               param(f, 1, 1, 2, 16), param(f, 1, 1, 5, 16), &args);
+                                               param(f, 1, 1, 2, 16), param(f, 1, 1, 5, 16), 0, &args);
     assert_shape(f, tokens, 3, 1, 7, 16);
     const sono_tid up = input(f, 3, 1, 4096, 16);
     const sono_tid low = sono_record_hyper_mask(&f->rec, "low", up, sono_view_rows(&f->rec, tokens, 1, 1, 1));
@@ -620,7 +620,7 @@ static void test_batch_shapes(void **state)
     assert_shape(f, found, 3, 1, 2, 8);
     assert_shape(f,
                  sono_record_prompt(&f->rec, "prompt", found, headers, param(f, 1, 1, 2, 8),
-                                    param(f, 1, 1, 2, 16), param(f, 1, 1, 5, 16), &args),
+                                    param(f, 1, 1, 2, 16), param(f, 1, 1, 5, 16), 0, &args),
                  6, 1, 7, 16);
     sono_record_upsample_mask(&f->rec, "mask", input(f, 6, 64, 64, 1), found, headers, &args, 0, mask);
     assert_shape(f, mask[0], 6, 1, 1, 1200);
@@ -643,7 +643,7 @@ static void record_bad_segmenter_op(fixture *f, int i)
     switch (i) {
     case 0:
         sono_record_prompt(&f->rec, "bad", found, header, param(f, 1, 1, 2, 7), param(f, 1, 1, 2, 16),
-                           param(f, 1, 1, 5, 16), &args);
+                           param(f, 1, 1, 5, 16), 0, &args);
         break;
     case 1:
         sono_record_hyper_mask(&f->rec, "bad", input(f, 3, 1, 4095, 16), hyper);
@@ -674,7 +674,7 @@ static void record_bad_segmenter_op(fixture *f, int i)
         break;
     case 10:
         sono_record_prompt(&f->rec, "bad", input(f, 2, 1, 3, 8), header, param(f, 1, 1, 2, 8),
-                           param(f, 1, 1, 2, 16), param(f, 1, 1, 5, 16), &args);
+                           param(f, 1, 1, 2, 16), param(f, 1, 1, 5, 16), 0, &args);
         break;
     case 11:
         sono_record_upsample_mask(&f->rec, "bad", low, input(f, 3, 1, 1, 8), header, &args, 0, outs);

@@ -61,7 +61,9 @@ static void test_open_refuses(void **state)
     pipeline_fixture_synthetic(&config);
     REFUSE(struct_size, 0, INVALID_ARGUMENT, "sono_pipeline_config_init");
     REFUSE(struct_size, SIZE_MAX, INVALID_ARGUMENT, "sono_pipeline_config_init");
-    REFUSE(detector_path, NULL, INVALID_ARGUMENT, "checkpoint");
+    sono_pipeline_config none = config;
+    none.detector_path = none.segmenter_path = NULL;
+    refuse(none, SONO_STATUS_INVALID_ARGUMENT, "no checkpoint: set detector_path");
     REFUSE(threshold, NAN, INVALID_ARGUMENT, "threshold");
     REFUSE(threshold, 1.5f, INVALID_ARGUMENT, "threshold");
     REFUSE(n_threads, -1, INVALID_ARGUMENT, "n_threads");

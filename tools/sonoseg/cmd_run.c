@@ -5,9 +5,22 @@
 #include "output_check.h"
 #include "pipeline_args.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-enum { ID_OUTPUT = 'o', ID_QUIET = 'q', ID_NO_MASKS = ID_OWN, ID_NO_OVERLAYS, ID_DETECTOR_ONLY };
+enum {
+    ID_OUTPUT = 'o',
+    ID_QUIET = 'q',
+    ID_NO_MASKS = ID_OWN,
+    ID_NO_OVERLAYS,
+    ID_DETECTOR_ONLY,
+    ID_BOX,
+    ID_POINT
+};
+
+#define MAX_POINTS 16
 
 typedef struct run {
     pipeline_args args;
@@ -15,7 +28,70 @@ typedef struct run {
     sono_sink_options sink_options;
     sono_sink *sink;
     flights flights;
+    /* The one prompt of every frame. */
+    sono_prompt prompt;
+    sono_point points[MAX_POINTS];
+    int has_box;
 } run;
+
+/* Numbers separated by commas, at most `most`. Returns how many, 0 for anything else. */
+static int read_numbers(const char *text, float *out, int most)
+{
+    char *end = NULL;
+    int n = 0;
+    do {
+        if (n == most)
+            return 0;
+        out[n] = strtof(text, &end);
+        if (end == text || !isfinite(out[n++]) || (*end && *end != ','))
+            return 0;
+        text = end + 1;
+    } while (*end);
+    return n;
+}
+
+static int take_box(run *self, const char *value)
+{
+    float box[4];
+    if (self->has_box || read_numbers(value, box, 4) != 4 || box[0] > box[2] || box[1] > box[3]) {
+        report_error("--box: '%s' is %s", value,
+                     self->has_box ? "the second one: there is one box"
+                                   : "no box like 40,60,200,180: left, top, right, bottom");
+        return -1;
+    }
+    memcpy(self->prompt.bbox_xyxy_px, box, sizeof box);
+    self->has_box = 1;
+    return 0;
+}
+
+static int take_point(run *self, const char *value)
+{
+    float at[3] = {0, 0, 1};
+    const int n = read_numbers(value, at, 3);
+    if (n < 2 || (at[2] != 0 && at[2] != 1)) {
+        report_error("--point: '%s' is no point like 120,90 on the structure, or 120,90,0 off it", value);
+        return -1;
+    }
+    if (self->prompt.n_points == MAX_POINTS) {
+        report_error("--point: '%s' is one too many: %d are taken", value, MAX_POINTS);
+        return -1;
+    }
+    self->points[self->prompt.n_points++] = (sono_point){at[0], at[1], (int32_t)at[2]};
+    return 0;
+}
+
+/* Turns to the segmenter alone where the user points at something. */
+static void settle_prompt(run *self)
+{
+    if (!self->has_box && !self->prompt.n_points)
+        return;
+    self->args.is_segmenter_only = 1;
+    self->args.config.prompt_boxes = self->has_box;
+    self->args.config.prompt_points = self->prompt.n_points;
+    self->prompt.points = self->points;
+    self->flights.prompts = &self->prompt;
+    self->flights.n_prompts = 1;
+}
 
 static int take(void *user, int id, const char *value)
 {
@@ -37,6 +113,10 @@ static int take(void *user, int id, const char *value)
         self->args.is_detector_only = 1;
         self->sink_options.write_masks = 0;
         return 0;
+    case ID_BOX:
+        return take_box(self, value);
+    case ID_POINT:
+        return take_point(self, value);
     default:
         return pipeline_args_take(&self->args, id, value);
     }
@@ -52,6 +132,9 @@ static const args_option options[] = {
      "overwritten"},
     PIPELINE_OPTIONS,
     {"detector-only", ID_DETECTOR_ONLY, NULL, "find boxes, outline nothing: no segmenter, no masks"},
+    {"box", ID_BOX, "X1,Y1,X2,Y2", "outline what is in this box of each frame: no detector"},
+    {"point", ID_POINT, "X,Y[,0]",
+     "outline what is at this point of each frame, or with ,0 is not;\ncan be repeated, and go with --box"},
     {"weights", ID_WEIGHTS, NULL, "also write weights/<stem>_{edge,inside,outside}.png"},
     {"no-masks", ID_NO_MASKS, NULL, "write no masks/<stem>.png"},
     {"no-overlays", ID_NO_OVERLAYS, NULL, "write no overlays/<stem>.png"},
@@ -146,6 +229,8 @@ static int check_usage(run *self)
         report_error("no input: pass --input PATH...");
     else if (!self->output)
         report_error("no output folder: pass --output DIR");
+    else if (self->args.is_detector_only && self->args.is_segmenter_only)
+        report_error("--box and --point go to the segmenter, and --detector-only opens none");
     else if (self->args.is_detector_only && self->args.config.want_weight_maps)
         report_error("--weights are made from masks, and --detector-only makes none");
     else
@@ -161,6 +246,7 @@ int cmd_run(int argc, char **argv)
     sono_sink_options_init(&self.sink_options);
     const args_result parsed = args_parse(&spec, argc, argv, &self);
     int status = parsed == ARGS_WRONG ? STATUS_USAGE : STATUS_DONE;
+    settle_prompt(&self);
     if (parsed == ARGS_GO)
         status = check_usage(&self);
     if (parsed == ARGS_GO && !status)

@@ -95,7 +95,10 @@ static int submit(flights *self, const flight *next)
     sono_error error;
     if (stop_status() || self->has_stopped)
         return 0;
-    const sono_status status = sono_pipeline_submit(self->pipeline, &next->image, &next->info, &error);
+    const sono_status status = self->prompts
+                                   ? sono_pipeline_submit_prompts(self->pipeline, &next->image, &next->info,
+                                                                  self->prompts, self->n_prompts, &error)
+                                   : sono_pipeline_submit(self->pipeline, &next->image, &next->info, &error);
     if (status == SONO_STATUS_OK)
         return 1;
     fail_input(self, next->name, &error);

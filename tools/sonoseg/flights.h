@@ -26,11 +26,13 @@ typedef struct flight {
 
 typedef struct flights {
     /* To be filled in; the rest zero. */
-    sono_source *source;     /* borrowed */
-    sono_pipeline *pipeline; /* borrowed */
-    int wants_truth;         /* the source is one that knows it */
-    int is_quiet;            /* no progress line */
-    int has_no_hints;        /* nothing on stderr but what fails */
+    sono_source *source;        /* borrowed */
+    sono_pipeline *pipeline;    /* borrowed */
+    int wants_truth;            /* the source is one that knows it */
+    const sono_prompt *prompts; /* of every frame, borrowed; NULL = the pipeline has a detector */
+    int32_t n_prompts;
+    int is_quiet;     /* no progress line */
+    int has_no_hints; /* nothing on stderr but what fails */
     /* Called with each result, in input order; both are borrowed for the call. A failure ends the run. */
     sono_status (*take)(void *user, const flight *current, const sono_packet *packet, sono_error *error);
     void *user;

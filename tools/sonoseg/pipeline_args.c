@@ -211,15 +211,19 @@ int pipeline_args_find_checkpoints(pipeline_args *args)
     const sono_backend backend = expected_backend(config->device);
     const char **paths[] = {
         [MODEL_DETECTOR] = &config->detector_path, [MODEL_SEGMENTER] = &config->segmenter_path};
-    if (args->is_detector_only)
-        config->segmenter_path = NULL;
-    for (int i = 0; i < MODEL_ROLE_COUNT; i++)
-        if (!*paths[i] && !(args->is_detector_only && i == MODEL_SEGMENTER))
+    const int is_left_out[] = {
+        [MODEL_DETECTOR] = args->is_segmenter_only, [MODEL_SEGMENTER] = args->is_detector_only};
+    int is_there[MODEL_ROLE_COUNT];
+    for (int i = 0; i < MODEL_ROLE_COUNT; i++) {
+        if (is_left_out[i])
+            *paths[i] = NULL;
+        else if (!*paths[i])
             *paths[i] = args->shipped[i] = models_find((model_role)i, backend);
-    const int has_segmenter = config->segmenter_path || args->is_detector_only;
-    if (config->detector_path && has_segmenter)
+        is_there[i] = is_left_out[i] || *paths[i];
+    }
+    if (is_there[MODEL_DETECTOR] && is_there[MODEL_SEGMENTER])
         return STATUS_DONE;
-    report_missing_checkpoints(config->detector_path != NULL, has_segmenter);
+    report_missing_checkpoints(is_there[MODEL_DETECTOR], is_there[MODEL_SEGMENTER]);
     return STATUS_USAGE;
 }
 
@@ -295,7 +299,7 @@ int pipeline_args_open(pipeline_args *args, sono_pipeline **out)
     const sono_status status = sono_pipeline_open(&args->config, out, &error);
     if (status == SONO_STATUS_OK) {
         warn_of_cpu(args, *out);
-        if (!args->is_quiet && sono_pipeline_family(*out) == SONO_FAMILY_AUTO)
+        if (!args->is_quiet && args->config.detector_path && sono_pipeline_family(*out) == SONO_FAMILY_AUTO)
             family_warn(args->config.detector_path);
         return STATUS_DONE;
     }

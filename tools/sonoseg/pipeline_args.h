@@ -87,8 +87,9 @@ typedef struct pipeline_args {
     int32_t n_inputs;
     const char *events_path; /* NULL = none */
     int events_as_json;
-    int is_detector_only; /* no segmenter is looked for or opened */
-    int is_quiet;         /* no warnings */
+    int is_detector_only;  /* no segmenter is looked for or opened */
+    int is_segmenter_only; /* likewise */
+    int is_quiet;          /* no warnings */
     events events;
 } pipeline_args;
 

@@ -23,9 +23,9 @@
 /* The transformer's state between layers. */
 typedef struct two_way {
     int32_t n_objects;
-    sono_tid tokens;   /* [K, 1, 7, 256]: the queries' position encoding */
+    sono_tid tokens;   /* [K, 1, T, 256]: the queries' position encoding */
     sono_tid dense_pe; /* [1, 64, 64, 256]: the keys' */
-    sono_tid queries;  /* [K, 1, 7, 256] */
+    sono_tid queries;  /* [K, 1, T, 256] */
     sono_tid keys;     /* [1 or K, 64, 64, 256] */
 } two_way;
 
@@ -97,7 +97,7 @@ static void record_self_attention(sono_recorder *rec, two_way *t, const char *la
     sono_layer_path(rec, k_proj, "%s.k_proj", name);
     sono_layer_path(rec, v_proj, "%s.v_proj", name);
     const sono_tid x = is_first ? t->queries : record_queries_pe(rec, t, name);
-    sono_tid q_and_k[2]; // each [K, 1, 7, 256]
+    sono_tid q_and_k[2]; // each [K, 1, T, 256]
     record_pair(rec, q_proj, k_proj, x, DIM, q_and_k);
     const sono_tid v = sono_layer_linear(rec, v_proj, t->queries, DIM, &none, 0, 0);
     t->queries = record_attend(rec, name, q_and_k[0], q_and_k[1], v, is_first ? 0 : t->queries);
@@ -138,14 +138,14 @@ static void record_layer(sono_recorder *rec, two_way *t, int32_t index)
     record_mlp(rec, t, layer);
 
     queries_pe = record_queries_pe(rec, t, to_token);
-    const sono_tid k = record_projection(rec, to_token, "k_proj", queries_pe); // [K, 1, 7, 128]
+    const sono_tid k = record_projection(rec, to_token, "k_proj", queries_pe); // [K, 1, T, 128]
     const sono_tid v_tokens = record_projection(rec, to_token, "v_proj", t->queries);
     t->keys = record_attend(rec, to_token, widen(rec, k_and_q[1], t->n_objects), k, v_tokens,
                             widen(rec, t->keys, t->n_objects)); // [K, 64, 64, 256]
     t->keys = record_norm(rec, layer, "norm4", t->keys);
 }
 
-/* What the tokens have become: [K, 1, 7, 256]. */
+/* What the tokens have become: [K, 1, T, 256]. */
 static sono_tid record_final_attention(sono_recorder *rec, const two_way *t)
 {
     const char *name = "mask_decoder.transformer.final_attn_token_to_image";
@@ -196,7 +196,7 @@ void sono_mask_decoder_record(sono_recorder *rec, sono_tid src, sono_tid dense_p
     two_way t = {sono_record_shape(rec, tokens).n, tokens, dense_pe, tokens, src};
     record_layer(rec, &t, 0);
     record_layer(rec, &t, 1);
-    const sono_tid final = record_final_attention(rec, &t);         // [K, 1, 7, 256]
+    const sono_tid final = record_final_attention(rec, &t);         // [K, 1, T, 256]
     const sono_tid iou_token = sono_view_rows(rec, final, 0, 1, 1); // [K, 1, 1, 256]
     const sono_tid mask_token = sono_view_rows(rec, final, 1, 1, 1);
     out->iou = sono_layer_mlp(rec, "mask_decoder.iou_prediction_head", iou_token, DIM, 4, 3, SONO_ACT_RELU,

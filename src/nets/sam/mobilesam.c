@@ -30,12 +30,12 @@ float *sono_mobilesam_take(sono_recorder *rec, const char *name, int32_t n_dims,
     return values;
 }
 
-void sono_mobilesam_record_decoder(sono_recorder *rec, sono_tid embedding, sono_tid detections,
+void sono_mobilesam_record_decoder(sono_recorder *rec, sono_tid embedding, const sono_prompt_tensors *prompts,
                                    sono_tid header, sono_segmenter_outputs *out)
 {
     const int32_t side = sono_record_shape(rec, embedding).h;
-    const sono_tid tokens = // [NK, 1, 7, 256]
-        sono_prompt_encoder_record(rec, detections, header, side * SONO_MOBILESAM_STRIDE_PX);
+    const sono_tid tokens = // [NK, 1, T, 256]
+        sono_prompt_encoder_record(rec, prompts, header, side * SONO_MOBILESAM_STRIDE_PX);
     const sono_tid dense_pe = sono_prompt_encoder_dense_pe(rec, side);    // [1, side, side, 256]
     const sono_tid src = sono_prompt_encoder_add_no_mask(rec, embedding); // [N, side, side, 256]
     sono_mask_decoder_record(rec, src, dense_pe, tokens, out);
@@ -69,8 +69,8 @@ static sono_status recognise(const sono_name_table *table, sono_model_info *info
                                     &info->input_height_px, &is_stated, error);
 }
 
-/* Points, mask prompts, the three masks of the multi-mask output, the indices of attention biases (made anew)
- * and the classifier of TinyViT's pre-training. */
+/* Points (where only boxes are given), mask prompts, the three masks of the multi-mask output, the indices of
+ * attention biases (made anew) and the classifier of TinyViT's pre-training. */
 static const char *const ignored[] = {"prompt_encoder.point_embeddings.0.weight",
                                       "prompt_encoder.point_embeddings.1.weight",
                                       "prompt_encoder.not_a_point_embed.weight",
@@ -87,7 +87,7 @@ static const char *const ignored[] = {"prompt_encoder.point_embeddings.0.weight"
 const sono_network sono_mobilesam_network = {
     .name = "MobileSAM",
     .role = SONO_ROLE_SEGMENTER,
-    .prompts = SONO_PROMPT_BOX,
+    .prompts = SONO_PROMPT_BOX | SONO_PROMPT_POINTS,
     .stems = {FIRST_WEIGHT, POSITIONS},
     .ignored = ignored,
     .recognise = recognise,

@@ -11,11 +11,10 @@ extern const sono_network sono_mobilesam_network;
  * -> embedding [N, S/16, S/16, 256]. Latches failures in rec. */
 sono_tid sono_tiny_vit_record(sono_recorder *rec, sono_tid image);
 
-/* Prompt encoder and mask decoder for the K boxes of each of N frames, detections [N, 1, K, 8]; N or K must
- * be 1. header: the frames' headers, for the scale from source pixels to the input. out: logits
- * [NK, S/4, S/4, 1]; the IoU of all four mask tokens, of which the single-mask output is channel 0. Latches
- * failures in rec. */
-void sono_mobilesam_record_decoder(sono_recorder *rec, sono_tid embedding, sono_tid detections,
+/* Prompt encoder and mask decoder for the K objects of each of N frames; N or K must be 1. header: the
+ * frames' headers, for the scale from source pixels to the input. out: logits [NK, S/4, S/4, 1]; the IoU of
+ * all four mask tokens, of which the single-mask output is channel 0. Latches failures in rec. */
+void sono_mobilesam_record_decoder(sono_recorder *rec, sono_tid embedding, const sono_prompt_tensors *prompts,
                                    sono_tid header, sono_segmenter_outputs *out);
 
 #endif

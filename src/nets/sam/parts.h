@@ -8,7 +8,7 @@
 #define SONO_MOBILESAM_STEP_PX   64  /* the input's side is a multiple of it */
 #define SONO_MOBILESAM_STRIDE_PX 16  /* of the image embedding, on S/16 x S/16 positions */
 #define SONO_MOBILESAM_CHANNELS  256 /* of the embedding and of a token */
-#define SONO_MOBILESAM_TOKENS    7   /* IoU, four masks, two corners of the box */
+#define SONO_MOBILESAM_TOKENS    5   /* IoU, four masks; the prompt's follow: T in all, 7 with a box */
 
 #define SONO_LAYER_NORM_2D_EPS 1e-6f /* LayerNorm2d's, mobile_sam/modeling/common.py:32 @ 34bbbfd */
 
@@ -16,8 +16,8 @@
  * with sono_free(). NULL after a failure, and where nothing is to be read (sono_record_adopts()). */
 float *sono_mobilesam_take(sono_recorder *rec, const char *name, int32_t n_dims, const int64_t *dims);
 
-/* The output tokens and the embedded corners of each detected box: [NK, 1, 7, 256]. input_px: S. */
-sono_tid sono_prompt_encoder_record(sono_recorder *rec, sono_tid detections, sono_tid header,
+/* The output tokens and the embedded prompt of each object: [NK, 1, T, 256]. input_px: S. */
+sono_tid sono_prompt_encoder_record(sono_recorder *rec, const sono_prompt_tensors *prompts, sono_tid header,
                                     int32_t input_px);
 
 /* Position encoding of the embedding's grid, a param [1, side, side, 256]. */
@@ -26,7 +26,7 @@ sono_tid sono_prompt_encoder_dense_pe(sono_recorder *rec, int32_t side);
 /* embedding [N, S/16, S/16, 256] plus the vector that stands for "no mask given", same shape. */
 sono_tid sono_prompt_encoder_add_no_mask(sono_recorder *rec, sono_tid embedding);
 
-/* src [1 or K, side, side, 256]; dense_pe [1, side, side, 256]; tokens [K, 1, 7, 256]. */
+/* src [1 or K, side, side, 256]; dense_pe [1, side, side, 256]; tokens [K, 1, T, 256]. */
 void sono_mask_decoder_record(sono_recorder *rec, sono_tid src, sono_tid dense_pe, sono_tid tokens,
                               sono_segmenter_outputs *out);
 

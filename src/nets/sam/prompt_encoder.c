@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Boxes -> tokens, and the constants that go with the image embedding.
- * Follows mobile_sam/modeling/prompt_encoder.py @ 34bbbfd: PromptEncoder:16, _embed_boxes:93, forward:128,
- * PositionEmbeddingRandom:171; the output tokens in front of the corners are MaskDecoder.predict_masks'
- * (mask_decoder.py:121).
+ * Boxes and points -> tokens, and the constants that go with the image embedding.
+ * Follows mobile_sam/modeling/prompt_encoder.py @ 34bbbfd: PromptEncoder:16, _embed_points:72,
+ * _embed_boxes:93, forward:128, PositionEmbeddingRandom:171; the output tokens in front of the corners are
+ * MaskDecoder.predict_masks' (mask_decoder.py:121).
  */
 #include "nets/sam/parts.h"
 
@@ -25,25 +25,43 @@ static void fill_rows(sono_recorder *rec, const char *name, int32_t n_rows, floa
                                         table + (size_t)first_row * SONO_MOBILESAM_CHANNELS, rec->error));
 }
 
-sono_tid sono_prompt_encoder_record(sono_recorder *rec, sono_tid detections, sono_tid header,
+enum { N_CORNERS = 2, N_LABELS = 3 };
+
+/* What is added to a position: of the box's corners; where the caller may give points, also of what they
+ * mean, of which a view has what is needed. [1, 1, 2, 3 or 5, 256] as PROMPT takes it. */
+static sono_tid record_embeddings(sono_recorder *rec, const sono_prompt_tensors *prompts)
+{
+    const int32_t n_rows = prompts->is_callers ? N_CORNERS + N_LABELS : N_CORNERS;
+    float *values;
+    const sono_tid all = sono_record_param(rec, "prompt_encoder.point_embeddings", 1, 1, n_rows,
+                                           SONO_MOBILESAM_CHANNELS, &values);
+    fill_rows(rec, "prompt_encoder.point_embeddings.2.weight", 1, values, 0);
+    fill_rows(rec, "prompt_encoder.point_embeddings.3.weight", 1, values, 1);
+    if (!prompts->is_callers)
+        return all;
+    fill_rows(rec, "prompt_encoder.not_a_point_embed.weight", 1, values, N_CORNERS);
+    fill_rows(rec, "prompt_encoder.point_embeddings.0.weight", 1, values, N_CORNERS + 1);
+    fill_rows(rec, "prompt_encoder.point_embeddings.1.weight", 1, values, N_CORNERS + 2);
+    const int32_t first = prompts->has_boxes ? 0 : N_CORNERS;
+    const int32_t end = prompts->points ? n_rows : N_CORNERS;
+    return sono_view_rows(rec, all, first, 1, end - first);
+}
+
+sono_tid sono_prompt_encoder_record(sono_recorder *rec, const sono_prompt_tensors *prompts, sono_tid header,
                                     int32_t input_px)
 {
     const int64_t gaussian_dims[2] = {2, N_FREQUENCIES};
     const sono_tid gaussian = sono_layer_param(rec, GAUSSIAN_NAME, 2, gaussian_dims, 1, 1, 2, N_FREQUENCIES);
+    const sono_tid embeddings = record_embeddings(rec, prompts);
     float *values;
-    const sono_tid corners =
-        sono_record_param(rec, "prompt_encoder.point_embeddings", 1, 1, 2, // [1, 1, 2, 256]
-                          SONO_MOBILESAM_CHANNELS, &values);
-    fill_rows(rec, "prompt_encoder.point_embeddings.2.weight", 1, values, 0);
-    fill_rows(rec, "prompt_encoder.point_embeddings.3.weight", 1, values, 1);
-    const sono_tid tokens = sono_record_param(rec, "mask_decoder.output_tokens", 1, 1, 5, // [1, 1, 5, 256]
-                                              SONO_MOBILESAM_CHANNELS, &values);
+    const sono_tid tokens = sono_record_param(rec, "mask_decoder.output_tokens", 1, 1, // [1, 1, 5, 256]
+                                              SONO_MOBILESAM_TOKENS, SONO_MOBILESAM_CHANNELS, &values);
     fill_rows(rec, "mask_decoder.iou_token.weight", 1, values, 0);
-    fill_rows(rec, "mask_decoder.mask_tokens.weight", 4, values, 1);
+    fill_rows(rec, "mask_decoder.mask_tokens.weight", SONO_MOBILESAM_TOKENS - 1, values, 1);
     const sono_segment_args args = {.image_size = input_px};
     rec->precise = 1; /* seven tokens cost nothing; the image side stays as it is */
-    const sono_tid out =
-        sono_record_prompt(rec, "prompt_encoder.0", detections, header, gaussian, corners, tokens, &args);
+    const sono_tid out = sono_record_prompt(rec, "prompt_encoder.0", prompts->detections, header, gaussian,
+                                            embeddings, tokens, prompts->points, &args);
     rec->precise = 0;
     return out;
 }

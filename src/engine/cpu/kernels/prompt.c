@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * PROMPT: a box as the mask decoder's tokens.
+ * PROMPT: a box, points or both as the mask decoder's tokens.
  *
- * detections [N, 1, K, 8], header, gaussian [1, 1, 2, c/2], corners [1, 1, 2, c], tokens [1, 1, T, c]
- * -> [NK, 1, T + 2, c]: the output tokens, then the top left and the bottom right corner. A corner is sin |
- * cos of 2 pi (point @ gaussian), point in -1..1, plus its learned embedding. Order of operations as in the
- * official code: MobileSAM mobile_sam/modeling/prompt_encoder.py:96-103, 187-218 @ 34bbbfd.
+ * detections [N, 1, K, 8], header, gaussian [1, 1, 2, c/2], embeddings [1, 1, E, c], tokens [1, 1, T, c],
+ * points? [N, 1, KP, 4] -> [NK, 1, T + .., c]: the output tokens, then the points, then the top left and the
+ * bottom right corner, or without a box one row of "no point". A position is sin | cos of 2 pi
+ * (point @ gaussian), point in -1..1, plus its learned embedding; of "no point" there is only the embedding.
+ * Order of operations as in the official code: MobileSAM mobile_sam/modeling/prompt_encoder.py:72-103,
+ * 128-168, 187-218 @ 34bbbfd.
  */
 #include "engine/cpu/kernels/kernels.h"
 #include "engine/frames.h"
@@ -21,38 +23,82 @@ static float normalised(float source_px, float scale, float size_px)
     return 2.0f * ((source_px * scale + 0.5f) / size_px) - 1.0f;
 }
 
-static void encode_corner(const sono_cpu_tensor *gaussian, const float *corner, float x, float y, float *out)
+static void encode_position(const sono_cpu_tensor *gaussian, const float *embedding, float x, float y,
+                            float *out)
 {
     const float *gx = gaussian->data, *gy = (const float *)gaussian->data + gaussian->pitch;
     const int32_t half = gaussian->c;
     for (int32_t i = 0; i < half; i++) {
         const float angle = two_pi * (x * gx[i] + y * gy[i]);
-        out[i] = sinf(angle) + corner[i];
-        out[half + i] = cosf(angle) + corner[half + i];
+        out[i] = sinf(angle) + embedding[i];
+        out[half + i] = cosf(angle) + embedding[half + i];
+    }
+}
+
+/* What the rows of one object are made from. */
+typedef struct object {
+    const sono_cpu_call *call;
+    float scale, size; /* source pixels to the input's */
+    float *row;        /* the next one */
+} object;
+
+static const float *row_of(const sono_cpu_tensor *tensor, int32_t i)
+{
+    return (const float *)tensor->data + i * tensor->pitch;
+}
+
+static void put_copy(object *o, const float *values)
+{
+    const sono_cpu_tensor *out = &o->call->out[0];
+    memcpy(o->row, values, (size_t)out->c * sizeof *values);
+    o->row += out->pitch;
+}
+
+static void put_position(object *o, int32_t embedding, float x, float y)
+{
+    encode_position(&o->call->in[2], row_of(&o->call->in[3], embedding), normalised(x, o->scale, o->size),
+                    normalised(y, o->scale, o->size), o->row);
+    o->row += o->call->out[0].pitch;
+}
+
+/* first_label: row of the embeddings that stands for "no point"; the labels' follow. */
+static void put_points(object *o, int32_t k, int32_t n_points, int32_t first_label)
+{
+    const sono_cpu_tensor *points = &o->call->in[5], *detections = &o->call->in[0];
+    const float *at = (const float *)points->data + k / detections->w * points->batch_stride;
+    for (int32_t i = 0; i < n_points; i++) {
+        sono_point_row point;
+        memcpy(&point, at + (k % detections->w * n_points + i) * points->pitch, sizeof point);
+        if (point.label < 0.0f)
+            put_copy(o, row_of(&o->call->in[3], first_label));
+        else
+            put_position(o, first_label + (point.label > 0.0f ? 2 : 1), point.x, point.y);
     }
 }
 
 void SONO_KERNEL(sono_cpu_prompt)(const sono_cpu_call *call)
 {
-    const sono_cpu_tensor *detections = &call->in[0], *gaussian = &call->in[2], *corners = &call->in[3];
-    const sono_cpu_tensor *tokens = &call->in[4], *out = &call->out[0];
-    const int32_t n_tokens = tokens->h * tokens->w;
-    const float size = (float)call->op->args.segment.image_size;
-    const int32_t n_objects = detections->w;
+    const sono_cpu_tensor *detections = &call->in[0], *embeddings = &call->in[3], *tokens = &call->in[4];
+    const sono_cpu_tensor *points = &call->in[5], *out = &call->out[0];
+    const int32_t n_tokens = tokens->h * tokens->w, n_objects = detections->w;
+    const int32_t n_points = points->data ? points->w / n_objects : 0, has_box = embeddings->w != 3;
     for (int32_t k = 0; k < out->n; k++) {
         sono_frame_header header;
         memcpy(&header, (const sono_frame_header *)call->in[1].data + frame_of_object(k, n_objects),
                sizeof header);
-        const float scale = (float)(call->op->args.segment.image_size /
-                                    (double)longest_side_px(header.width_px, header.height_px));
-        float *row = (float *)out->data + k * out->batch_stride;
-        for (int32_t t = 0; t < n_tokens; t++, row += out->pitch)
-            memcpy(row, (const float *)tokens->data + t * tokens->pitch, (size_t)tokens->c * sizeof *row);
+        const int32_t image_size = call->op->args.segment.image_size;
+        object o = {.call = call,
+                    .scale = (float)(image_size / (double)longest_side_px(header.width_px, header.height_px)),
+                    .size = (float)image_size,
+                    .row = (float *)out->data + k * out->batch_stride};
+        for (int32_t t = 0; t < n_tokens; t++)
+            put_copy(&o, row_of(tokens, t));
+        put_points(&o, k, n_points, has_box ? 2 : 0);
         const float *box = (const float *)detections->data + /* x1 y1 x2 y2 */
                            detection_at(k, n_objects, detections->pitch, detections->batch_stride);
-        for (int corner = 0; corner < 2; corner++, row += out->pitch)
-            encode_corner(gaussian, (const float *)corners->data + corner * corners->pitch,
-                          normalised(box[2 * corner], scale, size),
-                          normalised(box[2 * corner + 1], scale, size), row);
+        for (int32_t corner = 0; has_box && corner < 2; corner++)
+            put_position(&o, corner, box[2 * corner], box[2 * corner + 1]);
+        if (!has_box)
+            put_copy(&o, row_of(embeddings, 0));
     }
 }
