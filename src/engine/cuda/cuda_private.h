@@ -42,13 +42,45 @@ struct sono_engine {
     int32_t slot; /* selected */
 };
 
+/* ---- call.c ---- */
+
+/* Where a root of the selected slot lies in the device block; NULL when the plan has no place for it. */
+uint8_t *sono_cuda_root_memory(const sono_engine *cuda, sono_tid root);
+/* A tensor as a kernel sees it; id 0: all zero. */
+sono_cuda_tensor sono_cuda_resolve(const sono_engine *cuda, sono_tid id);
+sono_cuda_call sono_cuda_make_call(const sono_engine *cuda, const sono_op *op);
 /* Puts one op on its lane. */
 sono_status sono_cuda_launch(sono_engine *cuda, const sono_op *op, sono_error *error);
 
-/* Puts the copy of the first n_bytes of the selected slot's inputs on lane 0. */
-sono_status sono_cuda_copy_in(sono_engine *cuda, size_t n_bytes, sono_error *error);
+/* ---- times.c ---- */
 
-/* engine.h, profile. */
+/* Marks the end of a span that started at event `start`, or with -1 only the start of one. Returns the
+ * event's index, -1 when stages are not timed. */
+int32_t sono_cuda_mark_time(sono_engine *cuda, int32_t lane, int32_t start, sono_stage stage,
+                            sono_status *status, sono_error *error);
+/* Adds what a slot's events say to cost; they have happened. */
+sono_status sono_cuda_read_times(sono_engine *cuda, const cuda_slot *slot, sono_frame_cost *cost,
+                                 sono_error *error);
+
+/* ---- frames.c ---- */
+
+/* Puts the copy of the first n_bytes of the selected slot's inputs, or outputs, on lane 0. */
+sono_status sono_cuda_copy_in(sono_engine *cuda, size_t n_bytes, sono_error *error);
+sono_status sono_cuda_copy_out(sono_engine *cuda, size_t n_bytes, sono_error *error);
+/* engine.h: prepare, submit, submit_resident, wait. */
+sono_status sono_cuda_prepare(sono_engine *cuda, sono_error *error);
+sono_status sono_cuda_submit(sono_engine *cuda, int32_t slot, size_t input_bytes, size_t output_bytes,
+                             sono_error *error);
+sono_status sono_cuda_submit_resident(sono_engine *cuda, int32_t slot, size_t header_bytes,
+                                      size_t output_bytes, sono_error *error);
+sono_status sono_cuda_wait(sono_engine *cuda, int32_t slot, sono_frame_cost *cost, sono_error *error);
+
+/* ---- cuda.c, inspect.c, profile.c ---- */
+
+/* Whether launches may leave out the gated ops. */
+int sono_cuda_has_gated_ops(const sono_engine *cuda);
+uint8_t *sono_cuda_slot_memory(sono_engine *cuda, int32_t slot, sono_block block);
+extern const sono_engine_inspect_ops sono_cuda_inspect;
 sono_status sono_cuda_profile(sono_engine *cuda, sono_engine_profile *out, sono_error *error);
 
 #endif

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Whole frames: one graph a slot is captured, upload, both lanes and download; launched and waited for. */
+#include "engine/cuda/cuda_private.h"
+
+#include "engine/cuda/kernels/carry.h"
+#include "engine/cuda/kernels/gate.h"
+#include "base/clock.h"
+#include "engine/cuda/device/range.h"
+
+#include <string.h>
+
+/* Launches the gated ops as the body of a condition, behind the kernel that decides about it. */
+static sono_status launch_gated(sono_engine *cuda, sono_error *error)
+{
+    const sono_gate *gate = &cuda->options.gate;
+    const sono_cuda_tensor detections = sono_cuda_resolve(cuda, gate->detections);
+    unsigned long long condition = 0;
+    SONO_TRY(sono_gpu_condition_make(&cuda->gpu, &condition, error));
+    SONO_GPU_TRY(&cuda->gpu, "capture", error, sono_cuda_gate(&detections, condition, cuda->gpu.stream));
+    SONO_TRY(sono_gpu_condition_begin(&cuda->gpu, condition, error));
+    for (int32_t i = gate->first_late_op; i < gate->last_op; i++)
+        SONO_TRY(sono_cuda_launch(cuda, &cuda->program->ops[i], error));
+    return sono_gpu_condition_end(&cuda->gpu, error);
+}
+
+/* Launches op number *i, or all gated ops where it is their first; *i is the last one launched then. */
+static sono_status launch_next(sono_engine *cuda, size_t *i, sono_error *error)
+{
+    if (!sono_cuda_has_gated_ops(cuda) || *i != (size_t)cuda->options.gate.first_late_op)
+        return sono_cuda_launch(cuda, &cuda->program->ops[*i], error);
+    *i = (size_t)cuda->options.gate.last_op - 1;
+    return launch_gated(cuda, error);
+}
+
+/* Launches the ops of one lane in [first, last), timing each run of ops of one stage. */
+static sono_status launch_lane(sono_engine *cuda, int32_t lane, size_t first, size_t last, sono_error *error)
+{
+    const sono_op *ops = cuda->program->ops;
+    sono_status status = SONO_STATUS_OK;
+    int32_t start = sono_cuda_mark_time(cuda, lane, -1, SONO_STAGE_PREPROCESS, &status, error);
+    const sono_op *previous = NULL;
+    for (size_t i = first; i < last && status == SONO_STATUS_OK; i++) {
+        if (ops[i].lane != lane)
+            continue;
+        if (previous && previous->stage != ops[i].stage)
+            start = sono_cuda_mark_time(cuda, lane, start, previous->stage, &status, error);
+        if (status == SONO_STATUS_OK)
+            status = launch_next(cuda, &i, error);
+        previous = &ops[i];
+    }
+    if (previous)
+        sono_cuda_mark_time(cuda, lane, start, previous->stage, &status, error);
+    return status;
+}
+
+static sono_status launch_all(sono_engine *cuda, sono_error *error)
+{
+    const size_t join = sono_program_join(cuda->program);
+    if (join) {
+        SONO_TRY(sono_gpu_fork(&cuda->gpu, error));
+        SONO_TRY(launch_lane(cuda, 1, 0, join, error));
+        SONO_TRY(launch_lane(cuda, 0, 0, join, error));
+        SONO_TRY(sono_gpu_join(&cuda->gpu, error));
+    }
+    return launch_lane(cuda, 0, join, cuda->program->n_ops, error);
+}
+
+sono_status sono_cuda_copy_in(sono_engine *cuda, size_t n_bytes, sono_error *error)
+{
+    const cuda_slot *slot = &cuda->slots[cuda->slot];
+    return sono_gpu_upload(&cuda->gpu, NULL, cuda->gpu.device_block + slot->inputs_at, slot->host_inputs,
+                           n_bytes, SONO_PLACE_UPLOAD, error);
+}
+
+sono_status sono_cuda_copy_out(sono_engine *cuda, size_t n_bytes, sono_error *error)
+{
+    const cuda_slot *slot = &cuda->slots[cuda->slot];
+    return sono_gpu_download(&cuda->gpu, NULL, slot->host_outputs, cuda->gpu.device_block + slot->outputs_at,
+                             n_bytes, SONO_PLACE_DOWNLOAD, error);
+}
+
+/* The other way in: arguments of a kernel. Captured with none; each launch that carries brings its own. */
+static sono_status put_carrier(sono_engine *cuda, sono_error *error)
+{
+    const sono_cuda_carry_args nothing = {0};
+    sono_gpu_graph *graph = &cuda->slots[cuda->slot].graph;
+    SONO_GPU_TRY(&cuda->gpu, "capture", error, sono_cuda_carry(&nothing, cuda->gpu.stream));
+    sono_cuda_carry_kernel(&graph->carrier_kernel);
+    return sono_gpu_graph_mark_carrier(&cuda->gpu, graph, error);
+}
+
+static sono_status capture_slot(sono_engine *cuda, sono_error *error)
+{
+    sono_gpu_graph *graph = &cuda->slots[cuda->slot].graph;
+    SONO_TRY(sono_gpu_graph_begin(&cuda->gpu, graph, error));
+    sono_status status = sono_cuda_copy_in(cuda, cuda->plan.block_bytes[SONO_BLOCK_INPUTS], error);
+    if (status == SONO_STATUS_OK)
+        status = put_carrier(cuda, error);
+    if (status == SONO_STATUS_OK)
+        status = launch_all(cuda, error);
+    if (status == SONO_STATUS_OK)
+        status = sono_cuda_copy_out(cuda, cuda->plan.block_bytes[SONO_BLOCK_OUTPUTS], error);
+    const sono_status ended = sono_gpu_graph_end(&cuda->gpu, graph, status == SONO_STATUS_OK ? error : NULL);
+    return status != SONO_STATUS_OK ? status : ended;
+}
+
+/* carried: the headers of a frame that uploads nothing; NULL = it uploads input_bytes. */
+static sono_status launch_slot(sono_engine *cuda, int32_t slot, sono_cuda_carry_args *carried,
+                               size_t input_bytes, size_t output_bytes, sono_error *error)
+{
+    cuda_slot *s = &cuda->slots[slot];
+    SONO_GPU_TRY(&cuda->gpu, "launch", error, cudaSetDevice(cuda->gpu.device));
+    memset(&s->account, 0, sizeof s->account);
+    SONO_TRY(sono_gpu_graph_carry(&cuda->gpu, &s->graph, carried, error));
+    SONO_TRY(sono_gpu_graph_resize(&cuda->gpu, &s->graph, input_bytes, output_bytes, error));
+    return sono_gpu_graph_launch(&cuda->gpu, &s->graph, s->before, s->done, &s->account, error);
+}
+
+sono_status sono_cuda_submit(sono_engine *cuda, int32_t slot, size_t input_bytes, size_t output_bytes,
+                             sono_error *error)
+{
+    SONO_TRY(sono_gpu_check(&cuda->gpu, error));
+    sono_gpu_range_push("sonoseg submit");
+    const sono_status status = launch_slot(cuda, slot, NULL, input_bytes, output_bytes, error);
+    sono_gpu_range_pop();
+    return status;
+}
+
+sono_status sono_cuda_submit_resident(sono_engine *cuda, int32_t slot, size_t header_bytes,
+                                      size_t output_bytes, sono_error *error)
+{
+    const cuda_slot *s = &cuda->slots[slot];
+    sono_cuda_carry_args args = {.to = (uint32_t *)(void *)(cuda->gpu.device_block + s->inputs_at),
+                                 .n_words = (int32_t)(header_bytes / sizeof(uint32_t))};
+    SONO_TRY(sono_gpu_check(&cuda->gpu, error));
+    if (header_bytes > sizeof args.words)
+        return SONO_FAIL(error, UNSUPPORTED, "%zu bytes of headers cannot ride with a launch", header_bytes);
+    memcpy(args.words, s->host_inputs, header_bytes);
+    sono_gpu_range_push("sonoseg submit");
+    const sono_status status = launch_slot(cuda, slot, &args, 0, output_bytes, error);
+    sono_gpu_range_pop();
+    return status;
+}
+
+static sono_status wait_for_slot(sono_engine *cuda, cuda_slot *s, sono_frame_cost *cost, sono_error *error)
+{
+    SONO_GPU_TRY(&cuda->gpu, "download", error, cudaSetDevice(cuda->gpu.device));
+    SONO_TRY(sono_gpu_wait(&cuda->gpu, &s->account, s->done, SONO_PLACE_DOWNLOAD, error));
+    SONO_TRY(sono_gpu_check(&cuda->gpu, error));
+    cost->done_ns = sono_clock_ns();
+    sono_ledger_totals_of(&s->account, &cost->ledger);
+    return sono_cuda_read_times(cuda, s, cost, error);
+}
+
+sono_status sono_cuda_wait(sono_engine *cuda, int32_t slot, sono_frame_cost *cost, sono_error *error)
+{
+    sono_gpu_range_push("sonoseg wait");
+    const sono_status status = wait_for_slot(cuda, &cuda->slots[slot], cost, error);
+    sono_gpu_range_pop();
+    return status;
+}
+
+/* Launches the selected slot's graph in both ways, with whatever its inputs hold. */
+static sono_status try_slot(sono_engine *cuda, sono_error *error)
+{
+    const size_t input_bytes = cuda->plan.block_bytes[SONO_BLOCK_INPUTS],
+                 output_bytes = cuda->plan.block_bytes[SONO_BLOCK_OUTPUTS];
+    sono_gpu_graph *graph = &cuda->slots[cuda->slot].graph;
+    sono_frame_cost cost = {0};
+    SONO_TRY(sono_cuda_submit(cuda, cuda->slot, input_bytes, output_bytes, error));
+    SONO_TRY(sono_cuda_wait(cuda, cuda->slot, &cost, error));
+    if (!graph->carrier)
+        return SONO_STATUS_OK;
+    SONO_TRY(sono_cuda_submit_resident(cuda, cuda->slot,
+                                       input_bytes < SONO_CARRIED_BYTES ? input_bytes : SONO_CARRIED_BYTES,
+                                       output_bytes, error));
+    SONO_TRY(sono_cuda_wait(cuda, cuda->slot, &cost, error));
+    return sono_gpu_graph_carry(&cuda->gpu, graph, NULL, error);
+}
+
+/* Captures every slot's graph and launches each, as a frame of no pixels at all would. */
+static sono_status prepare_slots(sono_engine *cuda, sono_error *error)
+{
+    for (cuda->slot = 0; cuda->slot < cuda->n_slots; cuda->slot++) {
+        sono_status status = capture_slot(cuda, error);
+        if (status == SONO_STATUS_OK)
+            status = try_slot(cuda, error);
+        if (status != SONO_STATUS_OK) {
+            cuda->slot = 0;
+            return status;
+        }
+    }
+    cuda->slot = 0;
+    cuda->gpu.ledger.phase = SONO_PHASE_LOOP;
+    return SONO_STATUS_OK;
+}
+
+sono_status sono_cuda_prepare(sono_engine *cuda, sono_error *error)
+{
+    sono_gpu_range_push("sonoseg warm-up");
+    const sono_status status = prepare_slots(cuda, error);
+    sono_gpu_range_pop();
+    return status;
+}
