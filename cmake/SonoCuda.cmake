@@ -2,6 +2,7 @@
 # The CUDA backend (src/engine/cuda).
 file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/engine/cuda/*.cu
     ${PROJECT_SOURCE_DIR}/src/engine/cuda/*.c)
+list(FILTER cuda_sources EXCLUDE REGEX "/engine/cuda/choice/") # part of every build
 
 # SONO_CUDA=AUTO: the architectures of this machine's GPUs into `out`, or nothing and the reason into `why`.
 function(sono_cuda_of_this_machine out why)

@@ -8,7 +8,9 @@ include(SonoDependencies)
 pkg_search_module(SONO_OPENBLAS REQUIRED openblas blas-openblas)
 
 file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.c)
-list(FILTER sources EXCLUDE REGEX "/src/(base|io|engine/cuda|engine/cpu/kernels)/")
+# Of the CUDA engine only the choice of kernels, which needs no CUDA.
+list(FILTER sources EXCLUDE REGEX "/src/(base|io|engine/cuda/device|engine/cuda/kernels|engine/cpu/kernels)/")
+list(FILTER sources EXCLUDE REGEX "/src/engine/cuda/[a-z_]+\\.c$")
 file(GLOB base_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/base/*.c)
 file(GLOB_RECURSE io_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/io/*.c)
 file(GLOB kernel_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/engine/cpu/kernels/*.c)

@@ -71,8 +71,13 @@ SONO_API sono_status sono_model_list_metadata(const char *path, FILE *stream, so
 SONO_API sono_status sono_model_convert(const char *path_in, const char *path_out, sono_precision precision,
                                         sono_detector_family family, sono_error *error);
 
-/* Prints the network's op list: one line an op with shapes, bytes and FLOPs, then totals. */
-SONO_API sono_status sono_model_print_program(const char *path, FILE *stream, sono_error *error);
+/* Prints the network's program: one line an op with shapes, bytes and FLOPs, then totals. device: also the
+ * kernel that each op would run there, as a pipeline chooses it ("cpu", "cuda", "cuda:N" as in
+ * sono_pipeline_config; a CUDA device that this machine does not have is taken for an H200, and a line says
+ * so); NULL = without. Errors: INVALID_ARGUMENT, UNSUPPORTED (an op that cannot run there), and those of
+ * opening a checkpoint. */
+SONO_API sono_status sono_model_print_program(const char *path, const char *device, FILE *stream,
+                                              sono_error *error);
 
 /* The backend that a device name of sono_pipeline_config takes on this machine, so that a model can be chosen
  * for it. NULL = "auto". Errors: INVALID_ARGUMENT (no such name), NO_DEVICE. Thread-safe. */

@@ -112,6 +112,8 @@ typedef struct sono_engine_inspect_ops {
  * waits. */
 typedef struct sono_engine_ops {
     const char *name; /* "cpu", "cuda" */
+    /* Asks for every op whether the engine supports it, before anything is planned. Errors: UNSUPPORTED
+     * (names op, tensor, shape and reason), OUT_OF_MEMORY, NO_DEVICE, DEVICE. */
     sono_status (*open)(const sono_program *program, const sono_engine_options *options, sono_engine **out,
                         sono_error *error);
     void (*close)(sono_engine *engine); /* waits for what is in flight; NULL is allowed */
@@ -154,4 +156,20 @@ void *sono_cpu_data(sono_engine *engine, sono_tid tensor);
 extern const sono_engine_ops sono_cuda_engine;
 /* Number of usable CUDA devices; 0 with the reason in error. */
 int32_t sono_cuda_count(sono_error *error);
+
+/* What the choice of kernels asks of a CUDA device. */
+typedef struct sono_cuda_facts {
+    int32_t n_multiprocessors;
+    int32_t compute_capability; /* 90 = 9.0 */
+    char name[64];
+} sono_cuda_facts;
+
+/* Those of a device, counted from 0; only in builds with CUDA. Errors: NO_DEVICE, DEVICE. */
+sono_status sono_cuda_facts_of(int32_t device, sono_cuda_facts *out, sono_error *error);
+
+/* The kernel that each op of a program would run, [n_ops], without an engine: as open() chooses. In every
+ * build, on any machine. Errors: UNSUPPORTED (names op, tensor, shape and reason), OUT_OF_MEMORY. */
+sono_status sono_cpu_name_kernels(const sono_program *program, sono_kernel_name *out, sono_error *error);
+sono_status sono_cuda_name_kernels(const sono_program *program, sono_precision precision,
+                                   const sono_cuda_facts *facts, sono_kernel_name *out, sono_error *error);
 #endif

@@ -11,7 +11,7 @@ static void print_shape(FILE *stream, const sono_tensor *t)
     fprintf(stream, " %-22s", text);
 }
 
-static void print_kernel(FILE *stream, const sono_op *op)
+static void print_args(FILE *stream, const sono_op *op)
 {
     char text[24] = "";
     const sono_conv_args *conv = &op->args.conv;
@@ -22,6 +22,13 @@ static void print_kernel(FILE *stream, const sono_op *op)
     else if (op->kind == SONO_OP_ATTENTION)
         snprintf(text, sizeof text, "%d heads", op->args.attention.n_heads);
     fprintf(stream, " %-13s", text);
+}
+
+static void print_name(FILE *stream, const char *kernel, const char *name)
+{
+    if (kernel)
+        fprintf(stream, "%-30s ", kernel);
+    fprintf(stream, "%s\n", name);
 }
 
 static void print_stage_totals(const sono_program *program, FILE *stream)
@@ -53,19 +60,22 @@ static void print_kind_totals(const sono_program *program, FILE *stream)
     }
 }
 
-void sono_program_print(const sono_program *program, const sono_plan *plan, FILE *stream)
+void sono_program_print(const sono_program *program, const sono_plan *plan, const sono_kernel_name *kernels,
+                        FILE *stream)
 {
-    fprintf(stream, "%4s %-11s %-13s %-22s %-22s %9s %8s  %s\n", "op", "kind", "kernel", " input", " output",
-            "MB", "MFLOP", "name");
+    fprintf(stream, "%4s %-11s %-13s %-22s %-22s %9s %8s  ", "op", "kind", "args", " input", " output", "MB",
+            "MFLOP");
+    print_name(stream, kernels ? "kernel" : NULL, "name");
     for (size_t i = 0; i < program->n_ops; i++) {
         const sono_op *op = &program->ops[i];
         const sono_tensor *out = &program->tensors[op->out[0]];
         fprintf(stream, "%4zu %-11s", i, sono_op_name(op->kind));
-        print_kernel(stream, op);
+        print_args(stream, op);
         print_shape(stream, &program->tensors[op->in[0]]);
         print_shape(stream, out);
-        fprintf(stream, " %8.3f %8.1f  %s\n", 1e-6 * sono_program_op_bytes(program, op, SONO_PRECISION_FP32),
-                1e-6 * op->flops, out->name);
+        fprintf(stream, " %8.3f %8.1f  ", 1e-6 * sono_program_op_bytes(program, op, SONO_PRECISION_FP32),
+                1e-6 * op->flops);
+        print_name(stream, kernels ? kernels[i].text : NULL, out->name);
     }
     print_stage_totals(program, stream);
     print_kind_totals(program, stream);

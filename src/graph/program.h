@@ -288,8 +288,14 @@ sono_part sono_program_part(const sono_program *program, size_t op);
 /* Bytes that an op reads and writes at least, each element of its tensors once, as a backend stores them. */
 double sono_program_op_bytes(const sono_program *program, const sono_op *op, sono_precision precision);
 
-/* One line an op, then totals a stage and a kind. plan may be NULL. */
+/* What an engine calls the kernel that it runs an op with. */
+typedef struct sono_kernel_name {
+    char text[40];
+} sono_kernel_name;
+
+/* One line an op, then totals a stage and a kind. plan may be NULL; kernels, [n_ops], too. */
 struct sono_plan;
-void sono_program_print(const sono_program *program, const struct sono_plan *plan, FILE *stream);
+void sono_program_print(const sono_program *program, const struct sono_plan *plan,
+                        const sono_kernel_name *kernels, FILE *stream);
 
 #endif

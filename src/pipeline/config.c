@@ -124,7 +124,12 @@ static void choose_cuda(const sono_pipeline_config *config, int32_t device, sono
     snprintf(out->device_name, sizeof out->device_name, "cuda:%d", device);
 }
 #define NO_CUDA_WORD "no_usable_device"
-#define BACKENDS     "cpu cuda"
+static sono_status facts_of(int32_t device, sono_cuda_facts *out, sono_error *error)
+{
+    return sono_cuda_facts_of(device, out, error);
+}
+
+#define BACKENDS "cpu cuda"
 #else
 static int32_t count_cuda(sono_error *error)
 {
@@ -138,6 +143,14 @@ static void choose_cuda(const sono_pipeline_config *config, int32_t device, sono
     (void)config;
     (void)device;
     choose_cpu(NULL, out);
+}
+
+static sono_status facts_of(int32_t device, sono_cuda_facts *out, sono_error *error)
+{
+    (void)device;
+    (void)out;
+    count_cuda(error);
+    return SONO_STATUS_NO_DEVICE;
 }
 #define NO_CUDA_WORD "built_without_cuda"
 #define BACKENDS     "cpu"
@@ -169,6 +182,22 @@ sono_status sono_config_choose_backend(const sono_pipeline_config *config, sono_
     if (config->precision != SONO_PRECISION_AUTO && config->precision != SONO_PRECISION_FP32)
         return SONO_FAIL(error, UNSUPPORTED, "the CPU computes in fp32 only");
     choose_cpu(automatic ? NO_CUDA_WORD : NULL, out);
+    return SONO_STATUS_OK;
+}
+
+sono_status sono_config_facts(const char *device, sono_backend *backend, sono_cuda_facts *facts,
+                              sono_error *why, sono_error *error)
+{
+    static const sono_cuda_facts h200 = {
+        .n_multiprocessors = 132, .compute_capability = 90, .name = "NVIDIA H200"};
+    int32_t ordinal = 0;
+    const int is_cuda = names_cuda(device, &ordinal);
+    if (!is_cuda && strcmp(device, "cpu") != 0)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "device %s: give cpu, cuda or cuda:N", device);
+    *backend = is_cuda ? SONO_BACKEND_CUDA : SONO_BACKEND_CPU;
+    why->text[0] = '\0';
+    if (is_cuda && facts_of(ordinal, facts, why) != SONO_STATUS_OK)
+        *facts = h200;
     return SONO_STATUS_OK;
 }
 

@@ -26,4 +26,10 @@ typedef struct sono_backend_choice {
 sono_status sono_config_choose_backend(const sono_pipeline_config *config, sono_backend_choice *out,
                                        sono_error *error);
 
+/* Which engine a device name means, "cpu" or one of CUDA, and in the latter case what the choice of kernels
+ * asks of the device: an H200's numbers where it cannot be used, and then *why (empty otherwise) says why.
+ * Errors: INVALID_ARGUMENT (another name). */
+sono_status sono_config_facts(const char *device, sono_backend *backend, sono_cuda_facts *facts,
+                              sono_error *why, sono_error *error);
+
 #endif

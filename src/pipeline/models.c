@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The public calls about checkpoints that need the networks: checking one, printing its program, converting
  * it. */
+#include "base/alloc.h"
 #include "nets/model.h"
+#include "pipeline/config.h"
 #include "pipeline/flow.h"
 #include "graph/plan.h"
 
@@ -20,22 +22,55 @@ sono_status sono_model_verify(const char *path, sono_detector_family family, son
     return status;
 }
 
-sono_status sono_model_print_program(const char *path, FILE *stream, sono_error *error)
+/* Names the kernels, and says of which device they are. */
+static sono_status name_kernels(const sono_program *program, const char *device, sono_kernel_name *out,
+                                FILE *stream, sono_error *error)
+{
+    sono_backend backend;
+    sono_cuda_facts facts;
+    sono_error why;
+    SONO_TRY(sono_config_facts(device, &backend, &facts, &why, error));
+    if (backend == SONO_BACKEND_CPU) {
+        SONO_TRY(sono_cpu_name_kernels(program, out, error));
+        fprintf(stream, "kernels of the CPU, fp32\n");
+        return SONO_STATUS_OK;
+    }
+    SONO_TRY(sono_cuda_name_kernels(program, SONO_PRECISION_FP16, &facts, out, error));
+    fprintf(stream, "kernels for %s (%d multiprocessors, compute capability %d.%d), fp16", facts.name,
+            facts.n_multiprocessors, facts.compute_capability / 10, facts.compute_capability % 10);
+    fprintf(stream, *why.text ? ": assumed, %s\n" : "\n", why.text);
+    return SONO_STATUS_OK;
+}
+
+static sono_status print_program(const sono_program *program, const char *device, FILE *stream,
+                                 sono_error *error)
+{
+    const sono_plan_options options = {.mode = SONO_PLAN_REUSE, .align_bytes = 64};
+    sono_plan plan = {0};
+    sono_kernel_name *kernels = device ? sono_alloc_array(program->n_ops, sizeof *kernels) : NULL;
+    if (device && !kernels)
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the kernels of %zu ops", program->n_ops);
+    sono_status status = device ? name_kernels(program, device, kernels, stream, error) : SONO_STATUS_OK;
+    if (status == SONO_STATUS_OK)
+        status = sono_plan_make(program, &options, &plan, error);
+    if (status == SONO_STATUS_OK)
+        sono_program_print(program, &plan, kernels, stream);
+    sono_plan_free(&plan);
+    sono_free(kernels);
+    return status;
+}
+
+sono_status sono_model_print_program(const char *path, const char *device, FILE *stream, sono_error *error)
 {
     sono_checkpoint *checkpoint = NULL;
     sono_program *program = NULL;
-    sono_plan plan = {0};
-    const sono_plan_options options = {.mode = SONO_PLAN_REUSE, .align_bytes = 64};
     if (!path || !stream)
         return SONO_FAIL(error, INVALID_ARGUMENT, "path or stream is NULL");
     SONO_TRY(sono_checkpoint_open(path, &checkpoint, error));
     sono_status status = sono_flow_record_network(checkpoint, SONO_FAMILY_AUTO, &program, error);
     sono_checkpoint_close(checkpoint);
     if (status == SONO_STATUS_OK)
-        status = sono_plan_make(program, &options, &plan, error);
-    if (status == SONO_STATUS_OK)
-        sono_program_print(program, &plan, stream);
-    sono_plan_free(&plan);
+        status = print_program(program, device, stream, error);
     sono_program_close(program);
     return status;
 }

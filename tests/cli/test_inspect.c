@@ -104,6 +104,36 @@ static void test_unusable(void **unused)
     synthetic_close(&state);
 }
 
+/* The kernel of each op, on any machine: without a GPU an H200's, which the output says. */
+static void test_kernels(void **unused)
+{
+    (void)unused;
+    const char *detector = getenv("SONO_TEST_DETECTOR");
+    if (!detector)
+        sono_test_skip("SONO_TEST_DETECTOR is not set");
+    command_result result = command_run(WORDS("inspect", detector, "--program", "--device", "cpu"));
+    assert_int_equal(result.status, 0);
+    assert_non_null(strstr(result.out, "\nkernels of the CPU, fp32\n"));
+    assert_non_null(strstr(result.out, "  topk_rows "));
+    command_free(&result);
+    result = command_run(WORDS("inspect", detector, "--program", "--device", "cuda:1000"));
+    assert_int_equal(result.status, 0);
+    assert_non_null(strstr(result.out,
+                           "\nkernels for NVIDIA H200 (132 multiprocessors, compute capability 9.0), "
+                           "fp16: assumed, "));
+    assert_non_null(strstr(result.out, "conv half "));
+    assert_non_null(strstr(result.out, "attention tensor "));
+    command_free(&result);
+    result = command_run(WORDS("inspect", detector, "--program", "--device", "gpu"));
+    assert_int_equal(result.status, 1);
+    assert_non_null(strstr(result.err, "device gpu: give cpu, cuda or cuda:N"));
+    command_free(&result);
+    result = command_run(WORDS("inspect", detector, "--device", "cpu"));
+    assert_int_equal(result.status, 2);
+    assert_non_null(strstr(result.err, "--device says whose kernels --program lists"));
+    command_free(&result);
+}
+
 /* An adapter has none of the network's own tensors; neither is a cut file one. */
 static void test_no_network(void **unused)
 {
@@ -176,6 +206,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unusable),
+        cmocka_unit_test(test_kernels),
         cmocka_unit_test(test_no_network),
         cmocka_unit_test(test_family),
     };

@@ -223,7 +223,7 @@ static void bench(void **state)
     sono_test_need_shared(path, sizeof path, "checkpoints/dfine_s_bone.pth");
     sono_checkpoint *outputs = open_reference("reference/outputs_00100.safetensors");
     dfine_run_record(&run, path, SONO_FAMILY_AUTO, NULL, MAX_SIDE_PX);
-    sono_program_print(run.program, NULL, stdout);
+    sono_program_print(run.program, NULL, NULL, stdout);
     dfine_run_open(&run, 2, 0);
     write_frame(&run, outputs);
     dfine_run_frame(&run);

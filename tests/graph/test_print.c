@@ -32,7 +32,7 @@ static char *printed(const sono_program *program, const sono_plan *plan)
     size_t n_bytes = 0;
     FILE *stream = open_memstream(&text, &n_bytes);
     assert_non_null(stream);
-    sono_program_print(program, plan, stream);
+    sono_program_print(program, plan, NULL, stream);
     assert_int_equal(fclose(stream), 0);
     return text;
 }

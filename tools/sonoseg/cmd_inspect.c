@@ -14,6 +14,7 @@ typedef struct inspect {
     sono_detector_family family;
     int wants_tensors;
     int wants_program;
+    const char *device; /* whose kernels the program is listed with; NULL = none */
 } inspect;
 
 static int take(void *user, int id, const char *value)
@@ -21,7 +22,9 @@ static int take(void *user, int id, const char *value)
     inspect *self = user;
     if (id == ID_FAMILY)
         return family_take(value, &self->family);
-    if (id == ID_TENSORS) {
+    if (id == ID_DEVICE) {
+        self->device = value;
+    } else if (id == ID_TENSORS) {
         self->wants_tensors = 1;
     } else if (id == ID_PROGRAM) {
         self->wants_program = 1;
@@ -37,12 +40,13 @@ static int take(void *user, int id, const char *value)
 static const args_option options[] = {
     {"tensors", ID_TENSORS, NULL, "list every tensor: name, type, shape"},
     {"program", ID_PROGRAM, NULL, "list the network's ops: shapes, bytes, FLOPs, then totals"},
+    {"device", ID_DEVICE, "NAME", "list the program with the kernels that run it on cpu, cuda or cuda:N"},
     FAMILY_OPTION,
 };
 
 static const args_spec spec = {
     .command = "inspect",
-    .usage = "inspect FILE [--tensors] [--program] [--detector-family F]",
+    .usage = "inspect FILE [--tensors] [--program [--device NAME]] [--detector-family F]",
     .intro =
         "Says what a checkpoint is: network, size, classes, parameters, hash, and the metadata of a "
         ".safetensors\n"
@@ -130,7 +134,7 @@ static int show(const inspect *self)
     if (status == SONO_STATUS_OK && self->wants_tensors)
         status = sono_model_list_tensors(self->path, stdout, &error);
     if (status == SONO_STATUS_OK && is_usable && self->wants_program)
-        status = sono_model_print_program(self->path, stdout, &error);
+        status = sono_model_print_program(self->path, self->device, stdout, &error);
     if (status != SONO_STATUS_OK && is_usable)
         report_error("%s", error.text);
     return status == SONO_STATUS_OK && is_usable ? STATUS_DONE : STATUS_FAILED;
@@ -142,6 +146,10 @@ int cmd_inspect(int argc, char **argv)
     const args_result parsed = args_parse(&spec, argc, argv, &self);
     if (parsed != ARGS_GO)
         return parsed == ARGS_WRONG ? STATUS_USAGE : STATUS_DONE;
+    if (self.device && !self.wants_program) {
+        report_error("--device says whose kernels --program lists: give --program too");
+        return STATUS_USAGE;
+    }
     if (self.path)
         return show(&self);
     report_error("no file given");

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -196,19 +197,24 @@ static sono_status cpu_open(const sono_program *program, const sono_engine_optio
     cpu->table = choose_table();
     cpu->gate = options->gate;
     cpu->poison = options->poison;
-    for (size_t i = 0; i < program->n_ops; i++) {
-        if (!cpu->table->kernels[program->ops[i].kind].run) {
-            cpu_close(cpu);
-            return SONO_FAIL(error, UNSUPPORTED, "op %s has no CPU kernel",
-                             sono_op_name(program->ops[i].kind));
-        }
-    }
-    const sono_status status = allocate(cpu, options, error);
+    sono_status status = sono_cpu_check(program, error);
+    if (status == SONO_STATUS_OK)
+        status = allocate(cpu, options, error);
     if (status != SONO_STATUS_OK) {
         cpu_close(cpu);
         return status;
     }
     *out = cpu;
+    return SONO_STATUS_OK;
+}
+
+sono_status sono_cpu_name_kernels(const sono_program *program, sono_kernel_name *out, sono_error *error)
+{
+    const sono_cpu_table *table = choose_table();
+    SONO_TRY(sono_cpu_check(program, error));
+    for (size_t i = 0; i < program->n_ops; i++)
+        snprintf(out[i].text, sizeof out[i].text, "%s %s", table->kernels[program->ops[i].kind].name,
+                 table->isa);
     return SONO_STATUS_OK;
 }
 

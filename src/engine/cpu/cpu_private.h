@@ -50,6 +50,10 @@ struct sono_engine {
     sono_cpu_worker worker;
 };
 
+/* Whether the kernels can run every op, whatever their instruction set. Errors: UNSUPPORTED (names op,
+ * tensor, shape and reason). */
+sono_status sono_cpu_check(const sono_program *program, sono_error *error);
+
 /* Runs ops [first, last) of the selected slot in order; adds each stage's nanoseconds to stage_ns unless
  * NULL. */
 void sono_cpu_run_ops(sono_engine *cpu, int32_t first_op, int32_t last_op, int64_t *stage_ns);

@@ -23,7 +23,8 @@ static sono_cuda_tensor resolve_packed(const sono_engine *cuda, sono_tid id)
     const sono_tensor *t = &cuda->program->tensors[id];
     const int64_t k = (int64_t)t->n * t->h * t->w;
     const int64_t k_padded = (k + SONO_CUDA_PACK_K - 1) / SONO_CUDA_PACK_K * SONO_CUDA_PACK_K;
-    return (sono_cuda_tensor){.data = cuda->params->block + cuda->params->places[t->param_index].packed,
+    return (sono_cuda_tensor){.data = cuda->params->block +
+                                      cuda->params->places[t->param_index].at[SONO_CUDA_FORM_PACKED],
                               .dtype = SONO_DTYPE_F16,
                               .n = 1,
                               .h = 1,
@@ -34,50 +35,55 @@ static sono_cuda_tensor resolve_packed(const sono_engine *cuda, sono_tid id)
 
 sono_cuda_tensor sono_cuda_resolve(const sono_engine *cuda, sono_tid id)
 {
+    sono_cuda_tensor tensor = sono_cuda_describe(cuda->program, cuda->options.precision, id);
     if (!id)
-        return (sono_cuda_tensor){0};
-    const sono_tensor *t = &cuda->program->tensors[id];
-    const sono_dtype dtype = sono_tensor_stored_dtype(cuda->program, id, cuda->options.precision);
-    const sono_tensor *root = &cuda->program->tensors[t->root];
-    uint8_t *base = NULL; /* until there is memory for the activations: kernels.h, scratch */
-    if (cuda->gpu.device_block)
-        base = root->kind == SONO_TENSOR_PARAM
-                   ? cuda->params->block + cuda->params->places[root->param_index].plain
-                   : sono_cuda_root_memory(cuda, t->root);
-    return (sono_cuda_tensor){.data = base ? base + (size_t)t->offset * sono_dtype_bytes(dtype) : NULL,
-                              .dtype = dtype,
-                              .n = t->n,
-                              .h = t->h,
-                              .w = t->w,
-                              .c = t->c,
-                              .pitch = t->pitch,
-                              .batch_stride = t->batch_stride};
+        return tensor;
+    const sono_tensor *t = &cuda->program->tensors[id], *root = &cuda->program->tensors[t->root];
+    uint8_t *base =
+        root->kind == SONO_TENSOR_PARAM
+            ? cuda->params->block + cuda->params->places[root->param_index].at[SONO_CUDA_FORM_PLAIN]
+            : sono_cuda_root_memory(cuda, t->root);
+    tensor.data = base ? base + (size_t)t->offset * sono_dtype_bytes(tensor.dtype) : NULL;
+    return tensor;
 }
 
-sono_cuda_call sono_cuda_make_call(const sono_engine *cuda, const sono_op *op)
+sono_cuda_call sono_cuda_make_call(const sono_engine *cuda, size_t i, int32_t lane)
 {
+    const sono_op *op = &cuda->program->ops[i];
+    const sono_cuda_choice *choice = &cuda->choices[i];
     sono_cuda_call call = {.op = op,
-                           .stream = sono_gpu_lane(&cuda->gpu, op->lane),
+                           .choice = choice,
+                           .stream = sono_gpu_lane(&cuda->gpu, lane),
+                           .scratch = cuda->gpu.device_block + cuda->scratch_at[lane],
                            .n_multiprocessors = cuda->gpu.n_multiprocessors,
                            .compute_capability = cuda->gpu.compute_capability};
-    if (cuda->gpu.device_block) {
-        call.scratch = cuda->gpu.device_block + cuda->scratch_at[op->lane];
-        call.scratch_bytes = cuda->scratch_bytes[op->lane];
-    }
-    for (int i = 0; i < SONO_OP_MAX_IN; i++)
-        call.in[i] = sono_cuda_takes_packed(cuda->program, cuda->options.precision, op, i)
-                         ? resolve_packed(cuda, op->in[i])
-                         : sono_cuda_resolve(cuda, op->in[i]);
-    for (int i = 0; i < SONO_OP_MAX_OUT; i++)
-        call.out[i] = sono_cuda_resolve(cuda, op->out[i]);
+    for (int k = 0; k < SONO_OP_MAX_IN; k++)
+        call.in[k] = op->in[k] && sono_cuda_form_of(choice, k) == SONO_CUDA_FORM_PACKED
+                         ? resolve_packed(cuda, op->in[k])
+                         : sono_cuda_resolve(cuda, op->in[k]);
+    for (int k = 0; k < SONO_OP_MAX_OUT; k++)
+        call.out[k] = sono_cuda_resolve(cuda, op->out[k]);
     return call;
 }
 
-sono_status sono_cuda_launch(sono_engine *cuda, const sono_op *op, sono_error *error)
+sono_status sono_cuda_launch(sono_engine *cuda, size_t i, int32_t lane, sono_error *error)
 {
-    const sono_cuda_call call = sono_cuda_make_call(cuda, op);
-    const cudaError_t code = SONO_CUDA(sono_cuda_kernels[op->kind].run(&call));
+    const sono_cuda_call call = sono_cuda_make_call(cuda, i, lane);
+    const cudaError_t code = SONO_CUDA(sono_cuda_kernels[call.choice->candidate->id].run(&call));
     if (code != cudaSuccess)
-        return sono_gpu_fail(&cuda->gpu, code, sono_op_name(op->kind), sono_stage_name(op->stage), error);
+        return sono_gpu_fail(&cuda->gpu, code, call.choice->candidate->name, sono_stage_name(call.op->stage),
+                             error);
+    return SONO_STATUS_OK;
+}
+
+sono_status sono_cuda_prepare_kernels(sono_engine *cuda, sono_error *error)
+{
+    for (size_t i = 0; i < cuda->program->n_ops; i++) {
+        const sono_cuda_call call = sono_cuda_make_call(cuda, i, 0);
+        const sono_cuda_kernel *kernel = &sono_cuda_kernels[call.choice->candidate->id];
+        const cudaError_t code = kernel->prepare ? SONO_CUDA(kernel->prepare(&call)) : cudaSuccess;
+        if (code != cudaSuccess)
+            return sono_gpu_fail(&cuda->gpu, code, call.choice->candidate->name, "open", error);
+    }
     return SONO_STATUS_OK;
 }

@@ -24,12 +24,9 @@ static size_t reserve(size_t *total, size_t n_bytes)
 static void place_scratch(sono_engine *cuda, size_t *total)
 {
     for (size_t i = 0; i < cuda->program->n_ops; i++) {
-        const sono_op *op = &cuda->program->ops[i];
-        const sono_cuda_call call = sono_cuda_make_call(cuda, op);
-        const sono_cuda_kernel *kernel = &sono_cuda_kernels[op->kind];
-        const size_t n_bytes = kernel->scratch ? kernel->scratch(&call) : 0;
-        if (n_bytes > cuda->scratch_bytes[op->lane])
-            cuda->scratch_bytes[op->lane] = n_bytes;
+        const int32_t lane = cuda->program->ops[i].lane;
+        if (cuda->choices[i].scratch_bytes > cuda->scratch_bytes[lane])
+            cuda->scratch_bytes[lane] = cuda->choices[i].scratch_bytes;
     }
     /* run() puts every op on lane 0, so both areas take the larger size. */
     const size_t largest =
@@ -87,6 +84,7 @@ static void cuda_close(sono_engine *cuda)
     sono_gpu_close(&cuda->gpu);
     sono_plan_free(&cuda->plan);
     sono_free(cuda->slots);
+    sono_free(cuda->choices);
     sono_cuda_params_close(cuda->params);
     sono_free(cuda);
 }
@@ -95,9 +93,10 @@ static sono_status take_params(sono_engine *cuda, sono_error *error)
 {
     const sono_engine_options *options = &cuda->options;
     if (!options->params)
-        return sono_cuda_params_make(&cuda->gpu, cuda->program, options->precision, &cuda->params, error);
-    SONO_TRY(
-        sono_cuda_params_share(options->params, cuda->program, options->device, options->precision, error));
+        return sono_cuda_params_make(&cuda->gpu, cuda->program, cuda->choices, options->precision,
+                                     &cuda->params, error);
+    SONO_TRY(sono_cuda_params_share(options->params, cuda->program, cuda->choices, options->device,
+                                    options->precision, error));
     cuda->params = options->params;
     return SONO_STATUS_OK;
 }
@@ -119,6 +118,16 @@ static sono_status open_events(sono_engine *cuda, sono_error *error)
     return SONO_STATUS_OK;
 }
 
+static sono_status choose_kernels(sono_engine *cuda, sono_error *error)
+{
+    const sono_cuda_facts facts = sono_cuda_facts_from(&cuda->gpu);
+    cuda->choices = sono_alloc_array(cuda->program->n_ops, sizeof *cuda->choices);
+    if (!cuda->choices)
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the kernels of %zu ops",
+                         cuda->program->n_ops);
+    return sono_cuda_choose(cuda->program, cuda->options.precision, &facts, cuda->choices, error);
+}
+
 static sono_status open_parts(sono_engine *cuda, sono_error *error)
 {
     const sono_program *program = cuda->program;
@@ -126,20 +135,18 @@ static sono_status open_parts(sono_engine *cuda, sono_error *error)
                                             .align_bytes = SONO_GPU_ALIGN_BYTES,
                                             .precision = cuda->options.precision,
                                             .lanes = 1};
-    for (size_t i = 0; i < program->n_ops; i++)
-        if (!sono_cuda_kernels[program->ops[i].kind].run)
-            return SONO_FAIL(error, UNSUPPORTED, "op %s has no CUDA kernel",
-                             sono_op_name(program->ops[i].kind));
     cuda->n_slots = cuda->options.n_slots ? cuda->options.n_slots : 1;
     cuda->slots = sono_alloc_array((size_t)cuda->n_slots, sizeof *cuda->slots);
     if (!cuda->slots)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the CUDA engine");
-    SONO_TRY(sono_plan_make(program, &plan_options, &cuda->plan, error));
     SONO_TRY(sono_gpu_open(&cuda->gpu, cuda->options.device, error));
+    SONO_TRY(choose_kernels(cuda, error));
+    SONO_TRY(sono_plan_make(program, &plan_options, &cuda->plan, error));
     if (sono_cuda_has_gated_ops(cuda))
         SONO_TRY(sono_gpu_condition_open(&cuda->gpu, error));
     SONO_TRY(take_params(cuda, error));
     SONO_TRY(allocate(cuda, error));
+    SONO_TRY(sono_cuda_prepare_kernels(cuda, error));
     return open_events(cuda, error);
 }
 
@@ -216,7 +223,7 @@ static void cuda_audit(sono_engine *cuda, sono_audit_counts *out)
     sono_ledger_counts(&cuda->gpu.ledger, out);
     for (size_t i = 0; i < cuda->program->n_ops; i++) {
         const sono_op *op = &cuda->program->ops[i];
-        const sono_cuda_call call = sono_cuda_make_call(cuda, op);
+        const sono_cuda_call call = sono_cuda_make_call(cuda, i, op->lane);
         int resident = 1;
         for (int k = 0; k < SONO_OP_MAX_IN; k++)
             resident = resident && (!op->in[k] || is_resident(cuda, &call.in[k]));
@@ -230,6 +237,16 @@ static void cuda_audit(sono_engine *cuda, sono_audit_counts *out)
 int32_t sono_cuda_count(sono_error *error)
 {
     return sono_gpu_count(error);
+}
+
+sono_status sono_cuda_facts_of(int32_t device, sono_cuda_facts *out, sono_error *error)
+{
+    sono_gpu gpu = {0};
+    const sono_status status = sono_gpu_open(&gpu, device, error);
+    if (status == SONO_STATUS_OK)
+        *out = sono_cuda_facts_from(&gpu);
+    sono_gpu_close(&gpu);
+    return status;
 }
 
 static const sono_engine_device_ops device_ops = {

@@ -34,6 +34,7 @@ struct sono_engine {
     sono_engine_options options;
     sono_plan plan;
     sono_gpu gpu;
+    sono_cuda_choice *choices;  /* [n_ops]: the kernel of each op */
     sono_engine_params *params; /* its own, or shared with other engines */
     size_t activations_at;
     size_t scratch_at[N_LANES], scratch_bytes[N_LANES];
@@ -48,9 +49,11 @@ struct sono_engine {
 uint8_t *sono_cuda_root_memory(const sono_engine *cuda, sono_tid root);
 /* A tensor as a kernel sees it; id 0: all zero. */
 sono_cuda_tensor sono_cuda_resolve(const sono_engine *cuda, sono_tid id);
-sono_cuda_call sono_cuda_make_call(const sono_engine *cuda, const sono_op *op);
-/* Puts one op on its lane. */
-sono_status sono_cuda_launch(sono_engine *cuda, const sono_op *op, sono_error *error);
+/* Op number i on a lane, which need not be its own where ops run in order. */
+sono_cuda_call sono_cuda_make_call(const sono_engine *cuda, size_t i, int32_t lane);
+sono_status sono_cuda_launch(sono_engine *cuda, size_t i, int32_t lane, sono_error *error);
+/* What kernels need done before their first launch. */
+sono_status sono_cuda_prepare_kernels(sono_engine *cuda, sono_error *error);
 
 /* ---- times.c ---- */
 

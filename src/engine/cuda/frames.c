@@ -19,7 +19,7 @@ static sono_status launch_gated(sono_engine *cuda, sono_error *error)
     SONO_GPU_TRY(&cuda->gpu, "capture", error, sono_cuda_gate(&detections, condition, cuda->gpu.stream));
     SONO_TRY(sono_gpu_condition_begin(&cuda->gpu, condition, error));
     for (int32_t i = gate->first_late_op; i < gate->last_op; i++)
-        SONO_TRY(sono_cuda_launch(cuda, &cuda->program->ops[i], error));
+        SONO_TRY(sono_cuda_launch(cuda, (size_t)i, 0, error));
     return sono_gpu_condition_end(&cuda->gpu, error);
 }
 
@@ -27,7 +27,7 @@ static sono_status launch_gated(sono_engine *cuda, sono_error *error)
 static sono_status launch_next(sono_engine *cuda, size_t *i, sono_error *error)
 {
     if (!sono_cuda_has_gated_ops(cuda) || *i != (size_t)cuda->options.gate.first_late_op)
-        return sono_cuda_launch(cuda, &cuda->program->ops[*i], error);
+        return sono_cuda_launch(cuda, *i, cuda->program->ops[*i].lane, error);
     *i = (size_t)cuda->options.gate.last_op - 1;
     return launch_gated(cuda, error);
 }

@@ -21,11 +21,8 @@ static sono_status cuda_run(sono_engine *cuda, int32_t first_op, int32_t last_op
         return SONO_FAIL(error, INVALID_ARGUMENT, "cannot run ops %d up to %d: there are %d", first_op,
                          last_op, n_ops);
     SONO_TRY(sono_cuda_copy_in(cuda, cuda->plan.block_bytes[SONO_BLOCK_INPUTS], error));
-    for (int32_t i = first_op; i < last_op; i++) {
-        sono_op op = cuda->program->ops[i];
-        op.lane = 0; /* in order: one stream */
-        SONO_TRY(sono_cuda_launch(cuda, &op, error));
-    }
+    for (int32_t i = first_op; i < last_op; i++)
+        SONO_TRY(sono_cuda_launch(cuda, (size_t)i, 0, error)); /* in order: one stream */
     SONO_TRY(sono_cuda_copy_out(cuda, cuda->plan.block_bytes[SONO_BLOCK_OUTPUTS], error));
     return sono_gpu_drain(&cuda->gpu, NULL, SONO_PLACE_OTHER, error);
 }

@@ -5,16 +5,14 @@
 #include "base/alloc.h"
 #include "graph/params.h"
 
-int sono_cuda_takes_packed(const sono_program *program, sono_precision precision, const sono_op *op, int k)
-{
-    if (k != 1 || (op->kind != SONO_OP_CONV && op->kind != SONO_OP_LINEAR))
-        return 0;
-    return sono_tensor_stored_dtype(program, op->in[0], precision) == SONO_DTYPE_F16;
-}
+#include <stdio.h>
 
-static size_t packed_bytes(const sono_param *p)
+sono_cuda_facts sono_cuda_facts_from(const sono_gpu *gpu)
 {
-    return sono_cuda_packed_bytes((int64_t)p->n * p->h * p->w, p->c);
+    sono_cuda_facts facts = {.n_multiprocessors = gpu->n_multiprocessors,
+                             .compute_capability = gpu->compute_capability};
+    snprintf(facts.name, sizeof facts.name, "%s", gpu->name);
+    return facts;
 }
 
 static size_t plain_bytes(const sono_param *p)
@@ -22,37 +20,38 @@ static size_t plain_bytes(const sono_param *p)
     return (size_t)p->n * (size_t)p->h * (size_t)p->w * (size_t)p->c * sizeof(float);
 }
 
+static size_t form_bytes(const sono_param *p, sono_cuda_form form)
+{
+    return form == SONO_CUDA_FORM_PACKED ? sono_cuda_packed_bytes((int64_t)p->n * p->h * p->w, p->c)
+                                         : plain_bytes(p);
+}
+
 /* Calls visit for every use of a parameter by an op until one fails. */
 typedef sono_status (*visit_fn)(sono_engine_params *params, const sono_program *program, sono_tid input,
-                                int packed, sono_error *error);
+                                sono_cuda_form form, sono_error *error);
 
-static sono_status visit_uses(sono_engine_params *params, const sono_program *program, visit_fn visit,
-                              sono_error *error)
+static sono_status visit_uses(sono_engine_params *params, const sono_program *program,
+                              const sono_cuda_choice *choices, visit_fn visit, sono_error *error)
 {
     for (size_t i = 0; i < program->n_ops; i++) {
         const sono_op *op = &program->ops[i];
         for (int k = 0; k < SONO_OP_MAX_IN; k++)
             if (op->in[k] && program->tensors[program->tensors[op->in[k]].root].kind == SONO_TENSOR_PARAM)
-                SONO_TRY(visit(params, program, op->in[k],
-                               sono_cuda_takes_packed(program, params->precision, op, k), error));
+                SONO_TRY(visit(params, program, op->in[k], sono_cuda_form_of(&choices[i], k), error));
     }
     return SONO_STATUS_OK;
 }
 
 /* Gives a parameter its place in the form its reader wants. */
-static sono_status place(sono_engine_params *params, const sono_program *program, sono_tid input, int packed,
-                         sono_error *error)
+static sono_status place(sono_engine_params *params, const sono_program *program, sono_tid input,
+                         sono_cuda_form form, sono_error *error)
 {
-    const sono_tid root = program->tensors[input].root;
-    const int32_t index = program->tensors[root].param_index;
-    const sono_param *param = &program->params->list[index];
-    size_t *at = packed ? &params->places[index].packed : &params->places[index].plain;
-    if (packed && root != input)
-        return SONO_FAIL(error, UNSUPPORTED,
-                         "%s: a parameter that is packed must be a whole tensor, not a view", param->name);
+    const int32_t index = program->tensors[program->tensors[input].root].param_index;
+    size_t *at = &params->places[index].at[form];
+    (void)error;
     if (*at == SIZE_MAX) {
         *at = params->n_bytes;
-        params->n_bytes += sono_gpu_round_up(packed ? packed_bytes(param) : plain_bytes(param));
+        params->n_bytes += sono_gpu_round_up(form_bytes(&program->params->list[index], form));
     }
     return SONO_STATUS_OK;
 }
@@ -62,12 +61,14 @@ static sono_status place(sono_engine_params *params, const sono_program *program
 static sono_status upload(sono_gpu *gpu, const sono_engine_params *params, const sono_param *param,
                           const sono_cuda_param *at, uint8_t *staging, sono_error *error)
 {
-    uint8_t *plain = at->plain == SIZE_MAX ? staging : params->block + at->plain;
+    uint8_t *plain =
+        at->at[SONO_CUDA_FORM_PLAIN] == SIZE_MAX ? staging : params->block + at->at[SONO_CUDA_FORM_PLAIN];
     SONO_TRY(sono_gpu_upload(gpu, NULL, plain, param->values, plain_bytes(param), SONO_PLACE_OPEN, error));
-    if (at->packed != SIZE_MAX)
+    if (at->at[SONO_CUDA_FORM_PACKED] != SIZE_MAX)
         SONO_GPU_TRY(gpu, "open", error,
                      sono_cuda_pack_weight((const float *)plain, (int64_t)param->n * param->h * param->w,
-                                           param->c, params->block + at->packed, gpu->stream));
+                                           param->c, params->block + at->at[SONO_CUDA_FORM_PACKED],
+                                           gpu->stream));
     return SONO_STATUS_OK;
 }
 
@@ -76,7 +77,8 @@ static sono_status upload_all(sono_gpu *gpu, const sono_engine_params *params, c
 {
     size_t staging_bytes = 0;
     for (size_t i = 0; i < params->n; i++)
-        if (params->places[i].packed != SIZE_MAX && params->places[i].plain == SIZE_MAX &&
+        if (params->places[i].at[SONO_CUDA_FORM_PACKED] != SIZE_MAX &&
+            params->places[i].at[SONO_CUDA_FORM_PLAIN] == SIZE_MAX &&
             plain_bytes(&values->list[i]) > staging_bytes)
             staging_bytes = plain_bytes(&values->list[i]);
     uint8_t *staging = NULL;
@@ -84,15 +86,16 @@ static sono_status upload_all(sono_gpu *gpu, const sono_engine_params *params, c
         SONO_TRY(sono_gpu_allocate_device(gpu, staging_bytes, &staging, error));
     sono_status status = SONO_STATUS_OK;
     for (size_t i = 0; i < params->n && status == SONO_STATUS_OK; i++)
-        if (params->places[i].packed != SIZE_MAX || params->places[i].plain != SIZE_MAX)
+        if (params->places[i].at[SONO_CUDA_FORM_PACKED] != SIZE_MAX ||
+            params->places[i].at[SONO_CUDA_FORM_PLAIN] != SIZE_MAX)
             status = upload(gpu, params, &values->list[i], &params->places[i], staging, error);
     const sono_status drained = sono_gpu_drain(gpu, NULL, SONO_PLACE_OPEN, error);
     cudaFree(staging);
     return status != SONO_STATUS_OK ? status : drained;
 }
 
-sono_status sono_cuda_params_make(sono_gpu *gpu, const sono_program *program, sono_precision precision,
-                                  sono_engine_params **out, sono_error *error)
+sono_status sono_cuda_params_make(sono_gpu *gpu, const sono_program *program, const sono_cuda_choice *choices,
+                                  sono_precision precision, sono_engine_params **out, sono_error *error)
 {
     const size_t n = program->params->n;
     sono_engine_params *params = sono_alloc(sizeof *params + n * sizeof *params->places);
@@ -103,8 +106,9 @@ sono_status sono_cuda_params_make(sono_gpu *gpu, const sono_program *program, so
     params->precision = precision;
     params->n = n;
     for (size_t i = 0; i < n; i++)
-        params->places[i] = (sono_cuda_param){SIZE_MAX, SIZE_MAX};
-    sono_status status = visit_uses(params, program, place, error);
+        for (int form = 0; form < SONO_CUDA_FORM_COUNT; form++)
+            params->places[i].at[form] = SIZE_MAX;
+    sono_status status = visit_uses(params, program, choices, place, error);
     if (status == SONO_STATUS_OK && params->n_bytes)
         status = sono_gpu_allocate_device(gpu, params->n_bytes, &params->block, error);
     if (status == SONO_STATUS_OK)
@@ -118,26 +122,41 @@ sono_status sono_cuda_params_make(sono_gpu *gpu, const sono_program *program, so
 }
 
 static sono_status expect_place(sono_engine_params *params, const sono_program *program, sono_tid input,
-                                int packed, sono_error *error)
+                                sono_cuda_form form, sono_error *error)
 {
     const int32_t index = program->tensors[program->tensors[input].root].param_index;
-    if ((size_t)index < params->n &&
-        (packed ? params->places[index].packed : params->places[index].plain) != SIZE_MAX)
+    if ((size_t)index < params->n && params->places[index].at[form] != SIZE_MAX)
         return SONO_STATUS_OK;
     return SONO_FAIL(error, STATE, "the model set has no parameter %s: it was opened for other networks",
                      program->tensors[input].name);
 }
 
-sono_status sono_cuda_params_share(sono_engine_params *params, const sono_program *program, int32_t device,
-                                   sono_precision precision, sono_error *error)
+sono_status sono_cuda_params_share(sono_engine_params *params, const sono_program *program,
+                                   const sono_cuda_choice *choices, int32_t device, sono_precision precision,
+                                   sono_error *error)
 {
     if (params->device != device || params->precision != precision)
         return SONO_FAIL(error, STATE,
                          "the model set's parameters are %s on cuda:%d, which is not what is opened",
                          sono_precision_name(params->precision), params->device);
-    SONO_TRY(visit_uses(params, program, expect_place, error));
+    SONO_TRY(visit_uses(params, program, choices, expect_place, error));
     atomic_fetch_add(&params->n_users, 1);
     return SONO_STATUS_OK;
+}
+
+/* Chooses the kernels, as an engine of the program will, and forgets them again. */
+static sono_status make_chosen(sono_gpu *gpu, const sono_program *program, sono_precision precision,
+                               sono_engine_params **out, sono_error *error)
+{
+    const sono_cuda_facts facts = sono_cuda_facts_from(gpu);
+    sono_cuda_choice *choices = sono_alloc_array(program->n_ops, sizeof *choices);
+    if (!choices)
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the kernels of %zu ops", program->n_ops);
+    sono_status status = sono_cuda_choose(program, precision, &facts, choices, error);
+    if (status == SONO_STATUS_OK)
+        status = sono_cuda_params_make(gpu, program, choices, precision, out, error);
+    sono_free(choices);
+    return status;
 }
 
 sono_status sono_cuda_params_open(const sono_program *program, const sono_engine_options *options,
@@ -146,7 +165,7 @@ sono_status sono_cuda_params_open(const sono_program *program, const sono_engine
     sono_gpu gpu = {0};
     sono_status status = sono_gpu_open(&gpu, options->device, error);
     if (status == SONO_STATUS_OK)
-        status = sono_cuda_params_make(&gpu, program, options->precision, out, error);
+        status = make_chosen(&gpu, program, options->precision, out, error);
     sono_gpu_close(&gpu);
     return status;
 }

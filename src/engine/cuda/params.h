@@ -6,13 +6,12 @@
 #ifndef SONO_ENGINE_CUDA_PARAMS_H
 #define SONO_ENGINE_CUDA_PARAMS_H
 
-#include "engine/engine.h"
+#include "engine/cuda/choice/candidates.h"
 #include "engine/cuda/device/gpu.h"
 
-/* Where a parameter lies in the block; SIZE_MAX = not in that form. */
+/* Where a parameter lies in the block, by form; SIZE_MAX = not in that form. */
 typedef struct sono_cuda_param {
-    size_t plain;  /* float32, as recorded */
-    size_t packed; /* see kernels.h */
+    size_t at[SONO_CUDA_FORM_COUNT];
 } sono_cuda_param;
 
 struct sono_engine_params {
@@ -25,17 +24,19 @@ struct sono_engine_params {
     sono_cuda_param places[]; /* by param_index */
 };
 
-/* Whether input k of op is a weight that the kernel takes in packed form. */
-int sono_cuda_takes_packed(const sono_program *program, sono_precision precision, const sono_op *op, int k);
+/* What of a device the choice of kernels asks. */
+sono_cuda_facts sono_cuda_facts_from(const sono_gpu *gpu);
 
-/* Uploads a program's parameters by gpu, whose ledger books that; with one user. Errors: OUT_OF_MEMORY,
- * DEVICE, UNSUPPORTED (a packed weight that is a view). */
-sono_status sono_cuda_params_make(sono_gpu *gpu, const sono_program *program, sono_precision precision,
-                                  sono_engine_params **out, sono_error *error);
+/* Uploads a program's parameters by gpu, whose ledger books that, in the forms that the ops' kernels want;
+ * with one user. Errors: OUT_OF_MEMORY, DEVICE. */
+sono_status sono_cuda_params_make(sono_gpu *gpu, const sono_program *program, const sono_cuda_choice *choices,
+                                  sono_precision precision, sono_engine_params **out, sono_error *error);
 
-/* One user more; fails with STATE unless they are the program's, on that device, in that precision. */
-sono_status sono_cuda_params_share(sono_engine_params *params, const sono_program *program, int32_t device,
-                                   sono_precision precision, sono_error *error);
+/* One user more; fails with STATE unless they are the program's, on that device, in that precision, in the
+ * forms that its kernels want. */
+sono_status sono_cuda_params_share(sono_engine_params *params, const sono_program *program,
+                                   const sono_cuda_choice *choices, int32_t device, sono_precision precision,
+                                   sono_error *error);
 
 /* The engine's params_open and params_close. */
 sono_status sono_cuda_params_open(const sono_program *program, const sono_engine_options *options,

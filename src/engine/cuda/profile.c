@@ -62,19 +62,12 @@ static sono_status begin_capture(sono_gpu *gpu, sono_error *error)
     return SONO_STATUS_OK;
 }
 
-static sono_status launch_in_order(sono_engine *cuda, const sono_op *op, sono_error *error)
-{
-    sono_op alone = *op;
-    alone.lane = 0;
-    return sono_cuda_launch(cuda, &alone, error);
-}
-
-static sono_status capture_op(sono_engine *cuda, const sono_op *op, cudaGraphExec_t *out, sono_error *error)
+static sono_status capture_op(sono_engine *cuda, size_t op, cudaGraphExec_t *out, sono_error *error)
 {
     sono_status status = SONO_STATUS_OK;
     SONO_TRY(begin_capture(&cuda->gpu, error));
     for (int i = 0; i < N_REPEATS && status == SONO_STATUS_OK; i++)
-        status = launch_in_order(cuda, op, error);
+        status = sono_cuda_launch(cuda, op, 0, error);
     return end_capture(&cuda->gpu, status, out, error);
 }
 
@@ -85,7 +78,7 @@ static sono_status capture_part(sono_engine *cuda, sono_part part, cudaGraphExec
     SONO_TRY(begin_capture(&cuda->gpu, error));
     for (size_t i = 0; i < program->n_ops && status == SONO_STATUS_OK; i++)
         if (sono_program_part(program, i) == part)
-            status = launch_in_order(cuda, &program->ops[i], error);
+            status = sono_cuda_launch(cuda, i, 0, error);
     return end_capture(&cuda->gpu, status, out, error);
 }
 
@@ -107,7 +100,7 @@ static sono_status time_graph(bench *self, cudaGraphExec_t graph, double *ns, so
     return elapsed_ns(self, ns, error);
 }
 
-static sono_status time_op(bench *self, const sono_op *op, double *ns, sono_error *error)
+static sono_status time_op(bench *self, size_t op, double *ns, sono_error *error)
 {
     cudaGraphExec_t graph = NULL;
     SONO_TRY(capture_op(self->cuda, op, &graph, error));
@@ -121,7 +114,7 @@ static sono_status time_op(bench *self, const sono_op *op, double *ns, sono_erro
 static sono_status time_ops(bench *self, double *op_ns, sono_error *error)
 {
     for (size_t i = 0; i < self->cuda->program->n_ops; i++)
-        SONO_TRY(time_op(self, &self->cuda->program->ops[i], &op_ns[i], error));
+        SONO_TRY(time_op(self, i, &op_ns[i], error));
     return SONO_STATUS_OK;
 }
 

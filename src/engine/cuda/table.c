@@ -1,32 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The kernels of every op kind. */
+/* The launchers of every candidate. */
 #include "engine/cuda/kernels/kernels.h"
 
-/* clang-format off */
-#define RUN(kind, name)         [SONO_OP_##kind] = {sono_cuda_##name, NULL}
-#define RUN_SCRATCH(kind, name) [SONO_OP_##kind] = {sono_cuda_##name, sono_cuda_##name##_scratch}
-/* clang-format on */
+#define TILE(id, ...)                                                                                        \
+    [SONO_CUDA_CONV_##id] = {.prepare = sono_cuda_conv_tile_prepare, .run = sono_cuda_conv_tile},
 
-const sono_cuda_kernel sono_cuda_kernels[SONO_OP_COUNT] = {
-    RUN_SCRATCH(PREPROCESS, preprocess),
-    RUN_SCRATCH(CONV, conv),
-    RUN_SCRATCH(LINEAR, conv),
-    RUN(DWCONV, dwconv),
-    RUN(MAX_POOL, max_pool),
-    RUN(UPSAMPLE2, upsample2),
-    RUN(LAYER_NORM, layer_norm),
-    RUN(ADD, add),
-    RUN(SCALE_ROWS, scale_rows),
-    RUN(UNARY, unary),
-    RUN_SCRATCH(ATTENTION, attention),
-    RUN(DEFORM_ATTENTION, deform),
-    RUN(GATED_NORM, gated_norm),
-    RUN_SCRATCH(TOPK_ROWS, topk_rows),
-    RUN(FDR_BOX, fdr_box),
-    RUN(LQE_STAT, lqe_stat),
-    RUN(SELECT_BOXES, select),
-    RUN(PROMPT, prompt),
-    RUN(HYPER_MASK, hyper_mask),
-    RUN_SCRATCH(UPSAMPLE_MASK, upsample_mask),
-    RUN_SCRATCH(WEIGHT_MAPS, weight_maps),
+/* clang-format off */
+const sono_cuda_kernel sono_cuda_kernels[SONO_CUDA_CANDIDATE_COUNT] = {
+    [SONO_CUDA_PREPROCESS] = {.run = sono_cuda_preprocess},
+    [SONO_CUDA_CONV_THIN] = {.run = sono_cuda_conv_thin},
+    SONO_CONV_HALF_TILES(TILE)
+    SONO_CONV_FLOAT_TILES(TILE)
+    [SONO_CUDA_DWCONV_STRIP] = {.run = sono_cuda_dwconv},
+    [SONO_CUDA_DWCONV_VECTOR] = {.run = sono_cuda_dwconv},
+    [SONO_CUDA_DWCONV_SCALAR] = {.run = sono_cuda_dwconv},
+    [SONO_CUDA_MAX_POOL] = {.run = sono_cuda_max_pool},
+    [SONO_CUDA_UPSAMPLE2] = {.run = sono_cuda_upsample2},
+    [SONO_CUDA_LAYER_NORM] = {.run = sono_cuda_layer_norm},
+    [SONO_CUDA_ADD] = {.run = sono_cuda_add},
+    [SONO_CUDA_SCALE_ROWS] = {.run = sono_cuda_scale_rows},
+    [SONO_CUDA_UNARY] = {.run = sono_cuda_unary},
+    [SONO_CUDA_ATTENTION_NARROW] = {.run = sono_cuda_attention_narrow},
+    [SONO_CUDA_ATTENTION_TENSOR] = {.prepare = sono_cuda_attention_tensor_prepare,
+                                    .run = sono_cuda_attention_tensor},
+    [SONO_CUDA_ATTENTION_PLAIN] = {.run = sono_cuda_attention_plain},
+    [SONO_CUDA_DEFORM] = {.run = sono_cuda_deform},
+    [SONO_CUDA_GATED_NORM] = {.run = sono_cuda_gated_norm},
+    [SONO_CUDA_TOPK_ROWS] = {.run = sono_cuda_topk_rows},
+    [SONO_CUDA_FDR_BOX] = {.run = sono_cuda_fdr_box},
+    [SONO_CUDA_LQE_STAT] = {.run = sono_cuda_lqe_stat},
+    [SONO_CUDA_SELECT] = {.run = sono_cuda_select},
+    [SONO_CUDA_PROMPT] = {.run = sono_cuda_prompt},
+    [SONO_CUDA_HYPER_MASK] = {.run = sono_cuda_hyper_mask},
+    [SONO_CUDA_UPSAMPLE_MASK] = {.run = sono_cuda_upsample_mask},
+    [SONO_CUDA_WEIGHT_MAPS] = {.run = sono_cuda_weight_maps},
 };
+/* clang-format on */

@@ -23,7 +23,6 @@
 #include <string.h>
 
 #define LANES             16 /* keys of a row of scores are a multiple of this: no remainder in the softmax */
-#define NARROW_KEYS       16
 #define SCORES_BYTES      (256 << 10) /* of one block of scores */
 #define QUERIES_MAX       512
 #define GROUP_BIAS_BYTES  (512 << 10) /* of the heads that a window's task works on */
@@ -393,7 +392,7 @@ void SONO_KERNEL(sono_cpu_attention)(const sono_cpu_call *call)
         sono_pool_run(call->pool, spread_bias_task, &p, (int64_t)p.args->n_heads * p.args->window);
         sono_pool_run(call->pool, window_task, &p, p.q->n * p.n_groups * p.tasks_per_head);
     } else {
-        sono_pool_run(call->pool, p.n_keys <= NARROW_KEYS ? narrow_task : wide_task, &p,
+        sono_pool_run(call->pool, p.n_keys <= SONO_CPU_NARROW_KEYS ? narrow_task : wide_task, &p,
                       p.q->n * p.args->n_heads * p.tasks_per_head);
     }
 }

@@ -17,6 +17,8 @@
 #define SONO_ISA_PASTE(name, isa)  SONO_ISA_PASTE_(name, isa)
 #define SONO_KERNEL(name)          SONO_ISA_PASTE(name, SONO_ISA) /* sono_cpu_conv -> sono_cpu_conv_v4 */
 
+#define SONO_CPU_NARROW_KEYS 16 /* ATTENTION without windows up to here multiplies without OpenBLAS */
+
 /* A tensor with its memory: element (n, y, x, c) lies at data + n * batch_stride + (y * w + x) * pitch + c.
  */
 typedef struct sono_cpu_tensor {
@@ -40,6 +42,7 @@ typedef void (*sono_cpu_kernel_fn)(const sono_cpu_call *call);
 typedef size_t (*sono_cpu_scratch_fn)(const sono_cpu_call *call);
 
 typedef struct sono_cpu_kernel {
+    const char *name;
     sono_cpu_kernel_fn run;
     sono_cpu_scratch_fn scratch; /* NULL = none */
 } sono_cpu_kernel;

@@ -6,8 +6,8 @@
 #define TEXT(name)  TEXT_(name)
 
 /* clang-format off */
-#define RUN(kind, name)         [SONO_OP_##kind] = {SONO_KERNEL(sono_cpu_##name), 0}
-#define RUN_SCRATCH(kind, name) [SONO_OP_##kind] = {SONO_KERNEL(sono_cpu_##name), SONO_KERNEL(sono_cpu_##name##_scratch)}
+#define RUN(kind, name)         [SONO_OP_##kind] = {#name, SONO_KERNEL(sono_cpu_##name), 0}
+#define RUN_SCRATCH(kind, name) [SONO_OP_##kind] = {#name, SONO_KERNEL(sono_cpu_##name), SONO_KERNEL(sono_cpu_##name##_scratch)}
 /* clang-format on */
 
 const sono_cpu_table SONO_KERNEL(sono_cpu_table) = {

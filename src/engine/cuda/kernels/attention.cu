@@ -4,24 +4,16 @@
  * global, or in windows of window x window positions whose keys past the border are pad_k, pad_v. Semantics:
  * the CPU twin.
  *
- * Three kernels, one a header: narrow (at most 16 keys), tensor (q, k, v F16 in aligned rows whose keys fit
- * into shared memory), plain (all else; float32 is exact there, and keys are split over blocks when they are
- * many). Test: tests/ops/test_attention.c.
+ * Three kernels, one a header, chosen by choice/attention.c: narrow (at most 16 keys), tensor (q, k, v F16 in
+ * aligned rows whose keys fit into shared memory), plain (all else; float32 is exact there, and keys are
+ * split over blocks when they are many). Test: tests/ops/test_attention.c.
  */
 #include "engine/cuda/kernels/attention_narrow.cuh"
 #include "engine/cuda/kernels/attention_plain.cuh"
 #include "engine/cuda/kernels/attention_tensor.cuh"
 
-#define MAX_HEAD_DIM   64
 #define SHARED_DEFAULT (48 << 10)
-#define SPLIT_KEYS     256 /* keys of a block when they are split over blocks */
-#define TENSOR_WINDOW  14
-#define GLOBAL_TILES                                                                                         \
-    2 /* tiles of 16 queries of a block without windows; 400 queries x 8 heads: 104 blocks                   \
-       */
-#define GLOBAL_SPLITS 4
-#define MERGE_THREADS 128
-#define MAX_GRID_YZ   65535
+#define MERGE_THREADS  128
 
 static attention_tensor tensor_of(const sono_cuda_tensor *t, int32_t head_dim)
 {
@@ -33,35 +25,37 @@ static attention_tensor tensor_of(const sono_cuda_tensor *t, int32_t head_dim)
 static attention_args make_args(const sono_cuda_call *call)
 {
     const sono_attention_args *op = &call->op->args.attention;
-    const sono_cuda_tensor *q = &call->in[0], *k = &call->in[1];
+    const sono_attention_sizes s = sono_attention_sizes_of(call);
     attention_args a = {};
-    a.q = tensor_of(q, op->head_dim);
-    a.k = tensor_of(k, op->head_dim);
+    a.q = tensor_of(&call->in[0], op->head_dim);
+    a.k = tensor_of(&call->in[1], op->head_dim);
     a.v = tensor_of(&call->in[2], op->head_dim);
     a.out = tensor_of(&call->out[0], op->head_dim);
     a.bias = (const float *)call->in[3].data;
     a.bias_pitch = call->in[3].pitch;
     a.pad_k = (const float *)call->in[4].data;
     a.pad_v = (const float *)call->in[5].data;
-    a.n_heads = op->n_heads;
-    a.head_dim = op->head_dim;
+    a.n_heads = s.n_heads;
+    a.head_dim = s.head_dim;
     a.scale = op->scale;
-    a.window = op->window;
-    a.h = q->h;
-    a.w = q->w;
-    a.n_maps = q->n;
-    a.n_queries = a.window ? a.window * a.window : q->h * q->w;
-    a.n_keys = a.window ? a.n_queries : k->h * k->w;
-    a.windows_across = a.window ? (int32_t)sono_ceil_div(a.w, a.window) : 1;
-    a.groups_per_map = a.window ? a.windows_across * (int32_t)sono_ceil_div(a.h, a.window) : 1;
-    a.n_groups = a.n_maps * a.groups_per_map;
+    a.window = s.window;
+    a.h = call->in[0].h;
+    a.w = call->in[0].w;
+    a.n_maps = s.n_maps;
+    a.n_queries = s.n_queries;
+    a.n_keys = s.n_keys;
+    a.windows_across = s.windows_across;
+    a.groups_per_map = s.groups_per_map;
+    a.n_groups = s.n_groups;
     return a;
 }
 
-static int is_narrow(const attention_args *a)
-{
-    return !a->window && a->n_keys <= NARROW_KEYS;
-}
+/* Instantiations of a launcher for the head dimensions that there are. */
+#define FOR_DIM(head_dim, run, ...)                                                                          \
+    ((head_dim) <= 16   ? run<16>(__VA_ARGS__)                                                               \
+     : (head_dim) <= 32 ? run<32>(__VA_ARGS__)                                                               \
+     : (head_dim) <= 48 ? run<48>(__VA_ARGS__)                                                               \
+                        : run<64>(__VA_ARGS__))
 
 /* ---- narrow ---- */
 
@@ -77,106 +71,96 @@ template <int DIM> static cudaError_t run_narrow(const attention_args *a, cudaSt
     return cudaGetLastError();
 }
 
-/* ---- tensor ---- */
-
-/* Shared memory of a block that may be asked for, with some left for a second block where it is large. */
-static int32_t shared_limit(int32_t compute_capability)
+extern "C" cudaError_t sono_cuda_attention_narrow(const sono_cuda_call *call)
 {
-    return compute_capability < 80 ? 64 << 10 : 96 << 10;
+    const attention_args a = make_args(call);
+    return FOR_DIM(a.head_dim, run_narrow, &a, call->stream);
 }
 
-static tensor_args make_tensor_args(const attention_args *a)
+/* ---- tensor ---- */
+
+static tensor_args make_tensor_args(const attention_args *a, const sono_attention_sizes *s)
 {
     tensor_args p = {*a};
-    p.n_tiles = a->window ? (int32_t)sono_ceil_div(a->n_queries, 16) : GLOBAL_TILES;
-    p.splits = a->window ? 1 : GLOBAL_SPLITS;
+    p.n_tiles = s->n_tiles;
+    p.splits = s->splits;
     p.windows_down = a->groups_per_map / a->windows_across;
-    p.key_rows = (int32_t)sono_ceil_div(a->n_keys, 16) * 16;
+    p.key_rows = s->key_rows;
     if (a->window) {
-        const int32_t side = 2 * a->window - 1, centre = 2 * a->window * (a->window - 1);
         p.reciprocal = (int32_t)sono_ceil_div(1 << 16, a->window);
-        p.side_reciprocal = (int32_t)sono_ceil_div(1 << 16, side);
-        p.n_places = p.key_rows;
-        p.n_bias = side * side + centre + 1; /* any query may be behind the last key by up to `centre` */
+        p.side_reciprocal = (int32_t)sono_ceil_div(1 << 16, 2 * a->window - 1);
+        p.n_places = s->n_places;
+        p.n_bias = s->n_bias;
     }
     p.out_pairs = a->out.is_half && (uintptr_t)a->out.data % 4 == 0 && a->out.pitch % 2 == 0 &&
                   a->out.batch_stride % 2 == 0;
     return p;
 }
 
-static size_t tensor_bytes(const tensor_args *p)
-{
-    const size_t rows = 2 * sizeof(__half) * (size_t)p->key_rows * TENSOR_PITCH((size_t)p->a.head_dim);
-    const size_t merged = sizeof(float) * 16 * (size_t)(p->n_tiles * p->splits) * ((size_t)p->a.head_dim + 2);
-    const size_t used = rows + sizeof(float) * (size_t)(p->n_places + p->n_bias);
-    return p->splits > 1 && merged > used ? merged : used;
-}
-
 /* Heads first: neighbours read the same lines. Then windows along x, or blocks of queries; then all that is
  * left. */
-static dim3 tensor_grid(const tensor_args *p)
+static dim3 tensor_grid(const sono_attention_sizes *s)
 {
-    const attention_args *a = &p->a;
-    const dim3 windows((unsigned)a->n_heads, (unsigned)a->windows_across,
-                       (unsigned)(a->n_groups / a->windows_across));
-    const dim3 queries((unsigned)a->n_heads, (unsigned)sono_ceil_div(a->n_queries, 16 * p->n_tiles),
-                       (unsigned)a->n_maps);
-    return a->window ? windows : queries;
+    int32_t y, z;
+    sono_attention_tensor_grid(s, &y, &z);
+    return dim3((unsigned)s->n_heads, (unsigned)y, (unsigned)z);
 }
 
-static int is_for_tensor_cores(const attention_args *a, int32_t compute_capability)
+/* Lets the kernel have as much shared memory as any op that chooses it needs. */
+template <int DIM> static cudaError_t prepare_tensor(int32_t is_windowed, int32_t bytes)
 {
-    const tensor_args p = make_tensor_args(a);
-    const dim3 grid = tensor_grid(&p);
-    const int fits = a->window <= TENSOR_WINDOW && grid.y <= MAX_GRID_YZ && grid.z <= MAX_GRID_YZ &&
-                     tensor_bytes(&p) <= (size_t)shared_limit(compute_capability);
-    return fits && a->head_dim % 16 == 0 && a->q.is_half && a->k.is_half && a->v.is_half && a->q.aligned &&
-           a->k.aligned && a->v.aligned;
+    return is_windowed ? cudaFuncSetAttribute(attention_tensor_kernel<DIM, true>,
+                                              cudaFuncAttributeMaxDynamicSharedMemorySize, bytes)
+                       : cudaFuncSetAttribute(attention_tensor_kernel<DIM, false>,
+                                              cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
 }
 
-template <int DIM, bool WINDOWED> static cudaError_t launch_tensor(const tensor_args *p, cudaStream_t stream)
+extern "C" cudaError_t sono_cuda_attention_tensor_prepare(const sono_cuda_call *call)
 {
-    const size_t bytes = tensor_bytes(p);
-    if (bytes > SHARED_DEFAULT) {
-        const cudaError_t error = cudaFuncSetAttribute(
-            attention_tensor_kernel<DIM, WINDOWED>, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
-        if (error != cudaSuccess)
-            return error;
-    }
-    const dim3 grid = tensor_grid(p);
-    attention_tensor_kernel<DIM, WINDOWED><<<grid, p->n_tiles * p->splits * SONO_WARP, bytes, stream>>>(*p);
+    const sono_attention_args *op = &call->op->args.attention;
+    const int32_t bytes = sono_attention_shared_limit(call->compute_capability);
+    return FOR_DIM(op->head_dim, prepare_tensor, op->window > 0, bytes);
+}
+
+template <int DIM>
+static cudaError_t run_tensor(const attention_args *a, const sono_attention_sizes *s, cudaStream_t stream)
+{
+    const tensor_args p = make_tensor_args(a, s);
+    const dim3 grid = tensor_grid(s);
+    const int32_t threads = p.n_tiles * p.splits * SONO_WARP;
+    const size_t bytes = sono_attention_tensor_bytes(s);
+    if (a->window)
+        attention_tensor_kernel<DIM, true><<<grid, threads, bytes, stream>>>(p);
+    else
+        attention_tensor_kernel<DIM, false><<<grid, threads, bytes, stream>>>(p);
     return cudaGetLastError();
 }
 
-template <int DIM> static cudaError_t run_tensor(const attention_args *a, cudaStream_t stream)
+extern "C" cudaError_t sono_cuda_attention_tensor(const sono_cuda_call *call)
 {
-    const tensor_args p = make_tensor_args(a);
-    return a->window ? launch_tensor<DIM, true>(&p, stream) : launch_tensor<DIM, false>(&p, stream);
+    const attention_args a = make_args(call);
+    const sono_attention_sizes s = sono_attention_sizes_of(call);
+    return FOR_DIM(a.head_dim, run_tensor, &a, &s, call->stream);
 }
 
 /* ---- plain ---- */
 
-static plain_args make_plain_args(const attention_args *a)
+static plain_args make_plain_args(const attention_args *a, int32_t chunk)
 {
     plain_args p = {*a};
-    p.chunk = a->n_keys <= PLAIN_MAX_KEYS ? a->n_keys : SPLIT_KEYS;
+    p.chunk = chunk;
     p.n_chunks = (int32_t)sono_ceil_div(a->n_keys, p.chunk);
     p.query_tiles = (int32_t)sono_ceil_div(a->n_queries, PLAIN_QUERIES);
     p.score_pitch = (int32_t)sono_ceil_div(p.chunk, 8) * 8 + 4;
     return p;
 }
 
-static size_t plain_scratch_bytes(const plain_args *p)
+template <int DIM>
+static cudaError_t run_plain(const attention_args *a, int32_t chunk, float *scratch, cudaStream_t stream)
 {
-    const size_t rows = (size_t)p->a.n_groups * (size_t)p->a.n_heads * (size_t)p->a.n_queries;
-    return p->n_chunks > 1 ? rows * (size_t)p->n_chunks * (2 + (size_t)p->a.head_dim) * sizeof(float) : 0;
-}
-
-template <int DIM> static cudaError_t run_plain(const attention_args *a, float *scratch, cudaStream_t stream)
-{
-    plain_args p = make_plain_args(a);
+    plain_args p = make_plain_args(a, chunk);
     int32_t threads = (int32_t)sono_ceil_div(p.chunk, SONO_WARP) * SONO_WARP;
-    threads = threads < MAX_HEAD_DIM ? MAX_HEAD_DIM : threads;
+    threads = threads < SONO_ATTENTION_HEAD_DIM ? SONO_ATTENTION_HEAD_DIM : threads;
     p.scores_count = PLAIN_QUERIES * (p.score_pitch > threads ? p.score_pitch : threads);
     p.parts = scratch;
     const size_t bytes = sizeof(float) * (size_t)(p.scores_count + PLAIN_QUERIES * (DIM + 3));
@@ -194,38 +178,10 @@ template <int DIM> static cudaError_t run_plain(const attention_args *a, float *
     return cudaGetLastError();
 }
 
-/* ---- choice ---- */
-
-template <int DIM> static cudaError_t run_dim(const sono_cuda_call *call, const attention_args *a)
-{
-    if (is_narrow(a))
-        return run_narrow<DIM>(a, call->stream);
-    if (is_for_tensor_cores(a, call->compute_capability))
-        return run_tensor<DIM>(a, call->stream);
-    return run_plain<DIM>(a, (float *)call->scratch, call->stream);
-}
-
-extern "C" cudaError_t sono_cuda_attention(const sono_cuda_call *call)
+extern "C" cudaError_t sono_cuda_attention_plain(const sono_cuda_call *call)
 {
     const attention_args a = make_args(call);
-    if (a.head_dim > MAX_HEAD_DIM || a.q.is_half < 0 || a.k.is_half < 0 || a.out.is_half < 0 ||
-        a.k.is_half != a.v.is_half)
-        return cudaErrorNotSupported;
-    switch ((a.head_dim + 15) / 16) {
-    case 1:
-        return run_dim<16>(call, &a);
-    case 2:
-        return run_dim<32>(call, &a);
-    case 3:
-        return run_dim<48>(call, &a);
-    default:
-        return run_dim<64>(call, &a);
-    }
-}
-
-extern "C" size_t sono_cuda_attention_scratch(const sono_cuda_call *call)
-{
-    const attention_args a = make_args(call);
-    const plain_args p = make_plain_args(&a);
-    return is_narrow(&a) ? 0 : plain_scratch_bytes(&p); /* whether rows are aligned is not known yet */
+    const sono_attention_sizes s = sono_attention_sizes_of(call);
+    return FOR_DIM(a.head_dim, run_plain, &a, sono_attention_plain_chunk(&s), (float *)call->scratch,
+                   call->stream);
 }

@@ -5,6 +5,7 @@
 #ifndef SONO_ENGINE_CUDA_KERNELS_ATTENTION_CUH
 #define SONO_ENGINE_CUDA_KERNELS_ATTENTION_CUH
 
+#include "engine/cuda/choice/families.h"
 #include "engine/cuda/kernels/rows.cuh"
 
 typedef struct attention_tensor {

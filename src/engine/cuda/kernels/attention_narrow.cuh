@@ -13,7 +13,7 @@
 
 #include "engine/cuda/kernels/attention.cuh"
 
-#define NARROW_KEYS  16
+#define NARROW_KEYS  SONO_ATTENTION_NARROW_KEYS
 #define NARROW_HEADS 8 /* most heads of a block */
 
 typedef struct narrow_args {

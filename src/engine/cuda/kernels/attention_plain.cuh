@@ -20,9 +20,9 @@
 
 #include "engine/cuda/kernels/attention.cuh"
 
-#define PLAIN_QUERIES   20 /* of a block */
+#define PLAIN_QUERIES   SONO_ATTENTION_PLAIN_QUERIES
 #define PLAIN_ROWS      (PLAIN_QUERIES / 4)
-#define PLAIN_MAX_KEYS  512
+#define PLAIN_MAX_KEYS  SONO_ATTENTION_PLAIN_KEYS
 #define PLAIN_MAX_BLOCK 512
 
 typedef struct plain_args {

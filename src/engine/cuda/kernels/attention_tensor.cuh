@@ -26,7 +26,7 @@
 
 #define TENSOR_THREADS    416 /* 13 tiles of 16 queries hold a window of 14 x 14 */
 #define TENSOR_STEPS      4   /* of 16 keys between two looks at the maximum, as long as there are so many */
-#define TENSOR_PITCH(dim) ((dim) + 8)
+#define TENSOR_PITCH(dim) SONO_ATTENTION_TENSOR_PITCH(dim)
 #define LOG2_E            1.44269504f
 #define MINUS_INFINITY    (-__int_as_float(0x7f800000))
 

@@ -8,12 +8,8 @@
 #ifndef SONO_ENGINE_CUDA_KERNELS_CONV_ARGS_CUH
 #define SONO_ENGINE_CUDA_KERNELS_CONV_ARGS_CUH
 
+#include "engine/cuda/choice/families.h"
 #include "engine/cuda/kernels/device.cuh"
-
-#define CONV_MAX_SIDE                                                                                        \
-    16384                    /* of a map under a kernel larger than 1 x 1: positions are packed into 16 bits \
-                              */
-#define CONV_MAX_DEPTH 65536 /* of K: its division by c_in is exact */
 
 /* Where row m of a [maps, rows, c] tensor starts. */
 typedef struct conv_rows {
@@ -101,7 +97,7 @@ static __device__ __forceinline__ conv_tap conv_tap_at(const conv_args &p, int32
     t.kx = tap - t.ky * p.kernel_w;
     t.offset = (t.ky * p.x_w + t.kx) * (int32_t)p.x_rows.pitch + k - tap * p.c_in;
     if (k >= p.k)
-        t.ky = CONV_MAX_SIDE;
+        t.ky = SONO_CONV_MAX_SIDE;
     return t;
 }
 

@@ -154,8 +154,6 @@ extern "C" cudaError_t sono_cuda_deform(const sono_cuda_call *call)
     for (int32_t l = 0; l < args.op.n_levels; l++)
         args.n_points += args.op.level_points[l];
     const int64_t n_warps = (int64_t)out->h * out->w * args.op.n_heads;
-    if (n_warps > INT32_MAX || out->n > SONO_MAX_GRID_Y)
-        return cudaErrorInvalidValue;
     args.n_warps = (uint32_t)n_warps;
     const dim3 grid((unsigned)sono_ceil_div(n_warps, BLOCK / SONO_WARP), (unsigned)out->n);
     if (args.value.is_half)

@@ -236,9 +236,4 @@ static __device__ __forceinline__ void sono_finish_all(const sono_epilogue &e, f
     }
 }
 
-static inline int64_t sono_ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
 #endif

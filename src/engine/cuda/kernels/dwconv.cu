@@ -19,15 +19,16 @@
  * Where x is F16, GELU is the shorter polynomial. 256 x 256 x 256 in F16 moves 67 MB (14 us at 4.8 TB/s); the
  * strip's instructions bound it: about 38 an output, 13 of them GELU. Test: tests/ops/test_dwconv.c.
  */
+#include "engine/cuda/choice/families.h"
 #include "engine/cuda/kernels/rows.cuh"
 
 #define STRIP_BLOCK   128
-#define STRIP_VECTOR  2
-#define STRIP_COLUMNS 4
+#define STRIP_VECTOR  SONO_DWCONV_STRIP_VECTOR
+#define STRIP_COLUMNS SONO_DWCONV_STRIP_COLUMNS
 #define STRIP_TAPS    (STRIP_COLUMNS + 2) /* columns of x for them */
 #define STRIP_SUMS    (STRIP_COLUMNS * STRIP_VECTOR)
 #define DIRECT_BLOCK  128
-#define VECTOR        4
+#define VECTOR        SONO_DWCONV_VECTOR
 
 typedef struct dwconv_args {
     sono_rows x, residual, y;
@@ -280,40 +281,23 @@ static dwconv_args args_of(const sono_cuda_call *call)
     return args;
 }
 
-/* 1 when `vector` channels can be accessed at once everywhere. */
-static int fits(const dwconv_args *args, int32_t c, int32_t vector)
-{
-    const uintptr_t parameters = (uintptr_t)args->weight | (uintptr_t)args->bias;
-    return parameters % (sizeof(float) * (uintptr_t)vector) == 0 && args->weight_pitch % vector == 0 &&
-           sono_rows_fit(&args->x, c, vector) && sono_rows_fit(&args->residual, c, vector) &&
-           sono_rows_fit(&args->y, c, vector);
-}
-
 extern "C" cudaError_t sono_cuda_dwconv(const sono_cuda_call *call)
 {
     const sono_cuda_tensor *y = &call->out[0];
-    const int64_t enough_threads = (int64_t)call->n_multiprocessors * 256;
+    const sono_cuda_candidate_id id = call->choice->candidate->id;
+    const int is_strip = id == SONO_CUDA_DWCONV_STRIP, is_vector = id == SONO_CUDA_DWCONV_VECTOR;
     dwconv_args args = args_of(call);
-    const int has_loop = args.kernel_h == args.kernel_w && (args.kernel_h == 3 || args.kernel_h == 5);
-    const int wide = has_loop && fits(&args, y->c, VECTOR);
     const int64_t strips = sono_ceil_div(y->w, STRIP_COLUMNS);
-    const int64_t all_strips = (int64_t)(y->c / STRIP_VECTOR) * strips * y->n; /* as high as the map */
-    args.strip_height = all_strips * sono_ceil_div(y->h, 8) >= 6 * enough_threads ? 8 : 4;
-    const int64_t n_lines = sono_ceil_div(y->h, args.strip_height);
-    const int is_strip = args.kernel_h == 3 && args.kernel_w == 3 && args.stride == 1 &&
-                         !args.residual.data && args.x.is_half == args.y.is_half &&
-                         fits(&args, y->c, STRIP_VECTOR) && all_strips * n_lines >= enough_threads &&
-                         args.w * args.x.pitch <= INT32_MAX / 4 && args.out_w * args.y.pitch <= INT32_MAX / 4;
-    const int64_t per_row = y->c / (is_strip ? STRIP_VECTOR : wide ? VECTOR : 1);
-    const int64_t n_threads = per_row * (is_strip ? strips * n_lines : (int64_t)y->h * y->w);
-    if (n_threads > INT32_MAX || y->n > SONO_MAX_GRID_Y)
-        return cudaErrorInvalidValue;
+    const int64_t per_row = y->c / (is_strip ? STRIP_VECTOR : is_vector ? VECTOR : 1);
+    int64_t n_threads = per_row * y->h * y->w;
     if (is_strip) {
         const int64_t bytes = args.x.is_half ? 2 : 4;
+        args.strip_height = call->choice->strip_height;
         args.x_step = (int32_t)(args.x.pitch * bytes);
         args.y_step = (int32_t)(args.y.pitch * bytes);
         args.x_line = args.w * args.x_step;
         args.y_line = args.out_w * args.y_step;
+        n_threads = per_row * strips * sono_ceil_div(y->h, args.strip_height);
     }
     args.per_row = (uint32_t)per_row;
     args.strips = (uint32_t)strips;
@@ -325,8 +309,8 @@ extern "C" cudaError_t sono_cuda_dwconv(const sono_cuda_call *call)
     else if (is_strip)
         strip_kernel<0><<<grid, STRIP_BLOCK, 0, call->stream>>>(args);
     else if (args.x.is_half)
-        launch_direct<1>(&args, wide ? args.kernel_h : 0, grid, call->stream);
+        launch_direct<1>(&args, is_vector ? args.kernel_h : 0, grid, call->stream);
     else
-        launch_direct<0>(&args, wide ? args.kernel_h : 0, grid, call->stream);
+        launch_direct<0>(&args, is_vector ? args.kernel_h : 0, grid, call->stream);
     return cudaGetLastError();
 }

@@ -73,9 +73,7 @@ static cudaError_t run(const sono_cuda_call *call, elementwise_fn fn)
     args.b_is_row = args.b.data && call->in[1].c == 1 && y->c > 1;
     const int wide = sono_rows_fit(&args.a, y->c, 8) && (args.b_is_row || sono_rows_fit(&args.b, y->c, 8)) &&
                      sono_rows_fit(&args.y, y->c, 8);
-    sono_rows_launch launch;
-    if (!sono_rows_launch_of(y, wide ? 8 : 1, BLOCK, &launch))
-        return cudaErrorInvalidValue;
+    const sono_rows_launch launch = sono_rows_launch_of(y, wide ? 8 : 1, BLOCK);
     args.n_vectors = launch.n_vectors;
     args.per_row = launch.per_row;
     if (wide)

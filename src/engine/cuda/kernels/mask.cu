@@ -92,8 +92,6 @@ extern "C" cudaError_t sono_cuda_hyper_mask(const sono_cuda_call *call)
     const hyper_args p = {
         up->data,   hyper->data,       out->data, up->pitch, up->batch_stride,    hyper->batch_stride,
         out->pitch, out->batch_stride, up->c,     out->w,    sono_is_half(hyper), sono_is_half(out)};
-    if (sono_is_half(up) < 0 || p.hyper_is_half < 0 || p.out_is_half < 0)
-        return cudaErrorNotSupported;
     if (sono_is_half(up))
         launch_hyper<__half>(call, &p);
     else
@@ -299,8 +297,6 @@ extern "C" cudaError_t sono_cuda_upsample_mask(const sono_cuda_call *call)
     const upsample_args p = make_upsample_args(call);
     const sono_segment_args *op = &call->op->args.segment;
     const int32_t n = call->in[0].n;
-    if (p.low_is_half < 0 || p.logits_is_half < 0)
-        return cudaErrorNotSupported;
     const cudaError_t error = cudaMemset2DAsync(p.area, (size_t)p.area_stride * sizeof *p.area, 0,
                                                 sizeof *p.area, (size_t)n, call->stream);
     if (error != cudaSuccess)
@@ -310,10 +306,4 @@ extern "C" cudaError_t sono_cuda_upsample_mask(const sono_cuda_call *call)
     const dim3 grid((unsigned)(tiles < most ? tiles : most), (unsigned)n);
     upsample_kernel<<<grid, THREADS, 0, call->stream>>>(p);
     return cudaGetLastError();
-}
-
-extern "C" size_t sono_cuda_upsample_mask_scratch(const sono_cuda_call *call)
-{
-    (void)call;
-    return 0;
 }

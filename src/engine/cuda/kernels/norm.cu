@@ -185,8 +185,6 @@ template <bool GATED> static cudaError_t launch(const sono_cuda_call *call, norm
     args.act = op->act;
     args.eps = op->eps;
     args.clamp = op->clamp;
-    if (n_rows > INT32_MAX || y->n > SONO_MAX_GRID_Y)
-        return cudaErrorInvalidValue;
     const int wide = is_wide(&args), lanes = wide && y->c <= 64 ? 8 : wide && y->c <= 128 ? 16 : SONO_WARP;
     const dim3 grid((unsigned)sono_ceil_div(n_rows, BLOCK / lanes), (unsigned)y->n);
     if (!wide)

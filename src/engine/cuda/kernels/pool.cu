@@ -74,9 +74,7 @@ static cudaError_t run(const sono_cuda_call *call, int32_t kernel, int32_t strid
     args.kernel = kernel;
     args.stride = stride;
     const int wide = sono_rows_fit(&args.x, y->c, 8) && sono_rows_fit(&args.y, y->c, 8);
-    sono_rows_launch launch;
-    if (!sono_rows_launch_of(y, wide ? 8 : 1, BLOCK, &launch))
-        return cudaErrorInvalidValue;
+    const sono_rows_launch launch = sono_rows_launch_of(y, wide ? 8 : 1, BLOCK);
     args.n_vectors = launch.n_vectors;
     args.per_row = launch.per_row;
     if (wide)

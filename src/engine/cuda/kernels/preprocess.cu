@@ -198,8 +198,6 @@ extern "C" cudaError_t sono_cuda_preprocess(const sono_cuda_call *call)
                                out->batch_stride,
                                sono_is_half(out),
                                call->op->args.preprocess};
-    if (p.out_is_half < 0)
-        return cudaErrorNotSupported;
     const dim3 grid((unsigned)sono_ceil_div(p.op.width_px, TILE_W),
                     (unsigned)sono_ceil_div(p.op.height_px, TILE_H), (unsigned)out->n);
     if (p.op.is_luma)
@@ -207,10 +205,4 @@ extern "C" cudaError_t sono_cuda_preprocess(const sono_cuda_call *call)
     else
         preprocess_kernel<3><<<grid, THREADS, 0, call->stream>>>(p);
     return cudaGetLastError();
-}
-
-extern "C" size_t sono_cuda_preprocess_scratch(const sono_cuda_call *call)
-{
-    (void)call;
-    return 0;
 }

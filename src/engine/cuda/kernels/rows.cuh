@@ -10,8 +10,6 @@
 
 #include "engine/cuda/kernels/device.cuh"
 
-#define SONO_MAX_GRID_Y 65535 /* maps of a tensor: blockIdx.y is n */
-
 static __device__ __forceinline__ float sono_load_either(const void *data, int64_t at, int32_t is_half)
 {
     return is_half ? sono_load((const __half *)data + at) : sono_load((const float *)data + at);
@@ -52,11 +50,8 @@ static inline sono_rows sono_rows_make(const sono_cuda_tensor *tensor)
  * can. */
 static inline int sono_rows_fit(const sono_rows *rows, int32_t n_channels, int32_t wide)
 {
-    const int64_t element = rows->is_half ? 2 : 4, vector = wide * element < 16 ? wide * element : 16;
-    if (!rows->data)
-        return 1;
-    return n_channels % wide == 0 && (int64_t)((uintptr_t)rows->data % (uintptr_t)vector) == 0 &&
-           rows->pitch * element % vector == 0 && rows->batch_stride * element % vector == 0;
+    return !rows->data || sono_rows_are_wide(rows->data, rows->is_half ? 2 : 4, rows->pitch,
+                                             rows->batch_stride, n_channels, wide);
 }
 
 /* Every row of the tensor starts on a multiple of 16 bytes. */
@@ -72,15 +67,12 @@ typedef struct sono_rows_launch {
     dim3 grid;
 } sono_rows_launch;
 
-/* 0 when there are more than a launch can have. */
-static inline int sono_rows_launch_of(const sono_cuda_tensor *y, int32_t wide, int32_t block,
-                                      sono_rows_launch *launch)
+static inline sono_rows_launch sono_rows_launch_of(const sono_cuda_tensor *y, int32_t wide, int32_t block)
 {
     const int64_t per_row = y->c / wide, n_vectors = (int64_t)y->h * y->w * per_row;
-    launch->n_vectors = (uint32_t)n_vectors;
-    launch->per_row = (uint32_t)per_row;
-    launch->grid = dim3((unsigned)sono_ceil_div(n_vectors, block), (unsigned)y->n);
-    return n_vectors <= INT32_MAX && y->n <= SONO_MAX_GRID_Y;
+    const sono_rows_launch launch = {(uint32_t)n_vectors, (uint32_t)per_row,
+                                     dim3((unsigned)sono_ceil_div(n_vectors, block), (unsigned)y->n)};
+    return launch;
 }
 
 static __device__ __forceinline__ int64_t sono_rows_at(const sono_rows &rows, int64_t n, int64_t i)

@@ -12,10 +12,9 @@
  */
 #include "engine/cuda/kernels/rank.cuh"
 
-#define BLOCK       512
-#define N_WARPS     (BLOCK / SONO_WARP)
-#define MAX_QUERIES 11776 /* 46 KiB of scores */
-#define ALL         0xffffffffu
+#define BLOCK   512
+#define N_WARPS (BLOCK / SONO_WARP)
+#define ALL     0xffffffffu
 
 typedef struct select_args {
     sono_rows logits, boxes, out;
@@ -136,8 +135,6 @@ extern "C" cudaError_t sono_cuda_select(const sono_cuda_call *call)
     args.n_classes = logits->c;
     args.max_objects = call->op->args.select.max_objects;
     args.lanes = sono_rank_lanes(args.n_classes);
-    if (args.n_queries > MAX_QUERIES)
-        return cudaErrorInvalidValue;
     const size_t scores_bytes = (size_t)args.n_queries * sizeof(uint32_t);
     select_kernel<<<(unsigned)logits->n, BLOCK, scores_bytes, call->stream>>>(args);
     return cudaGetLastError();

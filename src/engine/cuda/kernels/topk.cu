@@ -18,6 +18,7 @@
  * gather_kernel: a warp copies a row. 300 of 8400: about 4 us + 2 us, bound by latency. Test:
  * tests/ops/test_topk.c.
  */
+#include "engine/cuda/choice/families.h"
 #include "engine/cuda/kernels/rank.cuh"
 
 #define RANK_BLOCK    1024
@@ -206,27 +207,6 @@ template <int V> static __global__ void __launch_bounds__(BLOCK) gather_kernel(c
     }
 }
 
-static int32_t sorted_size(int32_t n_wanted)
-{
-    int32_t n = 1;
-    while (n < n_wanted)
-        n *= 2;
-    return n;
-}
-
-static size_t scores_bytes(const sono_cuda_tensor *logits)
-{
-    const size_t n_tokens = (size_t)logits->h * (size_t)logits->w;
-    return ((size_t)logits->n * n_tokens * sizeof(uint32_t) + 255) / 256 * 256;
-}
-
-extern "C" size_t sono_cuda_topk_rows_scratch(const sono_cuda_call *call)
-{
-    const sono_cuda_tensor *logits = &call->in[0];
-    return scores_bytes(logits) +
-           (size_t)logits->n * (size_t)sorted_size(call->op->args.topk.k) * sizeof(uint64_t);
-}
-
 static topk_args args_of(const sono_cuda_call *call)
 {
     const sono_cuda_tensor *logits = &call->in[0], *indices = &call->out[2];
@@ -237,7 +217,7 @@ static topk_args args_of(const sono_cuda_call *call)
     args.memory_out = sono_rows_make(&call->out[0]);
     args.anchors_out = sono_rows_make(&call->out[1]);
     args.scores = (uint32_t *)call->scratch;
-    args.sorted = (uint64_t *)(void *)((char *)call->scratch + scores_bytes(logits));
+    args.sorted = (uint64_t *)(void *)((char *)call->scratch + sono_topk_scores_bytes(logits));
     args.indices = (int32_t *)indices->data;
     args.indices_pitch = indices->pitch;
     args.indices_stride = indices->batch_stride;
@@ -245,7 +225,7 @@ static topk_args args_of(const sono_cuda_call *call)
     args.n_classes = logits->c;
     args.n_wanted = call->op->args.topk.k;
     args.c = call->out[0].c;
-    args.n_sorted = sorted_size(args.n_wanted);
+    args.n_sorted = sono_topk_places(args.n_wanted);
     args.lanes = sono_rank_lanes(args.n_classes);
     args.is_fused = (int64_t)args.n_tokens * args.n_classes <= MAX_FUSED;
     return args;
@@ -258,8 +238,6 @@ extern "C" cudaError_t sono_cuda_topk_rows(const sono_cuda_call *call)
     const size_t sorted_bytes = args.n_sorted <= SHARED_SORTED ? (size_t)args.n_sorted * sizeof(uint64_t) : 0;
     const size_t shared_scores =
         args.n_tokens <= SHARED_TOKENS ? (size_t)args.n_tokens * sizeof(uint32_t) : 0;
-    if (n > SONO_MAX_GRID_Y)
-        return cudaErrorInvalidValue;
     if (!args.is_fused) {
         const dim3 grid((unsigned)sono_ceil_div(args.n_tokens, BLOCK / args.lanes), n);
         score_kernel<<<grid, BLOCK, 0, call->stream>>>(args);

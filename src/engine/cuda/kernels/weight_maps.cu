@@ -12,18 +12,18 @@
  * o) bytes of shared memory; the maps take 3 bytes a pixel, or 12. One tensor holds the mask that is read and
  * the maps that are written: other bytes of it, so nothing here is __restrict__.
  */
+#include "engine/cuda/choice/families.h"
 #include "engine/cuda/kernels/rows.cuh"
 #include "engine/frames.h"
 #include "graph/map_layout.h"
 
 #define THREADS        256
 #define BLOCKS_PER_SM  4
-#define TILE_W         64
-#define TILE_H         16
+#define TILE_W         SONO_MAPS_TILE_W
+#define TILE_H         SONO_MAPS_TILE_H
 #define SET            1 /* of the mask; after the pass along x: one pixel of the edge's window is set */
 #define NOT_BACKGROUND 2 /* set or beyond the border; after the pass: all pixels of the edge's window are */
 #define WIDE_SET       4 /* after the pass: one pixel of the outer window is set */
-#define SHARED_LIMIT   (48 << 10)
 
 typedef struct maps_args {
     uint8_t *maps; /* of all frames */
@@ -126,9 +126,7 @@ extern "C" cudaError_t sono_cuda_weight_maps(const sono_cuda_call *call)
     p.edge_radius = op->edge_width_px / 2;
     p.outside_radius = op->outside_width_px / 2;
     p.margin = p.edge_radius > p.outside_radius ? p.edge_radius : p.outside_radius;
-    const size_t bytes = (size_t)(TILE_H + 2 * p.margin) * (size_t)(2 * TILE_W + 2 * p.margin);
-    if (bytes > SHARED_LIMIT) /* widths above 157 pixels; weights.h allows 63 */
-        return cudaErrorNotSupported;
+    const size_t bytes = (size_t)sono_maps_bytes(p.margin);
     const int64_t tiles = sono_ceil_div(op->max_width_px, TILE_W) * sono_ceil_div(op->max_height_px, TILE_H);
     const int64_t most = (int64_t)BLOCKS_PER_SM * call->n_multiprocessors;
     const dim3 grid((unsigned)(tiles < most ? tiles : most), (unsigned)call->in[0].n);
@@ -137,10 +135,4 @@ extern "C" cudaError_t sono_cuda_weight_maps(const sono_cuda_call *call)
     else
         weight_maps_kernel<float><<<grid, THREADS, bytes, call->stream>>>(p);
     return cudaGetLastError();
-}
-
-extern "C" size_t sono_cuda_weight_maps_scratch(const sono_cuda_call *call)
-{
-    (void)call;
-    return 0;
 }
