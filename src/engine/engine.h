@@ -21,7 +21,9 @@ struct CUstream_st; /* what cudaStream_t points to */
 #define SONO_DEVICE_HOST    (-1)
 #define SONO_DEVICE_UNKNOWN (-2)
 
-#define SONO_CARRIED_BYTES 1536 /* 32 headers */
+/* Headers that can ride with a launch. */
+#define SONO_CARRIED_HEADERS 32
+#define SONO_CARRIED_BYTES   (SONO_CARRIED_HEADERS * sizeof(sono_frame_header))
 
 /* Ops [first_op, last_op) only matter when a row of `detections` is valid: whoever reads what they write
  * looks there first. From first_late_op on they are of one stage, all on lane 0, behind lane 1's last.

@@ -12,6 +12,8 @@ static const char *const op_names[] = {
 #undef X
 };
 
+static_assert(sizeof op_names / sizeof *op_names == SONO_OP_COUNT, "a name for every kind");
+
 const char *sono_op_name(sono_op_kind kind)
 {
     return (unsigned)kind < SONO_OP_COUNT ? op_names[kind] : "?";
@@ -21,11 +23,11 @@ sono_status sono_program_open_on(sono_params *params, sono_program **out, sono_e
 {
     sono_program *program = sono_alloc(sizeof *program);
     if (!program)
-        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the op list");
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the program");
     if (sono_alloc_grow((void **)&program->tensors, &program->tensors_capacity, 1, sizeof(sono_tensor)) !=
         0) {
         sono_free(program);
-        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the op list");
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the program");
     }
     program->n_tensors = 1;
     program->params = sono_params_share(params);

@@ -17,6 +17,8 @@
 #include "base/dtype.h"
 #include "base/status.h"
 
+#include <assert.h>
+#include <stddef.h>
 #include <stdio.h>
 
 typedef struct sono_params sono_params; /* see params.h */
@@ -154,6 +156,11 @@ typedef struct sono_frame_header {
     int64_t maps_at_bytes;   /* where the first mask goes in the tensor of all frames' maps (map_layout.h) */
 } sono_frame_header;
 
+/* Host and device read the same bytes. */
+static_assert(sizeof(sono_frame_header) == 48 && offsetof(sono_frame_header, device_pixels) == 8 &&
+                  offsetof(sono_frame_header, pixels_at_bytes) == 32,
+              "a frame's header has no padding");
+
 /* One found box, as SELECT_BOXES writes it: a row of 8 float32 of its output. */
 typedef struct sono_detection {
     float x1, y1, x2, y2; /* source pixels; all 0 when not valid */
@@ -163,7 +170,12 @@ typedef struct sono_detection {
     float valid; /* 1: score >= threshold; 0: gated */
 } sono_detection;
 
+/* The row as float32: how many, and which of them says whether it is valid. */
 #define SONO_DETECTION_FLOATS 8
+#define SONO_DETECTION_VALID  7
+static_assert(sizeof(sono_detection) == SONO_DETECTION_FLOATS * sizeof(float) &&
+                  offsetof(sono_detection, valid) == SONO_DETECTION_VALID * sizeof(float),
+              "a row of SELECT_BOXES is a sono_detection");
 
 /* One point that an object is pointed at with: a row of 4 float32. */
 typedef struct sono_point_row {

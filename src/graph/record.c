@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-_Static_assert(sizeof(sono_detection) == SONO_DETECTION_FLOATS * sizeof(float),
-               "a detection is a row of floats");
 _Static_assert(sizeof(sono_point_row) == SONO_POINT_FLOATS * sizeof(float), "a point is a row of floats");
 
 void sono_record_start(sono_recorder *rec, sono_program *program, struct sono_binder *binder,
@@ -46,7 +44,7 @@ static sono_tid add_tensor(sono_recorder *rec, const sono_tensor *tensor)
         return 0;
     if (sono_alloc_grow((void **)&program->tensors, &program->tensors_capacity, program->n_tensors + 1,
                         sizeof(sono_tensor)) != 0)
-        return sono_record_latch(rec, SONO_FAIL(rec->error, OUT_OF_MEMORY, "out of memory for the op list"));
+        return sono_record_latch(rec, SONO_FAIL(rec->error, OUT_OF_MEMORY, "out of memory for the program"));
     const sono_tid id = (sono_tid)program->n_tensors++;
     program->tensors[id] = *tensor;
     if (!tensor->root)
@@ -262,7 +260,7 @@ sono_tid sono_record_op(sono_recorder *rec, const sono_op *op)
         return 0;
     if (sono_alloc_grow((void **)&program->ops, &program->ops_capacity, program->n_ops + 1,
                         sizeof(sono_op)) != 0)
-        return sono_record_latch(rec, SONO_FAIL(rec->error, OUT_OF_MEMORY, "out of memory for the op list"));
+        return sono_record_latch(rec, SONO_FAIL(rec->error, OUT_OF_MEMORY, "out of memory for the program"));
     program->ops[program->n_ops] = *op;
     program->ops[program->n_ops].stage = rec->stage;
     program->ops[program->n_ops].lane = rec->lane;

@@ -3,7 +3,7 @@
  * Recording ops. A recorder latches the first failure: after it every call returns 0 and does nothing, and
  * sono_record_finish() returns the status, so that a network reads as straight lines.
  * Where `out` is 0 a new dense tensor named `name` is made; else the op writes into that tensor or view,
- * whose shape is checked. Tensor ids given as 0 mean "not given" where the op list says '?', and an error
+ * whose shape is checked. Tensor ids given as 0 mean "not given" where SONO_OP_MAP says '?', and an error
  * elsewhere.
  */
 #ifndef SONO_GRAPH_RECORD_H

@@ -144,8 +144,7 @@ static const supports_case cases[] = {
     {record_many_queries, NULL,
      "op 0, select found: input logits [1, 1, 12000, 1] does not run on cuda: 12000 queries: 11776 at most"},
     {record_wide_maps, NULL,
-     "op 0, weight_maps maps.edge: output maps.edge [1, 1, 1, 4096] does not run on cuda: a width of 201 "
-     "pixels "
+     "op 0, weight_maps maps: output maps [1, 1, 3, 4096] does not run on cuda: a width of 201 pixels "
      "needs more shared memory than a block has"},
     {record_many_maps, NULL,
      "op 0, unary gelu: output gelu [70000, 1, 1, 1] does not run on cuda: one launch has at most 65535 "

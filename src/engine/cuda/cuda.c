@@ -8,10 +8,6 @@
 
 #include "base/alloc.h"
 #include "engine/cuda/device/range.h"
-#include "engine/cuda/kernels/carry.h"
-
-_Static_assert(SONO_CUDA_CARRY_BYTES == SONO_CARRIED_BYTES, "the carrier takes what engine.h promises");
-_Static_assert(SONO_CARRIED_BYTES == 32 * sizeof(sono_frame_header), "headers of the largest batch");
 
 /* Takes n_bytes from the end of a block that is being laid out. */
 static size_t reserve(size_t *total, size_t n_bytes)

@@ -2,12 +2,14 @@
 /*
  * Writes a frame's header, which is in the kernel's arguments, to where the ops read it. A frame whose pixels
  * are in device memory already starts with this in place of an upload: arguments travel with the launch, so
- * nothing is copied between host and device. One block, one word a thread: 1,536 bytes hold the headers of 32
- * frames. Test: tests/gpu/test_device_frames.c.
+ * nothing is copied between host and device. One block, one word a thread. Test:
+ * tests/gpu/test_device_frames.c.
  */
 #include "engine/cuda/kernels/carry.h"
 
-#define THREADS (SONO_CUDA_CARRY_BYTES / 4)
+#define THREADS (int)(SONO_CARRIED_BYTES / sizeof(uint32_t))
+
+static_assert(SONO_CARRIED_BYTES / sizeof(uint32_t) <= 1024, "one block has a thread for every word");
 
 static __global__ void __launch_bounds__(THREADS) carry_kernel(const __grid_constant__ sono_cuda_carry_args p)
 {

@@ -3,18 +3,19 @@
 #ifndef SONO_ENGINE_CUDA_KERNELS_CARRY_H
 #define SONO_ENGINE_CUDA_KERNELS_CARRY_H
 
+#include "engine/engine.h"
+
 #include <cuda_runtime_api.h>
-
-#include <stdint.h>
-
-#define SONO_CUDA_CARRY_BYTES 1536 /* SONO_CARRIED_BYTES */
 
 /* to[i] = words[i]; n_words 0 leaves the memory alone. */
 typedef struct sono_cuda_carry_args {
     uint32_t *to;
     int32_t n_words;
-    uint32_t words[SONO_CUDA_CARRY_BYTES / 4];
+    uint32_t words[SONO_CARRIED_BYTES / sizeof(uint32_t)];
 } sono_cuda_carry_args;
+
+static_assert(SONO_CARRIED_BYTES % sizeof(uint32_t) == 0, "whole words");
+static_assert(sizeof(sono_cuda_carry_args) <= 4096, "what a kernel takes as arguments");
 
 #ifdef __cplusplus
 extern "C" {

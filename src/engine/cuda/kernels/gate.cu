@@ -7,8 +7,7 @@
 #include "engine/cuda/kernels/gate.h"
 #include "engine/frames.h"
 
-#define THREADS      32
-#define VALID_COLUMN 7 /* of a row of SELECT_BOXES: sono_detection.valid */
+#define THREADS 32
 
 #if CUDART_VERSION >= 12040
 typedef struct gate_args {
@@ -22,7 +21,8 @@ static __global__ void __launch_bounds__(THREADS) gate_kernel(const gate_args p)
 {
     bool found = false;
     for (int32_t i = (int32_t)threadIdx.x; i < p.n_rows; i += THREADS)
-        found |= p.detections[detection_at(i, p.n_objects, p.pitch, p.batch_stride) + VALID_COLUMN] == 1.0f;
+        found |= p.detections[detection_at(i, p.n_objects, p.pitch, p.batch_stride) + SONO_DETECTION_VALID] ==
+                 1.0f;
     const unsigned any = __any_sync(0xffffffffu, found) ? 1 : 0;
     if (threadIdx.x == 0)
         cudaGraphSetConditional(p.condition, any);

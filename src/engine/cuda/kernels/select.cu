@@ -54,7 +54,7 @@ static __device__ __forceinline__ int32_t class_of(const select_args &args, int6
 }
 
 static __device__ __forceinline__ void place_box(const float box[4], const sono_frame_header *header,
-                                                 float out[8])
+                                                 float out[SONO_DETECTION_FLOATS])
 {
     const float width = (float)header->width_px, height = (float)header->height_px;
     if (!isfinite(box[0]) || !isfinite(box[1]) || !isfinite(box[2]) || !isfinite(box[3]))
@@ -63,7 +63,7 @@ static __device__ __forceinline__ void place_box(const float box[4], const sono_
     out[1] = clamp_to((box[1] - 0.5f * box[3]) * height, height - 1.0f);
     out[2] = clamp_to((box[0] + 0.5f * box[2]) * width, width - 1.0f);
     out[3] = clamp_to((box[1] + 0.5f * box[3]) * height, height - 1.0f);
-    out[7] = 1.0f;
+    out[SONO_DETECTION_VALID] = 1.0f;
 }
 
 /* Detection number `object`, as sono_detection. Whole warp. */
@@ -76,8 +76,8 @@ static __device__ __forceinline__ void write_detection(const select_args &args, 
     if (lane != 0)
         return;
     const float score = 1.0f / (1.0f + expf(-sono_rank_value(bits)));
-    float out[8] = {0.0f,         0.0f, 0.0f, 0.0f, score != score ? 0.0f : score, (float)class_id,
-                    (float)query, 0.0f};
+    float out[SONO_DETECTION_FLOATS] = {
+        0.0f, 0.0f, 0.0f, 0.0f, score != score ? 0.0f : score, (float)class_id, (float)query, 0.0f};
     float box[4];
 #pragma unroll
     for (int i = 0; i < 4; i++)
@@ -86,7 +86,7 @@ static __device__ __forceinline__ void write_detection(const select_args &args, 
     if (score >= header->threshold)
         place_box(box, header, out);
 #pragma unroll
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < SONO_DETECTION_FLOATS; i++)
         sono_rows_store<1>(args.out, sono_rows_at(args.out, blockIdx.x, object) + i, &out[i]);
 }
 
