@@ -361,7 +361,9 @@ typedef struct sono_pipeline_config {
     int32_t segmenter_size_px;
     int32_t prompt_points; /* without a detector: points of each prompt; [0, 16], default 0 */
     int32_t prompt_boxes;  /* likewise: 1 (default) = each prompt has a box */
-    int32_t reserved;      /* 0 */
+    int32_t without_graph; /* CUDA, for profilers that replay kernels but not graphs: 1 = each op is launched
+                              by itself; packets are the same, but later, and their ledger counts a launch an
+                              op; not with skip_decoder_when_lost. 0 (default) = one launch a batch */
 } sono_pipeline_config;
 
 /* Fills in the defaults named above. */

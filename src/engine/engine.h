@@ -41,8 +41,10 @@ typedef struct sono_engine_options {
     sono_precision precision; /* CUDA: how activations are stored; the CPU is FP32 */
     int32_t time_stages;      /* CUDA: put timing events into the graph */
     int32_t time_device;      /* CUDA: put timing events around it */
-    sono_gate gate;           /* the CPU leaves its ops out when they do not matter */
-    int32_t gate_on_device;   /* CUDA leaves out those from first_late_op on */
+    int32_t without_graph;  /* CUDA: launch op by op, for profilers that see kernels and not graphs: the same
+                               results, a launch an op; not with gate_on_device (UNSUPPORTED) */
+    sono_gate gate;         /* the CPU leaves its ops out when they do not matter */
+    int32_t gate_on_device; /* CUDA leaves out those from first_late_op on */
     sono_engine_params *params; /* shared ones, from params_open; NULL = its own */
     int32_t poison; /* tests, CPU: fill a tensor's bytes with NaN before its first op and after its last */
 } sono_engine_options;

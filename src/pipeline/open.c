@@ -138,6 +138,7 @@ static sono_status open_engine(sono_pipeline *p, const sono_pipeline_config *con
                                          .params = p->models ? p->models->stored : NULL,
                                          .time_stages = config->time_stages,
                                          .time_device = config->time_device,
+                                         .without_graph = config->without_graph,
                                          .gate = gate_of(flow),
                                          .gate_on_device = config->skip_decoder_when_lost};
     SONO_TRY(p->choice.ops->open(flow->program, &options, &p->engine, error));

@@ -52,6 +52,8 @@ static void test_options(void **state)
     command_expect(2, "unknown option '--treshold': did you mean '--threshold'?",
                    WORDS("run", "--treshold", "1"));
     command_expect(2, "did you mean '--output'?", WORDS("run", "--ouput=x"));
+    command_expect(2, "--trace counts launches of graphs: leave --no-graph out",
+                   WORDS("audit", "--no-graph", "--trace"));
     command_expect(2, "unknown option '-z'", WORDS("run", "-z"));
     command_expect(2, "'--quiet' takes no value", WORDS("run", "--quiet=1"));
     command_expect(2, "'--output' needs a value: --output DIR", WORDS("run", "a.png", "--output"));

@@ -70,6 +70,7 @@ static const args_option options[] = {
     {"json", ID_JSON, "FILE", "also write the figures as JSON"},
     PIPELINE_OPTIONS,
     {"weights", ID_WEIGHTS, NULL, "also compute the weight maps"},
+    PROFILER_OPTION,
 };
 
 static const args_spec spec = {
@@ -362,6 +363,11 @@ static int check_usage(audit *self)
 {
     if (self->wants_trace && !strcmp(self->args.config.device, "cpu")) {
         report_error("there is nothing to trace on the CPU");
+        report_see_help("audit");
+        return STATUS_USAGE;
+    }
+    if (self->wants_trace && self->args.config.without_graph) {
+        report_error("--trace counts launches of graphs: leave --no-graph out");
         report_see_help("audit");
         return STATUS_USAGE;
     }

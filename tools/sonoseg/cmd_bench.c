@@ -80,6 +80,7 @@ static const args_option options[] = {
     {"json", ID_JSON, "FILE", "also write the figures as JSON"},
     PIPELINE_OPTIONS,
     {"weights", ID_WEIGHTS, NULL, "also compute the weight maps"},
+    PROFILER_OPTION,
 };
 
 static const args_spec spec = {

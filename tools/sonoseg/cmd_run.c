@@ -139,6 +139,7 @@ static const args_option options[] = {
     {"no-masks", ID_NO_MASKS, NULL, "write no masks/<stem>.png"},
     {"no-overlays", ID_NO_OVERLAYS, NULL, "write no overlays/<stem>.png"},
     {"quiet", ID_QUIET, NULL, "no progress line, no summary; errors only"},
+    PROFILER_OPTION,
 };
 
 static const args_spec spec = {

@@ -171,6 +171,9 @@ int pipeline_args_take(pipeline_args *args, int id, const char *value)
     case ID_SKIP_DECODER:
         config->skip_decoder_when_lost = 1;
         return 0;
+    case ID_NO_GRAPH:
+        config->without_graph = 1;
+        return 0;
     default:
         return -1;
     }

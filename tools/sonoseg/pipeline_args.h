@@ -31,6 +31,7 @@ enum {
     ID_EVENTS_JSON,
     ID_WEIGHTS,
     ID_SKIP_DECODER,
+    ID_NO_GRAPH,
     ID_OWN /* first id of a command's own options */
 };
 
@@ -75,6 +76,14 @@ void family_warn(const char *path);
         {"events", ID_EVENTS, "FILE", "write KPI events to FILE; '-' = standard error"},                     \
     {                                                                                                        \
         "events-json", ID_EVENTS_JSON, NULL, "KPI events as JSON lines"                                      \
+    }
+
+/* The last row of a command's table. */
+#define PROFILER_OPTION                                                                                      \
+    {                                                                                                        \
+        "no-graph", ID_NO_GRAPH, NULL,                                                                       \
+            "for profilers (ncu): CUDA launches op by op instead of one graph.\nThe same results, later; "   \
+            "beyond the budget of audit: a launch an op"                                                     \
     }
 
 typedef struct pipeline_args {

@@ -61,7 +61,7 @@ static sono_status allocate(sono_engine *cuda, sono_error *error)
 static void free_slot(cuda_slot *slot)
 {
     sono_gpu_graph_free(&slot->graph);
-    for (int32_t i = 0; i < slot->times.n; i++)
+    for (int32_t i = 0; i < MAX_STAGE_EVENTS && slot->times.events[i]; i++)
         cudaEventDestroy(slot->times.events[i]);
     if (slot->done)
         cudaEventDestroy(slot->done);
@@ -131,6 +131,10 @@ static sono_status open_parts(sono_engine *cuda, sono_error *error)
                                             .align_bytes = SONO_GPU_ALIGN_BYTES,
                                             .precision = cuda->options.precision,
                                             .lanes = 1};
+    if (cuda->options.without_graph && sono_cuda_has_gated_ops(cuda))
+        return SONO_FAIL(
+            error, UNSUPPORTED,
+            "skip_decoder_when_lost takes a graph, and without_graph has none: set only one of them");
     cuda->n_slots = cuda->options.n_slots ? cuda->options.n_slots : 1;
     cuda->slots = sono_alloc_array((size_t)cuda->n_slots, sizeof *cuda->slots);
     if (!cuda->slots)

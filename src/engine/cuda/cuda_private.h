@@ -13,7 +13,7 @@
 
 /* Timing events of one slot's graph: event i ends the ops of stages[i] that started at event starts[i]. */
 typedef struct stage_events {
-    cudaEvent_t events[MAX_STAGE_EVENTS];
+    cudaEvent_t events[MAX_STAGE_EVENTS]; /* NULL = not made yet */
     sono_stage stages[MAX_STAGE_EVENTS];
     int32_t starts[MAX_STAGE_EVENTS]; /* -1: this event only starts a span */
     int32_t n;
@@ -38,6 +38,7 @@ struct sono_engine {
     sono_engine_params *params; /* its own, or shared with other engines */
     size_t activations_at;
     size_t scratch_at[N_LANES], scratch_bytes[N_LANES];
+    sono_ledger_account *issuing; /* of the frame whose ops are being launched one by one; NULL = none */
     cuda_slot *slots;
     int32_t n_slots;
     int32_t slot; /* selected */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Whole frames: one graph a slot is captured, upload, both lanes and download; launched and waited for. */
+/* Whole frames: one graph a slot is captured, upload, both lanes and download; launched and waited for.
+ * Without a graph the same calls go to the streams for every frame. */
 #include "engine/cuda/cuda_private.h"
 
 #include "engine/cuda/kernels/carry.h"
@@ -26,6 +27,8 @@ static sono_status launch_gated(sono_engine *cuda, sono_error *error)
 /* Launches op number *i, or all gated ops where it is their first; *i is the last one launched then. */
 static sono_status launch_next(sono_engine *cuda, size_t *i, sono_error *error)
 {
+    if (cuda->issuing)
+        sono_ledger_book(&cuda->gpu.ledger, cuda->issuing, SONO_PLACE_LAUNCH, SONO_CROSSING_LAUNCH, 0);
     if (!sono_cuda_has_gated_ops(cuda) || *i != (size_t)cuda->options.gate.first_late_op)
         return sono_cuda_launch(cuda, *i, cuda->program->ops[*i].lane, error);
     *i = (size_t)cuda->options.gate.last_op - 1;
@@ -68,15 +71,15 @@ static sono_status launch_all(sono_engine *cuda, sono_error *error)
 sono_status sono_cuda_copy_in(sono_engine *cuda, size_t n_bytes, sono_error *error)
 {
     const cuda_slot *slot = &cuda->slots[cuda->slot];
-    return sono_gpu_upload(&cuda->gpu, NULL, cuda->gpu.device_block + slot->inputs_at, slot->host_inputs,
-                           n_bytes, SONO_PLACE_UPLOAD, error);
+    return sono_gpu_upload(&cuda->gpu, cuda->issuing, cuda->gpu.device_block + slot->inputs_at,
+                           slot->host_inputs, n_bytes, SONO_PLACE_UPLOAD, error);
 }
 
 sono_status sono_cuda_copy_out(sono_engine *cuda, size_t n_bytes, sono_error *error)
 {
     const cuda_slot *slot = &cuda->slots[cuda->slot];
-    return sono_gpu_download(&cuda->gpu, NULL, slot->host_outputs, cuda->gpu.device_block + slot->outputs_at,
-                             n_bytes, SONO_PLACE_DOWNLOAD, error);
+    return sono_gpu_download(&cuda->gpu, cuda->issuing, slot->host_outputs,
+                             cuda->gpu.device_block + slot->outputs_at, n_bytes, SONO_PLACE_DOWNLOAD, error);
 }
 
 /* The other way in: arguments of a kernel. Captured with none; each launch that carries brings its own. */
@@ -104,6 +107,39 @@ static sono_status capture_slot(sono_engine *cuda, sono_error *error)
     return status != SONO_STATUS_OK ? status : ended;
 }
 
+/* Puts the selected slot's frame on the streams; arguments as below. */
+static sono_status issue_selected(sono_engine *cuda, const sono_cuda_carry_args *carried, size_t input_bytes,
+                                  size_t output_bytes, sono_error *error)
+{
+    cuda_slot *s = &cuda->slots[cuda->slot];
+    if (s->before)
+        SONO_GPU_TRY(&cuda->gpu, "launch", error, cudaEventRecord(s->before, cuda->gpu.stream));
+    if (carried) {
+        sono_ledger_book(&cuda->gpu.ledger, cuda->issuing, SONO_PLACE_LAUNCH, SONO_CROSSING_LAUNCH, 0);
+        SONO_GPU_TRY(&cuda->gpu, "launch", error, sono_cuda_carry(carried, cuda->gpu.stream));
+    } else {
+        SONO_TRY(sono_cuda_copy_in(cuda, input_bytes, error));
+    }
+    s->times.n = 0;
+    SONO_TRY(launch_all(cuda, error));
+    SONO_TRY(sono_cuda_copy_out(cuda, output_bytes, error));
+    SONO_TRY(sono_gpu_commit_offence(&cuda->gpu, cuda->issuing, error));
+    SONO_GPU_TRY(&cuda->gpu, "launch", error, cudaEventRecord(s->done, cuda->gpu.stream));
+    return SONO_STATUS_OK;
+}
+
+static sono_status issue_slot(sono_engine *cuda, int32_t slot, const sono_cuda_carry_args *carried,
+                              size_t input_bytes, size_t output_bytes, sono_error *error)
+{
+    const int32_t selected = cuda->slot;
+    cuda->slot = slot;
+    cuda->issuing = &cuda->slots[slot].account;
+    const sono_status status = issue_selected(cuda, carried, input_bytes, output_bytes, error);
+    cuda->issuing = NULL;
+    cuda->slot = selected;
+    return status;
+}
+
 /* carried: the headers of a frame that uploads nothing; NULL = it uploads input_bytes. */
 static sono_status launch_slot(sono_engine *cuda, int32_t slot, sono_cuda_carry_args *carried,
                                size_t input_bytes, size_t output_bytes, sono_error *error)
@@ -111,6 +147,8 @@ static sono_status launch_slot(sono_engine *cuda, int32_t slot, sono_cuda_carry_
     cuda_slot *s = &cuda->slots[slot];
     SONO_GPU_TRY(&cuda->gpu, "launch", error, cudaSetDevice(cuda->gpu.device));
     memset(&s->account, 0, sizeof s->account);
+    if (cuda->options.without_graph)
+        return issue_slot(cuda, slot, carried, input_bytes, output_bytes, error);
     SONO_TRY(sono_gpu_graph_carry(&cuda->gpu, &s->graph, carried, error));
     SONO_TRY(sono_gpu_graph_resize(&cuda->gpu, &s->graph, input_bytes, output_bytes, error));
     return sono_gpu_graph_launch(&cuda->gpu, &s->graph, s->before, s->done, &s->account, error);
@@ -160,7 +198,7 @@ sono_status sono_cuda_wait(sono_engine *cuda, int32_t slot, sono_frame_cost *cos
     return status;
 }
 
-/* Launches the selected slot's graph in both ways, with whatever its inputs hold. */
+/* Launches the selected slot's frame in both ways, with whatever its inputs hold. */
 static sono_status try_slot(sono_engine *cuda, sono_error *error)
 {
     const size_t input_bytes = cuda->plan.block_bytes[SONO_BLOCK_INPUTS],
@@ -169,7 +207,7 @@ static sono_status try_slot(sono_engine *cuda, sono_error *error)
     sono_frame_cost cost = {0};
     SONO_TRY(sono_cuda_submit(cuda, cuda->slot, input_bytes, output_bytes, error));
     SONO_TRY(sono_cuda_wait(cuda, cuda->slot, &cost, error));
-    if (!graph->carrier)
+    if (!graph->carrier && !cuda->options.without_graph)
         return SONO_STATUS_OK;
     SONO_TRY(sono_cuda_submit_resident(cuda, cuda->slot,
                                        input_bytes < SONO_CARRIED_BYTES ? input_bytes : SONO_CARRIED_BYTES,
@@ -178,11 +216,12 @@ static sono_status try_slot(sono_engine *cuda, sono_error *error)
     return sono_gpu_graph_carry(&cuda->gpu, graph, NULL, error);
 }
 
-/* Captures every slot's graph and launches each, as a frame of no pixels at all would. */
+/* Captures every slot's graph, if there are to be any, and launches each, as a frame of no pixels at all
+ * would. */
 static sono_status prepare_slots(sono_engine *cuda, sono_error *error)
 {
     for (cuda->slot = 0; cuda->slot < cuda->n_slots; cuda->slot++) {
-        sono_status status = capture_slot(cuda, error);
+        sono_status status = cuda->options.without_graph ? SONO_STATUS_OK : capture_slot(cuda, error);
         if (status == SONO_STATUS_OK)
             status = try_slot(cuda, error);
         if (status != SONO_STATUS_OK) {

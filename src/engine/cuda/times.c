@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Events between the stages of a captured frame, and what they say when it is done. */
+/* Events between the stages of a frame, and what they say when it is done. */
 #include "engine/cuda/cuda_private.h"
 
 int32_t sono_cuda_mark_time(sono_engine *cuda, int32_t lane, int32_t start, sono_stage stage,
@@ -8,15 +8,13 @@ int32_t sono_cuda_mark_time(sono_engine *cuda, int32_t lane, int32_t start, sono
     stage_events *times = &cuda->slots[cuda->slot].times;
     if (!cuda->options.time_stages || times->n == MAX_STAGE_EVENTS || *status != SONO_STATUS_OK)
         return -1;
+    const unsigned flags = cuda->issuing ? cudaEventRecordDefault : cudaEventRecordExternal;
     cudaEvent_t *event = &times->events[times->n];
-    cudaError_t code = SONO_CUDA(cudaEventCreate(event));
+    cudaError_t code = *event ? cudaSuccess : SONO_CUDA(cudaEventCreate(event));
     if (code == cudaSuccess)
-        code = SONO_CUDA(
-            cudaEventRecordWithFlags(*event, sono_gpu_lane(&cuda->gpu, lane), cudaEventRecordExternal));
+        code = SONO_CUDA(cudaEventRecordWithFlags(*event, sono_gpu_lane(&cuda->gpu, lane), flags));
     if (code != cudaSuccess) {
         *status = sono_gpu_fail(&cuda->gpu, code, "cudaEventRecordWithFlags", "capture", error);
-        if (*event)
-            cudaEventDestroy(*event);
         return -1;
     }
     times->starts[times->n] = start;
