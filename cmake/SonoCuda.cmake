@@ -2,7 +2,7 @@
 # The CUDA backend (src/engine/cuda).
 file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/engine/cuda/*.cu
     ${PROJECT_SOURCE_DIR}/src/engine/cuda/*.c)
-list(FILTER cuda_sources EXCLUDE REGEX "/engine/cuda/choice/") # part of every build
+list(FILTER cuda_sources EXCLUDE REGEX "/engine/cuda/(choice|kernels/sm90)/") # part of every build; SonoSm90.cmake
 
 # SONO_CUDA=AUTO: the architectures of this machine's GPUs into `out`, or nothing and the reason into `why`.
 function(sono_cuda_of_this_machine out why)
@@ -86,6 +86,8 @@ if(with_cuda)
     list(APPEND SONO_DEPENDENCIES CUDA::cudart_static stdc++)
     sono_add_core_objects(sono_cuda ${cuda_sources})
     set_target_properties(sono_cuda PROPERTIES CUDA_STANDARD 17 CUDA_VISIBILITY_PRESET hidden)
+    include(SonoSm90)
+    sono_add_sm90(sono_cuda_sm90 ${PROJECT_SOURCE_DIR}/src/engine/cuda/kernels/sm90 sono_add_objects)
     set(cuda_definitions SONO_HAVE_CUDA=1)
     target_compile_definitions(sono_objects PRIVATE ${cuda_definitions})
 
