@@ -8,6 +8,7 @@
 #define SONO_ENGINE_ENGINE_H
 
 #include "base/stages.h"
+#include "graph/lower.h"
 #include "graph/plan.h"
 #include "graph/program.h"
 #include "sonoseg/diagnostics.h"
@@ -45,7 +46,10 @@ typedef struct sono_engine_options {
                                results, a launch an op; not with gate_on_device (UNSUPPORTED) */
     sono_gate gate;         /* the CPU leaves its ops out when they do not matter */
     int32_t gate_on_device; /* CUDA leaves out those from first_late_op on */
-    sono_engine_params *params; /* shared ones, from params_open; NULL = its own */
+    sono_engine_params *params;   /* shared ones, from params_open; NULL = its own */
+    const sono_rewrite *rewrites; /* [n_rewrites], tried before planning; NULL = none, as engines have no
+                                     fusions of their own yet */
+    int32_t n_rewrites;
     int32_t poison; /* tests, CPU: fill a tensor's bytes with NaN before its first op and after its last */
 } sono_engine_options;
 

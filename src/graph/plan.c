@@ -41,6 +41,8 @@ static void find_lifetimes(const sono_program *program, sono_plan *plan)
         plan->first_op[i] = plan->last_op[i] = -1;
     for (size_t i = 0; i < program->n_ops; i++) {
         const sono_op *op = &program->ops[i];
+        if (op->is_absorbed)
+            continue;
         for (int k = 0; k < SONO_OP_MAX_IN; k++)
             touch(plan, program, op->in[k], (int32_t)i);
         for (int k = 0; k < SONO_OP_MAX_OUT; k++)
@@ -65,7 +67,7 @@ static void find_lanes(const sono_program *program, interval *items, size_t n_it
     for (size_t i = 0; i < program->n_ops; i++) {
         const sono_op *op = &program->ops[i];
         before_lane_1 = before_lane_1 && op->lane == 0;
-        for (int k = 0; k < SONO_OP_MAX_IN + SONO_OP_MAX_OUT; k++) {
+        for (int k = 0; k < SONO_OP_MAX_IN + SONO_OP_MAX_OUT && !op->is_absorbed; k++) {
             const sono_tid id = k < SONO_OP_MAX_IN ? op->in[k] : op->out[k - SONO_OP_MAX_IN];
             const sono_tid item = item_of[program->tensors[id].root];
             if (!item)

@@ -241,6 +241,7 @@ typedef struct sono_op {
     sono_tid out[SONO_OP_MAX_OUT];
     double flops; /* multiplications and additions counted apart */
     int32_t lane; /* 0, or 1: may run side by side with the lane 0 ops recorded before lane 1's first */
+    int32_t is_absorbed; /* 1: another op does its work (lower.h), and it is not run; 0 as recorded */
     union {
         sono_conv_args conv;
         sono_pool_args pool;

@@ -113,7 +113,7 @@ static sono_cpu_call make_call(sono_engine *cpu, const sono_op *op)
 static size_t scratch_of(sono_engine *cpu, const sono_op *op)
 {
     const sono_cpu_scratch_fn scratch = cpu->table->kernels[op->kind].scratch;
-    if (!scratch)
+    if (!scratch || op->is_absorbed)
         return 0;
     const sono_cpu_call call = make_call(cpu, op);
     return (scratch(&call) + SONO_ALIGN_BYTES - 1) / SONO_ALIGN_BYTES * SONO_ALIGN_BYTES;
@@ -132,6 +132,7 @@ static void cpu_close(sono_engine *cpu)
         sono_free(cpu->io[i]);
     sono_free(cpu->io);
     sono_free(cpu->scratch);
+    sono_lower_free(&cpu->lowered);
     sono_free(cpu);
 }
 
@@ -193,11 +194,14 @@ static sono_status cpu_open(const sono_program *program, const sono_engine_optio
     sono_engine *cpu = sono_alloc(sizeof *cpu);
     if (!cpu)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the CPU engine");
-    cpu->program = program;
+    cpu->program = &cpu->lowered;
     cpu->table = choose_table();
     cpu->gate = options->gate;
     cpu->poison = options->poison;
-    sono_status status = sono_cpu_check(program, error);
+    sono_status status =
+        sono_lower(program, options->rewrites, (size_t)options->n_rewrites, &cpu->lowered, error);
+    if (status == SONO_STATUS_OK)
+        status = sono_cpu_check(cpu->program, error);
     if (status == SONO_STATUS_OK)
         status = allocate(cpu, options, error);
     if (status != SONO_STATUS_OK) {
@@ -235,6 +239,8 @@ void sono_cpu_run_ops(sono_engine *cpu, int32_t first_op, int32_t last_op, int64
     int64_t before_ns = stage_ns ? sono_clock_ns() : 0;
     for (int32_t i = first_op; i < last_op; i++) {
         const sono_op *op = &cpu->program->ops[i];
+        if (op->is_absorbed)
+            continue;
         sono_cpu_call call = make_call(cpu, op);
         call.scratch_bytes = cpu->scratch_bytes;
         if (cpu->poison)

@@ -34,7 +34,8 @@ typedef struct sono_cpu_worker {
 } sono_cpu_worker;
 
 struct sono_engine {
-    const sono_program *program;
+    sono_program lowered;
+    const sono_program *program; /* &lowered */
     const sono_cpu_table *table;
     sono_plan plan;
     sono_pool *pool;

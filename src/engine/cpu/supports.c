@@ -54,7 +54,7 @@ sono_status sono_cpu_check(const sono_program *program, sono_error *error)
 {
     sono_why why = {0};
     for (size_t i = 0; i < program->n_ops; i++)
-        if (!runs(program, &program->ops[i], &why))
+        if (!program->ops[i].is_absorbed && !runs(program, &program->ops[i], &why))
             return sono_unsupported(program, i, "cpu", &why, error);
     return SONO_STATUS_OK;
 }

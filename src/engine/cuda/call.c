@@ -68,6 +68,10 @@ sono_cuda_call sono_cuda_make_call(const sono_engine *cuda, size_t i, int32_t la
 
 sono_status sono_cuda_launch(sono_engine *cuda, size_t i, int32_t lane, sono_error *error)
 {
+    if (cuda->program->ops[i].is_absorbed)
+        return SONO_STATUS_OK;
+    if (cuda->issuing)
+        sono_ledger_book(&cuda->gpu.ledger, cuda->issuing, SONO_PLACE_LAUNCH, SONO_CROSSING_LAUNCH, 0);
     const sono_cuda_call call = sono_cuda_make_call(cuda, i, lane);
     const cudaError_t code = SONO_CUDA(sono_cuda_kernels[call.choice->candidate->id].run(&call));
     if (code != cudaSuccess)
@@ -79,6 +83,8 @@ sono_status sono_cuda_launch(sono_engine *cuda, size_t i, int32_t lane, sono_err
 sono_status sono_cuda_prepare_kernels(sono_engine *cuda, sono_error *error)
 {
     for (size_t i = 0; i < cuda->program->n_ops; i++) {
+        if (cuda->program->ops[i].is_absorbed)
+            continue;
         const sono_cuda_call call = sono_cuda_make_call(cuda, i, 0);
         const sono_cuda_kernel *kernel = &sono_cuda_kernels[call.choice->candidate->id];
         const cudaError_t code = kernel->prepare ? SONO_CUDA(kernel->prepare(&call)) : cudaSuccess;

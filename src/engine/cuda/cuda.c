@@ -81,6 +81,7 @@ static void cuda_close(sono_engine *cuda)
     sono_plan_free(&cuda->plan);
     sono_free(cuda->slots);
     sono_free(cuda->choices);
+    sono_lower_free(&cuda->lowered);
     sono_cuda_params_close(cuda->params);
     sono_free(cuda);
 }
@@ -124,9 +125,8 @@ static sono_status choose_kernels(sono_engine *cuda, sono_error *error)
     return sono_cuda_choose(cuda->program, cuda->options.precision, &facts, cuda->choices, error);
 }
 
-static sono_status open_parts(sono_engine *cuda, sono_error *error)
+static sono_status open_parts(sono_engine *cuda, const sono_program *recorded, sono_error *error)
 {
-    const sono_program *program = cuda->program;
     const sono_plan_options plan_options = {.mode = cuda->options.plan_mode,
                                             .align_bytes = SONO_GPU_ALIGN_BYTES,
                                             .precision = cuda->options.precision,
@@ -139,9 +139,11 @@ static sono_status open_parts(sono_engine *cuda, sono_error *error)
     cuda->slots = sono_alloc_array((size_t)cuda->n_slots, sizeof *cuda->slots);
     if (!cuda->slots)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the CUDA engine");
+    SONO_TRY(sono_lower(recorded, cuda->options.rewrites, (size_t)cuda->options.n_rewrites, &cuda->lowered,
+                        error));
     SONO_TRY(sono_gpu_open(&cuda->gpu, cuda->options.device, error));
     SONO_TRY(choose_kernels(cuda, error));
-    SONO_TRY(sono_plan_make(program, &plan_options, &cuda->plan, error));
+    SONO_TRY(sono_plan_make(cuda->program, &plan_options, &cuda->plan, error));
     if (sono_cuda_has_gated_ops(cuda))
         SONO_TRY(sono_gpu_condition_open(&cuda->gpu, error));
     SONO_TRY(take_params(cuda, error));
@@ -156,10 +158,10 @@ static sono_status cuda_open(const sono_program *program, const sono_engine_opti
     sono_engine *cuda = sono_alloc(sizeof *cuda);
     if (!cuda)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the CUDA engine");
-    cuda->program = program;
+    cuda->program = &cuda->lowered;
     cuda->options = *options;
     sono_gpu_range_push("sonoseg open");
-    const sono_status status = open_parts(cuda, error);
+    const sono_status status = open_parts(cuda, program, error);
     sono_gpu_range_pop();
     if (status != SONO_STATUS_OK) {
         cuda_close(cuda);
@@ -223,6 +225,8 @@ static void cuda_audit(sono_engine *cuda, sono_audit_counts *out)
     sono_ledger_counts(&cuda->gpu.ledger, out);
     for (size_t i = 0; i < cuda->program->n_ops; i++) {
         const sono_op *op = &cuda->program->ops[i];
+        if (op->is_absorbed)
+            continue;
         const sono_cuda_call call = sono_cuda_make_call(cuda, i, op->lane);
         int resident = 1;
         for (int k = 0; k < SONO_OP_MAX_IN; k++)

@@ -30,7 +30,8 @@ typedef struct cuda_slot {
 } cuda_slot;
 
 struct sono_engine {
-    const sono_program *program;
+    sono_program lowered;
+    const sono_program *program; /* &lowered */
     sono_engine_options options;
     sono_plan plan;
     sono_gpu gpu;

@@ -27,8 +27,6 @@ static sono_status launch_gated(sono_engine *cuda, sono_error *error)
 /* Launches op number *i, or all gated ops where it is their first; *i is the last one launched then. */
 static sono_status launch_next(sono_engine *cuda, size_t *i, sono_error *error)
 {
-    if (cuda->issuing)
-        sono_ledger_book(&cuda->gpu.ledger, cuda->issuing, SONO_PLACE_LAUNCH, SONO_CROSSING_LAUNCH, 0);
     if (!sono_cuda_has_gated_ops(cuda) || *i != (size_t)cuda->options.gate.first_late_op)
         return sono_cuda_launch(cuda, *i, cuda->program->ops[*i].lane, error);
     *i = (size_t)cuda->options.gate.last_op - 1;

@@ -35,7 +35,7 @@ static sono_status visit_uses(sono_engine_params *params, const sono_program *pr
 {
     for (size_t i = 0; i < program->n_ops; i++) {
         const sono_op *op = &program->ops[i];
-        for (int k = 0; k < SONO_OP_MAX_IN; k++)
+        for (int k = 0; k < SONO_OP_MAX_IN && !op->is_absorbed; k++)
             if (op->in[k] && program->tensors[program->tensors[op->in[k]].root].kind == SONO_TENSOR_PARAM)
                 SONO_TRY(visit(params, program, op->in[k], sono_cuda_form_of(&choices[i], k), error));
     }

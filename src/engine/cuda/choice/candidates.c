@@ -119,7 +119,8 @@ sono_status sono_cuda_choose(const sono_program *program, sono_precision precisi
 {
     sono_why why = {0};
     for (size_t i = 0; i < program->n_ops; i++)
-        if (!choose_one(program, &program->ops[i], precision, facts, &out[i], &why))
+        if (!program->ops[i].is_absorbed &&
+            !choose_one(program, &program->ops[i], precision, facts, &out[i], &why))
             return sono_unsupported(program, i, "cuda", &why, error);
     return SONO_STATUS_OK;
 }

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Lowering: between recording and planning an engine makes a program of its own, in which rewrites have
+ * replaced ops by fewer ones that its kernels can do at once. An op whose work another one does keeps its
+ * number and is not run, so that whatever counts ops (the gate, a profile) need not know.
+ */
+#ifndef SONO_GRAPH_LOWER_H
+#define SONO_GRAPH_LOWER_H
+
+#include "graph/program.h"
+
+/* A fusion. apply() looks at op number i, which is run; where it can, it changes ops[i] to do the work of
+ * earlier ones as well and calls sono_lower_absorb() for each of those. Tensors are not its to change. */
+typedef struct sono_rewrite {
+    const char *name;
+    void (*apply)(sono_program *lowered, size_t i);
+} sono_rewrite;
+
+/* out: a copy of program, after one pass over its ops in order, each offered to every rewrite. Its ops are
+ * its own, to be freed by sono_lower_free(); all else is program's, which must outlive it. Errors:
+ * OUT_OF_MEMORY.
+ */
+sono_status sono_lower(const sono_program *program, const sono_rewrite *rewrites, size_t n_rewrites,
+                       sono_program *out, sono_error *error);
+void sono_lower_free(sono_program *lowered); /* leaves it zeroed; a zeroed one is allowed */
+
+/* The op that makes the whole of op i's input k, on the same lane, where nobody but op i sees that tensor; -1
+ * where there is none. Only such an op can be absorbed. */
+int32_t sono_lower_producer(const sono_program *lowered, size_t i, int k);
+void sono_lower_absorb(sono_program *lowered, int32_t op);
+
+#endif
