@@ -6,7 +6,7 @@
 #include "engine/engine.h"
 
 #define SONO_MAX_POINTS 16 /* of a prompt */
-#define SONO_MAX_BATCH 32
+#define SONO_MAX_BATCH  32
 static_assert(SONO_MAX_BATCH <= SONO_CARRIED_HEADERS, "the headers of a batch ride with one launch");
 
 /* Copies the caller's configuration over the defaults (its struct_size may be an older, smaller one) and
