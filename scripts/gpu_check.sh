@@ -238,9 +238,9 @@ ops() {
 }
 
 tests() {
-    local program chosen=()
+    local program chosen=() measuring="$programs/tests/test_pipeline_profile" # not beside others
     for program in "$programs"/tests/test_{gpu,budget,golden,pipeline}_*; do
-        [ -x "$program" ] && [[ $program != *_repeat ]] || continue
+        [ -x "$program" ] && [[ $program != *_repeat && $program != "$measuring" ]] || continue
         if [[ $program == */test_@(budget|gpu)_* ]] || grep -qa SONO_TEST_DEVICE "$program"; then
             chosen+=("$program")
         else
@@ -248,6 +248,7 @@ tests() {
         fi
     done
     [ ${#chosen[@]} -eq 0 ] || label='' with_cupti run_tests 150 3 '' "${chosen[@]}"
+    label='' run_tests 150 1 '' "$measuring"
 }
 
 accuracy() {

@@ -78,15 +78,16 @@ static _Atomic(sono_trace *) active;
 /* ---- records ---- */
 
 /* "_ZN12_GLOBAL__N_111conv_kernelI6__half..." -> "conv_kernel": the last name before the template arguments.
- */
+ * A name that is in no scope, "_Z11gate_kernel9gate_args", is followed by its arguments' types. */
 static void kernel_name(const char *mangled, char *out, size_t n_bytes)
 {
     const char *from = mangled, *name = NULL;
     size_t n_name = 0;
     if (strncmp(from, "_Z", 2) == 0) {
         from += 2;
-        from += *from == 'N';
-        for (;;) {
+        const int is_scoped = *from == 'N';
+        from += is_scoped;
+        do {
             from += *from == 'L';
             char *end = NULL;
             const unsigned long n = *from >= '0' && *from <= '9' ? strtoul(from, &end, 10) : 0;
@@ -95,7 +96,7 @@ static void kernel_name(const char *mangled, char *out, size_t n_bytes)
             name = end;
             n_name = n;
             from = end + n;
-        }
+        } while (is_scoped);
     }
     if (name)
         snprintf(out, n_bytes, "%.*s", (int)n_name, name);

@@ -33,7 +33,7 @@ static void test_no_such_device(void **state)
     open_and_close(&config);
 }
 
-/* 16 slots of 16384 x 16384 pixels with four objects' masks and weight maps: 240 GB. */
+/* 16 slots of 16384 x 16384 pixels with four objects' masks and float32 weight maps: 230 GB. */
 static void test_too_little_memory(void **state)
 {
     (void)state;
@@ -46,6 +46,7 @@ static void test_too_little_memory(void **state)
     large.n_slots = 16;
     large.max_objects = 4;
     large.want_weight_maps = 1;
+    large.map_dtype = SONO_MAP_DTYPE_F32;
     refuse(&large, SONO_STATUS_OUT_OF_MEMORY, &error);
     const char *figures = strstr(error.text, ": ");
     assert_non_null(figures);
