@@ -9,8 +9,9 @@
 extern "C" {
 #endif
 
-/* Copies n_bytes, a multiple of 16, within device memory. */
-cudaError_t sono_cuda_ceiling_copy(const void *from, void *to, size_t n_bytes, cudaStream_t stream);
+/* Copies n_bytes, a multiple of 16, within device memory, n_rounds times over. */
+cudaError_t sono_cuda_ceiling_copy(const void *from, void *to, size_t n_bytes, int n_rounds,
+                                   cudaStream_t stream);
 
 /* Products of numbers in registers, with enough blocks to fill the device; out: a float for each thread of
  * SONO_CUDA_CEILING_THREADS * n_multiprocessors. What they count as comes back in *flops. */
