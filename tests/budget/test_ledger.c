@@ -414,6 +414,7 @@ static void test_cpu(void **state)
     assert_ok(sono_pipeline_audit(pipeline, &counts), NULL);
     assert_memory_equal(&counts, &zero, sizeof zero);
     assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_audit(NULL, &counts), NULL);
+    assert_ok(sono_packet_release(pipeline, packet), NULL);
     sono_pipeline_close(pipeline);
 }
 

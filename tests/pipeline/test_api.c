@@ -350,6 +350,7 @@ static void test_several_objects(void **state)
         differing += packet_mask(alone, 0)[i] != packet_mask(packet, 0)[i];
     assert_true(differing <= frame.image.width_px * frame.image.height_px / 1000);
     assert_ok(sono_packet_release(shared_pipeline(), alone), NULL);
+    assert_ok(sono_packet_release(pipeline, packet), NULL);
     sono_pipeline_close(pipeline);
 }
 
