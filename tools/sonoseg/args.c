@@ -12,7 +12,7 @@
 #define MAX_WORD    48
 #define HELP_ID     'h'
 
-static void report(const char *kind, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void report(const char *kind, const char *format, va_list args)
 {
     char text[1024];
     vsnprintf(text, sizeof text, format, args);
