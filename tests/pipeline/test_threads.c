@@ -83,8 +83,8 @@ static void test_two_threads_in_batches(void **state)
     run_two_threads(2);
 }
 
-/* Closing with frames in flight and a packet lent frees all that the packet does not need, and its release the
- * rest (the leak checker sees to that). */
+/* Closing with frames in flight and a packet lent frees all that the packet does not need, and its release
+ * the rest (the leak checker sees to that). */
 static void test_close_in_flight(void **state)
 {
     (void)state;
