@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Every image format that is read, against the pixels it was written from. */
-#include "image_writer.h"
+#include "noise.h"
 #include "test.h"
 
 #include "base/alloc.h"
@@ -10,28 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <tiffio.h>
-
-#define WIDTH  37
-#define HEIGHT 29
-#define COUNT  (WIDTH * HEIGHT)
-
-static uint8_t bytes8[COUNT * 4];
-static uint16_t words16[COUNT * 4];
-
-static int fill(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < COUNT * 4; i++) {
-        bytes8[i] = (uint8_t)(i * 2654435761u >> 21);
-        words16[i] = (uint16_t)(i * 2654435761u >> 13);
-    }
-    return 0;
-}
-
-static test_picture picture_of(int channels, int bits)
-{
-    return (test_picture){WIDTH, HEIGHT, channels, bits, bits == 16 ? (const void *)words16 : bytes8};
-}
 
 static sono_decoded_image decode(test_file file, int keep_colour)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Images as they are met in the field: turned, with stray bytes, without an end, and unusual TIFFs; each
  * against the pixels it was written from. */
-#include "image_writer.h"
+#include "noise.h"
 #include "test.h"
 
 #include "io/images/image.h"
@@ -11,28 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <tiffio.h>
-
-#define WIDTH  37
-#define HEIGHT 29
-#define COUNT  (WIDTH * HEIGHT)
-
-static uint8_t bytes8[COUNT * 5];
-static uint16_t words16[COUNT * 5];
-
-static int fill(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < COUNT * 5; i++) {
-        bytes8[i] = (uint8_t)(i * 2654435761u >> 21);
-        words16[i] = (uint16_t)(i * 2654435761u >> 13);
-    }
-    return 0;
-}
-
-static test_picture picture_of(int channels, int bits)
-{
-    return (test_picture){WIDTH, HEIGHT, channels, bits, bits == 16 ? (const void *)words16 : bytes8};
-}
 
 static sono_source_options options_for(int keep_colour)
 {
