@@ -3,7 +3,7 @@
 file(GLOB command_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/sonoseg/*.c)
 if(command_sources)
     add_executable(sonoseg_command ${command_sources})
-    target_link_libraries(sonoseg_command PRIVATE sonoseg_io_shared Threads::Threads m)
+    target_link_libraries(sonoseg_command PRIVATE sono_live sonoseg_io_shared Threads::Threads m)
     # Where the shipped models lie, seen from the command: installed, and in its build folder.
     file(RELATIVE_PATH bin_to_models ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_DATADIR}/sonoseg/models)
     file(RELATIVE_PATH bin_to_source ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${PROJECT_SOURCE_DIR}/models)

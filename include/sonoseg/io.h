@@ -29,6 +29,11 @@ typedef struct sono_source_options {
     int32_t max_side_px;  /* images with a longer side are refused likewise; 0 (default) = none is */
     int32_t gray16_white; /* the 16-bit value that means white; 0 (default) = the file's own word, else
                              unknown; or SONO_GRAY16_AUTO */
+    int32_t
+        as_stored; /* of sequences: 1 = frames come without an image, whatever their type, also those whose
+                      image is missing; sono_source_samples() has the pixels. 0 (default): as images */
+    const char *pose_transform; /* of sequences: the transform that info->image_to_reference is taken from,
+                                   without "Transform" at its end; NULL (default) = "ImageToReference" */
 } sono_source_options;
 
 /* What image->gray16_white becomes with 16-bit grey images:
@@ -75,6 +80,85 @@ SONO_API sono_status sono_source_next(sono_source *source, sono_image *image, so
                                       const char **name, sono_error *error);
 
 SONO_API void sono_source_close(sono_source *source); /* NULL is allowed */
+
+/* ---- sequences ----------------------------------------------------------------------------------------- */
+
+/* What a pixel's component is; the numbers are those of OpenIGTLink's IMAGE. */
+typedef enum sono_element {
+    SONO_ELEMENT_I8 = 2,
+    SONO_ELEMENT_U8 = 3,
+    SONO_ELEMENT_I16 = 4,
+    SONO_ELEMENT_U16 = 5,
+    SONO_ELEMENT_I32 = 6,
+    SONO_ELEMENT_U32 = 7,
+    SONO_ELEMENT_F32 = 10,
+    SONO_ELEMENT_F64 = 11
+} sono_element;
+
+/* A recorded sequence of frames: MetaIO (.mha, .mhd with its .raw or .zraw) or NRRD (.nrrd, .nhdr), plain or
+ * compressed, also with the fields of PLUS and 3D Slicer for each frame (.igs.mha, ...). Read frame by frame:
+ * memory does not depend on the length. The last dimension counts the frames.
+ *
+ * - GRAY8, RGB8, RGBA8: 1, 3 and 4 components of 8 bits, unsigned; without keep_colour the latter two become
+ * luma. GRAY16: 1 component of 16 bits, unsigned. Others (signed, 32 bits, float) are UNSUPPORTED unless
+ * float_low and float_high give a window, through which they become GRAY8. Rows and columns stay as they are
+ * stored.
+ * - info->timestamp_ns: the frame's Timestamp, exact to the nanosecond, counted from what
+ * sono_sequence_info's start_ns says. info->spacing_mm: of the header; 1 x 1 in a file with fields for each
+ * frame, which PLUS writes always, is taken as unknown. info->has_pose: 1 when the transform is there and its
+ * status is OK. info->orientation, info->device_name (a field DeviceName of the file): as the file says.
+ * - Names are "<stem>_f0001<suffix>", counted from 1. A frame whose ImageStatus is not OK, and all those of a
+ * file without images, is an error for this frame alone (UNSUPPORTED) with info and fields all the same.
+ *
+ * Errors: IO, FORMAT, UNSUPPORTED, LIMIT (max_pixels, max_side_px, a header above 256 MiB), INVALID_ARGUMENT,
+ * OUT_OF_MEMORY; the text names the file, the place and the reason. */
+SONO_API sono_status sono_source_open_sequence(const char *path, const sono_source_options *options,
+                                               sono_source **out, sono_error *error);
+
+/* What a sequence says of itself. Made by the library, grows at its end. */
+typedef struct sono_sequence_info {
+    size_t struct_size;
+    int64_t n_frames;
+    int32_t width_px;
+    int32_t height_px;
+    sono_element element;
+    int32_t components; /* [1, 4] */
+    int64_t start_ns; /* what timestamps are counted from, ns since 1970 UTC: a recording of sonoseg says it;
+                         else 0: PLUS counts from its own start, which no file names */
+    int32_t is_compressed;
+    int32_t has_images; /* 0: a recording of transforms alone */
+} sono_sequence_info;
+
+/* Borrowed until close; NULL for a source of another kind. */
+SONO_API const sono_sequence_info *sono_source_sequence(const sono_source *source);
+
+/* The pixels of the frame last given, as the file has them, but in host byte order. */
+typedef struct sono_samples {
+    const void *data; /* rows contiguous, components interleaved; NULL: the frame has no image */
+    size_t n_bytes;
+    int32_t width_px;
+    int32_t height_px;
+    sono_element element;
+    int32_t components;
+} sono_samples;
+
+/* out: borrowed until the next frame is read. Errors: STATE (no frame was given), UNSUPPORTED (not a
+ * sequence), INVALID_ARGUMENT. */
+SONO_API sono_status sono_source_samples(const sono_source *source, sono_samples *out, sono_error *error);
+
+/* Fields of the frame last given, in the file's order: Seq_FrameNNNN_<name> = <value>; then those of the file
+ * that describe no format ("UltrasoundImageOrientation"). */
+typedef struct sono_source_field {
+    const char *name; /* without Seq_FrameNNNN_ */
+    const char *value;
+    int32_t is_of_frame; /* 0: of the file */
+} sono_source_field;
+
+/* Number of fields, 0 for a source without any. */
+SONO_API int32_t sono_source_field_count(const sono_source *source);
+/* Texts borrowed until the next frame is read. Errors: INVALID_ARGUMENT (no such number). */
+SONO_API sono_status sono_source_field_at(const sono_source *source, int32_t number, sono_source_field *out,
+                                          sono_error *error);
 
 /* ---- sinks --------------------------------------------------------------------------------------------- */
 
