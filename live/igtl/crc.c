@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * CRC-64/ECMA-182 (ECMA-182, annex B): the remainder of message(x) * x^64 by P(x), most significant bit first.
+ * CRC-64/ECMA-182 (ECMA-182, annex B): the remainder of message(x) * x^64 by P(x), most significant bit
+ * first.
  *
  * Tables: entry b of table k is b(x) * x^(64 + 8k) mod P, so that eight bytes at once become eight look-ups.
  *
  * Folding: a block A of 128 bits that stands d bits before another one is A(x) * x^d, which by halves is
  * A_high * (x^(d+64) mod P) + A_low * (x^d mod P): two carry-less products of at most 127 bits, added to the
  * other block without changing the remainder (V. Gopal et al., "Fast CRC Computation for Generic Polynomials
- * Using PCLMULQDQ Instruction", Intel, 2009; here in the bit order that is not reflected). Four blocks are folded
- * side by side, since one product waits for the one before; the last block goes through the tables.
+ * Using PCLMULQDQ Instruction", Intel, 2009; here in the bit order that is not reflected). Four blocks are
+ * folded side by side, since one product waits for the one before; the last block goes through the tables.
  */
 #include "igtl/crc.h"
 #include "igtl/wire.h"

@@ -90,7 +90,8 @@ sono_igtl_status sono_igtl_image_decode(const uint8_t *bytes, size_t n_bytes, so
     if (status != SONO_IGTL_OK)
         return status;
     if (n_bytes - SONO_IGTL_IMAGE_HEAD_BYTES != sono_igtl_image_pixel_bytes(&image))
-        return WIRE_MALFORMED(SONO_IGTL_IMAGE_HEAD_BYTES, "an IMAGE with more or less pixels than its head says");
+        return WIRE_MALFORMED(SONO_IGTL_IMAGE_HEAD_BYTES,
+                              "an IMAGE with more or less pixels than its head says");
     *out = image;
     *pixels = bytes + SONO_IGTL_IMAGE_HEAD_BYTES;
     return SONO_IGTL_OK;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The content of each message type: bytes to a struct, a struct to bytes. Conventions are those of igtl.h. The
- * content is what sono_igtl_body_decode() found, without extended header and metadata; its length is checked
- * exactly unless said otherwise. Arrays stay on the wire and are read one entry at a time by the _at functions.
+ * The content of each message type: bytes to a struct, a struct to bytes. Conventions are those of igtl.h.
+ * The content is what sono_igtl_body_decode() found, without extended header and metadata; its length is
+ * checked exactly unless said otherwise, and what does not fit is MALFORMED: SHORT is for streams, and
+ * content is whole. Arrays stay on the wire and are read one entry at a time by the _at functions.
  */
 #ifndef SONO_IGTL_MESSAGES_H
 #define SONO_IGTL_MESSAGES_H
@@ -30,19 +31,20 @@ size_t sono_igtl_scalar_bytes(int scalar); /* 0 for what is none */
 typedef struct sono_igtl_image {
     uint16_t version; /* of the IMAGE head: 1 */
     uint8_t n_components;
-    uint8_t scalar;       /* sono_igtl_scalar */
-    uint8_t endian;       /* of the pixels: 1 = big, 2 = little */
-    uint8_t coordinates;  /* 1 = RAS, 2 = LPS */
-    uint16_t size[3];     /* columns, rows, slices */
-    float matrix[12];     /* T, S, N (direction times spacing, mm), P (the centre of the volume) */
-    uint16_t offset[3];   /* of the subvolume that the pixels are */
+    uint8_t scalar;      /* sono_igtl_scalar */
+    uint8_t endian;      /* of the pixels: 1 = big, 2 = little */
+    uint8_t coordinates; /* 1 = RAS, 2 = LPS */
+    uint16_t size[3];    /* columns, rows, slices */
+    float matrix[12];    /* T, S, N (direction times spacing, mm), P (the centre of the volume) */
+    uint16_t offset[3];  /* of the subvolume that the pixels are */
     uint16_t subsize[3];
 } sono_igtl_image;
 
 /* Bytes of the pixels that a head announces, in 64 bits: no product overflows. */
 uint64_t sono_igtl_image_pixel_bytes(const sono_igtl_image *image);
 /* The head alone, the first 72 bytes of content. Errors: SHORT, MALFORMED (unknown scalar, endian or
- * coordinates, no components, an empty size, a subvolume beyond the size). */
+ * coordinates, no components, an empty size or subvolume, a subvolume beyond the size), UNSUPPORTED (version
+ * of the head other than 1). */
 sono_igtl_status sono_igtl_image_head_decode(const uint8_t *bytes, size_t n_bytes, sono_igtl_image *out,
                                              sono_igtl_fault *fault);
 /* Head and pixels. pixels: within content. Errors: as above, MALFORMED (length is not the head's). */
@@ -51,7 +53,8 @@ sono_igtl_status sono_igtl_image_decode(const uint8_t *bytes, size_t n_bytes, so
 /* The head; pixels follow by sono_igtl_write(). */
 void sono_igtl_image_head_encode(sono_igtl_writer *writer, const sono_igtl_image *image);
 
-/* ---- TRANSFORM, STATUS, STRING, CAPABILITY, COMMAND ------------------------------------------------------ */
+/* ---- TRANSFORM, STATUS, STRING, CAPABILITY, COMMAND ------------------------------------------------------
+ */
 
 typedef struct sono_igtl_transform {
     float matrix[12]; /* 3 x 4 by columns: x axis, y axis, z axis, translation (mm) */
@@ -86,7 +89,7 @@ typedef struct sono_igtl_state {
     const char *text; /* text_bytes, without the 0 that ends it on the wire */
     size_t text_bytes;
 } sono_igtl_state;
-/* Errors: SHORT, MALFORMED (no 0 at the end of the text). */
+/* The text may lack its 0, or be missing: some peers send it so. Errors: MALFORMED (below 30 bytes). */
 sono_igtl_status sono_igtl_status_decode(const uint8_t *bytes, size_t n_bytes, sono_igtl_state *out,
                                          sono_igtl_fault *fault);
 void sono_igtl_status_encode(sono_igtl_writer *writer, const sono_igtl_state *state);

@@ -70,8 +70,8 @@ static sono_igtl_read finish(sono_igtl_reader *reader)
     return SONO_IGTL_READ_REFUSED;
 }
 
-/* Skips the rest of a body after reader->fault was filled in with an offset from `base`, itself counted from the
- * start of the body. */
+/* Skips the rest of a body after reader->fault was filled in with an offset from `base`, itself counted from
+ * the start of the body. */
 static sono_igtl_read skip(sono_igtl_reader *reader, uint64_t base)
 {
     reader->fault.offset_bytes += (int64_t)(SONO_IGTL_HEADER_BYTES + base);
@@ -90,7 +90,8 @@ static sono_igtl_read refuse(sono_igtl_reader *reader, sono_igtl_status status, 
 static sono_igtl_read begin_image(sono_igtl_reader *reader)
 {
     if (reader->content_bytes < SONO_IGTL_IMAGE_HEAD_BYTES)
-        return refuse(reader, SONO_IGTL_MALFORMED, reader->body_at, "an IMAGE that ends within its 72-byte head");
+        return refuse(reader, SONO_IGTL_MALFORMED, reader->body_at,
+                      "an IMAGE that ends within its 72-byte head");
     begin_part(reader, IMAGE_HEAD, SONO_IGTL_IMAGE_HEAD_BYTES);
     return SONO_IGTL_READ_MORE;
 }
@@ -122,7 +123,8 @@ static sono_igtl_read end_header(sono_igtl_reader *reader)
         return SONO_IGTL_READ_MORE;
     }
     if (header->body_bytes > reader->scratch_bytes)
-        return refuse(reader, SONO_IGTL_LIMIT, 0, "the body is larger than the memory for messages without pixels");
+        return refuse(reader, SONO_IGTL_LIMIT, 0,
+                      "the body is larger than the memory for messages without pixels");
     begin_part(reader, WHOLE, header->body_bytes);
     return SONO_IGTL_READ_MORE;
 }
@@ -130,7 +132,8 @@ static sono_igtl_read end_header(sono_igtl_reader *reader)
 static sono_igtl_read end_extended(sono_igtl_reader *reader)
 {
     wire_extended extended;
-    if (wire_extended_decode(reader->scratch, reader->header.body_bytes, &extended, &reader->fault) != SONO_IGTL_OK)
+    if (wire_extended_decode(reader->scratch, reader->header.body_bytes, &extended, &reader->fault) !=
+        SONO_IGTL_OK)
         return skip(reader, 0);
     const uint64_t tail_bytes = (uint64_t)extended.index_bytes + extended.metadata_bytes;
     if (tail_bytes > reader->limits.max_metadata_bytes || tail_bytes > reader->scratch_bytes)
@@ -184,8 +187,8 @@ static sono_igtl_read end_metadata(sono_igtl_reader *reader)
 
 static sono_igtl_read end_whole(sono_igtl_reader *reader)
 {
-    if (sono_igtl_body_decode(&reader->header, reader->scratch, (size_t)reader->header.body_bytes, &reader->body,
-                              &reader->fault) != SONO_IGTL_OK)
+    if (sono_igtl_body_decode(&reader->header, reader->scratch, (size_t)reader->header.body_bytes,
+                              &reader->body, &reader->fault) != SONO_IGTL_OK)
         return skip(reader, 0);
     return finish(reader);
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Messages out of a stream of bytes that comes in pieces of any size. The reader says where the next bytes are to
- * go and how many it can use; the caller reads from its socket straight to there. Pixels of an IMAGE go to memory
- * that the caller names when the image's head is known, so that nobody copies them. The checksum is computed as
- * bytes come. Pure: no socket, no clock, no heap. A pause at any byte changes nothing.
+ * Messages out of a stream of bytes that comes in pieces of any size. The reader says where the next bytes
+ * are to go and how many it can use; the caller reads from its socket straight to there. Pixels of an IMAGE
+ * go to memory that the caller names when the image's head is known, so that nobody copies them. The checksum
+ * is computed as bytes come. Pure: no socket, no clock, no heap. A pause at any byte changes nothing.
  *
  *     for (;;) {
  *         uint8_t *where;
@@ -24,15 +24,16 @@ typedef struct sono_igtl_limits {
 
 typedef enum sono_igtl_read {
     SONO_IGTL_READ_MORE = 0,
-    /* An IMAGE's head is known (reader->header, ->image): call sono_igtl_reader_place() now, or its pixels are
-     * read and thrown away. */
+    /* An IMAGE's head is known (reader->header, ->image): call sono_igtl_reader_place() now, or its pixels
+     * are read and thrown away. */
     SONO_IGTL_READ_IMAGE,
     SONO_IGTL_READ_MESSAGE, /* whole and its checksum fits: reader->header, ->body; of an IMAGE ->image, its
                                pixels where they were placed, body.content is NULL */
     SONO_IGTL_READ_BAD_CRC, /* as MESSAGE, but the checksum does not fit: the caller decides */
-    SONO_IGTL_READ_REFUSED, /* a message is over, and was malformed, over a limit, or too large for the scratch
-                               memory: reader->header, ->fault. The stream goes on. A malformed one whose
-                               checksum does not fit either is told as CRC: it was damaged on its way. */
+    SONO_IGTL_READ_REFUSED, /* a message is over, and was malformed, over a limit, or too large for the
+                               scratch memory: reader->header, ->fault. The stream goes on. A malformed one
+                               whose checksum does not fit either is told as CRC: it was damaged on its way.
+                             */
     SONO_IGTL_READ_BROKEN   /* the header cannot be believed: reader->fault. Only closing helps. */
 } sono_igtl_read;
 
@@ -62,8 +63,8 @@ typedef struct sono_igtl_reader {
 
 #define SONO_IGTL_MIN_SCRATCH_BYTES 4096
 
-/* limits are copied. scratch: the caller's, for bodies other than pixels; at least SONO_IGTL_MIN_SCRATCH_BYTES.
- * A body that does not fit is read, thrown away and told as REFUSED. */
+/* limits are copied. scratch: the caller's, for bodies other than pixels; at least
+ * SONO_IGTL_MIN_SCRATCH_BYTES. A body that does not fit is read, thrown away and told as REFUSED. */
 void sono_igtl_reader_init(sono_igtl_reader *reader, const sono_igtl_limits *limits, uint8_t *scratch,
                            size_t scratch_bytes);
 
@@ -71,8 +72,8 @@ void sono_igtl_reader_init(sono_igtl_reader *reader, const sono_igtl_limits *lim
  * until bytes are taken. */
 size_t sono_igtl_reader_want(sono_igtl_reader *reader, uint8_t **where);
 
-/* n_bytes (at most what was wanted, at least 1) were put there. What is told lasts until the next call of this
- * function; bytes that _want() asks for may be put in their place before. */
+/* n_bytes (at most what was wanted, at least 1) were put there. What is told lasts until the next call of
+ * this function; bytes that _want() asks for may be put in their place before. */
 sono_igtl_read sono_igtl_reader_take(sono_igtl_reader *reader, size_t n_bytes);
 
 /* After READ_IMAGE, before the next bytes: pixels go to `pixels`, which has room for

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* STATUS, STRING, CAPABILITY, COMMAND. Layouts: Documents/Protocol/{status,string,capability,command}.md of the
- * reference library (@ 94244fe). */
+/* STATUS, STRING, CAPABILITY, COMMAND. Layouts: Documents/Protocol/{status,string,capability,command}.md of
+ * the reference library (@ 94244fe). */
 #include "igtl/messages.h"
 #include "igtl/wire.h"
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the files of this room share: numbers in network byte order, fixed strings, faults. Not for other rooms. */
+/* What the files of this room share: numbers in network byte order, fixed strings, faults. Not for other
+ * rooms. */
 #ifndef SONO_IGTL_WIRE_H
 #define SONO_IGTL_WIRE_H
 
@@ -122,8 +123,8 @@ static inline void wire_put_chars(uint8_t *at, const char *text, size_t n_chars)
 
 /* ---- faults ---- */
 
-static inline sono_igtl_status wire_fail(sono_igtl_fault *fault, sono_igtl_status status, uint64_t offset_bytes,
-                                         const char *reason)
+static inline sono_igtl_status wire_fail(sono_igtl_fault *fault, sono_igtl_status status,
+                                         uint64_t offset_bytes, const char *reason)
 {
     if (fault)
         *fault = (sono_igtl_fault){status, (int64_t)offset_bytes, reason};
@@ -147,8 +148,8 @@ typedef struct wire_extended {
 sono_igtl_status wire_extended_decode(const uint8_t *fields, uint64_t body_bytes, wire_extended *out,
                                       sono_igtl_fault *fault);
 
-/* index: index_bytes of it, above 0. Every entry's sizes are added up and must be metadata_bytes. Faults count
- * from the index. Errors: MALFORMED. */
+/* index: index_bytes of it, above 0. Every entry's sizes are added up and must be metadata_bytes. Faults
+ * count from the index. Errors: MALFORMED. */
 sono_igtl_status wire_metadata_check(const uint8_t *index, uint16_t index_bytes, uint32_t metadata_bytes,
                                      sono_igtl_fault *fault);
 

@@ -46,7 +46,8 @@ void sono_igtl_message_begin(sono_igtl_writer *writer, uint16_t version, const c
     wire_put_u64(room + 34, timestamp);
 }
 
-static sono_igtl_status metadata_size(const sono_igtl_metadata *metadata, size_t n_metadata, uint64_t *n_bytes)
+static sono_igtl_status metadata_size(const sono_igtl_metadata *metadata, size_t n_metadata,
+                                      uint64_t *n_bytes)
 {
     uint64_t sum = 0;
     if (n_metadata > MAX_ENTRIES)
