@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Header, extended header, metadata, timestamps and the writer; and messages that are too short, too large or at
- * odds with themselves. */
+/* Header, extended header, metadata, timestamps and the writer; and messages that are too short, too large or
+ * at odds with themselves. */
 #include "igtl/messages.h"
 #include "test.h"
 
@@ -47,8 +47,8 @@ static sono_igtl_status decode(size_t n_bytes, sono_igtl_header *header, sono_ig
     const sono_igtl_status status = sono_igtl_header_decode(memory, n_bytes, NO_LIMIT, header, fault);
     if (status != SONO_IGTL_OK)
         return status;
-    return sono_igtl_body_decode(header, memory + SONO_IGTL_HEADER_BYTES, n_bytes - SONO_IGTL_HEADER_BYTES, body,
-                                 fault);
+    return sono_igtl_body_decode(header, memory + SONO_IGTL_HEADER_BYTES, n_bytes - SONO_IGTL_HEADER_BYTES,
+                                 body, fault);
 }
 
 static void assert_refused(size_t n_bytes, sono_igtl_status expected, int64_t offset_bytes)
@@ -153,7 +153,8 @@ static void test_header_refused(void **state)
     sono_igtl_header header;
     sono_igtl_fault fault;
     write_string(&writer);
-    assert_int_equal(sono_igtl_header_decode(memory, n_bytes, n_bytes - 59, &header, &fault), SONO_IGTL_LIMIT);
+    assert_int_equal(sono_igtl_header_decode(memory, n_bytes, n_bytes - 59, &header, &fault),
+                     SONO_IGTL_LIMIT);
     assert_int_equal(fault.offset_bytes, 42);
     assert_int_equal(sono_igtl_header_decode(memory, n_bytes, n_bytes - 58, &header, NULL), SONO_IGTL_OK);
 }
@@ -167,9 +168,10 @@ static void test_body_refused(void **state)
         uint16_t value;
         int64_t offset_bytes;
     } cases[] = {
-        {0, 11, 0},     {0, 0, 0},       {0, 60000, 0},   {0, 21, 2},     {2, 0, 2},       {2, 1, 2},   {2, 17, 21},
-        {2, 65535, 2},  {4, 0x1000, 2},  {4, 0xffff, 2},  {6, 13, 21},     {20, 1, 20},     {20, 3, 20}, {20, 0xffff, 20},
-        {22, 6, 30},    {22, 4, 20},     {26, 0xffff, 22}, {28, 0xffff, 22}, {36, 0, 20},    {30, 7, 30},
+        {0, 11, 0},  {0, 0, 0},        {0, 60000, 0},    {0, 21, 2},       {2, 0, 2},
+        {2, 1, 2},   {2, 17, 21},      {2, 65535, 2},    {4, 0x1000, 2},   {4, 0xffff, 2},
+        {6, 13, 21}, {20, 1, 20},      {20, 3, 20},      {20, 0xffff, 20}, {22, 6, 30},
+        {22, 4, 20}, {26, 0xffff, 22}, {28, 0xffff, 22}, {36, 0, 20},      {30, 7, 30},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         sono_igtl_writer writer;
@@ -309,11 +311,11 @@ static void test_status_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_version_2),     cmocka_unit_test(test_version_1),
-        cmocka_unit_test(test_full_strings),  cmocka_unit_test(test_header_refused),
-        cmocka_unit_test(test_body_refused),  cmocka_unit_test(test_body_variants),
+        cmocka_unit_test(test_version_2),      cmocka_unit_test(test_version_1),
+        cmocka_unit_test(test_full_strings),   cmocka_unit_test(test_header_refused),
+        cmocka_unit_test(test_body_refused),   cmocka_unit_test(test_body_variants),
         cmocka_unit_test(test_large_metadata), cmocka_unit_test(test_full_writer),
-        cmocka_unit_test(test_writer_limits), cmocka_unit_test(test_timestamps),
+        cmocka_unit_test(test_writer_limits),  cmocka_unit_test(test_timestamps),
         cmocka_unit_test(test_status_names),
     };
     return sono_test_run("igtl/framing", tests, sizeof(tests) / sizeof(tests[0]));

@@ -74,14 +74,17 @@ static void note(heard *h, const sono_igtl_reader *reader, sono_igtl_read told)
     char *line = h->lines[h->n_lines++];
     const size_t size = sizeof h->lines[0];
     if (told == SONO_IGTL_READ_IMAGE)
-        (void)snprintf(line, size, "image %ux%u", (unsigned)reader->image.size[0], (unsigned)reader->image.size[1]);
+        (void)snprintf(line, size, "image %ux%u", (unsigned)reader->image.size[0],
+                       (unsigned)reader->image.size[1]);
     else if (told == SONO_IGTL_READ_REFUSED || told == SONO_IGTL_READ_BROKEN)
-        (void)snprintf(line, size, "%s %s %s %d", names[told], told == SONO_IGTL_READ_BROKEN ? "" : reader->header.type,
+        (void)snprintf(line, size, "%s %s %s %d", names[told],
+                       told == SONO_IGTL_READ_BROKEN ? "" : reader->header.type,
                        sono_igtl_status_name(reader->fault.status), (int)reader->fault.offset_bytes);
     else
         (void)snprintf(line, size, "%s %s %zu+%zu placed %d crc %llx id %u", names[told], reader->header.type,
                        reader->body.content_bytes, reader->body.metadata_bytes, reader->is_placed,
-                       (unsigned long long)sono_igtl_crc64(0, pixels, sizeof pixels), (unsigned)reader->body.message_id);
+                       (unsigned long long)sono_igtl_crc64(0, pixels, sizeof pixels),
+                       (unsigned)reader->body.message_id);
     if (told == SONO_IGTL_READ_MESSAGE && reader->header.version == 2) {
         sono_igtl_metadata entry;
         assert_true(sono_igtl_metadata_at(&reader->body, 0, &entry));
@@ -178,10 +181,17 @@ static void test_a_day(void **state)
     const size_t n_bytes = write_day();
     const heard whole = feed(n_bytes, cut_never, 0, 1);
     static const char *const expected[] = {
-        "image 40x30",     "message IMAGE 1272+0 placed 1",   "message STATUS 41+0 placed 0",
-        "message GET_CAPABIL 0+0 placed 0", "image 300x200", "message IMAGE 60072+4 placed 1",
-        "message STATUS 41+2 placed 0", "refused STATUS limit 58", "image 7x3",
-        "bad crc IMAGE 93+4 placed 1",  "message STATUS 31+0 placed 0",
+        "image 40x30",
+        "message IMAGE 1272+0 placed 1",
+        "message STATUS 41+0 placed 0",
+        "message GET_CAPABIL 0+0 placed 0",
+        "image 300x200",
+        "message IMAGE 60072+4 placed 1",
+        "message STATUS 41+2 placed 0",
+        "refused STATUS limit 58",
+        "image 7x3",
+        "bad crc IMAGE 93+4 placed 1",
+        "message STATUS 31+0 placed 0",
     };
     assert_int_equal(whole.n_lines, sizeof expected / sizeof expected[0]);
     assert_true(whole.n_messages == 8);
@@ -317,7 +327,8 @@ static void test_metadata_limit(void **state)
     }
 }
 
-/* A header that cannot be believed ends the stream, whatever follows; the reader still says where to put bytes.
+/* A header that cannot be believed ends the stream, whatever follows; the reader still says where to put
+ * bytes.
  */
 static void test_broken(void **state)
 {
@@ -368,10 +379,10 @@ static void test_garbage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_day),          cmocka_unit_test(test_split_once),
-        cmocka_unit_test(test_not_placed),     cmocka_unit_test(test_placed_exactly),
-        cmocka_unit_test(test_refused),        cmocka_unit_test(test_metadata_limit),
-        cmocka_unit_test(test_broken),         cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_a_day),      cmocka_unit_test(test_split_once),
+        cmocka_unit_test(test_not_placed), cmocka_unit_test(test_placed_exactly),
+        cmocka_unit_test(test_refused),    cmocka_unit_test(test_metadata_limit),
+        cmocka_unit_test(test_broken),     cmocka_unit_test(test_garbage),
     };
     return sono_test_run("igtl/reader", tests, sizeof(tests) / sizeof(tests[0]));
 }
