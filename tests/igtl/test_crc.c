@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The checksum: both ways to compute it against one bit at a time, at every alignment and length, whole and in
- * pieces. */
+/* The checksum: both ways to compute it against one bit at a time, at every alignment and length, whole and
+ * in pieces. */
 #include "igtl/crc.h"
 #include "test.h"
 
@@ -117,8 +117,11 @@ static void test_every_bit_counts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_known),   cmocka_unit_test(test_chosen),           cmocka_unit_test(test_tables),
-        cmocka_unit_test(test_folding), cmocka_unit_test(test_every_bit_counts),
+        cmocka_unit_test(test_known),
+        cmocka_unit_test(test_chosen),
+        cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_folding),
+        cmocka_unit_test(test_every_bit_counts),
     };
     return sono_test_run_with("igtl/crc", tests, sizeof(tests) / sizeof(tests[0]), fill, NULL);
 }
