@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "args.h"
 
+#include "serve/nearest.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
@@ -8,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_OPTIONS 40
+#define MAX_OPTIONS 128
 #define MAX_WORD    48
 #define HELP_ID     'h'
 
@@ -43,43 +45,6 @@ void report_see_help(const char *command)
     fprintf(stderr, "See 'sonoseg %s%s--help'.\n", command ? command : "", command ? " " : "");
 }
 
-/* Levenshtein distance of words of at most MAX_WORD letters. */
-static size_t distance(const char *left, const char *right)
-{
-    size_t row[MAX_WORD + 1];
-    const size_t n_left = strlen(left), n_right = strlen(right);
-    if (n_left > MAX_WORD || n_right > MAX_WORD)
-        return MAX_WORD;
-    for (size_t j = 0; j <= n_right; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= n_left; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= n_right; j++) {
-            const size_t replaced = diagonal + (left[i - 1] != right[j - 1]);
-            const size_t shorter = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
-            diagonal = row[j];
-            row[j] = replaced < shorter ? replaced : shorter;
-        }
-    }
-    return row[n_right];
-}
-
-const char *args_nearest(const char *word, const char *const *names)
-{
-    const size_t length = strlen(word);
-    size_t best = (length < 6 ? 2 : length / 3) + 1;
-    const char *nearest = NULL;
-    for (; *names; names++) {
-        const size_t d = length >= 3 && !strncmp(word, *names, length) ? 1 : distance(word, *names);
-        if (d < best) {
-            best = d;
-            nearest = *names;
-        }
-    }
-    return nearest;
-}
-
 static void report_unknown(const args_spec *spec, const char *word)
 {
     const char *names[MAX_OPTIONS + 2];
@@ -90,7 +55,7 @@ static void report_unknown(const args_spec *spec, const char *word)
     char name[MAX_WORD + 1];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(word + strspn(word, "-"), "="),
              word + strspn(word, "-"));
-    const char *nearest = args_nearest(name, names);
+    const char *nearest = sono_serve_nearest(name, names);
     if (nearest)
         report_error("unknown option '%s': did you mean '--%s'?", word, nearest);
     else

@@ -3,6 +3,8 @@
 #include "args.h"
 #include "commands.h"
 
+#include "serve/nearest.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -58,7 +60,7 @@ static int report_unknown(const char *name)
         names[i] = commands[i].name;
     names[N_COMMANDS] = "help";
     names[N_COMMANDS + 1] = NULL;
-    const char *nearest = args_nearest(name + strspn(name, "-"), names);
+    const char *nearest = sono_serve_nearest(name + strspn(name, "-"), names);
     if (nearest)
         report_error("unknown command '%s': did you mean '%s'?", name, nearest);
     else
