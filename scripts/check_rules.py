@@ -35,6 +35,7 @@ EDGES = {
     "pipeline": {"engine", "graph", "nets", "telemetry"},
     "live/igtl": set(),
     "live/record": set(),
+    "live/replay": {"live/igtl"},
     "live/session": set(),
     "live/serve": {"live/igtl", "live/session"},
 }
