@@ -211,8 +211,8 @@ static int take_text(const char *value, char *field, char *why, size_t n_bytes)
             snprintf(why, n_bytes, "there is a control character (0x%02x) in it", (unsigned char)*at);
             return -1;
         }
-    memset(field, 0, SONO_SERVE_TEXT_BYTES);
-    memcpy(field, value, n);
+    memmove(field, value, n); /* it may be its own */
+    memset(field + n, 0, SONO_SERVE_TEXT_BYTES - n);
     return 0;
 }
 
