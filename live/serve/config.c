@@ -75,6 +75,9 @@ sono_status sono_serve_config_fail(sono_error *error, sono_status status, const 
     va_start(args, format);
     vsnprintf(error->text, sizeof error->text, format, args);
     va_end(args);
+    for (char *at = error->text; *at; at++)
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+            *at = '?';
     return status;
 }
 
