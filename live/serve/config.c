@@ -75,6 +75,9 @@ sono_status sono_serve_config_fail(sono_error *error, sono_status status, const 
     va_start(args, format);
     vsnprintf(error->text, sizeof error->text, format, args);
     va_end(args);
+    for (char *at = error->text; *at; at++)
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+            *at = '?';
     return status;
 }
 
@@ -211,8 +214,8 @@ static int take_text(const char *value, char *field, char *why, size_t n_bytes)
             snprintf(why, n_bytes, "there is a control character (0x%02x) in it", (unsigned char)*at);
             return -1;
         }
-    memset(field, 0, SONO_SERVE_TEXT_BYTES);
-    memcpy(field, value, n);
+    memmove(field, value, n); /* it may be its own */
+    memset(field + n, 0, SONO_SERVE_TEXT_BYTES - n);
     return 0;
 }
 

@@ -274,6 +274,8 @@ static void test_precedence(void **state)
     assert_int_equal(config.source_read_ms, 9);
     assert_int_equal(config.source_stall_ms, 8);
     assert_int_equal(config.source_connect_ms, 2000);
+    assert_ok(sono_serve_config_set(&config, "source", config.source_address, &error), &error);
+    assert_string_equal(config.source_address, "flag:2");
     /* What a flag hides is checked all the same. */
     text = "source:\n  read_ms: x\n";
     assert_status(WRONG, sono_serve_config_parse(&config, "s.yaml", text, strlen(text), &error), NULL);
