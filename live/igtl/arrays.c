@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* NDARRAY, SENSOR, COLORTABLE. Layouts: Documents/Protocol/{ndarray,sensordata,unit,colortable}.md of the reference
- * library (@ 94244fe). */
+/* NDARRAY, SENSOR, COLORTABLE. Layouts: Documents/Protocol/{ndarray,sensordata,unit,colortable}.md of the
+ * reference library (@ 94244fe). */
 #include "igtl/arrays.h"
 #include "igtl/wire.h"
 
@@ -76,8 +76,8 @@ int sono_igtl_ndarray_values(const sono_igtl_ndarray *array, size_t first, size_
     return 1;
 }
 
-void sono_igtl_ndarray_encode(sono_igtl_writer *writer, uint8_t scalar, const uint16_t *sizes, uint8_t n_dimensions,
-                              const void *values)
+void sono_igtl_ndarray_encode(sono_igtl_writer *writer, uint8_t scalar, const uint16_t *sizes,
+                              uint8_t n_dimensions, const void *values)
 {
     const size_t scalar_bytes = sono_igtl_scalar_bytes(scalar);
     uint8_t *head = sono_igtl_write_room(writer, 2 + 2 * (size_t)n_dimensions);
@@ -195,7 +195,8 @@ int sono_igtl_color_at(const sono_igtl_colortable *table, uint32_t index, sono_i
     return 1;
 }
 
-void sono_igtl_colortable_encode(sono_igtl_writer *writer, uint8_t index, uint8_t map, const sono_igtl_color *colors)
+void sono_igtl_colortable_encode(sono_igtl_writer *writer, uint8_t index, uint8_t map,
+                                 const sono_igtl_color *colors)
 {
     const uint32_t n = n_colors(index);
     const size_t entry_bytes = color_bytes(map);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Queries. Facts: Documents/Protocol/query.md, trackingdata.md, polydata.md and video.md of the reference library
+/* Queries. Facts: Documents/Protocol/query.md, trackingdata.md, polydata.md and video.md of the reference
+ * library
  * (@ 94244fe); short names as in its Source/igtl*Message.h. */
 #include "igtl/query.h"
 #include "igtl/wire.h"
@@ -12,7 +13,8 @@
 
 static const char *const prefixes[] = {"", "GET_", "STT_", "STP_", "RTS_"};
 
-/* Types that are cut behind a prefix: in full, as the reference library cuts them, as the protocol's table does. */
+/* Types that are cut behind a prefix: in full, as the reference library cuts them, as the protocol's table
+ * does. */
 static const char *const cuts[][3] = {
     {"TRANSFORM", "TRANS", "TRANSFOR"},
     {"CAPABILITY", "CAPABIL", "CAPABILI"},

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* POSITION (QTRANS is the same under another name): where something is. Conventions are those of messages.h. */
+/* POSITION (QTRANS is the same under another name): where something is. Conventions are those of messages.h.
+ */
 #ifndef SONO_IGTL_TRACKING_H
 #define SONO_IGTL_TRACKING_H
 
@@ -7,7 +8,7 @@
 
 typedef struct sono_igtl_position {
     float position_mm[3];
-    float quaternion[4];    /* x, y, z, w; what was not sent is 0 */
+    float quaternion[4];  /* x, y, z, w; what was not sent is 0 */
     uint8_t n_quaternion; /* sent: 0, 3 or 4 numbers */
 } sono_igtl_position;
 

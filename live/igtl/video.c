@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* VIDEO. Layout: Documents/Protocol/video.md of the reference library (@ 94244fe), whose table swaps the number of
- * bytes of coordinates and size. */
+/* VIDEO. Layout: Documents/Protocol/video.md of the reference library (@ 94244fe), whose table swaps the
+ * number of bytes of coordinates and size. */
 #include "igtl/video.h"
 #include "igtl/wire.h"
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* VIDEO: a compressed frame. The head only is read; the frame is the codec's. Conventions are those of messages.h. */
+/* VIDEO: a compressed frame. The head only is read; the frame is the codec's. Conventions are those of
+ * messages.h. */
 #ifndef SONO_IGTL_VIDEO_H
 #define SONO_IGTL_VIDEO_H
 
@@ -8,9 +9,9 @@
 #define SONO_IGTL_VIDEO_HEAD_BYTES 76
 
 typedef struct sono_igtl_video {
-    uint16_t version; /* of the VIDEO head: 1 */
-    uint8_t endian;   /* of the decompressed pixels: 1 = big, 2 = little */
-    char codec[5];    /* "H264", "VP90", ... */
+    uint16_t version;    /* of the VIDEO head: 1 */
+    uint8_t endian;      /* of the decompressed pixels: 1 = big, 2 = little */
+    char codec[5];       /* "H264", "VP90", ... */
     uint16_t frame_type; /* 1 = key frame; above 0xff: grey */
     uint8_t coordinates; /* 1 = RAS, 2 = LPS */
     uint16_t size[3];

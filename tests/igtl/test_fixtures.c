@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // labels: shared
-/* Messages that the reference library packed (../shared/openigtlink/upstream-fixtures.json): through the structs
- * and back to equal bytes. Messages that must be refused (negative/index.json): refused for their reason. */
+/* Messages that the reference library packed (../shared/openigtlink/upstream-fixtures.json): through the
+ * structs and back to equal bytes. Messages that must be refused (negative/index.json): refused for their
+ * reason. */
 #include "igtl_recode.h"
 #include "base/alloc.h"
 #include "test.h"
@@ -86,7 +87,8 @@ static void test_fixtures(void **state)
         const sono_igtl_status status = recode_message(n_bytes, &writer, &fault);
         if (status != SONO_IGTL_OK)
             fail_msg("%s: %s: %s", fixture->string, sono_igtl_status_name(status), fault.reason);
-        assert_int_equal(sono_igtl_header_decode(again, writer.n_bytes, UINT64_MAX, &header, NULL), SONO_IGTL_OK);
+        assert_int_equal(sono_igtl_header_decode(again, writer.n_bytes, UINT64_MAX, &header, NULL),
+                         SONO_IGTL_OK);
         assert_string_equal(header.type, text_of(fixture, "type_id"));
         assert_string_equal(header.device, text_of(fixture, "device_name"));
         if (writer.n_bytes != n_bytes || memcmp(wire, again, n_bytes) != 0)
@@ -102,8 +104,9 @@ static sono_igtl_status status_of(const char *error_class)
     static const struct {
         const char *name;
         sono_igtl_status status;
-    } classes[] = {
-        {"SHORT_BUFFER", SONO_IGTL_SHORT}, {"MALFORMED", SONO_IGTL_MALFORMED}, {"CRC_MISMATCH", SONO_IGTL_CRC}};
+    } classes[] = {{"SHORT_BUFFER", SONO_IGTL_SHORT},
+                   {"MALFORMED", SONO_IGTL_MALFORMED},
+                   {"CRC_MISMATCH", SONO_IGTL_CRC}};
     for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
         if (strcmp(error_class, classes[i].name) == 0)
             return classes[i].status;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Content of any message type through its struct and back to bytes, for the tests and fuzz targets of the codec.
- * No byte is passed on that no struct has named; only pixels, compressed frames and texts are copied, and messages
- * of an unknown type within a BIND.
+ * Content of any message type through its struct and back to bytes, for the tests and fuzz targets of the
+ * codec. No byte is passed on that no struct has named; only pixels, compressed frames and texts are copied,
+ * and messages of an unknown type within a BIND.
  */
 #ifndef SONO_TESTS_SUPPORT_IGTL_RECODE_H
 #define SONO_TESTS_SUPPORT_IGTL_RECODE_H
@@ -27,8 +27,8 @@ typedef struct recode_job {
     sono_igtl_fault *fault;
 } recode_job;
 
-static sono_igtl_status recode(const char *type, const uint8_t *bytes, size_t n_bytes, sono_igtl_writer *writer,
-                               sono_igtl_fault *fault);
+static sono_igtl_status recode(const char *type, const uint8_t *bytes, size_t n_bytes,
+                               sono_igtl_writer *writer, sono_igtl_fault *fault);
 
 /* Zeroed memory of n > 0 things; the programs here end when there is none. */
 static void *recode_memory(size_t n, size_t size)
@@ -43,7 +43,8 @@ static sono_igtl_status recode_image(const recode_job *job)
 {
     sono_igtl_image image;
     const uint8_t *pixels;
-    const sono_igtl_status status = sono_igtl_image_decode(job->bytes, job->n_bytes, &image, &pixels, job->fault);
+    const sono_igtl_status status =
+        sono_igtl_image_decode(job->bytes, job->n_bytes, &image, &pixels, job->fault);
     if (status == SONO_IGTL_OK) {
         sono_igtl_image_head_encode(job->writer, &image);
         sono_igtl_write(job->writer, pixels, (size_t)sono_igtl_image_pixel_bytes(&image));
@@ -52,14 +53,15 @@ static sono_igtl_status recode_image(const recode_job *job)
 }
 
 /* A type whose content is one struct. */
-#define RECODE_STRUCT(name, type)                                                                                \
-    static sono_igtl_status recode_##name(const recode_job *job)                                                 \
-    {                                                                                                            \
-        type value;                                                                                              \
-        const sono_igtl_status status = sono_igtl_##name##_decode(job->bytes, job->n_bytes, &value, job->fault); \
-        if (status == SONO_IGTL_OK)                                                                              \
-            sono_igtl_##name##_encode(job->writer, &value);                                                      \
-        return status;                                                                                           \
+#define RECODE_STRUCT(name, type)                                                                            \
+    static sono_igtl_status recode_##name(const recode_job *job)                                             \
+    {                                                                                                        \
+        type value;                                                                                          \
+        const sono_igtl_status status =                                                                      \
+            sono_igtl_##name##_decode(job->bytes, job->n_bytes, &value, job->fault);                         \
+        if (status == SONO_IGTL_OK)                                                                          \
+            sono_igtl_##name##_encode(job->writer, &value);                                                  \
+        return status;                                                                                       \
     }
 
 RECODE_STRUCT(transform, sono_igtl_transform)
@@ -71,21 +73,22 @@ RECODE_STRUCT(sensor, sono_igtl_sensor)
 RECODE_STRUCT(video, sono_igtl_video)
 
 /* A type whose content is a list of structs. */
-#define RECODE_LIST(many, one, type)                                                                             \
-    static sono_igtl_status recode_##many(const recode_job *job)                                                 \
-    {                                                                                                            \
-        sono_igtl_list list;                                                                                     \
-        const sono_igtl_status status = sono_igtl_##many##_decode(job->bytes, job->n_bytes, &list, job->fault);  \
-        type *values = recode_memory(status == SONO_IGTL_OK ? list.n : 0, sizeof *values);                       \
-        if (status == SONO_IGTL_OK) {                                                                            \
-            for (size_t i = 0; sono_igtl_##one##_at(&list, i, &values[i]); i++) {                                \
-                if (i + 1 == list.n)                                                                             \
-                    break;                                                                                       \
-            }                                                                                                    \
-            sono_igtl_##many##_encode(job->writer, values, list.n);                                              \
-        }                                                                                                        \
-        free(values);                                                                                            \
-        return status;                                                                                           \
+#define RECODE_LIST(many, one, type)                                                                         \
+    static sono_igtl_status recode_##many(const recode_job *job)                                             \
+    {                                                                                                        \
+        sono_igtl_list list;                                                                                 \
+        const sono_igtl_status status =                                                                      \
+            sono_igtl_##many##_decode(job->bytes, job->n_bytes, &list, job->fault);                          \
+        type *values = recode_memory(status == SONO_IGTL_OK ? list.n : 0, sizeof *values);                   \
+        if (status == SONO_IGTL_OK) {                                                                        \
+            for (size_t i = 0; sono_igtl_##one##_at(&list, i, &values[i]); i++) {                            \
+                if (i + 1 == list.n)                                                                         \
+                    break;                                                                                   \
+            }                                                                                                \
+            sono_igtl_##many##_encode(job->writer, values, list.n);                                          \
+        }                                                                                                    \
+        free(values);                                                                                        \
+        return status;                                                                                       \
     }
 
 RECODE_LIST(labels, label, sono_igtl_label)
@@ -169,7 +172,8 @@ static sono_igtl_attribute recode_attribute(const sono_igtl_polydata *polydata, 
 static sono_igtl_status recode_polydata(const recode_job *job)
 {
     sono_igtl_polydata polydata;
-    const sono_igtl_status status = sono_igtl_polydata_decode(job->bytes, job->n_bytes, &polydata, job->fault);
+    const sono_igtl_status status =
+        sono_igtl_polydata_decode(job->bytes, job->n_bytes, &polydata, job->fault);
     if (status != SONO_IGTL_OK)
         return status;
     float(*points)[3] = recode_memory(polydata.n_points, sizeof *points);
@@ -214,7 +218,8 @@ static sono_igtl_status recode_bind(const recode_job *job)
     for (uint16_t i = 0; i < bind.n; i++) {
         (void)sono_igtl_child_at(&bind, i, &children[i]);
         const size_t before = writer.n_bytes;
-        if (recode(children[i].type, children[i].content, children[i].content_bytes, &writer, NULL) == SONO_IGTL_OK &&
+        if (recode(children[i].type, children[i].content, children[i].content_bytes, &writer, NULL) ==
+                SONO_IGTL_OK &&
             !writer.is_full) {
             children[i].content = memory + before;
             children[i].content_bytes = writer.n_bytes - before;
@@ -232,8 +237,8 @@ static sono_igtl_status recode_bind(const recode_job *job)
 static sono_igtl_status recode_bind_query(const recode_job *job)
 {
     sono_igtl_bind_query query;
-    const sono_igtl_status status = sono_igtl_bind_query_decode(strcmp(job->type, "STT_BIND") == 0, job->bytes,
-                                                                job->n_bytes, &query, job->fault);
+    const sono_igtl_status status = sono_igtl_bind_query_decode(strcmp(job->type, "STT_BIND") == 0,
+                                                                job->bytes, job->n_bytes, &query, job->fault);
     if (status != SONO_IGTL_OK)
         return status;
     sono_igtl_child *children = recode_memory(query.n, sizeof *children);
@@ -286,9 +291,10 @@ static const struct {
 };
 #define RECODE_N_TYPES (sizeof recode_types / sizeof recode_types[0])
 
-/* Appends the content to the writer. UNSUPPORTED for a type that nothing here decodes; else as the decoder. */
-static sono_igtl_status recode(const char *type, const uint8_t *bytes, size_t n_bytes, sono_igtl_writer *writer,
-                               sono_igtl_fault *fault)
+/* Appends the content to the writer. UNSUPPORTED for a type that nothing here decodes; else as the decoder.
+ */
+static sono_igtl_status recode(const char *type, const uint8_t *bytes, size_t n_bytes,
+                               sono_igtl_writer *writer, sono_igtl_fault *fault)
 {
     const recode_job job = {type, bytes, n_bytes, writer, fault};
     for (size_t i = 0; i < RECODE_N_TYPES; i++) {
