@@ -31,6 +31,7 @@ EDGES = {
     "io/folder": {"io"},
     "io/images": {"io"},
     "io/phantom": {"io"},
+    "io/sequences": {"io"},
     "pipeline": {"engine", "graph", "nets", "telemetry"},
 }
 
