@@ -19,7 +19,7 @@ if(EXISTS ${PROJECT_SOURCE_DIR}/models)
         FILES_MATCHING PATTERN "*.safetensors" PATTERN "SHA256SUMS" PATTERN "README.md")
 endif()
 if(EXISTS ${PROJECT_SOURCE_DIR}/docs/sonoseg.1)
-    install(FILES ${PROJECT_SOURCE_DIR}/docs/sonoseg.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+    install(FILES ${PROJECT_SOURCE_DIR}/docs/sonoseg.1 ${PROJECT_SOURCE_DIR}/docs/sonoseg-serve.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 endif()
 
 file(RELATIVE_PATH pc_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})

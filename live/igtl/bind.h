@@ -25,8 +25,8 @@ typedef struct sono_igtl_bind {
     uint16_t n;
 } sono_igtl_bind;
 
-/* Errors: MALFORMED (parts that do not add up, a table of names that is odd, has more or less names than there are
- * children or one above 20 characters). */
+/* Errors: MALFORMED (parts that do not add up, a table of names that is odd, has more or less names than
+ * there are children or one above 20 characters). */
 sono_igtl_status sono_igtl_bind_decode(const uint8_t *bytes, size_t n_bytes, sono_igtl_bind *out,
                                        sono_igtl_fault *fault);
 /* 1, or 0 behind the last. Walks from the first. */

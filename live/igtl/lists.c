@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Lists of entries of one size. Layouts: Documents/Protocol/{labelmeta,imagemeta,videometa,point,trajectory,
- * trackingdata,qtrackingdata}.md of the reference library (@ 94244fe). No two types have entries of one size. */
+ * trackingdata,qtrackingdata}.md of the reference library (@ 94244fe). No two types have entries of one size.
+ */
 #include "igtl/lists.h"
 #include "igtl/wire.h"
 
@@ -207,7 +208,8 @@ int sono_igtl_trajectory_at(const sono_igtl_list *list, size_t index, sono_igtl_
     return 1;
 }
 
-void sono_igtl_trajectories_encode(sono_igtl_writer *writer, const sono_igtl_trajectory *trajectories, size_t n)
+void sono_igtl_trajectories_encode(sono_igtl_writer *writer, const sono_igtl_trajectory *trajectories,
+                                   size_t n)
 {
     for (const sono_igtl_trajectory *trajectory = trajectories; trajectory < trajectories + n; trajectory++) {
         uint8_t *at = room_for(writer, TRAJECTORY_BYTES);
@@ -271,7 +273,8 @@ int sono_igtl_quaternion_tool_at(const sono_igtl_list *list, size_t index, sono_
     return 1;
 }
 
-void sono_igtl_quaternion_tools_encode(sono_igtl_writer *writer, const sono_igtl_quaternion_tool *tools, size_t n)
+void sono_igtl_quaternion_tools_encode(sono_igtl_writer *writer, const sono_igtl_quaternion_tool *tools,
+                                       size_t n)
 {
     for (const sono_igtl_quaternion_tool *tool = tools; tool < tools + n; tool++) {
         uint8_t *at = room_for(writer, QUATERNION_TOOL_BYTES);

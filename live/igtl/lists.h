@@ -2,15 +2,16 @@
 /*
  * Messages that are a list of entries of one size: LBMETA, IMGMETA, VIDEOMETA, POINT, TRAJ, TDATA, QTDATA.
  * Conventions are those of messages.h. For each: _decode() looks at the length only, _at() reads one entry,
- * _encode() appends entries. Bytes that the protocol reserves are not kept and written as 0; strings end with 0
- * and are cut to their fields.
+ * _encode() appends entries. Bytes that the protocol reserves are not kept and written as 0; strings end with
+ * 0 and are cut to their fields.
  */
 #ifndef SONO_IGTL_LISTS_H
 #define SONO_IGTL_LISTS_H
 
 #include "igtl/messages.h"
 
-/* Entries on the wire. Which type they are of follows from entry_bytes: an _at() of another type returns 0. */
+/* Entries on the wire. Which type they are of follows from entry_bytes: an _at() of another type returns 0.
+ */
 typedef struct sono_igtl_list {
     const uint8_t *entries;
     size_t n;
@@ -31,7 +32,8 @@ typedef struct sono_igtl_label {
 /* Errors of every _decode() here: MALFORMED (not a multiple of the entry's size). */
 sono_igtl_status sono_igtl_labels_decode(const uint8_t *bytes, size_t n_bytes, sono_igtl_list *out,
                                          sono_igtl_fault *fault);
-int sono_igtl_label_at(const sono_igtl_list *list, size_t index, sono_igtl_label *out); /* 0 behind the last */
+int sono_igtl_label_at(const sono_igtl_list *list, size_t index,
+                       sono_igtl_label *out); /* 0 behind the last */
 void sono_igtl_labels_encode(sono_igtl_writer *writer, const sono_igtl_label *labels, size_t n);
 
 /* ---- IMGMETA: which images a device has ---- */
@@ -103,7 +105,8 @@ typedef struct sono_igtl_trajectory {
 sono_igtl_status sono_igtl_trajectories_decode(const uint8_t *bytes, size_t n_bytes, sono_igtl_list *out,
                                                sono_igtl_fault *fault);
 int sono_igtl_trajectory_at(const sono_igtl_list *list, size_t index, sono_igtl_trajectory *out);
-void sono_igtl_trajectories_encode(sono_igtl_writer *writer, const sono_igtl_trajectory *trajectories, size_t n);
+void sono_igtl_trajectories_encode(sono_igtl_writer *writer, const sono_igtl_trajectory *trajectories,
+                                   size_t n);
 
 /* ---- TDATA, QTDATA: tracked tools ---- */
 

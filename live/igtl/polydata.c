@@ -28,7 +28,8 @@ static const uint8_t *cut(cursor *rest, uint64_t n_bytes)
     return part;
 }
 
-/* The fault's offset is the head's field of that kind: the reason says whether number, size or index is wrong. */
+/* The fault's offset is the head's field of that kind: the reason says whether number, size or index is
+ * wrong. */
 static sono_igtl_status check_cells(const sono_igtl_cells *cells, uint32_t n_points, uint64_t field_at,
                                     sono_igtl_fault *fault)
 {
@@ -104,9 +105,11 @@ static sono_igtl_status decode_attributes(cursor *rest, sono_igtl_polydata *out,
         const uint8_t *head = out->attributes + ATTRIBUTE_BYTES * (size_t)i;
         const unsigned expected = components_of(head[0]);
         if (head[1] == 0 || (expected && head[1] != expected))
-            return WIRE_MALFORMED(ATTRIBUTES_AT, "a POLYDATA with an attribute of a wrong number of components");
+            return WIRE_MALFORMED(ATTRIBUTES_AT,
+                                  "a POLYDATA with an attribute of a wrong number of components");
         if (!cut(rest, (uint64_t)wire_u32(head + 2) * head[1] * sizeof(float)))
-            return WIRE_MALFORMED(ATTRIBUTES_AT, "a POLYDATA whose attributes' values reach beyond the content");
+            return WIRE_MALFORMED(ATTRIBUTES_AT,
+                                  "a POLYDATA whose attributes' values reach beyond the content");
     }
     if (rest->n_left)
         return WIRE_MALFORMED(ATTRIBUTES_AT, "a POLYDATA with more content than its parts have");
@@ -120,7 +123,8 @@ sono_igtl_status sono_igtl_polydata_decode(const uint8_t *bytes, size_t n_bytes,
     if (n_bytes < HEAD_BYTES)
         return WIRE_MALFORMED(n_bytes, "a POLYDATA that ends within its first 40 bytes");
     cursor rest = {bytes + HEAD_BYTES, n_bytes - HEAD_BYTES};
-    sono_igtl_cells *kinds[N_KINDS] = {&polydata.vertices, &polydata.lines, &polydata.polygons, &polydata.strips};
+    sono_igtl_cells *kinds[N_KINDS] = {&polydata.vertices, &polydata.lines, &polydata.polygons,
+                                       &polydata.strips};
     polydata.n_points = wire_u32(bytes);
     polydata.points = cut(&rest, POINT_BYTES * (uint64_t)polydata.n_points);
     if (!polydata.points)
@@ -234,7 +238,8 @@ static void encode_attributes(sono_igtl_writer *writer, const sono_igtl_mesh *me
 
 void sono_igtl_polydata_encode(sono_igtl_writer *writer, const sono_igtl_mesh *mesh)
 {
-    const sono_igtl_cell_list *kinds[N_KINDS] = {&mesh->vertices, &mesh->lines, &mesh->polygons, &mesh->strips};
+    const sono_igtl_cell_list *kinds[N_KINDS] = {&mesh->vertices, &mesh->lines, &mesh->polygons,
+                                                 &mesh->strips};
     uint8_t *head = sono_igtl_write_room(writer, HEAD_BYTES);
     if (!head)
         return;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * POLYDATA: points, cells that join them, values that hang on either; what VTK calls poly data. Conventions are
- * those of messages.h.
+ * POLYDATA: points, cells that join them, values that hang on either; what VTK calls poly data. Conventions
+ * are those of messages.h.
  */
 #ifndef SONO_IGTL_POLYDATA_H
 #define SONO_IGTL_POLYDATA_H
@@ -48,16 +48,17 @@ typedef struct sono_igtl_polydata {
     uint32_t n_attributes;
 } sono_igtl_polydata;
 
-/* Every cell and attribute is walked. Errors: MALFORMED (parts that do not add up, cells that do not have their
- * part's size, an index that is no point's, an attribute without components or with another number than its type
- * has, a name above 255 characters). */
+/* Every cell and attribute is walked. Errors: MALFORMED (parts that do not add up, cells that do not have
+ * their part's size, an index that is no point's, an attribute without components or with another number than
+ * its type has, a name above 255 characters). */
 sono_igtl_status sono_igtl_polydata_decode(const uint8_t *bytes, size_t n_bytes, sono_igtl_polydata *out,
                                            sono_igtl_fault *fault);
 
 /* 1, or 0 behind the last. */
 int sono_igtl_point_at(const sono_igtl_polydata *polydata, uint32_t index, float out[3]);
 
-/* The cell that begins *at bytes into the cells, and moves *at behind it: 1, or 0 behind the last. Begin with 0.
+/* The cell that begins *at bytes into the cells, and moves *at behind it: 1, or 0 behind the last. Begin with
+ * 0.
  */
 int sono_igtl_cell_next(const sono_igtl_cells *cells, uint32_t *at, sono_igtl_cell *out);
 /* index below n_indices; what it returns is below n_points. */
