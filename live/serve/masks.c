@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serve/masks.h"
 
+#include "igtl/polydata.h"
 #include "serve/facts.h"
 #include "serve/overlay.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define POLYDATA_HEAD_BYTES 40
@@ -29,9 +31,17 @@ int sono_serve_masks_open(sono_serve_masks *masks, const sono_serve_config *conf
                     i == SONO_SERVE_OUTPUT_OUTLINE ? config->sink_outline_name : config->sink_mask_name,
                     suffixes[i]);
     sono_serve_masks_reload(masks, config);
-    return sono_serve_outline_open(
-        &masks->outline, (uint64_t)config->engine_max_width_px * (uint64_t)config->engine_max_height_px,
-        SONO_SERVE_OUTLINE_POINTS, SONO_SERVE_OUTLINE_LINES);
+    masks->points_mm = calloc(SONO_SERVE_OUTLINE_POINTS, sizeof *masks->points_mm);
+    masks->n_indices = calloc(SONO_SERVE_OUTLINE_LINES, sizeof *masks->n_indices);
+    masks->indices = calloc(SONO_SERVE_OUTLINE_POINTS + SONO_SERVE_OUTLINE_LINES, sizeof *masks->indices);
+    const uint64_t max_pixels =
+        (uint64_t)config->engine_max_width_px * (uint64_t)config->engine_max_height_px;
+    if (masks->points_mm && masks->n_indices && masks->indices &&
+        sono_serve_outline_open(&masks->outline, max_pixels, SONO_SERVE_OUTLINE_POINTS,
+                                SONO_SERVE_OUTLINE_LINES) == 0)
+        return 0;
+    sono_serve_masks_close(masks);
+    return -1;
 }
 
 void sono_serve_masks_reload(sono_serve_masks *masks, const sono_serve_config *config)
@@ -42,6 +52,11 @@ void sono_serve_masks_reload(sono_serve_masks *masks, const sono_serve_config *c
 void sono_serve_masks_close(sono_serve_masks *masks)
 {
     sono_serve_outline_close(&masks->outline);
+    free(masks->points_mm);
+    free(masks->n_indices);
+    free(masks->indices);
+    masks->points_mm = NULL;
+    masks->n_indices = masks->indices = NULL;
 }
 
 int sono_serve_masks_output(const sono_serve_masks *masks, const char *device)
@@ -136,55 +151,32 @@ static void write_image(sono_serve_masks *masks, sono_serve_set *set, sono_serve
 /* ---- POLYDATA -------------------------------------------------------------------------------------------
  */
 
-static uint8_t *put_u32(uint8_t *at, uint32_t value)
-{
-    const uint8_t bytes[4] = {(uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8),
-                              (uint8_t)value};
-    memcpy(at, bytes, sizeof bytes);
-    return at + 4;
-}
-
-static uint8_t *put_point(uint8_t *at, const sono_igtl_image *image, const float point_px[2])
-{
-    float mm[3];
-    sono_serve_outline_to_mm(image, point_px, mm);
-    for (int i = 0; i < 3; i++) {
-        uint32_t bits;
-        memcpy(&bits, &mm[i], sizeof bits);
-        at = put_u32(at, bits);
-    }
-    return at;
-}
-
 static size_t outline_bytes(const sono_serve_outline *outline)
 {
     return POLYDATA_HEAD_BYTES + 12 * (size_t)outline->n_points +
            4 * ((size_t)outline->n_points + 2 * (size_t)outline->n_lines);
 }
 
-/* Points, then each line as a count and its points' numbers, the first once more at its end. Without points
- * all of it is the head of zeros, which the reference library unpacks to a mesh of nothing
+/* Without points all of it is the head of zeros, which the reference library unpacks to a mesh of nothing
  * (Source/igtlPolyDataMessage.cxx:795 @ 94244fe). */
-static void write_outline(const sono_serve_outline *outline, const sono_igtl_image *image,
+static void write_outline(const sono_serve_masks *masks, const sono_igtl_image *image,
                           sono_igtl_writer *writer)
 {
-    uint8_t *at = sono_igtl_write_room(writer, outline_bytes(outline));
-    if (!at)
-        return;
-    memset(at, 0, POLYDATA_HEAD_BYTES);
-    put_u32(at, outline->n_points);
-    put_u32(at + 12, outline->n_lines);
-    put_u32(at + 16, 4 * (outline->n_points + 2 * outline->n_lines));
-    at += POLYDATA_HEAD_BYTES;
+    const sono_serve_outline *outline = &masks->outline;
+    uint32_t n = 0;
     for (uint32_t i = 0; i < outline->n_points; i++)
-        at = put_point(at, image, outline->points_px[i]);
+        sono_serve_outline_to_mm(image, outline->points_px[i], masks->points_mm[i]);
     for (uint32_t line = 0; line < outline->n_lines; line++) {
         const uint32_t begin = outline->begins[line], end = outline->begins[line + 1];
-        at = put_u32(at, end - begin + 1);
+        masks->n_indices[line] = end - begin + 1;
         for (uint32_t i = begin; i < end; i++)
-            at = put_u32(at, i);
-        at = put_u32(at, begin);
+            masks->indices[n++] = i;
+        masks->indices[n++] = begin; /* closed */
     }
+    const sono_igtl_mesh mesh = {.points = (const float(*)[3])masks->points_mm,
+                                 .n_points = outline->n_points,
+                                 .lines = {masks->n_indices, masks->indices, outline->n_lines}};
+    sono_igtl_polydata_encode(writer, &mesh);
 }
 
 static void trace_once(sono_serve_masks *masks, sono_serve_set *set)
@@ -240,7 +232,7 @@ static sono_serve_blob *encode(sono_serve_masks *masks, sono_serve_set *set, son
     if (is_image)
         write_image(masks, set, output, &writer, n_bytes);
     else
-        write_outline(&masks->outline, set->image, &writer);
+        write_outline(masks, set->image, &writer);
     sono_serve_facts_collect(&facts, set, &masks->info);
     if (sono_igtl_message_end(&writer, ++masks->message_id, facts.list, facts.n) != SONO_IGTL_OK) {
         sono_serve_blobs_give(masks->blobs, blob);

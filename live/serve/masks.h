@@ -38,6 +38,9 @@ typedef struct sono_serve_masks {
     /* Its own. */
     sono_serve_blobs *blobs;
     sono_serve_outline outline;
+    float (*points_mm)[3]; /* of the outline */
+    uint32_t *n_indices;   /* of each line */
+    uint32_t *indices;     /* of the lines' points, back to back */
     uint32_t message_id;
     int32_t has_last;
     uint8_t last_head[SONO_IGTL_IMAGE_HEAD_BYTES];
