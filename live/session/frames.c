@@ -122,6 +122,16 @@ static int is_late(const sono_session *s, const sono_session_frame *frame)
     return s->limits.max_latency_ns && s->now_ns - frame->received_ns > s->limits.max_latency_ns;
 }
 
+/* A frame is through, with a mask or without: of older ones nothing is shown. 0 where this is one of them. */
+static int go_past(sono_session *s, uint64_t frame)
+{
+    if (frame <= s->hidden_through)
+        return 0;
+    s->hidden_through = frame;
+    s->hidden_why = SONO_SESSION_DROP_SUPERSEDED;
+    return 1;
+}
+
 void sono_session_finish(sono_session *s, sono_session_actions *out, const sono_session_event *event)
 {
     const int32_t i = find_in_engine(s, event->frame);
@@ -130,7 +140,7 @@ void sono_session_finish(sono_session *s, sono_session_actions *out, const sono_
     const sono_session_frame frame = take_out(s->in_engine, &s->n_in_engine, i);
     s->losses_in_row = 0;
     s->engine_backoff_ns = s->limits.backoff_min_ns;
-    if (frame.frame <= s->hidden_through) {
+    if (!go_past(s, frame.frame)) {
         end_frame(s, out, SONO_SESSION_DISCARD, frame.frame, s->hidden_why);
     } else if (is_late(s, &frame)) {
         end_frame(s, out, SONO_SESSION_DISCARD, frame.frame, SONO_SESSION_DROP_LATE);
@@ -138,8 +148,6 @@ void sono_session_finish(sono_session *s, sono_session_actions *out, const sono_
     } else {
         sono_session_push(out, SONO_SESSION_SHOW)->frame = frame.frame;
         s->counts.processed++;
-        s->hidden_through = frame.frame;
-        s->hidden_why = SONO_SESSION_DROP_SUPERSEDED;
         s->state = event->state;
         s->is_empty_told = 0;
         sono_session_clear(s, SONO_SESSION_FAULT_LATE);
@@ -154,7 +162,7 @@ int sono_session_lose(sono_session *s, sono_session_actions *out, uint64_t frame
         return 0;
     take_out(s->in_engine, &s->n_in_engine, i);
     end_frame(s, out, SONO_SESSION_DROP, frame, SONO_SESSION_DROP_DEVICE);
-    *is_hidden = frame <= s->hidden_through;
+    *is_hidden = !go_past(s, frame);
     return 1;
 }
 

@@ -225,8 +225,8 @@ void sono_session_step(sono_session *s, const sono_session_event *event, sono_se
     sono_session_link_deadlines(s, out);
     sono_session_engine_deadlines(s, out);
     sono_session_take(s, out);
-    sono_session_health_deadlines(s, out);
     end_drain(s, out);
+    sono_session_health_deadlines(s, out);
     sono_session_link_watch(s);
     sono_session_tell(s, out);
     end(s, out);
