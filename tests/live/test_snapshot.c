@@ -9,6 +9,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,13 +42,13 @@ static void fill(void)
     snapshot.rate_in_hz = NAN;
     snapshot.last_shown_ns = 1500000;
     snapshot.latency_ms_p99 = 12.3456;
-    strcpy(snapshot.state, "VISIBLE");
-    strcpy(snapshot.fault, "OK");
-    strcpy(snapshot.source_device, "a\"b\\c\n\xff\xc3\xa4");
-    strcpy(snapshot.engine_kind, "null");
+    snprintf(snapshot.state, sizeof snapshot.state, "%s", "VISIBLE");
+    snprintf(snapshot.fault, sizeof snapshot.fault, "%s", "OK");
+    snprintf(snapshot.source_device, sizeof snapshot.source_device, "%s", "a\"b\\c\n\xff\xc3\xa4");
+    snprintf(snapshot.engine_kind, sizeof snapshot.engine_kind, "%s", "null");
     snapshot.source_is_up = 1;
     snapshot.n_clients = 2;
-    strcpy(snapshot.clients[1].address, "127.0.0.1:5");
+    snprintf(snapshot.clients[1].address, sizeof snapshot.clients[1].address, "%s", "127.0.0.1:5");
     snapshot.clients[1].bytes = 1ull << 40;
 }
 

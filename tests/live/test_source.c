@@ -346,7 +346,7 @@ static void test_it_speaks_first(void **state)
     sono_igtl_string string;
     (void)state;
     config.source_ask_plus = 1;
-    strcpy(config.source_device, "Probe_Track<er");
+    snprintf(config.source_device, sizeof config.source_device, "%s", "Probe_Track<er");
     open_all();
     struct pollfd poll_fd = {.fd = peer, .events = POLLIN};
     assert_int_equal(poll(&poll_fd, 1, 5000), 1);
@@ -437,7 +437,7 @@ static void test_wide_samples_within_a_window(void **state)
 {
     sono_igtl_image image = grey(256, 256);
     (void)state;
-    strcpy(config.source_window, "0,1");
+    snprintf(config.source_window, sizeof config.source_window, "%s", "0,1");
     open_all();
     image.scalar = SONO_IGTL_FLOAT64; /* 512 KiB: twice the memory of an input */
     send_image("Image", &image, 0);
@@ -486,7 +486,7 @@ static void test_devices(void **state)
     send_image("A", &image, 2); /* not the first that came: not even counted */
     send_image("B", &image, 3);
     is_frame(1, 2, 3);
-    strcpy(config.source_device, "A");
+    snprintf(config.source_device, sizeof config.source_device, "%s", "A");
     sono_serve_source_reload(source, &config);
     send_image("B", &image, 4);
     send_image("A", &image, 5);
@@ -543,7 +543,7 @@ static void test_the_engine_closes_within_an_image(void **state)
 static void test_pixels_without_an_engine(void **state)
 {
     (void)state;
-    strcpy(config.record_folder, "somewhere");
+    snprintf(config.record_folder, sizeof config.record_folder, "%s", "somewhere");
     open_all();
     sono_serve_engine_close(engine);
     send_grey(77);
@@ -671,7 +671,7 @@ static void test_a_name(void **state)
 static void test_a_name_that_is_none(void **state)
 {
     (void)state;
-    strcpy(config.source_address, "no-such-host.invalid:1");
+    snprintf(config.source_address, sizeof config.source_address, "%s", "no-such-host.invalid:1");
     open_engine();
     open_source();
     sono_serve_source_connect(source);
@@ -733,12 +733,12 @@ static void test_bad_configuration(void **state)
     sono_error error;
     (void)state;
     open_engine();
-    strcpy(config.source_window, "5");
+    snprintf(config.source_window, sizeof config.source_window, "%s", "5");
     assert_status(SONO_STATUS_INVALID_ARGUMENT,
                   sono_serve_source_open(&config, &loop, engine, &listener, &source, &error), &error);
     assert_non_null(strstr(error.text, "source.window"));
     config.source_window[0] = 0;
-    strcpy(config.source_address, "host:99999");
+    snprintf(config.source_address, sizeof config.source_address, "%s", "host:99999");
     assert_status(SONO_STATUS_INVALID_ARGUMENT,
                   sono_serve_source_open(&config, &loop, engine, &listener, &source, &error), &error);
     assert_non_null(strstr(error.text, "source.address"));
