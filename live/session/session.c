@@ -180,6 +180,9 @@ static void handle(sono_session *s, const sono_session_event *event, sono_sessio
     case SONO_SESSION_STOP:
         stop(s, out);
         break;
+    case SONO_SESSION_REOPEN:
+        sono_session_engine_reopen(s, out);
+        break;
     }
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "args.h"
 
+#include "serve/nearest.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
@@ -8,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_OPTIONS 40
+#define MAX_OPTIONS 128
 #define MAX_WORD    48
 #define HELP_ID     'h'
 
@@ -43,54 +45,19 @@ void report_see_help(const char *command)
     fprintf(stderr, "See 'sonoseg %s%s--help'.\n", command ? command : "", command ? " " : "");
 }
 
-/* Levenshtein distance of words of at most MAX_WORD letters. */
-static size_t distance(const char *left, const char *right)
-{
-    size_t row[MAX_WORD + 1];
-    const size_t n_left = strlen(left), n_right = strlen(right);
-    if (n_left > MAX_WORD || n_right > MAX_WORD)
-        return MAX_WORD;
-    for (size_t j = 0; j <= n_right; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= n_left; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= n_right; j++) {
-            const size_t replaced = diagonal + (left[i - 1] != right[j - 1]);
-            const size_t shorter = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
-            diagonal = row[j];
-            row[j] = replaced < shorter ? replaced : shorter;
-        }
-    }
-    return row[n_right];
-}
-
-const char *args_nearest(const char *word, const char *const *names)
-{
-    const size_t length = strlen(word);
-    size_t best = (length < 6 ? 2 : length / 3) + 1;
-    const char *nearest = NULL;
-    for (; *names; names++) {
-        const size_t d = length >= 3 && !strncmp(word, *names, length) ? 1 : distance(word, *names);
-        if (d < best) {
-            best = d;
-            nearest = *names;
-        }
-    }
-    return nearest;
-}
-
 static void report_unknown(const args_spec *spec, const char *word)
 {
     const char *names[MAX_OPTIONS + 2];
+    size_t n_names = 0;
     for (size_t i = 0; i < spec->n_options; i++)
-        names[i] = spec->options[i].name;
-    names[spec->n_options] = "help";
-    names[spec->n_options + 1] = NULL;
+        if (spec->options[i].name)
+            names[n_names++] = spec->options[i].name;
+    names[n_names++] = "help";
+    names[n_names] = NULL;
     char name[MAX_WORD + 1];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(word + strspn(word, "-"), "="),
              word + strspn(word, "-"));
-    const char *nearest = args_nearest(name, names);
+    const char *nearest = sono_serve_nearest(name, names);
     if (nearest)
         report_error("unknown option '%s': did you mean '--%s'?", word, nearest);
     else
@@ -128,7 +95,10 @@ static void print_help(const args_spec *spec)
     static const args_option help = {"help", HELP_ID, NULL, "show this text"};
     printf("usage: sonoseg %s\n\n%s\n\noptions\n", spec->usage, spec->intro);
     for (size_t i = 0; i < spec->n_options; i++)
-        print_option(&spec->options[i]);
+        if (spec->options[i].id == ARGS_HEADING)
+            printf("\n%s\n", spec->options[i].help);
+        else
+            print_option(&spec->options[i]);
     print_option(&help);
     if (spec->examples)
         printf("\n%s\n", spec->examples);
@@ -139,10 +109,12 @@ static void fill_tables(const args_spec *spec, struct option *longs, char *short
 {
     *shorts++ = '-';
     *shorts++ = ':';
-    size_t i = 0;
-    for (; i < spec->n_options && i < MAX_OPTIONS; i++) {
+    size_t n_longs = 0;
+    for (size_t i = 0; i < spec->n_options && i < MAX_OPTIONS; i++) {
         const args_option *option = &spec->options[i];
-        longs[i] =
+        if (option->id == ARGS_HEADING)
+            continue;
+        longs[n_longs++] =
             (struct option){option->name, option->value ? required_argument : no_argument, NULL, option->id};
         if (option->id > ' ' && option->id < 127) {
             *shorts++ = (char)option->id;
@@ -150,8 +122,8 @@ static void fill_tables(const args_spec *spec, struct option *longs, char *short
                 *shorts++ = ':';
         }
     }
-    longs[i] = (struct option){"help", no_argument, NULL, HELP_ID};
-    longs[i + 1] = (struct option){NULL, 0, NULL, 0};
+    longs[n_longs++] = (struct option){"help", no_argument, NULL, HELP_ID};
+    longs[n_longs] = (struct option){NULL, 0, NULL, 0};
     *shorts++ = HELP_ID;
     *shorts = 0;
 }

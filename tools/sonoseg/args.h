@@ -11,6 +11,8 @@
 
 enum { ARGS_BARE = 0 }; /* id of a word that is no option */
 
+enum { ARGS_HEADING = -1 }; /* id of a row that is a line of the help: its help; it has no name */
+
 typedef struct args_option {
     const char *name;  /* without the dashes */
     int id;            /* above 0; a letter is the short form too */
@@ -42,9 +44,6 @@ void report_warning(const char *format, ...) __attribute__((format(printf, 1, 2)
 
 /* "See 'sonoseg run --help'." on stderr. command may be NULL. */
 void report_see_help(const char *command);
-
-/* The name nearest to word, NULL when none is near. names is NULL-terminated. */
-const char *args_nearest(const char *word, const char *const *names);
 
 /* Whole-word numbers within [low, high]; 0, or -1 after report_error() naming option. */
 int args_integer(const char *option, const char *text, int64_t low, int64_t high, int32_t *out);

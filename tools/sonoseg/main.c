@@ -3,6 +3,8 @@
 #include "args.h"
 #include "commands.h"
 
+#include "serve/nearest.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,8 +18,10 @@ typedef struct command {
 static const command commands[] = {
     {"demo", cmd_demo, "show it all on synthetic frames; needs nothing"},
     {"run", cmd_run, "find and outline the structure in image files"},
+    {"serve", cmd_serve, "live: images in from PlusServer, masks out to 3D Slicer (OpenIGTLink)"},
     {"evaluate", cmd_evaluate, "say how good boxes, masks and scores are on labelled frames"},
     {"phantom", cmd_phantom, "write labelled frames of the synthetic scanner"},
+    {"replay", cmd_replay, "serve recorded or synthetic frames as PlusServer does"},
     {"bench", cmd_bench, "time the pipeline, stage by stage"},
     {"audit", cmd_audit, "check what crosses between host and GPU"},
     {"inspect", cmd_inspect, "say what a checkpoint is"},
@@ -37,7 +41,8 @@ static void print_help(void)
     printf("\nexamples\n"
            "  sonoseg demo\n"
            "  sonoseg run --input sweep/ --output out\n"
-           "  sonoseg run --input sweep/ --output out --detector dfine_s.pth --segmenter mobile_sam.pt\n\n"
+           "  sonoseg run --input sweep/ --output out --detector dfine_s.pth --segmenter mobile_sam.pt\n"
+           "  sonoseg serve --source 192.168.1.20:18944\n\n"
            "Models come with sonoseg. The environment may name others: SONO_DETECTOR, SONO_SEGMENTER, or a\n"
            "folder, SONO_MODELS.\n"
            "'sonoseg <command> --help' shows a command's options. For research, not a medical device.\n");
@@ -58,7 +63,7 @@ static int report_unknown(const char *name)
         names[i] = commands[i].name;
     names[N_COMMANDS] = "help";
     names[N_COMMANDS + 1] = NULL;
-    const char *nearest = args_nearest(name + strspn(name, "-"), names);
+    const char *nearest = sono_serve_nearest(name + strspn(name, "-"), names);
     if (nearest)
         report_error("unknown command '%s': did you mean '%s'?", name, nearest);
     else
