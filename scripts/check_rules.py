@@ -13,7 +13,8 @@ import re
 import subprocess
 import sys
 
-# Each room of src/ and the rooms that it includes from: exactly the edges that there are. base is seen by all.
+# Each room of src/ and live/ and the rooms that it includes from: exactly the edges that there are. All of src/ sees base,
+# all see the public headers; the two houses do not see each other.
 EDGES = {
     "base": set(),
     "checkpoint": set(),
@@ -33,7 +34,13 @@ EDGES = {
     "io/phantom": {"io"},
     "io/sequences": {"io"},
     "pipeline": {"engine", "graph", "nets", "telemetry"},
+    "live/igtl": set(),
+    "live/record": set(),
+    "live/session": set(),
+    "live/serve": {"live/igtl", "live/session"},
 }
+# The rooms of live/ that tools/ may include from.
+TOOLS_SEE = {"live/record", "live/replay", "live/serve"}
 
 C_SUFFIXES = {".c", ".h", ".cu", ".cuh"}
 COMMENTED = C_SUFFIXES | {".cpp", ".py", ".sh", ".cmake"}
@@ -56,9 +63,11 @@ MACHINE_PATH = re.compile(r"""(?:^|[\s"'=(:,`])(/(?:home|root|Users|mnt|media|wo
 
 
 def room_of(path):
-    """The innermost room of EDGES that holds a file of src/, e.g. 'nets/dfine'; the first folder where none does, None
-    outside of src/."""
+    """The innermost room of EDGES that holds a file of src/ or live/, e.g. 'nets/dfine' or 'live/igtl'; the first folder
+    where none does, None outside of both."""
     parts = path.parts
+    if len(parts) >= 3 and parts[0] == "live":
+        return "/".join(parts[:2])
     if len(parts) < 3 or parts[0] != "src":
         return None
     for depth in range(len(parts) - 1, 1, -1):
@@ -69,13 +78,14 @@ def room_of(path):
 
 
 def edges_of(path, lines):
-    """(line number, target, its room) of each include of another room's file, for a file of src/."""
+    """(line number, target, its room) of each include of another room's file, for a file of src/ or live/."""
     room = room_of(path)
+    house = "live" if path.parts[0] == "live" else "src"
     for number, line in enumerate(lines, 1):
         match = re.match(r'\s*#\s*include\s*"([^"]+/[^"]+)"', line)
         if room is None or not match or match.group(1).startswith("sonoseg/"):
             continue
-        other = room_of(pathlib.PurePosixPath("src", match.group(1)))
+        other = room_of(pathlib.PurePosixPath(house, match.group(1)))
         if other != room:
             yield number, match.group(1), other
 
@@ -100,8 +110,8 @@ def check_includes(path, lines):
         parts = match.group(1).split("/")
         if ".." in parts:
             yield number, "include", f'"{match.group(1)}" climbs out of its folder'
-        elif tool and parts[0] != "sonoseg" and len(parts) > 1:
-            yield number, "include", f'"{match.group(1)}": tools see only include/'
+        elif tool and parts[0] != "sonoseg" and len(parts) > 1 and "live/" + parts[0] not in TOOLS_SEE:
+            yield number, "include", f'"{match.group(1)}": tools see only include/ and {", ".join(sorted(TOOLS_SEE))}'
     for number, target, other in edges_of(path, lines):
         if ".." not in target and other != "base" and other not in EDGES.get(room, set()):
             yield number, "include", f'"{target}": {room} does not see {other}'
@@ -118,7 +128,7 @@ def check_calls(path, code):
     for number, word in banned(UNBOUNDED, code):
         yield number, "banned", f"{word}() has no bound or no error"
     room = room_of(path)
-    if room is None:
+    if room is None or path.parts[0] == "live":
         return
     if path.as_posix() not in ("src/base/alloc.c", "src/base/alloc.h"):
         for number, word in banned(HEAP, code):

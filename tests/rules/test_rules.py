@@ -45,7 +45,11 @@ class Rules(unittest.TestCase):
                 ("src/engine/cpu/kernels/a.c", "engine/cuda/kernels/b.h", "engine/cpu does not see engine/cuda"),
                 ("src/pipeline/a.c", "engine/cuda/b.h", "pipeline does not see engine/cuda"),
                 ("src/new_room/a.c", "graph/b.h", "new_room does not see graph"),
-                ("tools/sonoseg/a.c", "base/b.h", "tools see only include/")]:
+                ("live/igtl/a.c", "serve/b.h", "live/igtl does not see live/serve"),
+                ("live/session/a.c", "record/b.h", "live/session does not see live/record"),
+                ("live/serve/a.c", "pipeline/b.h", "live/serve does not see live/pipeline"),
+                ("tools/sonoseg/a.c", "igtl/b.h", "tools see only include/ and live/record, live/replay, live/serve"),
+                ("tools/sonoseg/a.c", "base/b.h", "tools see only include/ and live/record, live/replay, live/serve")]:
             self.assert_finds(path, f'#include "{target}"\n', f'2: include: "{target}": {text}')
         self.assert_finds("tools/sonoseg/a.c", '#include "../../src/base/b.h"\n',
                           '2: include: "../../src/base/b.h" climbs out of its folder')
@@ -67,7 +71,8 @@ class Rules(unittest.TestCase):
                              ("src/nets/a.c", "checkpoint/b.h"), ("src/pipeline/a.c", "engine/b.h"),
                              ("src/engine/cuda/a.c", "engine/cuda/device/b.h"),
                              ("src/engine/cpu/kernels/a.c", "engine/cpu/b.h"),
-                             ("src/base/a.c", "sonoseg/sonoseg.h"), ("tools/sonoseg/a.c", "args.h"),
+                             ("src/base/a.c", "sonoseg/sonoseg.h"), ("tools/sonoseg/a.c", "args.h"), ("tools/sonoseg/a.c", "serve/b.h"),
+                             ("live/serve/a.c", "igtl/b.h"), ("live/igtl/a.c", "igtl/b.h"),
                              ("src/io/folder/a.c", "io/b.h"), ("tests/base/a.c", "base/b.h")]:
             self.assert_clean(path, f'#include "{target}"\n')
 

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Every key of the service's configuration, once. From this table come the struct (config.h), the YAML schema
+ * and its messages, the flags of `sonoseg serve`, its help, the manual page and the commented example file.
+ *
+ * TEXT(section, name, default, reload, help)
+ * CHOICE(section, name, default, choices, reload, help)        choices: "a|b"; the default is one of them
+ * FLAG(section, name, default, reload, help)                   0 or 1; YAML true, false
+ * INTEGER(section, name, default, low, high, reload, help)     unit: by the name's ending
+ * NUMBER(section, name, default, low, high, reload, help)
+ *
+ * reload: 1 = taken at SIGHUP, 0 = needs a restart. Field: <section>.<name>. Flag: --<section>-<name>.
+ */
+#ifndef SONO_SERVE_CONFIG_KEYS_H
+#define SONO_SERVE_CONFIG_KEYS_H
+
+#define SONO_SERVE_KEY_MAP(TEXT, CHOICE, FLAG, INTEGER, NUMBER)                                              \
+    TEXT(source, address, "127.0.0.1:18944", 0,                                                              \
+         "host and port of the image source, a PlusServer for instance")                                     \
+    TEXT(source, device, "", 1, "name of the IMAGE to analyse; empty = the first that comes")                \
+    TEXT(source, transform, "ImageToReference", 1,                                                           \
+         "the pose: metadata or TRANSFORM of this name; empty = none")                                       \
+    FLAG(source, ask_plus, 0, 0,                                                                             \
+         "send Plus a CLIENTINFO that narrows what it sends to the image and the pose")                      \
+    CHOICE(source, checksum, "drop", "drop|accept", 1, "images whose CRC does not fit are dropped or taken") \
+    CHOICE(source, order, "newest", "newest|all", 0,                                                         \
+           "the newest image wins; or all, in order, for recordings: the source has to wait")                \
+    TEXT(source, window, "", 1,                                                                              \
+         "LOW,HIGH: samples of signed, 32-bit and float images that become black and white; empty = such "   \
+         "images are refused")                                                                               \
+    NUMBER(source, max_rate_hz, 0, 0, 10000, 1, "images above this rate are dropped; 0 = no limit")          \
+    INTEGER(source, max_message_mb, 64, 1, 2047, 0, "a larger message ends the connection")                  \
+    INTEGER(source, connect_ms, 2000, 10, 600000, 1, "an attempt to connect may take so long")               \
+    INTEGER(source, backoff_min_ms, 100, 10, 600000, 1, "pause before the next attempt, doubled each time")  \
+    INTEGER(source, backoff_max_ms, 5000, 10, 600000, 1, "up to this")                                       \
+    INTEGER(source, read_ms, 3000, 0, 600000, 1,                                                             \
+            "nothing at all from the source for so long: the link is cut and made again; 0 = never")         \
+    INTEGER(source, stall_ms, 1000, 0, 600000, 1, "no image for so long: the mask is emptied; 0 = never")    \
+    INTEGER(                                                                                                 \
+        mailbox, max_age_ms, -1, -1, 600000, 1,                                                              \
+        "an image that waited longer is dropped; 0 = no limit, -1 = 500 on CUDA and no limit on the CPU")    \
+    INTEGER(mailbox, n_waiting, 8, 1, 64, 0, "with order all: so many images may wait")                      \
+    CHOICE(engine, kind, "pipeline", "pipeline|null", 0,                                                     \
+           "null analyses nothing: it marks pixels of 128 and above, to measure the service itself")         \
+    INTEGER(engine, null_delay_ms, 0, 0, 60000, 0, "null: a frame takes so long")                            \
+    TEXT(engine, detector, "", 0, "D-FINE checkpoint; empty = $SONO_DETECTOR, else the model of sonoseg")    \
+    CHOICE(engine, detector_family, "auto", "auto|dfine|deim", 0, "whose training the detector comes from")  \
+    TEXT(engine, segmenter, "", 0,                                                                           \
+         "MobileSAM checkpoint; empty = $SONO_SEGMENTER, else the model of sonoseg")                         \
+    TEXT(engine, device, "auto", 0, "auto, cpu, cuda or cuda:N")                                             \
+    CHOICE(engine, precision, "auto", "auto|fp32|fp16", 0, "auto = fp32 on the CPU, fp16 on CUDA")           \
+    INTEGER(engine, threads, 0, 0, 256, 0, "CPU threads; 0 = every core")                                    \
+    NUMBER(engine, threshold, 0.30, 0, 1, 0, "a best score below it is LOST")                                \
+    INTEGER(engine, max_width_px, 1920, 16, 8192, 0, "larger images are refused")                            \
+    INTEGER(engine, max_height_px, 1200, 16, 8192, 0, "likewise")                                            \
+    INTEGER(engine, gray16_white, 65535, 1, 65535, 0, "the 16-bit sample that means white")                  \
+    INTEGER(engine, depth, 1, 1, 12, 0, "images in the engine at once; 1 = the lowest latency")              \
+    INTEGER(engine, max_latency_ms, 0, 0, 600000, 1,                                                         \
+            "a result that comes later after its image is not shown, the mask is emptied; 0 = no limit")     \
+    INTEGER(engine, hang_ms, 10000, 0, 600000, 1,                                                            \
+            "an image in the engine for longer: it is reopened; 0 = never")                                  \
+    INTEGER(engine, close_ms, 10000, 100, 600000, 1,                                                         \
+            "a hanging engine may take so long to close; then exit 1")                                       \
+    INTEGER(engine, error_limit, 3, 1, 1000, 1, "so many device errors in a row reopen the engine")          \
+    TEXT(sink, listen, "127.0.0.1:18945", 0,                                                                 \
+         "address and port for 3D Slicer and other clients; any other address than loopback must be named")  \
+    TEXT(sink, mask_name, "BoneMask", 0, "device name of the mask, 20 characters at most")                   \
+    INTEGER(sink, mask_value, 1, 1, 255, 1, "value of a pixel in the mask: 1 for label maps, or 255")        \
+    FLAG(sink, outline, 1, 1, "send the outline as POLYDATA")                                                \
+    TEXT(sink, outline_name, "BoneOutline", 0, "its device name")                                            \
+    FLAG(sink, text, 1, 1, "send KPI JSON as STRING once a second")                                          \
+    TEXT(sink, text_name, "sonosegKPI", 0, "its device name")                                                \
+    TEXT(sink, status_name, "sonoseg", 0, "device name of STATUS")                                           \
+    FLAG(sink, maps, 0, 0, "send edge, inside and outside maps as IMAGEs <mask_name>Edge, ...")              \
+    FLAG(sink, overlay, 0, 1, "send the image with its outline as IMAGE <mask_name>Overlay")                 \
+    INTEGER(sink, max_clients, 8, 1, 64, 0, "further ones are refused")                                      \
+    INTEGER(sink, queue_frames, 2, 1, 64, 1,                                                                 \
+            "a client may be so many frames behind, then it loses the oldest")                               \
+    INTEGER(sink, stuck_ms, 5000, 100, 600000, 1, "a client that takes nothing for so long is disconnected") \
+    INTEGER(sink, keep_alive_ms, 1000, 10, 600000, 1, "STATUS at least so often")                            \
+    FLAG(control, commands, 0, 0, "take COMMANDs that change something: start, stop, threshold")             \
+    TEXT(control, peers, "127.0.0.1", 1, "addresses, with commas, that may send them")                       \
+    TEXT(record, folder, "", 0, "record images and masks into this folder; empty = no recording")            \
+    TEXT(record, name, "sonoseg", 0, "files begin with this")                                                \
+    FLAG(record, masks, 1, 0, "record masks and states beside the images")                                   \
+    FLAG(record, join, 1, 0, "at a clean stop make one .igs.mha of each pair")                               \
+    INTEGER(record, max_segment_mb, 2000, 1, 2047, 0, "a new segment before the pixels' file grows beyond")  \
+    INTEGER(record, queue_mb, 256, 8, 65536, 0, "memory for images on their way to the disk")                \
+    TEXT(log, events, "", 0, "file for events; empty = standard error")                                      \
+    CHOICE(log, format, "text", "text|json", 0, "of the events")                                             \
+    TEXT(log, latency, "", 0, "CSV file: each frame's received, submitted, done, first and last byte out")   \
+    TEXT(log, audit, "", 0, "file for who changed what by COMMAND; empty = with the events")                 \
+    INTEGER(service, drain_ms, 2000, 0, 600000, 1, "at SIGTERM images in the engine are waited for so long")
+
+#endif

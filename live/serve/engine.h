@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What analyses frames: sono_pipeline, or `null`, which marks pixels of 128 and above and so shows which
+ * frame a mask was made from. Opening and closing run in a thread of their own; everything else is the loop's
+ * thread's and never waits. What happened is fetched by sono_serve_engine_next() whenever the descriptor is
+ * readable.
+ */
+#ifndef SONO_SERVE_ENGINE_H
+#define SONO_SERVE_ENGINE_H
+
+#include "serve/config.h"
+#include "serve/frame.h"
+
+typedef struct sono_serve_engine sono_serve_engine;
+
+/* The result of a frame, borrowed until sono_serve_engine_release(). */
+typedef struct sono_serve_result {
+    uint64_t frame;
+    sono_state state;
+    float score;
+    float bbox_xyxy_px[4];
+    float iou_predicted;
+    int64_t mask_area_px;
+    int32_t width_px, height_px;
+    const uint8_t *mask;    /* rows contiguous, 0 / 255; never NULL */
+    const uint8_t *maps[3]; /* edge, inside, outside, 0 / 1; NULL unless sink.maps */
+    double latency_ms;      /* of the engine alone */
+    const void *lent;       /* the engine's own */
+} sono_serve_result;
+
+typedef enum sono_serve_engine_news {
+    SONO_SERVE_ENGINE_NOTHING = 0,
+    SONO_SERVE_ENGINE_UP,
+    SONO_SERVE_ENGINE_DOWN, /* opening failed (error says why), or closing is done */
+    SONO_SERVE_ENGINE_RESULT,
+    SONO_SERVE_ENGINE_LOSS /* result->frame was lost to a device error */
+} sono_serve_engine_news;
+
+/* What runs, for metadata, KPI text and pages. Static between UP and DOWN. */
+typedef struct sono_serve_engine_info {
+    char kind[16];    /* "pipeline" or "null" */
+    char backend[16]; /* "cpu", "cuda"; "none" */
+    char precision[8];
+    char detector[64], segmenter[64];
+    char detector_sha256[65], segmenter_sha256[65]; /* "" until they are known */
+} sono_serve_engine_info;
+
+/* on_event: optional, as of sono_pipeline_config, from a thread of its own. Errors: OUT_OF_MEMORY, IO. */
+sono_status sono_serve_engine_new(const sono_serve_config *config, sono_event_fn on_event, void *user,
+                                  sono_serve_engine **out, sono_error *error);
+/* Readable exactly while _next() has something. */
+int sono_serve_engine_fd(const sono_serve_engine *engine);
+void sono_serve_engine_open(sono_serve_engine *engine);  /* begins; UP or DOWN follows */
+void sono_serve_engine_close(sono_serve_engine *engine); /* begins; DOWN follows; lent inputs are gone */
+sono_serve_engine_news sono_serve_engine_next(sono_serve_engine *engine, sono_serve_result *result,
+                                              sono_error *error);
+/* Memory for one frame's pixels. NULL = not open, or none is free. */
+uint8_t *sono_serve_engine_lend(sono_serve_engine *engine, size_t *n_bytes, void **input);
+void sono_serve_engine_return(sono_serve_engine *engine, void *input);
+/* image->pixels lies in input. On failure the input is given back. */
+sono_status sono_serve_engine_submit(sono_serve_engine *engine, void *input, const sono_image *image,
+                                     const sono_frame_info *info, sono_error *error);
+void sono_serve_engine_release(sono_serve_engine *engine, const sono_serve_result *result);
+void sono_serve_engine_query(const sono_serve_engine *engine, sono_serve_engine_info *out);
+/* Waits until it is closed. */
+void sono_serve_engine_free(sono_serve_engine *engine);
+
+#endif

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The live service: OpenIGTLink images in, masks out, all day (docs/live.md). */
+#ifndef SONO_SERVE_SERVE_H
+#define SONO_SERVE_SERVE_H
+
+#include "serve/config.h"
+
+/* Runs until SIGTERM or SIGINT (drains) or a failure that a restart must mend. Blocks these signals and
+ * SIGHUP (reload) in this and all later threads. Tells systemd of readiness and feeds its watchdog where it
+ * asks for that. ready: optional; called once when it listens, with the port. Returns 0, or 1 with `error`.
+ */
+int sono_serve_run(const sono_serve_config *config, void (*ready)(void *user, int32_t port), void *user,
+                   sono_error *error);
+
+#endif
