@@ -38,7 +38,7 @@ EDGES = {
     "live/record": set(),
     "live/replay": {"live/igtl"},
     "live/session": set(),
-    "live/serve": {"live/igtl", "live/session"},
+    "live/serve": {"live/igtl", "live/record", "live/session"},
 }
 # The rooms of live/ that tools/ may include from.
 TOOLS_SEE = {"live/record", "live/replay", "live/serve"}
