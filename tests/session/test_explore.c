@@ -161,6 +161,7 @@ static void list_events(const setting *set, const session_model *m, event_list *
         add(list, SONO_SESSION_PAUSE, now_ns, 0);
         add(list, SONO_SESSION_RESUME, now_ns, 1);
         add(list, SONO_SESSION_STOP, now_ns, 0);
+        add(list, SONO_SESSION_REOPEN, now_ns, 0);
         add(list, (sono_session_event_kind)99, now_ns, 0);
     }
 }

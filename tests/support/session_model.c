@@ -32,9 +32,10 @@ void session_model_init(session_model *m, const sono_session_limits *limits)
 const char *session_model_event_name(sono_session_event_kind kind)
 {
     static const char *const names[] = {
-        "?",         "START",       "TICK",   "SOURCE_UP", "SOURCE_DOWN", "SOURCE_HEARD", "FRAME",  "REFUSED",
-        "ENGINE_UP", "ENGINE_DOWN", "RESULT", "LOSS",      "CLIENT",      "PAUSE",        "RESUME", "STOP"};
-    return names[kind >= SONO_SESSION_START && kind <= SONO_SESSION_STOP ? kind : 0];
+        "?",      "START",   "TICK",      "SOURCE_UP",   "SOURCE_DOWN", "SOURCE_HEARD",
+        "FRAME",  "REFUSED", "ENGINE_UP", "ENGINE_DOWN", "RESULT",      "LOSS",
+        "CLIENT", "PAUSE",   "RESUME",    "STOP",        "REOPEN"};
+    return names[kind >= SONO_SESSION_START && kind <= SONO_SESSION_REOPEN ? kind : 0];
 }
 
 /* ---- frames ---- */
@@ -98,6 +99,8 @@ int session_model_can(const session_model *m, const sono_session_event *event)
     case SONO_SESSION_RESUME:
     case SONO_SESSION_STOP:
         return 1;
+    case SONO_SESSION_REOPEN:
+        return !m->is_stopping && (m->engine == MODEL_OPEN || m->engine == MODEL_OPENING);
     }
     return 0;
 }
