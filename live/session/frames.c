@@ -103,7 +103,7 @@ void sono_session_take(sono_session *s, sono_session_actions *out)
     }
     /* Frames come, all too late, and no result is under way: the mask on the screens is older than all of
      * them. */
-    if (n_too_old && !sono_session_hoped_for(s))
+    if (n_too_old && !sono_session_hopes(s))
         sono_session_raise(s, out, SONO_SESSION_FAULT_LATE);
 }
 
@@ -187,20 +187,24 @@ void sono_session_hide(sono_session *s, sono_session_actions *out, sono_session_
     s->hidden_why = why;
 }
 
-const sono_session_frame *sono_session_hoped_for(const sono_session *s)
+int sono_session_hopes(const sono_session *s)
 {
     for (int32_t i = 0; i < s->n_in_engine; i++)
         if (s->in_engine[i].frame > s->hidden_through)
-            return &s->in_engine[i];
-    return NULL;
+            return 1;
+    return 0;
 }
 
 int64_t sono_session_late_at(const sono_session *s)
 {
-    const sono_session_frame *frame = sono_session_hoped_for(s);
     const int64_t limit = s->limits.max_latency_ns;
-    if (!frame || !limit || sono_session_holds(s, SONO_SESSION_FAULT_LATE) ||
-        limit >= SONO_SESSION_NEVER - frame->received_ns)
-        return SONO_SESSION_NEVER;
-    return frame->received_ns + limit + 1;
+    int64_t first = SONO_SESSION_NEVER;
+    if (!limit || sono_session_holds(s, SONO_SESSION_FAULT_LATE))
+        return first;
+    for (int32_t i = 0; i < s->n_in_engine; i++) {
+        const sono_session_frame *frame = &s->in_engine[i];
+        if (frame->frame > s->hidden_through && limit < first - frame->received_ns)
+            first = frame->received_ns + limit + 1;
+    }
+    return first;
 }

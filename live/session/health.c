@@ -46,7 +46,7 @@ static void begin_fault(sono_session *s, sono_session_actions *out, sono_session
 /* In in-order mode faults of the source wait for frames whose results may still be shown. */
 static int waits(const sono_session *s)
 {
-    return s->limits.in_order && (s->n_waiting > 0 || sono_session_hoped_for(s));
+    return s->limits.in_order && (s->n_waiting > 0 || sono_session_hopes(s));
 }
 
 void sono_session_raise(sono_session *s, sono_session_actions *out, sono_session_fault fault)

@@ -189,7 +189,7 @@ static void handle(sono_session *s, const sono_session_event *event, sono_sessio
 /* While stopping: results under way are shown until there are none, or time is up; then the fault begins. */
 static void end_drain(sono_session *s, sono_session_actions *out)
 {
-    const int is_drained = !s->limits.drain_ns || !sono_session_hoped_for(s) || s->now_ns >= s->drain_at;
+    const int is_drained = !s->limits.drain_ns || !sono_session_hopes(s) || s->now_ns >= s->drain_at;
     if (!s->is_stopping || !(is_drained || s->exit_status >= 0))
         return;
     s->drain_at = SONO_SESSION_NEVER;

@@ -220,6 +220,7 @@ static const char *do_drop(step *t, const sono_session_action *a)
     CHECK(i >= 0, "DROP of a frame that ended before");
     CHECK(a->drop >= 0 && a->drop < SONO_SESSION_DROP_COUNT, "DROP without a reason");
     const session_model_frame *frame = &m->frames[i];
+    const uint64_t newest = m->newest;
     const int is_own = t->is_possible && t->event->frame == a->frame;
     if (is_own && t->event->kind == SONO_SESSION_REFUSED) {
         CHECK(a->drop == t->event->drop, "a refused frame is dropped for another reason");
@@ -237,6 +238,10 @@ static const char *do_drop(step *t, const sono_session_action *a)
     }
     m->dropped[a->drop]++;
     end_frame(m, i);
+    /* Too old to be analysed, but one before it is under way: what comes of that decides. */
+    for (int32_t j = 0; a->drop == SONO_SESSION_DROP_AGE && a->frame == newest && j < m->n_frames; j++)
+        if (m->frames[j].is_in_engine && !m->frames[j].is_barred)
+            m->newest = m->frames[j].frame;
     return NULL;
 }
 
@@ -548,8 +553,10 @@ const char *session_model_stops(const session_model *model, const sono_session *
     CHECK(!wrong, wrong);
     CHECK(twice_m.is_over, "a second STOP does not end it");
     event.kind = SONO_SESSION_TICK;
-    for (int i = 0; i < 1000 && !m.is_over; i++) {
+    for (int i = 0; i < 40 && !m.is_over; i++) {
         event.now_ns = sono_session_deadline(&s);
+        if (i >= 32) /* STATUS comes often, the end is far */
+            event.now_ns += m.limits.drain_ns + m.limits.close_ns;
         wrong = session_model_step(&m, &s, &event, &out);
         CHECK(!wrong, wrong);
     }
