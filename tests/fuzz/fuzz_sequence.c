@@ -56,13 +56,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
         sono_source_options options;
         sono_source_options_init(&options);
         options.max_pixels = 1 << 16;
-        options.keep_colour = 1;
-        read_frames(path, &options);
-        options.float_high = 1;
-        options.keep_colour = 0;
-        options.gray16_white = SONO_GRAY16_AUTO;
-        read_frames(path, &options);
-        options.as_stored = 1;
+        options.keep_colour = n_bytes & 1;
+        options.float_high = n_bytes >> 1 & 1;
+        options.gray16_white = n_bytes & 1 ? SONO_GRAY16_AUTO : 0;
+        options.as_stored = n_bytes % 3 == 0;
         read_frames(path, &options);
     }
     close(file);

@@ -155,7 +155,7 @@ static void test_fields(void **state)
     expect_field(source, "ImageToReferenceTransformStatus", "INVALID", 1);
 
     assert_status(SONO_STATUS_UNSUPPORTED, next(source, &frame, &name, &error), &error);
-    assert_non_null(strstr(error.text, "frame 2 has no image"));
+    assert_non_null(strstr(error.text, "fields_f0003.mha (Seq_Frame0002 of fields.igs.mha): no image"));
     assert_int_equal(frame.info.frame_id, 2);
     assert_int_equal(frame.info.timestamp_ns, 1000000);
     assert_null(frame.image.pixels);
@@ -288,6 +288,31 @@ static void test_held(void **state)
             assert_non_null(strstr(names[k - 1], end));
         }
     }
+    sono_source_close(source);
+}
+
+/* A frame that fails takes no place: the pixels of the two good ones around it stay. */
+static void test_held_over_failure(void **state)
+{
+    (void)state;
+    uint8_t bytes[BYTES];
+    char path[SONO_TEST_PATH_BYTES];
+    sono_frame good = SONO_TEST_FRAME, bad = SONO_TEST_FRAME, next_good = SONO_TEST_FRAME;
+    sono_source_options options;
+    const char *names[3];
+    sono_source_options_init(&options);
+    options.n_held = 2;
+    fill(bytes, sizeof bytes);
+    write_file("around.mha", plain_header, bytes, sizeof bytes, path);
+    sono_source *source = open_sequence(path, &options);
+    assert_ok(next(source, &bad, &names[0], NULL), NULL);
+    assert_ok(next(source, &good, &names[0], NULL), NULL);
+    assert_status(SONO_STATUS_UNSUPPORTED, next(source, &bad, &names[1], NULL), NULL);
+    assert_ok(next(source, &next_good, &names[2], NULL), NULL);
+    expect_levels(&good.image, 1);
+    expect_levels(&next_good.image, 3);
+    assert_non_null(strstr(names[0], "around_f0002.mha"));
+    assert_non_null(strstr(names[2], "around_f0004.mha"));
     sono_source_close(source);
 }
 
@@ -772,6 +797,71 @@ static void test_numbers(void **state)
     assert_int_equal(sono_numbers_double("1,5", 1, real), -1);
 }
 
+/* ---- together with images ------------------------------------------------------------------------------ */
+
+static void test_files(void **state)
+{
+    (void)state;
+    char folder[SONO_TEST_PATH_BYTES], path[SONO_TEST_PATH_BYTES], bad[SONO_TEST_PATH_BYTES];
+    uint8_t bytes[BYTES];
+    sono_source *source = NULL;
+    sono_source_options options;
+    sono_error error = {0};
+    static const char *const expected[] = {
+        "a.pgm",           "mixed_f0001.MHA", "mixed_f0002.MHA", "mixed_f0003.MHA",
+        "mixed_f0004.MHA", "bad.nrrd",        "b.pgm",           "a.pgm"};
+    fill(bytes, sizeof bytes);
+    sono_test_path(folder, sizeof folder, "images.mha"); /* a folder, whatever its name */
+    assert_int_equal(mkdir(folder, 0700), 0);
+    write_file("images.mha/a.pgm", "P5 5 3 255\n", bytes, W * H, path);
+    write_file("images.mha/b.pgm", "P5 5 3 255\n", bytes, W * H, path);
+    write_file("images.mha/c.txt", "none", NULL, 0, path);
+    char one[SONO_TEST_PATH_BYTES], other[SONO_TEST_PATH_BYTES];
+    sono_test_path(one, sizeof one, "images.mha/a.pgm");
+    sono_test_path(other, sizeof other, "images.mha/b.pgm");
+    write_file("mixed.igs.MHA", plain_header, bytes, sizeof bytes, path);
+    write_file("bad.nrrd", "NRRD0004\n\n", NULL, 0, bad);
+    const char *const paths[] = {one, path, bad, other, folder};
+    sono_source_options_init(&options);
+    options.n_held = 3;
+    assert_ok(sono_source_open_files(paths, 5, &options, &source, &error), &error);
+    assert_int_equal(sono_source_count(source), 1 + 1 + 1 + 1 + 2);
+    const char *suffixes;
+    assert_int_equal(sono_source_left_out(source, &suffixes), 1);
+    assert_string_equal(suffixes, ".txt");
+    for (size_t i = 0; i < 9; i++) {
+        sono_frame frame = SONO_TEST_FRAME;
+        const char *name = NULL;
+        const sono_status status = next(source, &frame, &name, &error);
+        assert_int_equal(status, i == 3   ? SONO_STATUS_UNSUPPORTED
+                                 : i == 5 ? SONO_STATUS_FORMAT
+                                          : SONO_STATUS_OK);
+        assert_string_equal(strrchr(name, '/') + 1, i < 8 ? expected[i] : "b.pgm");
+        assert_int_equal(frame.info.frame_id, i);
+        if (status == SONO_STATUS_OK)
+            expect_levels(&frame.image, i > 0 && i < 5 ? i - 1 : 0);
+    }
+    sono_frame frame = SONO_TEST_FRAME;
+    const char *name = "";
+    assert_int_equal(sono_source_count(source), 9);
+    assert_status(SONO_STATUS_END, next(source, &frame, &name, &error), &error);
+    assert_null(name);
+    sono_source_close(source);
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_source_open_files(paths, 0, NULL, &source, &error),
+                  &error);
+    for (uint64_t n = 1; n < 100; n++) {
+        source = NULL;
+        sono_alloc_fail_from(n);
+        const sono_status status = sono_source_open_files(paths, 5, NULL, &source, &error);
+        sono_alloc_fail_from(0);
+        sono_source_close(source);
+        if (status == SONO_STATUS_OK)
+            return;
+        assert_status(SONO_STATUS_OUT_OF_MEMORY, status, &error);
+    }
+    fail_msg("it never opens");
+}
+
 /* ---- the reference material ---------------------------------------------------------------------------- */
 
 static const struct {
@@ -813,7 +903,12 @@ static void test_shared(void **state)
         options.float_low = 0;
         options.float_high = 255;
         options.pose_transform = "ProbeToTracker";
-        sono_source *source = open_sequence(path, &options);
+        sono_source *source = NULL;
+        options.as_stored = !shared[i].has_images;
+        if (options.as_stored)
+            assert_status(SONO_STATUS_UNSUPPORTED, sono_source_open_sequence(path, NULL, &source, &error),
+                          &error);
+        source = open_sequence(path, &options);
         const sono_sequence_info *info = sono_source_sequence(source);
         assert_int_equal(info->n_frames, shared[i].n_frames);
         assert_int_equal(info->width_px, shared[i].width_px);
@@ -822,7 +917,7 @@ static void test_shared(void **state)
         assert_int_equal(info->components, shared[i].components);
         assert_int_equal(info->has_images, shared[i].has_images);
         for (; (status = next(source, &frame, &name, &error)) != SONO_STATUS_END; n++) {
-            assert_status(shared[i].has_images ? SONO_STATUS_OK : SONO_STATUS_UNSUPPORTED, status, &error);
+            assert_ok(status, &error);
             assert_int_equal(frame.info.orientation, SONO_ORIENTATION_MF);
             assert_true(frame.info.spacing_mm[0] == 0);
             if (frame.info.timestamp_ns)
@@ -838,14 +933,25 @@ static void test_shared(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_fields),    cmocka_unit_test(test_another_pose),
-                                       cmocka_unit_test(test_storages),  cmocka_unit_test(test_held),
-                                       cmocka_unit_test(test_colour),    cmocka_unit_test(test_window),
-                                       cmocka_unit_test(test_16_bits),   cmocka_unit_test(test_as_stored),
-                                       cmocka_unit_test(test_start),     cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(test_long_line), cmocka_unit_test(test_broken_fields),
-                                       cmocka_unit_test(test_damaged),   cmocka_unit_test(test_bomb),
-                                       cmocka_unit_test(test_large),     cmocka_unit_test(test_out_of_memory),
-                                       cmocka_unit_test(test_numbers),   cmocka_unit_test(test_shared)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_fields),
+                                       cmocka_unit_test(test_another_pose),
+                                       cmocka_unit_test(test_storages),
+                                       cmocka_unit_test(test_held),
+                                       cmocka_unit_test(test_held_over_failure),
+                                       cmocka_unit_test(test_files),
+                                       cmocka_unit_test(test_colour),
+                                       cmocka_unit_test(test_window),
+                                       cmocka_unit_test(test_16_bits),
+                                       cmocka_unit_test(test_as_stored),
+                                       cmocka_unit_test(test_start),
+                                       cmocka_unit_test(test_refusals),
+                                       cmocka_unit_test(test_long_line),
+                                       cmocka_unit_test(test_broken_fields),
+                                       cmocka_unit_test(test_damaged),
+                                       cmocka_unit_test(test_bomb),
+                                       cmocka_unit_test(test_large),
+                                       cmocka_unit_test(test_out_of_memory),
+                                       cmocka_unit_test(test_numbers),
+                                       cmocka_unit_test(test_shared)};
     return sono_test_run("io/sequences", tests, sizeof tests / sizeof tests[0]);
 }

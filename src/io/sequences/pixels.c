@@ -101,6 +101,8 @@ static sono_status inflate_some(sono_sequence_pixels *pixels, sono_error *error)
 static sono_status unpack(sono_sequence_pixels *pixels, uint8_t *out, int64_t n_bytes, sono_error *error)
 {
     z_stream *stream = &pixels->stream;
+    if (!out && n_bytes > 0 && !pixels->skipped && !(pixels->skipped = sono_alloc(SONO_SEQUENCE_PIECE_BYTES)))
+        return SONO_FAIL(error, OUT_OF_MEMORY, "%s: out of memory for unpacking", pixels->path);
     while (n_bytes > 0) {
         const size_t most = out ? (size_t)1 << 30 : SONO_SEQUENCE_PIECE_BYTES;
         const size_t wanted = n_bytes < (int64_t)most ? (size_t)n_bytes : most;
@@ -125,9 +127,8 @@ static sono_status open_packed(sono_sequence_pixels *pixels, const sono_sequence
     if (layout->stored_bytes > 0)
         pixels->end = pixels->at + layout->stored_bytes;
     pixels->packed = sono_alloc(SONO_SEQUENCE_PIECE_BYTES);
-    pixels->skipped = sono_alloc(SONO_SEQUENCE_PIECE_BYTES);
     pixels->stream = (z_stream){.zalloc = take_memory, .zfree = give_memory};
-    if (!pixels->packed || !pixels->skipped || inflateInit2(&pixels->stream, MAX_WBITS + 32) != Z_OK)
+    if (!pixels->packed || inflateInit2(&pixels->stream, MAX_WBITS + 32) != Z_OK)
         return SONO_FAIL(error, OUT_OF_MEMORY, "%s: out of memory for unpacking", pixels->path);
     pixels->is_inflating = 1;
     return unpack(pixels, NULL, layout->skip_bytes, error);

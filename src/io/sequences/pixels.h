@@ -8,7 +8,7 @@
 
 #include <zlib.h>
 
-#define SONO_SEQUENCE_PIECE_BYTES ((size_t)256 << 10)
+#define SONO_SEQUENCE_PIECE_BYTES ((size_t)64 << 10)
 
 /* Zero-initialised with file -1 = not open. */
 typedef struct sono_sequence_pixels {
@@ -23,7 +23,7 @@ typedef struct sono_sequence_pixels {
     int has_ended;    /* the packed data have */
     z_stream stream;
     uint8_t *packed;  /* SONO_SEQUENCE_PIECE_BYTES; compressed only */
-    uint8_t *skipped; /* likewise: unpacked bytes that nobody wants */
+    uint8_t *skipped; /* likewise, made when needed: unpacked bytes that nobody wants */
 } sono_sequence_pixels;
 
 /* Takes over file, of which the header ends at header_end (0: a file of its own). Errors: IO, FORMAT (not a

@@ -27,6 +27,7 @@ typedef struct sequence {
     sono_sequence_info info;
     sono_frame_info common;    /* what all frames have in common */
     int64_t next;              /* frame */
+    int64_t n_lent;            /* frames without an error: those take a place in the rings */
     size_t first_row, end_row; /* of the frame last given; both 0 = none */
     size_t n_notes;
     uint8_t **images; /* ring of n_held, made when a frame needs them */
@@ -45,17 +46,31 @@ static int64_t count_frames(const sono_source *source)
 
 /* ---- what a frame's fields say ------------------------------------------------------------------------- */
 
+/* Where the next frame goes in the rings. */
+static size_t slot_of(const sequence *self)
+{
+    return (size_t)(self->n_lent % self->options.n_held);
+}
+
 static const sono_sequence_row *find_own(const sequence *self, const char *name)
 {
     return sono_sequence_find(&self->header, self->first_row, self->end_row, name);
 }
 
+/* The file's name without its folder. */
+static const char *file_name(const sequence *self)
+{
+    const char *slash = strrchr(self->path, '/');
+    return slash ? slash + 1 : self->path;
+}
+
 static sono_status fail_field(const sequence *self, const sono_sequence_row *row, const char *reason,
                               sono_error *error)
 {
-    return SONO_FAIL_AT(error, FORMAT, row->name_at, "%s: frame %lld: %s \"%.60s\" %s", self->path,
-                        (long long)self->next, sono_sequence_name(&self->header, row),
-                        sono_sequence_value(&self->header, row), reason);
+    return SONO_FAIL_AT(error, FORMAT, row->name_at, "%s (Seq_Frame%04lld of %s): %s \"%.60s\" %s",
+                        self->names[slot_of(self)], (long long)self->next, file_name(self),
+                        sono_sequence_name(&self->header, row), sono_sequence_value(&self->header, row),
+                        reason);
 }
 
 static sono_status read_time(const sequence *self, sono_frame_info *info, sono_error *error)
@@ -188,8 +203,8 @@ static void lend(sequence *self, size_t slot, sono_image *image)
 /* "a/b.igs.mha" -> "a/b_f0001.mha" */
 static const char *name_frame(sequence *self, size_t slot)
 {
-    const char *slash = strrchr(self->path, '/'), *file = slash ? slash + 1 : self->path;
-    const char *dot = strrchr(file, '.'), *suffix = dot && dot != file ? dot : file + strlen(file);
+    const char *file = file_name(self), *dot = strrchr(file, '.'),
+               *suffix = dot && dot != file ? dot : file + strlen(file);
     size_t n_stem = (size_t)(suffix - self->path);
     if (suffix - file > 4 && !strncasecmp(suffix - 4, ".igs", 4))
         n_stem -= 4;
@@ -203,7 +218,7 @@ static sono_status next_frame(sono_source *source, sono_frame *frame, const char
     sequence *self = (void *)source;
     if (self->next >= self->layout.n_frames || self->has_failed)
         return SONO_STATUS_END;
-    const size_t slot = (size_t)(self->next % self->options.n_held);
+    const size_t slot = slot_of(self);
     self->end_row = sono_sequence_rows_of(&self->header, (int32_t)self->next, &self->first_row);
     frame->info = self->common;
     frame->info.frame_id = (uint64_t)self->next;
@@ -215,13 +230,13 @@ static sono_status next_frame(sono_source *source, sono_frame *frame, const char
     if (status == SONO_STATUS_OK)
         status = read_fields(self, &frame->info, error);
     if (status == SONO_STATUS_OK && !has_image && !self->options.as_stored)
-        status = SONO_FAIL(error, UNSUPPORTED, "%s: frame %lld has no image (%s)", self->path,
-                           (long long)self->next,
-                           self->info.has_images ? "its ImageStatus is not OK"
-                                                 : "the file is a recording of transforms alone");
+        status = SONO_FAIL(error, UNSUPPORTED,
+                           "%s (Seq_Frame%04lld of %s): no image: its status is \"%.20s\"", *name,
+                           (long long)self->next, file_name(self), sono_sequence_value(&self->header, found));
     if (status == SONO_STATUS_OK && !self->options.as_stored)
         lend(self, slot, &frame->image);
     self->next++;
+    self->n_lent += status == SONO_STATUS_OK;
     return status;
 }
 
@@ -379,7 +394,10 @@ static sono_status read_file(sequence *self, int file, sono_error *error)
         status = describe(self, error);
     if (status == SONO_STATUS_OK)
         status = check_limits(self, error);
-    if (status == SONO_STATUS_OK && self->info.has_images && !self->options.as_stored)
+    if (status == SONO_STATUS_OK && !self->info.has_images && !self->options.as_stored)
+        status = SONO_FAIL(error, UNSUPPORTED, "%s: a recording of transforms alone: it has no images",
+                           self->path);
+    if (status == SONO_STATUS_OK && !self->options.as_stored)
         status = sono_sequence_choose(&self->header, &self->layout, &self->options, &self->way, &self->format,
                                       error);
     if (status != SONO_STATUS_OK) {
