@@ -40,7 +40,7 @@ static void configure(sono_serve_config *config, const char *folder)
     sono_serve_config_init(config);
     sono_test_path(path, sizeof path, folder);
     mkdir(path, 0777);
-    snprintf(config->record_folder, sizeof config->record_folder, "%s", path);
+    snprintf(config->record_folder, sizeof config->record_folder, "%.500s", path);
     snprintf(config->record_name, sizeof config->record_name, "rec");
     config->record_queue_mb = 8;
 }
@@ -235,7 +235,7 @@ static void test_slow_disk(void **state)
     while (facts.is_on && n < 10000) {
         put_image(recording, ++n);
         sono_serve_recording_query(recording, &facts);
-        assert_true(facts.queued_bytes <= 8u << 20);
+        assert_true(facts.queued_bytes <= 9u << 20); /* the masks of what was taken come on top */
     }
     assert_true(is_told(recording, 0) && facts.recorded == n - 1 && facts.dropped == 1);
     assert_non_null(strstr(facts.error, "disk is too slow"));
