@@ -116,7 +116,9 @@ void sono_service_act(sono_service *service, const sono_session_action *action);
 
 /* ---- service_kpi.c ---- */
 
-void sono_service_text(sono_service *service); /* once a second: snapshot, board, text */
+void sono_service_snapshot(
+    sono_service *service);                    /* service->snapshot is of now; rates are of the last text */
+void sono_service_text(sono_service *service); /* once a second: snapshot, rates, board, text */
 void sono_service_shown(sono_service *service, const sono_serve_frame *frame,
                         const sono_serve_result *result);
 void sono_service_sent(void *service, int32_t client, uint64_t frame, int64_t first_ns, int64_t last_ns);

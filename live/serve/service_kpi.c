@@ -67,7 +67,7 @@ static void rates(sono_serve_kpi *kpi, int64_t now_ns, sono_serve_snapshot *out)
     kpi->last_processed = out->processed;
 }
 
-static void take_snapshot(sono_service *service)
+void sono_service_snapshot(sono_service *service)
 {
     sono_serve_snapshot *out = &service->snapshot;
     sono_serve_kpi *kpi = &service->kpi;
@@ -77,7 +77,6 @@ static void take_snapshot(sono_service *service)
     out->utc_ns = sono_serve_utc_ns();
     out->uptime_ns = now_ns - kpi->started_ns;
     copy_counts(&session->counts, out);
-    rates(kpi, now_ns, out);
     snprintf(out->fault, sizeof out->fault, "%s", sono_session_fault_name(fault));
     snprintf(out->fault_text, sizeof out->fault_text, "%s", sono_session_fault_text(fault));
     snprintf(out->state, sizeof out->state, "%s",
@@ -108,7 +107,8 @@ static void follow_hashes(sono_service *service)
 void sono_service_text(sono_service *service)
 {
     follow_hashes(service);
-    take_snapshot(service);
+    sono_service_snapshot(service);
+    rates(&service->kpi, sono_serve_now_ns(), &service->snapshot);
     if (!adds_up(&service->snapshot)) {
         sono_serve_log_format(&service->log, "counts_differ", "received=%llu processed=%llu",
                               (unsigned long long)service->snapshot.received,

@@ -53,7 +53,8 @@ int sono_service_request(void *user, sono_serve_request request, double value, c
     sono_service *service = user;
     switch (request) {
     case SONO_SERVE_REQUEST_STATUS:
-        return 0;
+        sono_service_snapshot(service);
+        return sono_serve_snapshot_json(&service->snapshot, why, n_bytes) < n_bytes ? 0 : -1;
     case SONO_SERVE_REQUEST_START:
         sono_service_post_kind(service, SONO_SESSION_RESUME);
         break;

@@ -217,7 +217,8 @@ static void read_some(peer *client)
 {
     for (;;) {
         if (client->capacity - client->n < 65536) {
-            memmove(client->bytes, client->bytes + client->at, client->n - client->at);
+            if (client->n > client->at)
+                memmove(client->bytes, client->bytes + client->at, client->n - client->at);
             client->n -= client->at;
             client->at = 0;
             client->capacity = 2 * client->n + 262144;

@@ -32,16 +32,16 @@ typedef struct setting {
 
 /* clang-format off */
 static const setting settings[] = {
-    {.name = "link", .size = 1, .n_jumps = 3, .jumps = {0, 1, 4}, .n_ages = 1, .n_states = 1,
-     .limits = {.read_ns = 3, .stall_ns = 2, .backoff_max_ns = 3, .keep_alive_ns = 3}},
-    {.name = "lateness", .size = 1, .n_jumps = 3, .jumps = {0, 1, 3}, .n_ages = 2, .ages = {0, 2}, .n_states = 2,
-     .limits = {.max_age_ns = 1, .max_latency_ns = 2, .engine_ns = 4, .stall_ns = 3}},
+    {.name = "no limits", .n_jumps = 2, .jumps = {0, 5}, .n_ages = 1, .n_states = 2, .has_no_drain = 1,
+     .limits = {.depth = 2, .frame_error_limit = 1}},
     {.name = "depth 2", .n_jumps = 2, .jumps = {0, 1}, .n_ages = 1, .n_states = 1,
      .limits = {.depth = 2, .max_latency_ns = 2, .engine_ns = 3, .stall_ns = 2}},
     {.name = "in order", .n_jumps = 2, .jumps = {0, 1}, .n_ages = 1, .n_states = 1,
      .limits = {.in_order = 1, .n_waiting = 2, .read_ns = 2, .stall_ns = 2, .engine_ns = 3}},
-    {.name = "no limits", .n_jumps = 2, .jumps = {0, 5}, .n_ages = 1, .n_states = 2, .has_no_drain = 1,
-     .limits = {.depth = 2, .frame_error_limit = 1}},
+    {.name = "lateness", .size = 1, .n_jumps = 3, .jumps = {0, 1, 3}, .n_ages = 2, .ages = {0, 2}, .n_states = 2,
+     .limits = {.max_age_ns = 1, .max_latency_ns = 2, .engine_ns = 4, .stall_ns = 3}},
+    {.name = "link", .size = 1, .n_jumps = 3, .jumps = {0, 1, 4}, .n_ages = 1, .n_states = 1,
+     .limits = {.read_ns = 3, .stall_ns = 2, .backoff_max_ns = 3, .keep_alive_ns = 3}},
     {.name = "all, depth 2", .n_jumps = 3, .jumps = {0, 1, 4}, .n_ages = 2, .ages = {0, 2}, .n_states = 2, .size = 2,
      .limits = {.depth = 2, .max_age_ns = 1, .max_latency_ns = 3, .engine_ns = 4, .read_ns = 3, .stall_ns = 2,
                 .keep_alive_ns = 5, .text_ns = 3}},
