@@ -126,11 +126,12 @@ sono_serve_item *sono_serve_item_mask(const sono_serve_frame *frame, const sono_
         return item;
     }
     const float *box = result->bbox_xyxy_px;
+    put_field(item, "Reason", "OK");
     put_field(item, "Score", "%.9g", (double)result->score);
     put_field(item, "BBox", "%.9g %.9g %.9g %.9g", (double)box[0], (double)box[1], (double)box[2],
               (double)box[3]);
     put_field(item, "PredictedIoU", "%.9g", (double)result->iou_predicted);
-    put_field(item, "MaskArea", "%lld", (long long)result->mask_area_px);
-    put_field(item, "LatencyMs", "%.3f", result->latency_ms);
+    put_field(item, "AreaPx", "%lld", (long long)result->mask_area_px);
+    put_field(item, "EngineMs", "%.3f", result->latency_ms);
     return item;
 }
