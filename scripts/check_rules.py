@@ -32,9 +32,11 @@ EDGES = {
     "io/folder": {"io"},
     "io/images": {"io"},
     "io/phantom": {"io"},
+    "io/sequences": {"io"},
     "pipeline": {"engine", "graph", "nets", "telemetry"},
     "live/igtl": set(),
     "live/record": set(),
+    "live/replay": {"live/igtl"},
     "live/session": set(),
     "live/serve": {"live/igtl", "live/session"},
 }

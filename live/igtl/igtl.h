@@ -7,6 +7,9 @@
  * length that was passed, and every size that the wire states is checked before it is used. On a failure
  * outputs are untouched and `fault`, where it is not NULL, says what and where.
  *
+ * Decoders state their errors; encoders have none, the writer remembers that it is full. What a decoder does
+ * not keep is padding: bytes behind the first 0 of a fixed string.
+ *
  * Thread-safety: functions share no state but the choice of checksum code, which is made once.
  */
 #ifndef SONO_IGTL_IGTL_H
@@ -71,8 +74,10 @@ typedef struct sono_igtl_body {
     uint32_t message_id;
 } sono_igtl_body;
 
-/* bytes: the whole body, header->body_bytes long. Errors: SHORT (n_bytes < body_bytes), MALFORMED (sizes that
- * do not add up, checked for every metadata entry). */
+/* bytes: the whole body, header->body_bytes long; NULL only for an empty one. The checksum is the caller's to
+ * compare. An empty body is none of version 2's parts (queries, and answers that say "no data"). A version-2
+ * body may lack the metadata's index altogether (both sizes 0). Errors: SHORT (n_bytes < body_bytes),
+ * MALFORMED (sizes that do not add up, checked for every metadata entry). */
 sono_igtl_status sono_igtl_body_decode(const sono_igtl_header *header, const uint8_t *bytes, size_t n_bytes,
                                        sono_igtl_body *out, sono_igtl_fault *fault);
 
@@ -94,7 +99,8 @@ int sono_igtl_metadata_find(const sono_igtl_body *body, const char *key, sono_ig
 /* Nanoseconds since 1970 UTC of a raw timestamp, rounded to the nearest; 0 stays 0. ns -> raw -> ns is exact,
  * raw -> ns -> raw is not: what is handed on is the raw one. */
 int64_t sono_igtl_timestamp_ns(uint64_t raw);
-uint64_t sono_igtl_timestamp_raw(int64_t ns); /* of [0, 2^32 s) */
+/* ns of [0, 2^32 s); below it is 0, above it the last raw timestamp there is. */
+uint64_t sono_igtl_timestamp_raw(int64_t ns);
 
 /* ---- checksum ------------------------------------------------------------------------------------------ */
 
@@ -106,7 +112,8 @@ uint64_t sono_igtl_crc64(uint64_t crc, const void *bytes, size_t n_bytes);
 /* ---- writing ------------------------------------------------------------------------------------------- */
 
 /* Appends messages to the caller's memory. A call that finds no room sets `is_full`, writes nothing and makes
- * all later ones do nothing, so that only the end needs to be checked. */
+ * all later ones do nothing, so that only the end needs to be checked. Between messages bytes[0, n_bytes) are
+ * whole ones. */
 typedef struct sono_igtl_writer {
     uint8_t *bytes;
     size_t capacity;
@@ -124,8 +131,9 @@ void sono_igtl_message_begin(sono_igtl_writer *writer, uint16_t version, const c
 void sono_igtl_write(sono_igtl_writer *writer, const void *bytes, size_t n_bytes);
 /* Room of n_bytes for the caller to fill before _end(); NULL when full. */
 uint8_t *sono_igtl_write_room(sono_igtl_writer *writer, size_t n_bytes);
-/* Ends it: metadata (version 2; ignored in version 1), sizes, checksum. Errors: FULL, LIMIT (a key above
- * 65535 bytes or more than 65535 entries). */
+/* Ends it: metadata (version 2; ignored in version 1), sizes, checksum. On a failure the message is taken
+ * back: n_bytes is what it was before _begin(). Errors: FULL, LIMIT (a key above 65535 bytes, values above 4
+ * GiB in all, or more than 8191 entries: the index's size has 16 bits), MALFORMED (no message was begun). */
 sono_igtl_status sono_igtl_message_end(sono_igtl_writer *writer, uint32_t message_id,
                                        const sono_igtl_metadata *metadata, size_t n_metadata);
 

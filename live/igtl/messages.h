@@ -2,8 +2,8 @@
 /*
  * The content of each message type: bytes to a struct, a struct to bytes. Conventions are those of igtl.h.
  * The content is what sono_igtl_body_decode() found, without extended header and metadata; its length is
- * checked exactly unless said otherwise. Arrays stay on the wire and are read one entry at a time by the _at
- * functions.
+ * checked exactly unless said otherwise, and what does not fit is MALFORMED: SHORT is for streams, and
+ * content is whole. Arrays stay on the wire and are read one entry at a time by the _at functions.
  */
 #ifndef SONO_IGTL_MESSAGES_H
 #define SONO_IGTL_MESSAGES_H
@@ -43,7 +43,8 @@ typedef struct sono_igtl_image {
 /* Bytes of the pixels that a head announces, in 64 bits: no product overflows. */
 uint64_t sono_igtl_image_pixel_bytes(const sono_igtl_image *image);
 /* The head alone, the first 72 bytes of content. Errors: SHORT, MALFORMED (unknown scalar, endian or
- * coordinates, no components, an empty size, a subvolume beyond the size). */
+ * coordinates, no components, an empty size or subvolume, a subvolume beyond the size), UNSUPPORTED (version
+ * of the head other than 1). */
 sono_igtl_status sono_igtl_image_head_decode(const uint8_t *bytes, size_t n_bytes, sono_igtl_image *out,
                                              sono_igtl_fault *fault);
 /* Head and pixels. pixels: within content. Errors: as above, MALFORMED (length is not the head's). */
@@ -88,7 +89,7 @@ typedef struct sono_igtl_state {
     const char *text; /* text_bytes, without the 0 that ends it on the wire */
     size_t text_bytes;
 } sono_igtl_state;
-/* Errors: SHORT, MALFORMED (no 0 at the end of the text). */
+/* The text may lack its 0, or be missing: some peers send it so. Errors: MALFORMED (below 30 bytes). */
 sono_igtl_status sono_igtl_status_decode(const uint8_t *bytes, size_t n_bytes, sono_igtl_state *out,
                                          sono_igtl_fault *fault);
 void sono_igtl_status_encode(sono_igtl_writer *writer, const sono_igtl_state *state);

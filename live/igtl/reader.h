@@ -19,7 +19,7 @@
 
 typedef struct sono_igtl_limits {
     uint64_t max_body_bytes;     /* a header that says more breaks the stream: no resynchronising */
-    uint64_t max_metadata_bytes; /* of an IMAGE; more: the message is skipped as MALFORMED's kin (LIMIT) */
+    uint64_t max_metadata_bytes; /* of an IMAGE, index included; more: the message is refused as LIMIT */
 } sono_igtl_limits;
 
 typedef enum sono_igtl_read {
@@ -31,7 +31,9 @@ typedef enum sono_igtl_read {
                                pixels where they were placed, body.content is NULL */
     SONO_IGTL_READ_BAD_CRC, /* as MESSAGE, but the checksum does not fit: the caller decides */
     SONO_IGTL_READ_REFUSED, /* a message is over, and was malformed, over a limit, or too large for the
-                               scratch memory: reader->header, ->fault. The stream goes on. */
+                               scratch memory: reader->header, ->fault. The stream goes on. A malformed one
+                               whose checksum does not fit either is told as CRC: it was damaged on its way.
+                             */
     SONO_IGTL_READ_BROKEN   /* the header cannot be believed: reader->fault. Only closing helps. */
 } sono_igtl_read;
 
@@ -40,38 +42,42 @@ typedef struct sono_igtl_reader {
     sono_igtl_body body;
     sono_igtl_image image;
     uint8_t image_head[SONO_IGTL_IMAGE_HEAD_BYTES]; /* as it came */
-    sono_igtl_fault fault;
-    uint64_t n_bytes;    /* taken since init */
-    uint64_t n_messages; /* that ended, however */
-    int is_placed;       /* of an IMAGE: its pixels are where the caller said */
+    sono_igtl_fault fault; /* offset_bytes counts from the start of the message, header included */
+    uint64_t n_bytes;      /* taken since init */
+    uint64_t n_messages;   /* that ended, however */
+    int is_placed;         /* of an IMAGE: its pixels are where the caller said */
     /* The reader's own. */
     sono_igtl_limits limits;
     uint8_t *scratch;
     size_t scratch_bytes;
-    uint8_t *pixels;
+    uint8_t *pixels; /* NULL = thrown away */
     uint8_t head[SONO_IGTL_HEADER_BYTES];
-    uint64_t crc;
-    uint64_t at, end; /* within the part that is being read */
-    uint64_t body_at;
-    int part;
-    uint16_t extended_bytes;
-    uint16_t metadata_index_bytes;
+    int part;         /* which part of a message is being read */
+    uint64_t at, end; /* bytes of that part: read so far, altogether */
+    uint64_t body_at; /* bytes of the body read so far */
+    uint64_t crc;     /* of those */
+    uint64_t content_bytes;
     uint32_t metadata_bytes;
-    uint32_t message_id;
+    uint16_t index_bytes;
 } sono_igtl_reader;
 
-/* scratch: the caller's, for bodies other than pixels; at least 4096 bytes. A body that does not fit is read,
- * thrown away and told as REFUSED. */
+#define SONO_IGTL_MIN_SCRATCH_BYTES 4096
+
+/* limits are copied. scratch: the caller's, for bodies other than pixels; at least
+ * SONO_IGTL_MIN_SCRATCH_BYTES. A body that does not fit is read, thrown away and told as REFUSED. */
 void sono_igtl_reader_init(sono_igtl_reader *reader, const sono_igtl_limits *limits, uint8_t *scratch,
                            size_t scratch_bytes);
 
-/* Where the next bytes go and how many may come at most, above 0. */
+/* Where the next bytes go and how many may come at most, above 0. Changes nothing; the place stays the same
+ * until bytes are taken. */
 size_t sono_igtl_reader_want(sono_igtl_reader *reader, uint8_t **where);
 
-/* n_bytes (at most what was wanted, at least 1) were put there. What is told lasts until the next call. */
+/* n_bytes (at most what was wanted, at least 1) were put there. What is told lasts until the next call of
+ * this function; bytes that _want() asks for may be put in their place before. */
 sono_igtl_read sono_igtl_reader_take(sono_igtl_reader *reader, size_t n_bytes);
 
-/* After READ_IMAGE: pixels go to `pixels`, which has room for sono_igtl_image_pixel_bytes(). */
+/* After READ_IMAGE, before the next bytes: pixels go to `pixels`, which has room for
+ * sono_igtl_image_pixel_bytes(). At any other time it does nothing. */
 void sono_igtl_reader_place(sono_igtl_reader *reader, uint8_t *pixels);
 
 /* 1 while a message is begun and not over: a read deadline applies. */

@@ -41,6 +41,15 @@ void sono_record_text_add_seconds(sono_record_text *text, int64_t ns)
     add_bytes(text, line, (size_t)(line[n - 1] == '.' ? n - 1 : n));
 }
 
+/* With a point even where the locale has a comma. */
+static void add_number(sono_record_text *text, char *line)
+{
+    char *comma = strchr(line, ',');
+    if (comma)
+        *comma = '.';
+    add_bytes(text, line, strlen(line));
+}
+
 void sono_record_text_add_float(sono_record_text *text, float value)
 {
     char line[32];
@@ -49,10 +58,18 @@ void sono_record_text_add_float(sono_record_text *text, float value)
         if (strtof(line, NULL) == value)
             break;
     }
-    char *comma = strchr(line, ',');
-    if (comma)
-        *comma = '.';
-    add_bytes(text, line, strlen(line));
+    add_number(text, line);
+}
+
+void sono_record_text_add_double(sono_record_text *text, double value)
+{
+    char line[32];
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(line, sizeof line, "%.*g", digits, value);
+        if (strtod(line, NULL) == value)
+            break;
+    }
+    add_number(text, line);
 }
 
 static int is_hex(char letter)

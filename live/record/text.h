@@ -20,8 +20,9 @@ void sono_record_text_add(sono_record_text *text, const char *format, ...)
 /* A number of nanoseconds as seconds: "-0.000000001", "12.5", "3". Exact. */
 void sono_record_text_add_seconds(sono_record_text *text, int64_t ns);
 
-/* The shortest of %.6g to %.9g that reads back as the same float; finite. */
+/* The shortest decimal text that reads back as the same number; finite. */
 void sono_record_text_add_float(sono_record_text *text, float value);
+void sono_record_text_add_double(sono_record_text *text, double value);
 
 /* Escaped as sono_record_field says. */
 void sono_record_text_add_value(sono_record_text *text, const char *value);

@@ -43,6 +43,8 @@
     CHOICE(engine, kind, "pipeline", "pipeline|null", 0,                                                     \
            "null analyses nothing: it marks pixels of 128 and above, to measure the service itself")         \
     INTEGER(engine, null_delay_ms, 0, 0, 60000, 0, "null: a frame takes so long")                            \
+    INTEGER(engine, null_fail_every, 0, 0, 1000000, 0,                                                       \
+            "null, for tests of recovery: every so many images one is lost; 0 = none")                       \
     TEXT(engine, detector, "", 0, "D-FINE checkpoint; empty = $SONO_DETECTOR, else the model of sonoseg")    \
     CHOICE(engine, detector_family, "auto", "auto|dfine|deim", 0, "whose training the detector comes from")  \
     TEXT(engine, segmenter, "", 0,                                                                           \

@@ -45,24 +45,33 @@ typedef struct sono_serve_engine_info {
     char detector_sha256[65], segmenter_sha256[65]; /* "" until they are known */
 } sono_serve_engine_info;
 
-/* on_event: optional, as of sono_pipeline_config, from a thread of its own. Errors: OUT_OF_MEMORY, IO. */
+/* Places for frames in the engine's memory: those in the engine, those that wait, one that is being filled,
+ * one that came whole while more lies in the socket (newest-wins mode), and a result that is being sent. All
+ * of them may be taken at once, so with as many nothing is ever refused for want of memory. */
+int32_t sono_serve_engine_slots(const sono_serve_config *config);
+
+/* config: copied. on_event: optional, as of sono_pipeline_config, from a thread of its own. Errors:
+ * INVALID_ARGUMENT (more places for frames than a pipeline has), OUT_OF_MEMORY, IO. */
 sono_status sono_serve_engine_new(const sono_serve_config *config, sono_event_fn on_event, void *user,
                                   sono_serve_engine **out, sono_error *error);
-/* Readable exactly while _next() has something. */
+/* The threshold of openings from now on. */
+void sono_serve_engine_set_threshold(sono_serve_engine *engine, double threshold);
+/* Readable exactly while _next() has something. The engine's own. */
 int sono_serve_engine_fd(const sono_serve_engine *engine);
-void sono_serve_engine_open(sono_serve_engine *engine);  /* begins; UP or DOWN follows */
-void sono_serve_engine_close(sono_serve_engine *engine); /* begins; DOWN follows; lent inputs are gone */
+void sono_serve_engine_open(sono_serve_engine *engine); /* begins; UP or DOWN follows */
+/* Begins; one DOWN follows, also while it opens. Lent inputs and results are gone. */
+void sono_serve_engine_close(sono_serve_engine *engine);
 sono_serve_engine_news sono_serve_engine_next(sono_serve_engine *engine, sono_serve_result *result,
                                               sono_error *error);
-/* Memory for one frame's pixels. NULL = not open, or none is free. */
+/* Memory for one frame's pixels, 64-byte aligned. NULL = not open, or none is free. */
 uint8_t *sono_serve_engine_lend(sono_serve_engine *engine, size_t *n_bytes, void **input);
 void sono_serve_engine_return(sono_serve_engine *engine, void *input);
-/* image->pixels lies in input. On failure the input is given back. */
+/* image->pixels lies in input; info->frame_id is the frame's number. On failure the input is given back. */
 sono_status sono_serve_engine_submit(sono_serve_engine *engine, void *input, const sono_image *image,
                                      const sono_frame_info *info, sono_error *error);
 void sono_serve_engine_release(sono_serve_engine *engine, const sono_serve_result *result);
 void sono_serve_engine_query(const sono_serve_engine *engine, sono_serve_engine_info *out);
-/* Waits until it is closed. */
+/* Closes it where it is open and waits until it is closed. NULL is allowed. */
 void sono_serve_engine_free(sono_serve_engine *engine);
 
 #endif

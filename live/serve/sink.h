@@ -23,15 +23,19 @@ typedef enum sono_serve_request {
     SONO_SERVE_REQUEST_THRESHOLD /* value */
 } sono_serve_request;
 
+/* joined and request may call the sink; left, sent and log must not. */
 typedef struct sono_serve_sink_listener {
     void *user;
     void (*joined)(void *user, int32_t client);
     void (*left)(void *user, int32_t client, const char *reason);
-    /* A permitted request, to be done now. 0 = done; else `why` is the refusal that the client gets. */
+    /* A permitted request, to be done now. 0 = done; else `why` is the refusal that the client gets. STATUS:
+     * `why` takes the KPI JSON. */
     int (*request)(void *user, sono_serve_request request, double value, char *why, size_t n_bytes);
-    /* A frame's mask went to a client: its first and last byte left at these monotonic times. */
+    /* A frame's mask went to a client: the kernel took its first and its last byte at these monotonic times.
+     */
     void (*sent)(void *user, int32_t client, uint64_t frame, int64_t first_ns, int64_t last_ns);
-    /* A line for the log: event name, "key=value ..." */
+    /* A line for the log: event name, "key=value ..."; of event "audit", who asked for a change and what
+     * became of it. */
     void (*log)(void *user, const char *event, const char *text);
 } sono_serve_sink_listener;
 
@@ -46,13 +50,15 @@ void sono_serve_sink_describe(sono_serve_sink *sink, const sono_serve_engine_inf
 /* Mask, outline and what else is on, to every client. The result may be released when it returns. */
 void sono_serve_sink_show(sono_serve_sink *sink, const sono_serve_frame *frame,
                           const sono_serve_result *result);
-/* An empty mask and outline with the geometry of the last frame that was shown, its own later time and a
- * reason; nothing where none was shown yet. client: -1 = all. */
+/* An empty mask and outline (and whatever else the client gets) with the geometry of the last frame that was
+ * shown, their own later time and a reason; nothing where none was shown yet. Frames that wait for the client
+ * are dropped: it comes next. client: -1 = all. */
 void sono_serve_sink_empty(sono_serve_sink *sink, int32_t client, const char *reason, const char *text);
 void sono_serve_sink_status(sono_serve_sink *sink, int32_t client, uint16_t code, const char *name,
                             const char *text);
 void sono_serve_sink_text(sono_serve_sink *sink, const char *json);
-/* When it wants to be called by _tick() (stuck clients); INT64_MAX = never. */
+/* When it wants to be called by _tick() (stuck clients, places to close, accepting again); INT64_MAX = never.
+ */
 int64_t sono_serve_sink_deadline(const sono_serve_sink *sink);
 void sono_serve_sink_tick(sono_serve_sink *sink, int64_t now_ns);
 /* Bytes that are still queued: at the end the service waits a moment for them. */

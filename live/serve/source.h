@@ -2,7 +2,11 @@
 /*
  * The client of a Plus-like server. Reads from its socket straight into the engine's input, converts pixels
  * where that is needed (pixels.h), keeps the newest transforms, and tells of whole frames. The loop's
- * thread's alone.
+ * thread's alone. Callbacks come from within the functions below and from the loop; they may call any
+ * function here but _close().
+ *
+ * One round of the loop reads 1 MiB at most, so that a fast source starves nobody. Names are resolved in a
+ * thread of their own (resolve.h), numeric addresses at once.
  */
 #ifndef SONO_SERVE_SOURCE_H
 #define SONO_SERVE_SOURCE_H
@@ -21,13 +25,18 @@ typedef struct sono_serve_source_listener {
     void (*up)(void *user);
     void (*down)(void *user, const char *reason);
     void (*heard)(void *user);
-    /* A whole frame; copy it. frame->input is the receiver's now; NULL when the engine had none. */
+    /* A whole frame; copy it. frame->input is the receiver's now; NULL when the engine had none: then pixels
+     * are there only where the configuration records, and only during the call. Frames have rising numbers,
+     * those that are refused included. */
     void (*frame)(void *user, const sono_serve_frame *frame);
+    /* Nothing more lies in the socket, or reading it took long enough: the last frame is the newest. */
+    void (*settled)(void *user);
     /* A frame that cannot be used: counted, never submitted. */
     void (*refused)(void *user, uint64_t frame, sono_session_drop why, const char *text);
     void (*log)(void *user, const char *event, const char *text);
 } sono_serve_source_listener;
 
+/* config: copied. Errors: INVALID_ARGUMENT (address, window), OUT_OF_MEMORY, IO (resolver). */
 sono_status sono_serve_source_open(const sono_serve_config *config, sono_serve_loop *loop,
                                    sono_serve_engine *engine, const sono_serve_source_listener *listener,
                                    sono_serve_source **out, sono_error *error);

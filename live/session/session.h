@@ -6,12 +6,20 @@
  *
  * It knows frames by number alone. It holds the source link, the mailbox, what is in the engine, whether what
  * is shown can be believed, and the counters. Its promises, each of them checked by the explorer
- * (tests/session):
+ * (tests/session/test_explore.c):
  * - no stale mask: a result is sent only for a frame of this service's life that is in the engine, once, in
- * order, and not later than the limit; whatever breaks, an empty mask with a reason replaces the last one
- * that was sent;
+ *   order, and not later than the limit; whatever breaks, an empty mask with a reason replaces the last one
+ *   that was sent;
  * - received = processed + dropped + in flight after every step, and no frame is counted twice;
  * - from every fault a path leads back to serving, without a restart.
+ *
+ * What happens to frames under way when a fault begins. The device, results too late: they go on, and the
+ * first good result in time ends the fault. The source (cut, stalled, refused) and PAUSE: the mask is emptied
+ * at once, and no frame that came before is shown any more, even after the fault; waiting frames are dropped,
+ * results are discarded. In in-order mode, which is for recordings, faults of the source wait instead until
+ * the frames that came before them are through: the end of a recording is not cut off. The engine closes: its
+ * frames and those that wait, which lie in its memory, are dropped; while it is not open no frame waits for
+ * it.
  *
  * Times are nanoseconds on one monotonic clock; the caller passes them in. Thread-safety: one thread.
  */
@@ -34,15 +42,17 @@ typedef struct sono_session_limits {
                          taken. For recordings. 0 = the newest frame wins */
     int64_t max_age_ns;     /* a frame that waited longer when it is taken is dropped; 0 = no limit */
     int64_t max_latency_ns; /* a result that comes later after its frame is not shown; 0 = no limit */
-    int64_t stall_ns;       /* no whole frame for so long: the source has stalled; 0 = never */
-    int64_t read_ns;        /* nothing at all from the source for so long: the link is cut; 0 = never */
-    int64_t connect_ns;     /* a connection attempt may take so long */
-    int64_t backoff_min_ns, backoff_max_ns; /* doubled from attempt to attempt */
+    int64_t stall_ns; /* no image for so long: the source has stalled; 0 = never. Frames count, and those that
+                         are a fault by being refused; broken ones do not. This bounds a mask's age */
+    int64_t read_ns;  /* nothing at all from the source for so long: the link is cut; 0 = never */
+    int64_t connect_ns;                     /* a connection attempt may take so long */
+    int64_t backoff_min_ns, backoff_max_ns; /* of connecting and of opening the engine: doubled from
+                                             attempt to attempt, until a whole frame, a result */
     int64_t keep_alive_ns;                  /* STATUS to clients at least so often */
     int64_t text_ns;                        /* KPI text so often; 0 = never */
     int64_t engine_ns;         /* a frame in the engine for longer: it hangs and is reopened; 0 = never */
     int64_t close_ns;          /* a hanging engine may take so long to close before the service gives up */
-    int64_t drain_ns;          /* at the end frames in the engine are waited for so long */
+    int64_t drain_ns;          /* at the end frames in the engine are waited for so long; 0 = not at all */
     int32_t frame_error_limit; /* so many device errors in a row reopen the engine; at least 1 */
 } sono_session_limits;
 
@@ -54,7 +64,7 @@ void sono_session_limits_init(sono_session_limits *limits);
 
 /* Why a frame was dropped. NAME, text (metric label). Append only. */
 #define SONO_SESSION_DROP_MAP(X)                                                                             \
-    X(SUPERSEDED, "superseded")   /* a newer frame came while it waited */                                   \
+    X(SUPERSEDED, "superseded")   /* a newer frame came, or was shown, before */                             \
     X(AGE, "age")                 /* it waited longer than the age limit */                                  \
     X(LATE, "late")               /* its result came after the latency limit */                              \
     X(CHECKSUM, "checksum")       /* its CRC did not fit */                                                  \
@@ -65,7 +75,7 @@ void sono_session_limits_init(sono_session_limits *limits);
     X(DEVICE, "device")           /* the engine lost it */                                                   \
     X(PAUSED, "paused")           /* analysis is switched off */                                             \
     X(RATE, "rate")               /* above the configured frame rate */                                      \
-    X(STOPPED, "stopped")         /* the service ended, or the source was cut, before its turn */            \
+    X(STOPPED, "stopped")         /* the service ended, or the source was cut or stalled, before its turn */ \
     X(CUT, "cut")                 /* the link broke within it */
 
 typedef enum sono_session_drop {
@@ -108,9 +118,12 @@ typedef enum sono_session_event_kind {
     SONO_SESSION_SOURCE_UP,    /* the connection that CONNECT asked for stands */
     SONO_SESSION_SOURCE_DOWN,  /* it could not be made, or ended, or broke */
     SONO_SESSION_SOURCE_HEARD, /* bytes of a message came: the link lives */
-    SONO_SESSION_FRAME,        /* a whole frame lies ready; frame = its number, above all before it */
+    SONO_SESSION_FRAME,        /* a whole frame lies ready in an input of the engine that is open; frame = its
+                                  number, above all before it. Without an input while the engine is open: that
+                                  is REFUSED with NO_ENGINE */
     SONO_SESSION_REFUSED,      /* a frame came that cannot be used; frame likewise, drop = why. One that
-                                  UNSUPPORTED or TOO_LARGE refuses is a fault until a good one comes */
+                                  UNSUPPORTED or TOO_LARGE refuses is a fault until a good one comes. May come
+                                  after DISCONNECT, for the frame that was cut by it */
     SONO_SESSION_ENGINE_UP,    /* what OPEN_ENGINE asked for is done */
     SONO_SESSION_ENGINE_DOWN,  /* opening failed, or CLOSE_ENGINE is done */
     SONO_SESSION_RESULT,       /* the engine has the result of frame; state = sono_state */
@@ -118,14 +131,16 @@ typedef enum sono_session_event_kind {
     SONO_SESSION_CLIENT,       /* client (>= 0) joined and may be written to */
     SONO_SESSION_PAUSE,        /* by command: analysis off */
     SONO_SESSION_RESUME,       /* and on again */
-    SONO_SESSION_STOP          /* SIGTERM: drain, then EXIT; a second one: EXIT now */
+    SONO_SESSION_STOP,         /* SIGTERM: drain, then EXIT; a second one: EXIT now */
+    SONO_SESSION_REOPEN        /* by command: the engine is closed and opened again, for a value that it takes
+                                  when it opens */
 } sono_session_event_kind;
 
 typedef struct sono_session_event {
     sono_session_event_kind kind;
-    int64_t now_ns; /* never before an earlier event's */
+    int64_t now_ns; /* never before an earlier event's; if so it counts as that */
     uint64_t frame;
-    int64_t received_ns; /* FRAME, REFUSED: when its last byte came; <= now_ns */
+    int64_t received_ns; /* FRAME: when its last byte came; one after now_ns counts as now_ns */
     int32_t client;
     int32_t state;          /* RESULT: sono_state */
     sono_session_drop drop; /* REFUSED */
@@ -137,23 +152,29 @@ typedef enum sono_session_action_kind {
     SONO_SESSION_CONNECT = 1,  /* begin to connect to the source */
     SONO_SESSION_DISCONNECT,   /* close it, attempts too; no SOURCE_DOWN follows */
     SONO_SESSION_OPEN_ENGINE,  /* begin to open: ENGINE_UP or ENGINE_DOWN follows */
-    SONO_SESSION_CLOSE_ENGINE, /* begin to close: ENGINE_DOWN follows; its frames are accounted for */
+    SONO_SESSION_CLOSE_ENGINE, /* begin to close: one ENGINE_DOWN follows, also where it was being opened. Its
+                                  frames were dropped before: results that come yet are given back without
+                                  asking */
     SONO_SESSION_SUBMIT,       /* frame goes into the engine */
-    SONO_SESSION_DROP,         /* frame is dropped for `drop`: give its input back, log it */
-    SONO_SESSION_SHOW,         /* frame's result goes to every client, then is given back */
-    SONO_SESSION_DISCARD,      /* frame's result is given back unsent; `drop` says why */
-    SONO_SESSION_EMPTY,        /* an empty mask for `fault` to client, or to all (-1) */
-    SONO_SESSION_STATUS,       /* STATUS to client, or to all (-1): `fault`, or NONE and then `state` */
-    SONO_SESSION_TEXT,         /* KPI text to all */
-    SONO_SESSION_EXIT          /* the end; status = the process's: 0, or 1 where an engine does not close */
+    SONO_SESSION_DROP, /* frame ends without a result, for `drop`: give its input back unless the engine has
+                          it, log it. Comes for REFUSED and LOSS too: every frame ends by one DROP, SHOW or
+                          DISCARD */
+    SONO_SESSION_SHOW, /* frame's result goes to every client, then is given back */
+    SONO_SESSION_DISCARD, /* frame's result is given back unsent; `drop` says why */
+    SONO_SESSION_EMPTY,   /* an empty mask for `fault` to client, or to all (-1). Never before the first FRAME
+                           */
+    SONO_SESSION_STATUS,  /* STATUS to client, or to all (-1): `fault`, or NONE and then `state` */
+    SONO_SESSION_TEXT,    /* KPI text to all */
+    SONO_SESSION_EXIT     /* the end; status = the process's: 0, or 1 where an engine does not close */
 } sono_session_action_kind;
 
 typedef struct sono_session_action {
     sono_session_action_kind kind;
     uint64_t frame;
     int32_t client;
-    int32_t state; /* STATUS without a fault: the last shown frame's sono_state, -1 = none was shown yet */
-    int32_t status;
+    int32_t state; /* STATUS without a fault: the last shown frame's sono_state, -1 = none was shown since the
+                      last fault */
+    int32_t status; /* EXIT. 1: the engine was still open, because it does not close or STOP came twice */
     sono_session_drop drop;
     sono_session_fault fault;
 } sono_session_action;
@@ -198,8 +219,7 @@ typedef enum sono_session_engine {
 typedef struct sono_session_frame {
     uint64_t frame;
     int64_t received_ns;
-    int64_t submitted_ns;
-    int32_t is_lost; /* counted already, its result is to be discarded */
+    int64_t submitted_ns; /* 0 while it waits */
 } sono_session_frame;
 
 struct sono_session {
@@ -207,38 +227,48 @@ struct sono_session {
     sono_session_counts counts;
     sono_session_link link;
     sono_session_engine engine;
-    int32_t is_started, is_paused, is_stopping, is_over;
+    int32_t is_started, is_stopping, is_over;
+    int32_t is_reading;  /* deadlines of reading run */
+    int32_t has_frame;   /* a FRAME came: there is a geometry for an empty mask */
+    int32_t exit_status; /* -1 = the service does not end in this step */
     int32_t n_waiting, n_in_engine;
     sono_session_frame waiting[SONO_SESSION_MAX_WAITING]; /* oldest first */
-    sono_session_frame in_engine[SONO_SESSION_MAX_DEPTH]; /* oldest first */
+    sono_session_frame in_engine[SONO_SESSION_MAX_DEPTH]; /* in the order of submission */
     uint32_t faults;                                      /* bit per sono_session_fault that holds */
-    sono_session_fault told;
-    int32_t is_empty_told; /* what clients show now is an empty mask, or nothing */
-    int32_t state;         /* of the last shown frame, -1 = none */
+    uint32_t due;            /* in-order mode: those that begin when the frames under way are through */
+    sono_session_fault told; /* the last STATUS to all, with told_state */
+    int32_t told_state;
+    int32_t is_empty_told; /* no client shows a mask but an empty one */
+    int32_t state;         /* of the last shown frame, -1 = none since the last fault */
     int32_t losses_in_row;
-    uint64_t last_frame;
-    int64_t backoff_ns;
+    uint64_t last_frame;                   /* highest number that came */
+    uint64_t hidden_through;               /* results of frames up to this number are discarded, */
+    sono_session_drop hidden_why;          /* for this */
+    int64_t backoff_ns, engine_backoff_ns; /* the next pause */
     int64_t now_ns;
-    /* Deadlines, INT64_MAX = none. */
-    int64_t connect_at, retry_at, read_at, stall_at, engine_at, engine_retry_at, close_at, drain_at,
-        status_at, text_at;
-    int64_t engine_backoff_ns;
+    /* Deadlines, INT64_MAX = none. Those of frames follow from their times. */
+    int64_t connect_at, retry_at, read_at, stall_at, engine_retry_at, close_at, drain_at, status_at, text_at;
 };
 
-/* limits: copied. Errors: 0, or -1 where one is out of its range. */
+/* limits: copied. 0, or -1 where one is out of its range: spans are not negative, and above 0 where 0 is not
+ * said to mean anything. */
 int sono_session_init(sono_session *session, const sono_session_limits *limits);
 
-/* New limits, on SIGHUP; depth, n_waiting and in_order stay. */
+/* New limits, on SIGHUP; depth, n_waiting and in_order stay. Reading, STATUS and text begin their spans anew;
+ * what else is under way keeps its deadline. 0, or -1 and nothing is changed. */
 int sono_session_reload(sono_session *session, const sono_session_limits *limits);
 
 /* One event. out: what to do, in this order, before the next event. An event that cannot be (a result of a
- * frame that is not in the engine, a frame number that is not new) changes nothing and gives no action. */
+ * frame that is not in the engine, a frame number that is not new) is no more than a TICK; whoever told it
+ * keeps what belongs to it. A FRAME while there is no connection is dropped as STOPPED. After EXIT and before
+ * START nothing happens, but that STOP ends. */
 void sono_session_step(sono_session *session, const sono_session_event *event, sono_session_actions *out);
 
 /* When TICK is due at the latest; INT64_MAX = never. */
 int64_t sono_session_deadline(const sono_session *session);
 
-/* 1 = the source is to be read; 0 in in-order mode while every place is taken, and while not connected. */
+/* 1 = the source is to be read; 0 while not connected, and in in-order mode while every place is taken or the
+ * engine is not open. To be asked after each step; while it is 0 the source cannot stall. */
 int sono_session_wants_frames(const sono_session *session);
 
 /* The worst fault that holds, NONE = masks are shown. */

@@ -21,6 +21,7 @@ static const command commands[] = {
     {"serve", cmd_serve, "live: images in from PlusServer, masks out to 3D Slicer (OpenIGTLink)"},
     {"evaluate", cmd_evaluate, "say how good boxes, masks and scores are on labelled frames"},
     {"phantom", cmd_phantom, "write labelled frames of the synthetic scanner"},
+    {"replay", cmd_replay, "serve recorded or synthetic frames as PlusServer does"},
     {"bench", cmd_bench, "time the pipeline, stage by stage"},
     {"audit", cmd_audit, "check what crosses between host and GPU"},
     {"inspect", cmd_inspect, "say what a checkpoint is"},

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Makes build/venv, a Python with the packages of tests/requirements.txt: venv.sh
+# Does nothing, quickly, when it is there already. Tests that need it say Skipped without it. Needs a package index and
+# python3-venv (scripts/setup.sh ci).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+wanted=tests/requirements.txt venv=build/venv
+if [ -x "$venv/bin/python" ] && cmp -s "$wanted" "$venv/made-of.txt"; then
+    exit 0
+fi
+scripts/need_tools.sh python3
+mkdir -p build
+rm -rf "$venv"
+if ! python3 -m venv "$venv"; then
+    echo "sonoseg: python3 cannot make a virtual environment (Debian: python3-venv)" >&2
+    exit 1
+fi
+"$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --requirement "$wanted"
+cp "$wanted" "$venv/made-of.txt"
