@@ -153,7 +153,7 @@ static int on_progress(void *user, const sono_serve_recorder_facts *facts)
     return stop_status() != 0;
 }
 
-static void print_summary(const record_run *self, const sono_serve_recorder_facts *facts)
+static void print_summary(const record_run *self, const sono_serve_recorder_facts *facts, int is_joined)
 {
     const double seconds = (double)facts->duration_ns * 1e-9;
     printf("%llu images in %.1f s", (unsigned long long)facts->recorded, seconds);
@@ -162,7 +162,7 @@ static void print_summary(const record_run *self, const sono_serve_recorder_fact
     if (facts->refused)
         printf(", %llu refused", (unsigned long long)facts->refused);
     printf(", %.1f MB in %s/%s_*.igs.%s\n", (double)facts->n_bytes * 1e-6, self->config.record_folder,
-           self->config.record_name, self->config.record_join ? "mha" : "mhd");
+           self->config.record_name, is_joined ? "mha" : "mhd");
 }
 
 static int record(record_run *self)
@@ -181,7 +181,7 @@ static int record(record_run *self)
     const sono_status status = sono_serve_recorder_run(&self->config, &self->options, &facts, &error);
     progress_clear(&self->bar);
     if (!self->is_quiet && facts.recorded)
-        print_summary(self, &facts);
+        print_summary(self, &facts, self->config.record_join && status == SONO_STATUS_OK);
     if (status != SONO_STATUS_OK)
         report_error("%s", error.text);
     else if (!facts.recorded)
