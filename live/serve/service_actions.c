@@ -37,7 +37,7 @@ static void submit(sono_service *service, uint64_t id)
     }
 }
 
-static void end_frame(sono_service *service, uint64_t id)
+static void end_frame(sono_service *service, uint64_t id, sono_session_drop why)
 {
     sono_serve_frame *frame = sono_serve_frames_find(&service->frames, id);
     if (frame) {
@@ -45,7 +45,7 @@ static void end_frame(sono_service *service, uint64_t id)
             sono_serve_engine_return(service->engine, frame->input);
         }
         if (service->recording) {
-            sono_serve_recording_mask(service->recording, frame, NULL);
+            sono_serve_recording_mask(service->recording, frame, NULL, sono_session_drop_name(why));
         }
         sono_serve_frames_remove(frame);
     }
@@ -77,7 +77,7 @@ static void show(sono_service *service, uint64_t id)
     sono_service_shown(service, frame, result);
     sono_serve_sink_show(service->sink, frame, result);
     if (service->recording) {
-        sono_serve_recording_mask(service->recording, frame, result);
+        sono_serve_recording_mask(service->recording, frame, result, "");
     }
     sono_serve_recent_add(&service->kpi.latency_ms,
                           (double)(sono_serve_now_ns() - frame->received_ns) * 1e-6);
@@ -127,14 +127,14 @@ void sono_service_act(sono_service *service, const sono_session_action *action)
         break;
     case SONO_SESSION_DROP:
         log_drop(service, action);
-        end_frame(service, action->frame);
+        end_frame(service, action->frame, action->drop);
         break;
     case SONO_SESSION_SHOW:
         show(service, action->frame);
         break;
     case SONO_SESSION_DISCARD:
         log_drop(service, action);
-        end_frame(service, action->frame);
+        end_frame(service, action->frame, action->drop);
         give_back_result(service);
         break;
     case SONO_SESSION_EMPTY:

@@ -214,6 +214,33 @@ static void test_read_back(void **state)
     sono_source_close(source);
 }
 
+/* A frame whose time nobody knows has none; the start is that of the first that has one. */
+static void test_no_time(void **state)
+{
+    (void)state;
+    char dir[SONO_TEST_PATH_BYTES], prefix[SONO_TEST_PATH_BYTES], path[SONO_TEST_PATH_BYTES + 32];
+    uint8_t pixels[BYTES];
+    sono_source *source = NULL;
+    sono_error error = {0};
+    const char *name;
+    make_folder("time", dir, prefix);
+    sono_record *record = open_record(prefix, 0);
+    for (uint64_t id = 0; id < 3; id++) {
+        sono_record_frame frame = make_frame(pixels, id);
+        frame.timestamp_ns = id == 0 ? 0 : frame.timestamp_ns;
+        assert_ok(sono_record_frame_add(record, &frame, &error), &error);
+    }
+    close_record(record, 0);
+    snprintf(path, sizeof path, "%s_0001.igs.mhd", prefix);
+    assert_ok(sono_source_open_sequence(path, NULL, &source, &error), &error);
+    for (int64_t id = 0; id < 3; id++) {
+        sono_frame frame = SONO_TEST_FRAME;
+        assert_ok(sono_source_next(source, &frame.image, &frame.info, &name, &error), &error);
+        assert_int_equal(frame.info.timestamp_ns, id ? EPOCH + id * STEP_NS : 0);
+    }
+    sono_source_close(source);
+}
+
 static void test_pitch(void **state)
 {
     (void)state;
@@ -506,7 +533,7 @@ static void test_options(void **state)
     assert_status(SONO_STATUS_IO, sono_record_open(&options, &record, &error), &error);
     assert_non_null(strstr(error.text, "/nonexistent/folder"));
     options.prefix = "rec";
-    options.max_segment_bytes = INT32_MAX;
+    options.max_segment_bytes = -1;
     assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_record_open(&options, &record, &error), &error);
     options.max_segment_bytes = 0;
     options.max_header_bytes = 1000;
@@ -714,22 +741,15 @@ static void test_text(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_header),
-                                       cmocka_unit_test(test_read_back),
-                                       cmocka_unit_test(test_pitch),
-                                       cmocka_unit_test(test_segments),
-                                       cmocka_unit_test(test_type_changes),
-                                       cmocka_unit_test(test_full_header),
-                                       cmocka_unit_test(test_never_overwrites),
-                                       cmocka_unit_test(test_join),
-                                       cmocka_unit_test(test_join_later),
-                                       cmocka_unit_test(test_join_refuses),
-                                       cmocka_unit_test(test_names),
-                                       cmocka_unit_test(test_options),
-                                       cmocka_unit_test(test_frames_refused),
-                                       cmocka_unit_test(test_full_disk),
-                                       cmocka_unit_test(test_full_for_pixels),
-                                       cmocka_unit_test(test_full_anywhere),
-                                       cmocka_unit_test(test_text)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_header),        cmocka_unit_test(test_read_back),
+        cmocka_unit_test(test_pitch),         cmocka_unit_test(test_no_time),
+        cmocka_unit_test(test_segments),      cmocka_unit_test(test_type_changes),
+        cmocka_unit_test(test_full_header),   cmocka_unit_test(test_never_overwrites),
+        cmocka_unit_test(test_join),          cmocka_unit_test(test_join_later),
+        cmocka_unit_test(test_join_refuses),  cmocka_unit_test(test_names),
+        cmocka_unit_test(test_options),       cmocka_unit_test(test_frames_refused),
+        cmocka_unit_test(test_full_disk),     cmocka_unit_test(test_full_for_pixels),
+        cmocka_unit_test(test_full_anywhere), cmocka_unit_test(test_text)};
     return sono_test_run("record/record", tests, sizeof tests / sizeof tests[0]);
 }
