@@ -9,6 +9,11 @@ if(command_sources)
     file(RELATIVE_PATH bin_to_source ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${PROJECT_SOURCE_DIR}/models)
     target_compile_definitions(sonoseg_command PRIVATE
         SONO_INSTALLED_MODELS="${bin_to_models}" SONO_SOURCE_MODELS="${bin_to_source}")
+    # Likewise the script for 3D Slicer, which `serve` names.
+    file(RELATIVE_PATH bin_to_slicer ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_DATADIR}/sonoseg/slicer/sonoseg_slicer.py)
+    file(RELATIVE_PATH bin_to_packaging ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${PROJECT_SOURCE_DIR}/packaging/slicer/sonoseg_slicer.py)
+    target_compile_definitions(sonoseg_command PRIVATE
+        SONO_INSTALLED_SLICER="${bin_to_slicer}" SONO_SOURCE_SLICER="${bin_to_packaging}")
     file(RELATIVE_PATH bin_to_lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
     set_target_properties(sonoseg_command PROPERTIES OUTPUT_NAME sonoseg INSTALL_RPATH $ORIGIN/${bin_to_lib})
 endif()

@@ -18,8 +18,16 @@ if(EXISTS ${PROJECT_SOURCE_DIR}/models)
     install(DIRECTORY ${PROJECT_SOURCE_DIR}/models/ DESTINATION ${CMAKE_INSTALL_DATADIR}/sonoseg/models
         FILES_MATCHING PATTERN "*.safetensors" PATTERN "SHA256SUMS" PATTERN "README.md")
 endif()
+# What the live service's peers need: a script for 3D Slicer, a device set for PlusServer.
+install(FILES ${PROJECT_SOURCE_DIR}/packaging/slicer/sonoseg_slicer.py DESTINATION ${CMAKE_INSTALL_DATADIR}/sonoseg/slicer)
+install(FILES ${PROJECT_SOURCE_DIR}/packaging/plus/PlusDeviceSet_sonoseg.xml DESTINATION ${CMAKE_INSTALL_DATADIR}/sonoseg/plus)
+# The unit names the command by its absolute path, so this one is not for a tree that is moved.
+if(SONO_SYSTEMD)
+    configure_file(${PROJECT_SOURCE_DIR}/packaging/systemd/sonoseg.service.in ${PROJECT_BINARY_DIR}/sonoseg.service @ONLY)
+    install(FILES ${PROJECT_BINARY_DIR}/sonoseg.service DESTINATION lib/systemd/system)
+endif()
 if(EXISTS ${PROJECT_SOURCE_DIR}/docs/sonoseg.1)
-    install(FILES ${PROJECT_SOURCE_DIR}/docs/sonoseg.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+    install(FILES ${PROJECT_SOURCE_DIR}/docs/sonoseg.1 ${PROJECT_SOURCE_DIR}/docs/sonoseg-serve.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 endif()
 
 file(RELATIVE_PATH pc_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})

@@ -32,6 +32,7 @@ EDGES = {
     "io/folder": {"io"},
     "io/images": {"io"},
     "io/phantom": {"io"},
+    "io/sequences": {"io"},
     "pipeline": {"engine", "graph", "nets", "telemetry"},
     "live/igtl": set(),
     "live/record": set(),

@@ -96,24 +96,40 @@ typedef enum sono_element {
 } sono_element;
 
 /* A recorded sequence of frames: MetaIO (.mha, .mhd with its .raw or .zraw) or NRRD (.nrrd, .nhdr), plain or
- * compressed, also with the fields of PLUS and 3D Slicer for each frame (.igs.mha, ...). Read frame by frame:
- * memory does not depend on the length. The last dimension counts the frames.
+ * compressed, also with the fields of PLUS and 3D Slicer for each frame (.igs.mha, ...); recognised by
+ * content. The last dimension counts the frames. Read frame by frame: memory depends on the header and on one
+ * frame, not on the length.
  *
- * - GRAY8, RGB8, RGBA8: 1, 3 and 4 components of 8 bits, unsigned; without keep_colour the latter two become
- * luma. GRAY16: 1 component of 16 bits, unsigned. Others (signed, 32 bits, float) are UNSUPPORTED unless
- * float_low and float_high give a window, through which they become GRAY8. Rows and columns stay as they are
- * stored.
- * - info->timestamp_ns: the frame's Timestamp, exact to the nanosecond, counted from what
- * sono_sequence_info's start_ns says. info->spacing_mm: of the header; 1 x 1 in a file with fields for each
- * frame, which PLUS writes always, is taken as unknown. info->has_pose: 1 when the transform is there and its
- * status is OK. info->orientation, info->device_name (a field DeviceName of the file): as the file says.
- * - Names are "<stem>_f0001<suffix>", counted from 1. A frame whose ImageStatus is not OK, and all those of a
- * file without images, is an error for this frame alone (UNSUPPORTED) with info and fields all the same.
+ * Images. 1, 3 or 4 components of 8 bits, unsigned, become GRAY8, RGB8 or RGBA8; the latter two luma without
+ * keep_colour. 1 component of 16 bits, unsigned, becomes GRAY16. Other single components (signed, 32 bits,
+ * float) are UNSUPPORTED unless float_low and float_high give a window, which becomes 0 to 65535 (GRAY16); a
+ * NaN becomes 0. Rows and columns stay as they are stored.
  *
- * Errors: IO, FORMAT, UNSUPPORTED, LIMIT (max_pixels, max_side_px, a header above 256 MiB), INVALID_ARGUMENT,
+ * What is known. info->timestamp_ns is sono_sequence_info's start_ns plus the frame's Timestamp, or
+ * UnfilteredTimestamp without one: exact, digits below a nanosecond cut off. info->spacing_mm is the
+ * header's; 1 x 1 in a file with fields for each frame, which PLUS writes whatever the image, is taken as
+ * unknown. info->has_pose is 1 when the transform is there and its status is OK. info->orientation,
+ * info->device_name (the file's DeviceName) and info->user (the frame's SourceTimestamp, 64 bits in hex) are
+ * what the file says. info->frame_id counts from 0. Names are
+ * "<stem>_f0001.<suffix>" without ".igs", counted from 1; valid as long as the pixels, with an error until
+ * the next call.
+ *
+ * A frame whose ImageStatus is not OK has no image: UNSUPPORTED for this frame alone, with info and fields
+ * all the same. A file of transforms alone is UNSUPPORTED. as_stored takes both. After IO, or FORMAT in the
+ * pixels, there is nothing more to read: END.
+ *
+ * Errors: IO, FORMAT, UNSUPPORTED, LIMIT (max_pixels, max_side_px, a header above 128 MiB), INVALID_ARGUMENT,
  * OUT_OF_MEMORY; the text names the file, the place and the reason. */
 SONO_API sono_status sono_source_open_sequence(const char *path, const sono_source_options *options,
                                                sono_source **out, sono_error *error);
+
+/* Image files, folders of them, and sequences (what ends in .mha, .mhd, .nrrd or .nhdr), in any order, as one
+ * source: each as its own function says; frame_id counts through. A sequence is opened when its turn comes:
+ * one that cannot be is an error for this entry alone. A folder stands for its image files, not for
+ * sequences. Errors: as of sono_source_open_images(). */
+SONO_API sono_status sono_source_open_files(const char *const *paths, int32_t n_paths,
+                                            const sono_source_options *options, sono_source **out,
+                                            sono_error *error);
 
 /* What a sequence says of itself. Made by the library, grows at its end. */
 typedef struct sono_sequence_info {

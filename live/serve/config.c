@@ -75,6 +75,9 @@ sono_status sono_serve_config_fail(sono_error *error, sono_status status, const 
     va_start(args, format);
     vsnprintf(error->text, sizeof error->text, format, args);
     va_end(args);
+    for (char *at = error->text; *at; at++)
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+            *at = '?';
     return status;
 }
 
@@ -199,6 +202,28 @@ static int refuse_choice(const sono_serve_key *key, const char *value, char *why
     return -1;
 }
 
+/* Bytes of the character that begins there, 0 where it is no UTF-8 or nothing that a YAML file can show:
+ * control characters, line separators, marks of byte order. */
+static size_t printable_bytes(const unsigned char *at)
+{
+    const size_t n = at[0] < 0x80 ? 1 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
+    static const unsigned char masks[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    static const uint32_t least[] = {0, 0x20, 0xa0, 0x800, 0x10000};
+    uint32_t letter = at[0] & masks[n];
+    for (size_t i = 1; i < n; i++) {
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+        letter = letter << 6 | (at[i] & 0x3f);
+    }
+    if ((at[0] >= 0x80 && at[0] < 0xc0) || at[0] > 0xf4 || letter < least[n] || letter > 0x10ffff ||
+        (letter >= 0xd800 && letter < 0xe000))
+        return 0;
+    return letter == 0x7f || letter == 0x2028 || letter == 0x2029 || letter == 0xfeff ||
+                   (letter & 0xfffe) == 0xfffe
+               ? 0
+               : n;
+}
+
 static int take_text(const char *value, char *field, char *why, size_t n_bytes)
 {
     const size_t n = strlen(value);
@@ -206,13 +231,16 @@ static int take_text(const char *value, char *field, char *why, size_t n_bytes)
         snprintf(why, n_bytes, "it has %zu bytes, more than %d", n, SONO_SERVE_TEXT_BYTES - 1);
         return -1;
     }
-    for (const char *at = value; *at; at++)
-        if ((unsigned char)*at < 0x20 || *at == 0x7f) {
-            snprintf(why, n_bytes, "there is a control character (0x%02x) in it", (unsigned char)*at);
+    for (size_t i = 0, n_letter; i < n; i += n_letter) {
+        n_letter = printable_bytes((const unsigned char *)value + i);
+        if (!n_letter) {
+            snprintf(why, n_bytes, "byte %zu (0x%02x) is not printable text in UTF-8", i + 1,
+                     (unsigned char)value[i]);
             return -1;
         }
-    memset(field, 0, SONO_SERVE_TEXT_BYTES);
-    memcpy(field, value, n);
+    }
+    memmove(field, value, n); /* it may be its own */
+    memset(field + n, 0, SONO_SERVE_TEXT_BYTES - n);
     return 0;
 }
 

@@ -93,7 +93,7 @@ static void write_key(const sono_serve_config *config, int index, FILE *stream)
 
 void sono_serve_config_write(const sono_serve_config *config, FILE *stream)
 {
-    fputs("# sonoseg serve --config FILE reads this. Every key may be left out; flags come before it:\n"
+    fputs("# sonoseg serve --config FILE reads this. Every key may be left out; options win over it:\n"
           "# --source-address 127.0.0.1:18944 is the first one. Keys that are not taken at SIGHUP need a "
           "restart.\n",
           stream);

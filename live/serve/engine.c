@@ -46,9 +46,10 @@ int32_t sono_serve_engine_slots(const sono_serve_config *config)
     return config->engine_depth + waiting + 1 + 1;
 }
 
-/* ---- the thread ----------------------------------------------------------------------------------------- */
+/* ---- the thread -----------------------------------------------------------------------------------------
+ */
 
-static sono_status run_job(sono_serve_engine *engine, job what, sono_error *error)
+static sono_status run_job(sono_serve_engine *engine, job what, double threshold, sono_error *error)
 {
     if (what == JOB_CLOSE) {
         engine->kind->close(engine->state);
@@ -56,7 +57,7 @@ static sono_status run_job(sono_serve_engine *engine, job what, sono_error *erro
         return SONO_STATUS_OK;
     }
     sono_serve_engine_setup setup = {.config = &engine->config,
-                                     .threshold = engine->threshold,
+                                     .threshold = threshold,
                                      .n_slots = sono_serve_engine_slots(&engine->config),
                                      .on_event = engine->on_event,
                                      .user = engine->user};
@@ -75,9 +76,10 @@ static void *work(void *user)
         if (what == JOB_QUIT) {
             break;
         }
+        double threshold = engine->threshold;
         pthread_mutex_unlock(&engine->mutex);
         sono_error error = {.offset_bytes = -1};
-        sono_status status = run_job(engine, what, &error);
+        sono_status status = run_job(engine, what, threshold, &error);
         pthread_mutex_lock(&engine->mutex);
         engine->job = JOB_NONE;
         engine->is_done = 1;
@@ -115,7 +117,8 @@ static int take_done(sono_serve_engine *engine, sono_status *status, sono_error 
     return is_done;
 }
 
-/* ---- made and freed ------------------------------------------------------------------------------------- */
+/* ---- made and freed -------------------------------------------------------------------------------------
+ */
 
 static int watch(sono_serve_engine *engine, int fd)
 {
@@ -206,7 +209,8 @@ void sono_serve_engine_free(sono_serve_engine *engine)
     free_parts(engine);
 }
 
-/* ---- the loop's thread ---------------------------------------------------------------------------------- */
+/* ---- the loop's thread ----------------------------------------------------------------------------------
+ */
 
 int sono_serve_engine_fd(const sono_serve_engine *engine)
 {

@@ -59,7 +59,8 @@ static void pipeline_close(void *state)
     free(engine);
 }
 
-static void configure(const sono_serve_engine_setup *setup, pipeline_engine *engine, sono_pipeline_config *out)
+static void configure(const sono_serve_engine_setup *setup, pipeline_engine *engine,
+                      sono_pipeline_config *out)
 {
     const sono_serve_config *config = setup->config;
     sono_pipeline_config_init(out);
@@ -84,8 +85,7 @@ static sono_status pipeline_open(const sono_serve_engine_setup *setup, void **ou
 {
     sono_pipeline_config config;
     if (!setup->config->engine_detector[0] || !setup->config->engine_segmenter[0]) {
-        return sono_serve_fail(error, SONO_STATUS_INVALID_ARGUMENT, "engine",
-                               "engine.%s names no checkpoint",
+        return sono_serve_fail(error, SONO_STATUS_INVALID_ARGUMENT, "engine", "engine.%s names no checkpoint",
                                setup->config->engine_detector[0] ? "segmenter" : "detector");
     }
     pipeline_engine *engine = calloc(1, sizeof *engine);

@@ -146,7 +146,8 @@ static void make_cond(pthread_cond_t *cond)
     pthread_condattr_destroy(&attributes);
 }
 
-sono_status sono_serve_lines_open(const char *path, const char *head, sono_serve_lines **out, sono_error *error)
+sono_status sono_serve_lines_open(const char *path, const char *head, sono_serve_lines **out,
+                                  sono_error *error)
 {
     sono_serve_lines *lines = calloc(1, sizeof *lines);
     if (!lines) {

@@ -13,7 +13,8 @@ typedef struct sono_serve_lines sono_serve_lines;
 
 /* path: "" = standard error; a file is appended to, 0640. head: optional, the first line of an empty file.
  * Errors: IO, OUT_OF_MEMORY. */
-sono_status sono_serve_lines_open(const char *path, const char *head, sono_serve_lines **out, sono_error *error);
+sono_status sono_serve_lines_open(const char *path, const char *head, sono_serve_lines **out,
+                                  sono_error *error);
 /* One line, without its newline; control characters become '_'. NULL is allowed, and does nothing. */
 void sono_serve_lines_put(sono_serve_lines *lines, const char *text);
 /* Opens the file anew, for those who rotate it by renaming. */

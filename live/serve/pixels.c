@@ -53,7 +53,8 @@ static const char *check_samples(const sono_igtl_image *image, const sono_serve_
     if (n != 1) {
         return image->scalar == SONO_IGTL_UINT8
                    ? "neither 1, 3 nor 4 components: have the source send grey or RGB"
-                   : "several components that are not 8 bits without a sign: have the source send grey or RGB";
+                   : "several components that are not 8 bits without a sign: have the source send grey or "
+                     "RGB";
     }
     if (image->scalar == SONO_IGTL_UINT16) {
         plan->rule = image->endian == LITTLE ? SONO_SERVE_PIXELS_AS_IS : SONO_SERVE_PIXELS_SWAP16;

@@ -2,15 +2,14 @@
 /*
  * Which pixels of an OpenIGTLink IMAGE are analysed, and how they become a sono_image. Pure.
  *
- * | scalar, components             | becomes                 | how                                           |
- * | ------------------------------ | ----------------------- | --------------------------------------------- |
- * | uint8 x 1, 3, 4                | GRAY8, RGB8, RGBA8      | as they are                                   |
- * | uint16 x 1, little endian      | GRAY16                  | as they are                                   |
- * | uint16 x 1, big endian         | GRAY16                  | bytes swapped in place                        |
- * | int8, int16, int32, uint32,    | GRAY8, with             | round(255 (v - LOW) / (HIGH - LOW)), clamped, |
- * | float32, float64 x 1           | source.window LOW,HIGH  | NaN black, in place, either byte order        |
- * | anything else, more than one   | refused                 | UNSUPPORTED, the text says what to configure  |
- * | slice, a part of a volume      |                         |                                               |
+ * | scalar, components             | becomes                 | how | | ------------------------------ |
+ * ----------------------- | --------------------------------------------- | | uint8 x 1, 3, 4 | GRAY8, RGB8,
+ * RGBA8      | as they are                                   | | uint16 x 1, little endian      | GRAY16 | as
+ * they are                                   | | uint16 x 1, big endian         | GRAY16                  |
+ * bytes swapped in place                        | | int8, int16, int32, uint32,    | GRAY8, with | round(255
+ * (v - LOW) / (HIGH - LOW)), clamped, | | float32, float64 x 1           | source.window LOW,HIGH  | NaN
+ * black, in place, either byte order        | | anything else, more than one   | refused                 |
+ * UNSUPPORTED, the text says what to configure  | | slice, a part of a volume      | | |
  */
 #ifndef SONO_SERVE_PIXELS_H
 #define SONO_SERVE_PIXELS_H

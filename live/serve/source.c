@@ -30,7 +30,8 @@ void sono_serve_source_log(sono_serve_source *source, const char *event, const c
     source->listener.log(source->listener.user, event, text);
 }
 
-/* ---- the link ------------------------------------------------------------------------------------------- */
+/* ---- the link -------------------------------------------------------------------------------------------
+ */
 
 static void close_socket(sono_serve_source *source)
 {
@@ -142,8 +143,8 @@ static int try_one(sono_serve_source *source)
     if (source->fd < 0) {
         return 0;
     }
-    int code = connect(source->fd, (const struct sockaddr *)address,
-                       source->addresses.n_bytes[source->at_address]);
+    int code =
+        connect(source->fd, (const struct sockaddr *)address, source->addresses.n_bytes[source->at_address]);
     if (code && errno != EINPROGRESS && errno != EINTR) {
         return 0;
     }
@@ -225,7 +226,8 @@ void sono_serve_source_disconnect(sono_serve_source *source)
     }
 }
 
-/* ---- the stream ------------------------------------------------------------------------------------------ */
+/* ---- the stream ------------------------------------------------------------------------------------------
+ */
 
 static int is_type(const sono_serve_source *source, const char *type)
 {
@@ -234,8 +236,8 @@ static int is_type(const sono_serve_source *source, const char *type)
 
 static void take_message(sono_serve_source *source)
 {
-    static const char *const silent[] = {"STATUS", "STRING", "CAPABILITY", "POLYDATA", "LBMETA", "IMGMETA",
-                                         "TDATA",  "POSITION"};
+    static const char *const silent[] = {"STATUS", "STRING",  "CAPABILITY", "POLYDATA",
+                                         "LBMETA", "IMGMETA", "TDATA",      "POSITION"};
     if (is_type(source, "IMAGE")) {
         sono_serve_source_image_end(source, 1);
         return;
@@ -265,8 +267,9 @@ static void take_refused(sono_serve_source *source)
                              : fault->status == SONO_IGTL_LIMIT ? SONO_SESSION_DROP_TOO_LARGE
                                                                 : SONO_SESSION_DROP_MALFORMED;
     const char *wanted = source->config.source_device[0] ? source->config.source_device : source->device;
-    int is_frame = source->under_way.is_frame ||
-                   (is_type(source, "IMAGE") && (!wanted[0] || !strcmp(wanted, source->reader.header.device)));
+    int is_frame =
+        source->under_way.is_frame ||
+        (is_type(source, "IMAGE") && (!wanted[0] || !strcmp(wanted, source->reader.header.device)));
     ++source->n_refused;
     source->n_bad_crc += fault->status == SONO_IGTL_CRC;
     sono_serve_source_log(source, "source_refused", "type=%s device=\"%s\" offset=%lld reason=\"%s\"",
@@ -393,7 +396,8 @@ void sono_serve_source_forget_input(sono_serve_source *source)
     }
 }
 
-/* ---- made and freed -------------------------------------------------------------------------------------- */
+/* ---- made and freed --------------------------------------------------------------------------------------
+ */
 
 static sono_status find_address(sono_serve_source *source, sono_error *error)
 {
@@ -408,9 +412,9 @@ static sono_status find_address(sono_serve_source *source, sono_error *error)
         return SONO_STATUS_OK;
     }
     source->resolver = sono_serve_resolver_new(host, port);
-    if (!source->resolver || sono_serve_loop_add(source->loop, &source->resolver_watch,
-                                                 sono_serve_resolver_fd(source->resolver), EPOLLIN,
-                                                 on_resolved, source)) {
+    if (!source->resolver ||
+        sono_serve_loop_add(source->loop, &source->resolver_watch, sono_serve_resolver_fd(source->resolver),
+                            EPOLLIN, on_resolved, source)) {
         return sono_serve_fail(error, SONO_STATUS_IO, "source", "the thread that resolves \"%s\": %s", host,
                                strerror(errno));
     }
@@ -435,7 +439,8 @@ static sono_status take_memory(sono_serve_source *source, sono_error *error)
     const sono_serve_config *config = &source->config;
     source->scratch = malloc(SONO_SERVE_SCRATCH_BYTES);
     if (config->record_folder[0]) {
-        source->staging_bytes = 4 * (size_t)config->engine_max_width_px * (size_t)config->engine_max_height_px;
+        source->staging_bytes =
+            4 * (size_t)config->engine_max_width_px * (size_t)config->engine_max_height_px;
         source->staging = malloc(source->staging_bytes);
     }
     if (!source->scratch || (source->staging_bytes && !source->staging)) {

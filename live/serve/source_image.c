@@ -103,7 +103,7 @@ static int is_above_rate(sono_serve_source *source, int64_t now_ns)
     if (now_ns < source->rate_at_ns - period_ns / 2) {
         return 1;
     }
-    int64_t from_ns = source->rate_at_ns > now_ns - period_ns ? source->rate_at_ns : now_ns - period_ns;
+    int64_t from_ns = source->rate_at_ns > now_ns ? source->rate_at_ns : now_ns;
     source->rate_at_ns = from_ns + period_ns;
     return 0;
 }

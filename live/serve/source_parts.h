@@ -58,9 +58,9 @@ struct sono_serve_source {
     uint64_t n_frames;
     uint8_t *staging; /* for recording while the engine has no input; NULL = there is no recording */
     size_t staging_bytes;
-    int64_t unsettled_ns;   /* when the first frame since `settled` came; 0 = there is none */
-    int64_t rate_at_ns;     /* frames before this are above the rate */
-    int is_unknown_told;    /* of this connection */
+    int64_t unsettled_ns; /* when the first frame since `settled` came; 0 = there is none */
+    int64_t rate_at_ns;   /* frames before this are above the rate */
+    int is_unknown_told;  /* of this connection */
     uint64_t n_bytes, n_messages, n_refused, n_unknown, n_bad_crc, n_connections;
 };
 

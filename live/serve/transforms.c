@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NUMBERS_BYTES 1024        /* of 16 numbers as text */
-#define MAX_ENTRIES   256         /* of an image's metadata that are looked at */
+#define NUMBERS_BYTES 1024         /* of 16 numbers as text */
+#define MAX_ENTRIES   256          /* of an image's metadata that are looked at */
 #define MAX_APART     (1ull << 31) /* half a second of a raw timestamp */
 
 static sono_serve_transform *find(sono_serve_transform *list, int32_t n, const char *name, size_t n_bytes)

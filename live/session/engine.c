@@ -52,6 +52,12 @@ static void reopen(sono_session *s, sono_session_actions *out)
     sono_session_raise(s, out, SONO_SESSION_FAULT_ENGINE);
 }
 
+void sono_session_engine_reopen(sono_session *s, sono_session_actions *out)
+{
+    if (!s->is_stopping && (s->engine == SONO_ENGINE_OPENING || s->engine == SONO_ENGINE_UP))
+        reopen(s, out);
+}
+
 /* Every loss leaves the mask before it on the screens, so it is a fault until a good result comes; a frame
  * whose result would not have been shown leaves nothing. */
 void sono_session_engine_loss(sono_session *s, sono_session_actions *out, uint64_t frame)

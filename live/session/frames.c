@@ -103,7 +103,7 @@ void sono_session_take(sono_session *s, sono_session_actions *out)
     }
     /* Frames come, all too late, and no result is under way: the mask on the screens is older than all of
      * them. */
-    if (n_too_old && !sono_session_hoped_for(s))
+    if (n_too_old && !sono_session_hopes(s))
         sono_session_raise(s, out, SONO_SESSION_FAULT_LATE);
 }
 
@@ -122,6 +122,16 @@ static int is_late(const sono_session *s, const sono_session_frame *frame)
     return s->limits.max_latency_ns && s->now_ns - frame->received_ns > s->limits.max_latency_ns;
 }
 
+/* A frame is through, with a mask or without: of older ones nothing is shown. 0 where this is one of them. */
+static int go_past(sono_session *s, uint64_t frame)
+{
+    if (frame <= s->hidden_through)
+        return 0;
+    s->hidden_through = frame;
+    s->hidden_why = SONO_SESSION_DROP_SUPERSEDED;
+    return 1;
+}
+
 void sono_session_finish(sono_session *s, sono_session_actions *out, const sono_session_event *event)
 {
     const int32_t i = find_in_engine(s, event->frame);
@@ -130,7 +140,7 @@ void sono_session_finish(sono_session *s, sono_session_actions *out, const sono_
     const sono_session_frame frame = take_out(s->in_engine, &s->n_in_engine, i);
     s->losses_in_row = 0;
     s->engine_backoff_ns = s->limits.backoff_min_ns;
-    if (frame.frame <= s->hidden_through) {
+    if (!go_past(s, frame.frame)) {
         end_frame(s, out, SONO_SESSION_DISCARD, frame.frame, s->hidden_why);
     } else if (is_late(s, &frame)) {
         end_frame(s, out, SONO_SESSION_DISCARD, frame.frame, SONO_SESSION_DROP_LATE);
@@ -138,8 +148,6 @@ void sono_session_finish(sono_session *s, sono_session_actions *out, const sono_
     } else {
         sono_session_push(out, SONO_SESSION_SHOW)->frame = frame.frame;
         s->counts.processed++;
-        s->hidden_through = frame.frame;
-        s->hidden_why = SONO_SESSION_DROP_SUPERSEDED;
         s->state = event->state;
         s->is_empty_told = 0;
         sono_session_clear(s, SONO_SESSION_FAULT_LATE);
@@ -154,7 +162,7 @@ int sono_session_lose(sono_session *s, sono_session_actions *out, uint64_t frame
         return 0;
     take_out(s->in_engine, &s->n_in_engine, i);
     end_frame(s, out, SONO_SESSION_DROP, frame, SONO_SESSION_DROP_DEVICE);
-    *is_hidden = frame <= s->hidden_through;
+    *is_hidden = !go_past(s, frame);
     return 1;
 }
 
@@ -179,20 +187,24 @@ void sono_session_hide(sono_session *s, sono_session_actions *out, sono_session_
     s->hidden_why = why;
 }
 
-const sono_session_frame *sono_session_hoped_for(const sono_session *s)
+int sono_session_hopes(const sono_session *s)
 {
     for (int32_t i = 0; i < s->n_in_engine; i++)
         if (s->in_engine[i].frame > s->hidden_through)
-            return &s->in_engine[i];
-    return NULL;
+            return 1;
+    return 0;
 }
 
 int64_t sono_session_late_at(const sono_session *s)
 {
-    const sono_session_frame *frame = sono_session_hoped_for(s);
     const int64_t limit = s->limits.max_latency_ns;
-    if (!frame || !limit || sono_session_holds(s, SONO_SESSION_FAULT_LATE) ||
-        limit >= SONO_SESSION_NEVER - frame->received_ns)
-        return SONO_SESSION_NEVER;
-    return frame->received_ns + limit + 1;
+    int64_t first = SONO_SESSION_NEVER;
+    if (!limit || sono_session_holds(s, SONO_SESSION_FAULT_LATE))
+        return first;
+    for (int32_t i = 0; i < s->n_in_engine; i++) {
+        const sono_session_frame *frame = &s->in_engine[i];
+        if (frame->frame > s->hidden_through && limit < first - frame->received_ns)
+            first = frame->received_ns + limit + 1;
+    }
+    return first;
 }

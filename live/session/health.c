@@ -43,11 +43,17 @@ static void begin_fault(sono_session *s, sono_session_actions *out, sono_session
         s->faults &= ~bit(SONO_SESSION_FAULT_ENGINE);
 }
 
+/* In in-order mode faults of the source wait for frames whose results may still be shown. */
+static int waits(const sono_session *s)
+{
+    return s->limits.in_order && (s->n_waiting > 0 || sono_session_hopes(s));
+}
+
 void sono_session_raise(sono_session *s, sono_session_actions *out, sono_session_fault fault)
 {
     if (sono_session_holds(s, fault))
         return;
-    if (s->limits.in_order && is_of_source(fault) && s->n_waiting + s->n_in_engine > 0)
+    if (is_of_source(fault) && waits(s))
         s->due |= bit(fault);
     else
         begin_fault(s, out, fault);
@@ -61,7 +67,7 @@ void sono_session_clear(sono_session *s, sono_session_fault fault)
 
 void sono_session_health_deadlines(sono_session *s, sono_session_actions *out)
 {
-    for (int i = 0; s->n_waiting + s->n_in_engine == 0 && i < SONO_SESSION_FAULT_COUNT; i++)
+    for (int i = 0; s->due && !waits(s) && i < SONO_SESSION_FAULT_COUNT; i++)
         if (s->due & bit((sono_session_fault)i)) {
             s->due &= ~bit((sono_session_fault)i);
             begin_fault(s, out, (sono_session_fault)i);

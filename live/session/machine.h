@@ -48,9 +48,9 @@ void sono_session_drop_waiting(sono_session *s, sono_session_actions *out, sono_
 void sono_session_drop_in_engine(sono_session *s, sono_session_actions *out, sono_session_drop why);
 /* Of no frame that came up to now is a result shown any more. */
 void sono_session_hide(sono_session *s, sono_session_actions *out, sono_session_drop why);
-/* The oldest frame in the engine whose result may be shown; NULL = there is none. */
-const sono_session_frame *sono_session_hoped_for(const sono_session *s);
-int64_t sono_session_late_at(const sono_session *s); /* when that frame is late; NEVER = not at all */
+/* 1 = a frame is in the engine whose result may be shown. */
+int sono_session_hopes(const sono_session *s);
+int64_t sono_session_late_at(const sono_session *s); /* when the first of them is late; NEVER = not at all */
 
 /* ---- engine.c ------------------------------------------------------------------------------------------ */
 
@@ -59,6 +59,7 @@ void sono_session_engine_up(sono_session *s);
 void sono_session_engine_down(sono_session *s, sono_session_actions *out);
 void sono_session_engine_loss(sono_session *s, sono_session_actions *out, uint64_t frame);
 void sono_session_engine_close(sono_session *s, sono_session_actions *out);
+void sono_session_engine_reopen(sono_session *s, sono_session_actions *out);
 void sono_session_engine_deadlines(sono_session *s, sono_session_actions *out);
 int64_t sono_session_hang_at(const sono_session *s); /* when the oldest frame is in the engine for too long */
 

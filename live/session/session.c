@@ -180,13 +180,16 @@ static void handle(sono_session *s, const sono_session_event *event, sono_sessio
     case SONO_SESSION_STOP:
         stop(s, out);
         break;
+    case SONO_SESSION_REOPEN:
+        sono_session_engine_reopen(s, out);
+        break;
     }
 }
 
 /* While stopping: results under way are shown until there are none, or time is up; then the fault begins. */
 static void end_drain(sono_session *s, sono_session_actions *out)
 {
-    const int is_drained = !s->limits.drain_ns || !sono_session_hoped_for(s) || s->now_ns >= s->drain_at;
+    const int is_drained = !s->limits.drain_ns || !sono_session_hopes(s) || s->now_ns >= s->drain_at;
     if (!s->is_stopping || !(is_drained || s->exit_status >= 0))
         return;
     s->drain_at = SONO_SESSION_NEVER;
@@ -222,8 +225,8 @@ void sono_session_step(sono_session *s, const sono_session_event *event, sono_se
     sono_session_link_deadlines(s, out);
     sono_session_engine_deadlines(s, out);
     sono_session_take(s, out);
-    sono_session_health_deadlines(s, out);
     end_drain(s, out);
+    sono_session_health_deadlines(s, out);
     sono_session_link_watch(s);
     sono_session_tell(s, out);
     end(s, out);

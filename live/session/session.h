@@ -131,7 +131,9 @@ typedef enum sono_session_event_kind {
     SONO_SESSION_CLIENT,       /* client (>= 0) joined and may be written to */
     SONO_SESSION_PAUSE,        /* by command: analysis off */
     SONO_SESSION_RESUME,       /* and on again */
-    SONO_SESSION_STOP          /* SIGTERM: drain, then EXIT; a second one: EXIT now */
+    SONO_SESSION_STOP,         /* SIGTERM: drain, then EXIT; a second one: EXIT now */
+    SONO_SESSION_REOPEN        /* by command: the engine is closed and opened again, for a value that it takes
+                                  when it opens */
 } sono_session_event_kind;
 
 typedef struct sono_session_event {

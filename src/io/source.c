@@ -97,6 +97,35 @@ sono_status sono_source_truth(const sono_source *source, sono_truth *out, sono_e
     return source->ops->truth(source, out, error);
 }
 
+const sono_sequence_info *sono_source_sequence(const sono_source *source)
+{
+    return source && source->ops->sequence ? source->ops->sequence(source) : NULL;
+}
+
+sono_status sono_source_samples(const sono_source *source, sono_samples *out, sono_error *error)
+{
+    if (!source || !out)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "source and samples must not be NULL");
+    if (!source->ops->samples)
+        return SONO_FAIL(error, UNSUPPORTED, "this source is no sequence");
+    return source->ops->samples(source, out, error);
+}
+
+int32_t sono_source_field_count(const sono_source *source)
+{
+    return source && source->ops->field_count ? source->ops->field_count(source) : 0;
+}
+
+sono_status sono_source_field_at(const sono_source *source, int32_t number, sono_source_field *out,
+                                 sono_error *error)
+{
+    if (!out || number < 0 || number >= sono_source_field_count(source))
+        return SONO_FAIL(error, INVALID_ARGUMENT, "the frame has %d fields, none with number %d",
+                         sono_source_field_count(source), number);
+    source->ops->field_at(source, number, out);
+    return SONO_STATUS_OK;
+}
+
 void sono_source_close(sono_source *source)
 {
     if (source)

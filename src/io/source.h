@@ -19,6 +19,13 @@ typedef struct sono_source_ops {
     sono_status (*truth)(const sono_source *source, sono_truth *out, sono_error *error);
     /* optional: if NULL, nothing is ever left out. As sono_source_left_out(), *suffixes to be set. */
     int64_t (*left_out)(const sono_source *source, const char **suffixes);
+    /* optional: if NULL, the source is no sequence. As sono_source_sequence() and sono_source_samples(). */
+    const sono_sequence_info *(*sequence)(const sono_source *source);
+    sono_status (*samples)(const sono_source *source, sono_samples *out, sono_error *error);
+    /* optional: if NULL, frames have no fields. As sono_source_field_count(), sono_source_field_at() with a
+     * number that exists. */
+    int32_t (*field_count)(const sono_source *source);
+    void (*field_at)(const sono_source *source, int32_t number, sono_source_field *out);
 } sono_source_ops;
 
 struct sono_source {

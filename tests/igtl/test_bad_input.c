@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Input that broke the reference library, each built here byte by byte, with a checksum that fits: decoded at once and
- * read from a stream. What follows it on the stream must still be read. */
+/* Input that broke the reference library, each built here byte by byte, with a checksum that fits: decoded at
+ * once and read from a stream. What follows it on the stream must still be read. */
 #include "igtl_recode.h"
 #include "igtl/reader.h"
 #include "test.h"
@@ -31,8 +31,8 @@ static sono_igtl_status decode(size_t n_bytes)
     sono_igtl_fault fault = {0};
     sono_igtl_status status = sono_igtl_header_decode(stream, n_bytes, UINT64_MAX, &header, &fault);
     if (status == SONO_IGTL_OK)
-        status = sono_igtl_body_decode(&header, stream + SONO_IGTL_HEADER_BYTES, n_bytes - SONO_IGTL_HEADER_BYTES,
-                                       &body, &fault);
+        status = sono_igtl_body_decode(&header, stream + SONO_IGTL_HEADER_BYTES,
+                                       n_bytes - SONO_IGTL_HEADER_BYTES, &body, &fault);
     sono_igtl_writer_init(&writer, content, sizeof content);
     if (status == SONO_IGTL_OK)
         status = recode(header.type, body.content, body.content_bytes, &writer, &fault);
@@ -40,8 +40,8 @@ static sono_igtl_status decode(size_t n_bytes)
     return status;
 }
 
-/* Feeds the stream in pieces; what was told of its first message. The STATUS behind it must arrive unless the stream
- * broke. */
+/* Feeds the stream in pieces; what was told of its first message. The STATUS behind it must arrive unless the
+ * stream broke. */
 static sono_igtl_read feed(size_t n_bytes, size_t piece, sono_igtl_status *status)
 {
     const sono_igtl_limits limits = {.max_body_bytes = LIMIT_BYTES, .max_metadata_bytes = 90000};
@@ -113,7 +113,8 @@ static void test_extended_header_of_60000(void **state)
     write_image(2, 4, 4);
     stream[58] = 60000 >> 8;
     stream[59] = 60000 & 255;
-    expect(seal(2, "IMAGE", 12 + 72 + 16 + 2), SONO_IGTL_MALFORMED, SONO_IGTL_READ_REFUSED, SONO_IGTL_MALFORMED);
+    expect(seal(2, "IMAGE", 12 + 72 + 16 + 2), SONO_IGTL_MALFORMED, SONO_IGTL_READ_REFUSED,
+           SONO_IGTL_MALFORMED);
 }
 
 static void test_metadata_of_256_mib(void **state)
@@ -121,7 +122,8 @@ static void test_metadata_of_256_mib(void **state)
     (void)state;
     write_image(2, 4, 4);
     stream[58 + 4] = 0x10;
-    expect(seal(2, "IMAGE", 12 + 72 + 16 + 2), SONO_IGTL_MALFORMED, SONO_IGTL_READ_REFUSED, SONO_IGTL_MALFORMED);
+    expect(seal(2, "IMAGE", 12 + 72 + 16 + 2), SONO_IGTL_MALFORMED, SONO_IGTL_READ_REFUSED,
+           SONO_IGTL_MALFORMED);
 }
 
 static void test_image_of_10_bytes(void **state)

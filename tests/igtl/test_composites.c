@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Messages made of parts: POLYDATA, BIND, the lists, NDARRAY, SENSOR, COLORTABLE: what comes back, what is refused. */
+/* Messages made of parts: POLYDATA, BIND, the lists, NDARRAY, SENSOR, COLORTABLE: what comes back, what is
+ * refused. */
 #include "igtl_recode.h"
 #include "test.h"
 
@@ -127,8 +128,8 @@ static void test_polydata(void **state)
     assert_comes_back("POLYDATA");
 }
 
-/* Head: points at 0; vertices 4, lines 12, polygons 20, strips 28 with their sizes; attributes 36. Then 48 bytes of
- * points, 16 of vertices, 24 of lines, 40 of polygons, 12 of attributes. */
+/* Head: points at 0; vertices 4, lines 12, polygons 20, strips 28 with their sizes; attributes 36. Then 48
+ * bytes of points, 16 of vertices, 24 of lines, 40 of polygons, 12 of attributes. */
 static void test_polydata_refused(void **state)
 {
     (void)state;
@@ -137,10 +138,26 @@ static void test_polydata_refused(void **state)
         uint32_t value;
         int64_t offset_bytes;
     } cases[] = {
-        {0, 0xffffffff, 0},   {0, 3, 4},        {4, 3, 4},          {4, 1, 8},          {8, 7, 8},
-        {8, 0xfffffffc, 8},   {12, 2, 12},       {12, 0, 16},        {16, 20, 12},       {20, 0xffffffff, 20},
-        {28, 1, 28},          {32, 4, 32},       {36, 0xffffffff, 36}, {36, 1, 36},      {36, 3, 36},
-        {40 + 48, 2, 4},      {40 + 48, 0xffffffff, 4}, {40 + 64 + 4, 4, 12}, {168 + 2, 5, 36}, {168 + 2, 0xffffffff, 36},
+        {0, 0xffffffff, 0},
+        {0, 3, 4},
+        {4, 3, 4},
+        {4, 1, 8},
+        {8, 7, 8},
+        {8, 0xfffffffc, 8},
+        {12, 2, 12},
+        {12, 0, 16},
+        {16, 20, 12},
+        {20, 0xffffffff, 20},
+        {28, 1, 28},
+        {32, 4, 32},
+        {36, 0xffffffff, 36},
+        {36, 1, 36},
+        {36, 3, 36},
+        {40 + 48, 2, 4},
+        {40 + 48, 0xffffffff, 4},
+        {40 + 64 + 4, 4, 12},
+        {168 + 2, 5, 36},
+        {168 + 2, 0xffffffff, 36},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         sono_igtl_writer second;
@@ -151,7 +168,8 @@ static void test_polydata_refused(void **state)
         sono_igtl_writer_init(&second, again, sizeof again);
         const sono_igtl_status status = recode("POLYDATA", wire, writer.n_bytes, &second, &fault);
         if (status != SONO_IGTL_MALFORMED || fault.offset_bytes != cases[i].offset_bytes)
-            fail_msg("case %zu: %s at %d: %s", i, sono_igtl_status_name(status), (int)fault.offset_bytes, fault.reason);
+            fail_msg("case %zu: %s at %d: %s", i, sono_igtl_status_name(status), (int)fault.offset_bytes,
+                     fault.reason);
     }
     begin();
     encode_mesh();
@@ -185,8 +203,8 @@ static void encode_bind(void)
 {
     static const char transform[48] = {0};
     static const char status[31] = {0, 1};
-    static const char inner[2 + 20 + 2 + 2 + 2] = {0,   1, 'P', 'R', 'I', 'V', 'A', 'T', 'E', 0, 0, 0, 0, 0,
-                                                   0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 'x', 0, 7, 0};
+    static const char inner[2 + 20 + 2 + 2 + 2] = {0, 1, 'P', 'R', 'I', 'V', 'A', 'T', 'E', 0, 0,   0, 0, 0,
+                                                   0, 0, 0,   0,   0,   0,   0,   1,   0,   2, 'x', 0, 7, 0};
     static const sono_igtl_child children[] = {
         {"TRANSFORM", "ProbeToReference", (const uint8_t *)transform, 48},
         {"STATUS", "", (const uint8_t *)status, 31},
@@ -226,9 +244,10 @@ static void test_bind_refused(void **state)
         unsigned value;
         int64_t offset_bytes;
     } cases[] = {
-        {0, 65535, 0},        {0, 5, 102},      {2 + 12, 0xffff, 14}, {2 + 18, 49, 74}, {2 + 20 + 18, 99, 34},
-        {2 + 60 + 18, 26, 240}, {82, 45, 82},   {82, 48, 82},         {82, 44, 123},    {82, 65534, 82},
-        {84 + 16, 'x', 101},   {84 + 38, 0x7878, 102},
+        {0, 65535, 0},    {0, 5, 102},           {2 + 12, 0xffff, 14},
+        {2 + 18, 49, 74}, {2 + 20 + 18, 99, 34}, {2 + 60 + 18, 26, 240},
+        {82, 45, 82},     {82, 48, 82},          {82, 44, 123},
+        {82, 65534, 82},  {84 + 16, 'x', 101},   {84 + 38, 0x7878, 102},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         sono_igtl_writer second;
@@ -239,14 +258,16 @@ static void test_bind_refused(void **state)
         sono_igtl_writer_init(&second, again, sizeof again);
         const sono_igtl_status status = recode("BIND", wire, writer.n_bytes, &second, &fault);
         if (status != SONO_IGTL_MALFORMED || fault.offset_bytes != cases[i].offset_bytes)
-            fail_msg("case %zu: %s at %d: %s", i, sono_igtl_status_name(status), (int)fault.offset_bytes, fault.reason);
+            fail_msg("case %zu: %s at %d: %s", i, sono_igtl_status_name(status), (int)fault.offset_bytes,
+                     fault.reason);
     }
 }
 
 static void test_bind_queries(void **state)
 {
     (void)state;
-    static const sono_igtl_child wanted[] = {{.type = "IMAGE", .device = "Image"}, {.type = "TRANSFORM", .device = "Tip"}};
+    static const sono_igtl_child wanted[] = {{.type = "IMAGE", .device = "Image"},
+                                             {.type = "TRANSFORM", .device = "Tip"}};
     sono_igtl_bind_query out;
     sono_igtl_child child;
     begin();
@@ -273,10 +294,15 @@ static void test_labels(void **state)
 {
     (void)state;
     static const sono_igtl_label labels[] = {
-        {.name = "bone", .device = "BoneMask", .label = 1, .rgba = {230, 220, 70, 255}, .size = {640, 480, 1},
+        {.name = "bone",
+         .device = "BoneMask",
+         .label = 1,
+         .rgba = {230, 220, 70, 255},
+         .size = {640, 480, 1},
          .owner = "Image_Reference"},
         {.name = "1234567890123456789012345678901234567890123456789012345678901234",
-         .device = "12345678901234567890", .owner = "12345678901234567890"},
+         .device = "12345678901234567890",
+         .owner = "12345678901234567890"},
     };
     sono_igtl_list list;
     sono_igtl_label out;
@@ -305,17 +331,40 @@ static void test_labels(void **state)
 static void test_lists(void **state)
 {
     (void)state;
-    const sono_igtl_image_meta image = {.name = "n", .device = "d", .modality = "US", .patient_name = "p",
-                                        .patient_id = "i", .timestamp = 0x0102030405060708, .size = {1, 2, 3}, .scalar = 3};
-    const sono_igtl_video_meta video = {.name = "n", .device = "d", .patient_name = "p", .patient_id = "i",
-                                        .zoom_level = -2, .focal_length_mm = 1.5, .size = {1, 2, 3},
-                                        .matrix = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, .scalar = 5};
-    const sono_igtl_landmark landmark = {.name = "n", .group = "Fiducial", .rgba = {1, 2, 3, 4},
-                                         .position_mm = {1, 2, 3}, .diameter_mm = 4, .owner = "o"};
-    const sono_igtl_trajectory path = {.name = "n", .group = "g", .type = 3, .rgba = {1, 2, 3, 4}, .entry_mm = {1, 2, 3},
-                                       .target_mm = {4, 5, 6}, .diameter_mm = 7, .owner = "o"};
+    const sono_igtl_image_meta image = {.name = "n",
+                                        .device = "d",
+                                        .modality = "US",
+                                        .patient_name = "p",
+                                        .patient_id = "i",
+                                        .timestamp = 0x0102030405060708,
+                                        .size = {1, 2, 3},
+                                        .scalar = 3};
+    const sono_igtl_video_meta video = {.name = "n",
+                                        .device = "d",
+                                        .patient_name = "p",
+                                        .patient_id = "i",
+                                        .zoom_level = -2,
+                                        .focal_length_mm = 1.5,
+                                        .size = {1, 2, 3},
+                                        .matrix = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12},
+                                        .scalar = 5};
+    const sono_igtl_landmark landmark = {.name = "n",
+                                         .group = "Fiducial",
+                                         .rgba = {1, 2, 3, 4},
+                                         .position_mm = {1, 2, 3},
+                                         .diameter_mm = 4,
+                                         .owner = "o"};
+    const sono_igtl_trajectory path = {.name = "n",
+                                       .group = "g",
+                                       .type = 3,
+                                       .rgba = {1, 2, 3, 4},
+                                       .entry_mm = {1, 2, 3},
+                                       .target_mm = {4, 5, 6},
+                                       .diameter_mm = 7,
+                                       .owner = "o"};
     const sono_igtl_tool tool = {.name = "t", .type = 2, .matrix = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}};
-    const sono_igtl_quaternion_tool turned = {.name = "t", .type = 4, .position_mm = {1, 2, 3}, .quaternion = {0, 0, 0, 1}};
+    const sono_igtl_quaternion_tool turned = {
+        .name = "t", .type = 4, .position_mm = {1, 2, 3}, .quaternion = {0, 0, 0, 1}};
     begin();
     sono_igtl_image_metas_encode(&writer, &image, 1);
     assert_memory_equal(wire + 244, "\1\2\3\4\5\6\7\10\0\1\0\2\0\3\3\0", 16);
@@ -410,7 +459,8 @@ static void test_ndarray_refused(void **state)
 static void test_sensor(void **state)
 {
     (void)state;
-    sono_igtl_sensor sensor = {.n = 2, .status = 1, .unit = {.prefix = 11, .unit = {1, 3}, .exponent = {1, -2}}};
+    sono_igtl_sensor sensor = {
+        .n = 2, .status = 1, .unit = {.prefix = 11, .unit = {1, 3}, .exponent = {1, -2}}};
     sono_igtl_sensor out;
     sensor.values[0] = 1;
     sensor.values[1] = -0.0;
@@ -450,7 +500,9 @@ static void test_colortable(void **state)
         assert_comes_back("COLORT");
         assert_int_equal(sono_igtl_colortable_decode(wire, writer.n_bytes, &table, NULL), SONO_IGTL_OK);
         assert_true(sono_igtl_color_at(&table, 200, &color));
-        assert_int_equal(color.value, map == SONO_IGTL_MAP_RGB ? 0 : map == SONO_IGTL_MAP_UINT8 ? 1400 % 256 : 1400);
+        assert_int_equal(color.value, map == SONO_IGTL_MAP_RGB     ? 0
+                                      : map == SONO_IGTL_MAP_UINT8 ? 1400 % 256
+                                                                   : 1400);
         assert_int_equal(color.rgb[0], map == SONO_IGTL_MAP_RGB ? 200 : 0);
         assert_false(sono_igtl_color_at(&table, (uint32_t)n, &color));
         wire[0] = 4;

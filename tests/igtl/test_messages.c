@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* IMAGE, TRANSFORM, STATUS, STRING, CAPABILITY, COMMAND, POSITION, VIDEO and the queries: where each field lies, what
- * comes back, what is refused. */
+/* IMAGE, TRANSFORM, STATUS, STRING, CAPABILITY, COMMAND, POSITION, VIDEO and the queries: where each field
+ * lies, what comes back, what is refused. */
 #include "igtl/query.h"
 #include "igtl/tracking.h"
 #include "igtl/video.h"
@@ -23,7 +23,8 @@ static void put_u16(size_t at, unsigned value)
     wire[at + 1] = (uint8_t)value;
 }
 
-static sono_igtl_image image_of(uint8_t n_components, uint8_t scalar, uint16_t columns, uint16_t rows, uint16_t slices)
+static sono_igtl_image image_of(uint8_t n_components, uint8_t scalar, uint16_t columns, uint16_t rows,
+                                uint16_t slices)
 {
     return (sono_igtl_image){
         .version = 1,
@@ -99,11 +100,14 @@ static void test_image_refused(void **state)
         sono_igtl_status status;
         int offset_bytes;
     } cases[] = {
-        {0, 2, SONO_IGTL_UNSUPPORTED, 0},       {2, 0x0003, SONO_IGTL_MALFORMED, 2}, {2, 0x0100, SONO_IGTL_MALFORMED, 3},
-        {2, 0x0108, SONO_IGTL_MALFORMED, 3},    {2, 0x010d, SONO_IGTL_MALFORMED, 3}, {4, 0x0001, SONO_IGTL_MALFORMED, 4},
-        {4, 0x0301, SONO_IGTL_MALFORMED, 4},    {4, 0x0200, SONO_IGTL_MALFORMED, 5}, {4, 0x0203, SONO_IGTL_MALFORMED, 5},
-        {6, 0, SONO_IGTL_MALFORMED, 6},         {10, 0, SONO_IGTL_MALFORMED, 10},    {68, 0, SONO_IGTL_MALFORMED, 68},
-        {60, 1, SONO_IGTL_MALFORMED, 60},       {66, 9, SONO_IGTL_MALFORMED, 60},    {64, 65535, SONO_IGTL_MALFORMED, 64},
+        {0, 2, SONO_IGTL_UNSUPPORTED, 0},     {2, 0x0003, SONO_IGTL_MALFORMED, 2},
+        {2, 0x0100, SONO_IGTL_MALFORMED, 3},  {2, 0x0108, SONO_IGTL_MALFORMED, 3},
+        {2, 0x010d, SONO_IGTL_MALFORMED, 3},  {4, 0x0001, SONO_IGTL_MALFORMED, 4},
+        {4, 0x0301, SONO_IGTL_MALFORMED, 4},  {4, 0x0200, SONO_IGTL_MALFORMED, 5},
+        {4, 0x0203, SONO_IGTL_MALFORMED, 5},  {6, 0, SONO_IGTL_MALFORMED, 6},
+        {10, 0, SONO_IGTL_MALFORMED, 10},     {68, 0, SONO_IGTL_MALFORMED, 68},
+        {60, 1, SONO_IGTL_MALFORMED, 60},     {66, 9, SONO_IGTL_MALFORMED, 60},
+        {64, 65535, SONO_IGTL_MALFORMED, 64},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const sono_igtl_image image = image_of(1, SONO_IGTL_UINT8, 8, 8, 1);
@@ -137,12 +141,18 @@ static void test_status(void **state)
 {
     (void)state;
     sono_igtl_state out;
-    const sono_igtl_state status = {
-        .code = SONO_IGTL_CODE_TIME_OUT, .subcode = -2, .name = "12345678901234567890", .text = "lost", .text_bytes = 4};
+    const sono_igtl_state status = {.code = SONO_IGTL_CODE_TIME_OUT,
+                                    .subcode = -2,
+                                    .name = "12345678901234567890",
+                                    .text = "lost",
+                                    .text_bytes = 4};
     begin();
     sono_igtl_status_encode(&writer, &status);
     assert_int_equal(writer.n_bytes, 35);
-    assert_memory_equal(wire, "\0\7\xff\xff\xff\xff\xff\xff\xff\xfe" "12345678901234567890lost\0", 35);
+    assert_memory_equal(wire,
+                        "\0\7\xff\xff\xff\xff\xff\xff\xff\xfe"
+                        "12345678901234567890lost\0",
+                        35);
     assert_int_equal(sono_igtl_status_decode(wire, 35, &out, NULL), SONO_IGTL_OK);
     assert_int_equal(out.code, 7);
     assert_true(out.subcode == -2);
@@ -290,13 +300,20 @@ static void test_query_types(void **state)
         const char *of;
         int is_written; /* so, too */
     } cases[] = {
-        {"GET_IMAGE", SONO_IGTL_GET, "IMAGE", 1},          {"GET_CAPABIL", SONO_IGTL_GET, "CAPABILITY", 1},
-        {"GET_TRANSFOR", SONO_IGTL_GET, "TRANSFORM", 0},   {"STT_TRANS", SONO_IGTL_START, "TRANSFORM", 1},
-        {"STP_TDATA", SONO_IGTL_STOP, "TDATA", 1},         {"RTS_POSITION", SONO_IGTL_ANSWER, "POSITION", 1},
-        {"GET_COLORT", SONO_IGTL_GET, "COLORTABLE", 1},    {"GET_VMETA", SONO_IGTL_GET, "VIDEOMETA", 1},
-        {"GET_COLORTAB", SONO_IGTL_GET, "COLORTABLE", 0},  {"RTS_COMMAND", SONO_IGTL_ANSWER, "COMMAND", 1},
-        {"IMAGE", SONO_IGTL_NO_QUERY, "", 0},              {"GET_", SONO_IGTL_NO_QUERY, "", 0},
-        {"GETIMAGE", SONO_IGTL_NO_QUERY, "", 0},           {"GET", SONO_IGTL_NO_QUERY, "", 0},
+        {"GET_IMAGE", SONO_IGTL_GET, "IMAGE", 1},
+        {"GET_CAPABIL", SONO_IGTL_GET, "CAPABILITY", 1},
+        {"GET_TRANSFOR", SONO_IGTL_GET, "TRANSFORM", 0},
+        {"STT_TRANS", SONO_IGTL_START, "TRANSFORM", 1},
+        {"STP_TDATA", SONO_IGTL_STOP, "TDATA", 1},
+        {"RTS_POSITION", SONO_IGTL_ANSWER, "POSITION", 1},
+        {"GET_COLORT", SONO_IGTL_GET, "COLORTABLE", 1},
+        {"GET_VMETA", SONO_IGTL_GET, "VIDEOMETA", 1},
+        {"GET_COLORTAB", SONO_IGTL_GET, "COLORTABLE", 0},
+        {"RTS_COMMAND", SONO_IGTL_ANSWER, "COMMAND", 1},
+        {"IMAGE", SONO_IGTL_NO_QUERY, "", 0},
+        {"GET_", SONO_IGTL_NO_QUERY, "", 0},
+        {"GETIMAGE", SONO_IGTL_NO_QUERY, "", 0},
+        {"GET", SONO_IGTL_NO_QUERY, "", 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char of[SONO_IGTL_TYPE_CHARS + 1];
@@ -322,11 +339,18 @@ static void test_queries(void **state)
         {"STT_IMAGE", {.verb = SONO_IGTL_START, .of = "IMAGE"}, 0},
         {"RTS_TDATA", {.verb = SONO_IGTL_ANSWER, .of = "TDATA", .status = 1}, 1},
         {"STT_TDATA",
-         {.verb = SONO_IGTL_START, .of = "TDATA", .interval_ms = -5, .coordinates = "12345678901234567890123456789012"},
+         {.verb = SONO_IGTL_START,
+          .of = "TDATA",
+          .interval_ms = -5,
+          .coordinates = "12345678901234567890123456789012"},
          36},
-        {"STT_QTDATA", {.verb = SONO_IGTL_START, .of = "QTDATA", .interval_ms = 50, .coordinates = "Patient"}, 36},
+        {"STT_QTDATA",
+         {.verb = SONO_IGTL_START, .of = "QTDATA", .interval_ms = 50, .coordinates = "Patient"},
+         36},
         {"STT_POLYDATA", {.verb = SONO_IGTL_START, .of = "POLYDATA"}, 0},
-        {"STT_POLYDATA", {.verb = SONO_IGTL_START, .of = "POLYDATA", .has_interval = 1, .interval = 1u << 31}, 8},
+        {"STT_POLYDATA",
+         {.verb = SONO_IGTL_START, .of = "POLYDATA", .has_interval = 1, .interval = 1u << 31},
+         8},
         {"STT_VIDEO", {.verb = SONO_IGTL_START, .of = "VIDEO", .interval_ms = 40, .codec = "VP90"}, 8},
         {"STP_BIND", {.verb = SONO_IGTL_STOP, .of = "BIND"}, 0},
         {"GET_BIND", {.verb = SONO_IGTL_GET, .of = "BIND"}, 0},
@@ -337,7 +361,8 @@ static void test_queries(void **state)
         begin();
         sono_igtl_query_encode(&writer, query);
         assert_int_equal(writer.n_bytes, cases[i].n_bytes);
-        assert_int_equal(sono_igtl_query_decode(cases[i].type, wire, writer.n_bytes, &out, NULL), SONO_IGTL_OK);
+        assert_int_equal(sono_igtl_query_decode(cases[i].type, wire, writer.n_bytes, &out, NULL),
+                         SONO_IGTL_OK);
         assert_int_equal(out.verb, query->verb);
         assert_string_equal(out.of, query->of);
         assert_int_equal(out.status, query->status);
@@ -359,10 +384,12 @@ static void test_queries(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_image),      cmocka_unit_test(test_image_pixels), cmocka_unit_test(test_image_refused),
-        cmocka_unit_test(test_transform),  cmocka_unit_test(test_status),       cmocka_unit_test(test_string),
-        cmocka_unit_test(test_capability), cmocka_unit_test(test_command),      cmocka_unit_test(test_position),
-        cmocka_unit_test(test_video),      cmocka_unit_test(test_query_types),  cmocka_unit_test(test_queries),
+        cmocka_unit_test(test_image),         cmocka_unit_test(test_image_pixels),
+        cmocka_unit_test(test_image_refused), cmocka_unit_test(test_transform),
+        cmocka_unit_test(test_status),        cmocka_unit_test(test_string),
+        cmocka_unit_test(test_capability),    cmocka_unit_test(test_command),
+        cmocka_unit_test(test_position),      cmocka_unit_test(test_video),
+        cmocka_unit_test(test_query_types),   cmocka_unit_test(test_queries),
     };
     return sono_test_run("igtl/messages", tests, sizeof(tests) / sizeof(tests[0]));
 }

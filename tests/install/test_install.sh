@@ -16,7 +16,8 @@ mv "$work/first" "$work/moved"
 prefix=$work/moved
 pc_dir=$(dirname "$(find "$prefix" -name sonoseg.pc)")
 lib_dir=$(dirname "$pc_dir")
-for file in bin/sonoseg include/sonoseg/sonoseg.h include/sonoseg/io.h include/sonoseg/models.h share/doc/sonoseg/LICENSE share/man/man1/sonoseg.1; do
+for file in bin/sonoseg include/sonoseg/sonoseg.h include/sonoseg/io.h include/sonoseg/models.h share/doc/sonoseg/LICENSE share/man/man1/sonoseg.1 share/man/man1/sonoseg-serve.1 share/sonoseg/slicer/sonoseg_slicer.py \
+    share/sonoseg/plus/PlusDeviceSet_sonoseg.xml; do
     [ -e "$prefix/$file" ] || fail "$file is not installed"
 done
 if grep -rIl -e "$work/first" -e "$SONO_BUILD_DIR" "$prefix" --include='*.pc' --include='*.cmake'; then

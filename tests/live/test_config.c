@@ -158,7 +158,7 @@ static void test_values(void **state)
                    "source:\n  order: newst\n");
     expect_refused(WRONG, "s.yaml:2: engine.precision: 'int8' is not one of auto, fp32 or fp16",
                    "engine: {\n precision: int8}\n");
-    expect_refused(WRONG, "s.yaml:2: sink.mask_name: there is a control character (0x0a) in it",
+    expect_refused(WRONG, "s.yaml:2: sink.mask_name: byte 2 (0x0a) is not printable text in UTF-8",
                    "sink:\n  mask_name: \"a\\nb\"\n");
 }
 
@@ -274,6 +274,8 @@ static void test_precedence(void **state)
     assert_int_equal(config.source_read_ms, 9);
     assert_int_equal(config.source_stall_ms, 8);
     assert_int_equal(config.source_connect_ms, 2000);
+    assert_ok(sono_serve_config_set(&config, "source", config.source_address, &error), &error);
+    assert_string_equal(config.source_address, "flag:2");
     /* What a flag hides is checked all the same. */
     text = "source:\n  read_ms: x\n";
     assert_status(WRONG, sono_serve_config_parse(&config, "s.yaml", text, strlen(text), &error), NULL);
@@ -449,6 +451,32 @@ static void test_write(void **state)
     free(text);
 }
 
+/* Only what a file can show again is taken as a text. */
+static void test_texts(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"",
+                                       " a ",
+                                       "\xc2\xa0",
+                                       "\xed\x9f\xbf",
+                                       "\xee\x80\x80",
+                                       "\xef\xbf\xbd",
+                                       "\xf0\x9f\xa6\xb4",
+                                       "\xf4\x8f\xbf\xbd"};
+    static const char *const bad[] = {"a\tb",         "\x7f",         "\xc2\x85",         "\xc2\x82",
+                                      "\xc0\x80",     "\xe0\x9f\xbf", "\xed\xa0\x80",     "\xe2\x80\xa8",
+                                      "\xef\xbb\xbf", "\xef\xbf\xbf", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80",
+                                      "\xff",         "\x80",         "\xe2\x80",         "\xc2"};
+    sono_serve_config config;
+    sono_error error;
+    sono_serve_config_init(&config);
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_ok(sono_serve_config_set(&config, "log-events", good[i], &error), &error);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (sono_serve_config_set(&config, "log-events", bad[i], &error) == SONO_STATUS_OK)
+            fail_msg("bad text %zu was taken", i);
+}
+
 static void test_nearest(void **state)
 {
     (void)state;
@@ -467,7 +495,7 @@ int main(void)
         cmocka_unit_test(test_no_yaml),    cmocka_unit_test(test_limits),    cmocka_unit_test(test_paths),
         cmocka_unit_test(test_precedence), cmocka_unit_test(test_reload),    cmocka_unit_test(test_check),
         cmocka_unit_test(test_warnings),   cmocka_unit_test(test_addresses), cmocka_unit_test(test_write),
-        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_texts),      cmocka_unit_test(test_nearest),
     };
     return sono_test_run("live/config", tests, sizeof tests / sizeof tests[0]);
 }

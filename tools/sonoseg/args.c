@@ -48,10 +48,12 @@ void report_see_help(const char *command)
 static void report_unknown(const args_spec *spec, const char *word)
 {
     const char *names[MAX_OPTIONS + 2];
+    size_t n_names = 0;
     for (size_t i = 0; i < spec->n_options; i++)
-        names[i] = spec->options[i].name;
-    names[spec->n_options] = "help";
-    names[spec->n_options + 1] = NULL;
+        if (spec->options[i].name)
+            names[n_names++] = spec->options[i].name;
+    names[n_names++] = "help";
+    names[n_names] = NULL;
     char name[MAX_WORD + 1];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(word + strspn(word, "-"), "="),
              word + strspn(word, "-"));
@@ -93,7 +95,10 @@ static void print_help(const args_spec *spec)
     static const args_option help = {"help", HELP_ID, NULL, "show this text"};
     printf("usage: sonoseg %s\n\n%s\n\noptions\n", spec->usage, spec->intro);
     for (size_t i = 0; i < spec->n_options; i++)
-        print_option(&spec->options[i]);
+        if (spec->options[i].id == ARGS_HEADING)
+            printf("\n%s\n", spec->options[i].help);
+        else
+            print_option(&spec->options[i]);
     print_option(&help);
     if (spec->examples)
         printf("\n%s\n", spec->examples);
@@ -104,10 +109,12 @@ static void fill_tables(const args_spec *spec, struct option *longs, char *short
 {
     *shorts++ = '-';
     *shorts++ = ':';
-    size_t i = 0;
-    for (; i < spec->n_options && i < MAX_OPTIONS; i++) {
+    size_t n_longs = 0;
+    for (size_t i = 0; i < spec->n_options && i < MAX_OPTIONS; i++) {
         const args_option *option = &spec->options[i];
-        longs[i] =
+        if (option->id == ARGS_HEADING)
+            continue;
+        longs[n_longs++] =
             (struct option){option->name, option->value ? required_argument : no_argument, NULL, option->id};
         if (option->id > ' ' && option->id < 127) {
             *shorts++ = (char)option->id;
@@ -115,8 +122,8 @@ static void fill_tables(const args_spec *spec, struct option *longs, char *short
                 *shorts++ = ':';
         }
     }
-    longs[i] = (struct option){"help", no_argument, NULL, HELP_ID};
-    longs[i + 1] = (struct option){NULL, 0, NULL, 0};
+    longs[n_longs++] = (struct option){"help", no_argument, NULL, HELP_ID};
+    longs[n_longs] = (struct option){NULL, 0, NULL, 0};
     *shorts++ = HELP_ID;
     *shorts = 0;
 }

@@ -11,6 +11,8 @@
 
 enum { ARGS_BARE = 0 }; /* id of a word that is no option */
 
+enum { ARGS_HEADING = -1 }; /* id of a row that is a line of the help: its help; it has no name */
+
 typedef struct args_option {
     const char *name;  /* without the dashes */
     int id;            /* above 0; a letter is the short form too */

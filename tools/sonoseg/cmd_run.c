@@ -126,6 +126,8 @@ static const args_option options[] = {
     {"input", ID_INPUT, "PATH...",
      "image files (PNG, JPEG, TIFF, PGM, PPM) or folders of them, in\nnatural order; bare paths are inputs "
      "too; pages of a TIFF are frames\n<stem>_p0001, ...; pictures are turned as EXIF and TIFF say; "
+     "recordings of\nPLUS, 3D Slicer and 'record' (.igs.mha, .mhd, .nrrd, .nhdr) are frames\n<stem>_f0001, "
+     "...; "
      "phantom:[seed=N,frames=N,size=WxH,...] is the synthetic\nscanner"},
     {"output", ID_OUTPUT, "DIR",
      "folder for the results, made when missing; results.jsonl and\npictures that are there already are "

@@ -18,6 +18,7 @@ typedef struct command {
 static const command commands[] = {
     {"demo", cmd_demo, "show it all on synthetic frames; needs nothing"},
     {"run", cmd_run, "find and outline the structure in image files"},
+    {"serve", cmd_serve, "live: images in from PlusServer, masks out to 3D Slicer (OpenIGTLink)"},
     {"evaluate", cmd_evaluate, "say how good boxes, masks and scores are on labelled frames"},
     {"phantom", cmd_phantom, "write labelled frames of the synthetic scanner"},
     {"replay", cmd_replay, "serve recorded or synthetic frames as PlusServer does"},
@@ -40,7 +41,8 @@ static void print_help(void)
     printf("\nexamples\n"
            "  sonoseg demo\n"
            "  sonoseg run --input sweep/ --output out\n"
-           "  sonoseg run --input sweep/ --output out --detector dfine_s.pth --segmenter mobile_sam.pt\n\n"
+           "  sonoseg run --input sweep/ --output out --detector dfine_s.pth --segmenter mobile_sam.pt\n"
+           "  sonoseg serve --source 192.168.1.20:18944\n\n"
            "Models come with sonoseg. The environment may name others: SONO_DETECTOR, SONO_SEGMENTER, or a\n"
            "folder, SONO_MODELS.\n"
            "'sonoseg <command> --help' shows a command's options. For research, not a medical device.\n");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models.h"
 
-#include <limits.h>
+#include "beside.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,29 +16,6 @@ static const char *const detectors[][N_CHOICES] = {
 };
 static const char *const segmenters[N_CHOICES] = {"mobile_sam_bone.safetensors"};
 
-/* "<folder of the command>/<relative>", to be freed; NULL when it cannot be known. */
-static char *beside_command(const char *relative)
-{
-    char command[PATH_MAX], *path = NULL;
-    const ssize_t n = readlink("/proc/self/exe", command, sizeof command - 1);
-    if (n < 1)
-        return NULL;
-    command[n] = 0;
-    char *slash = strrchr(command, '/');
-    if (!slash)
-        return NULL;
-    *slash = 0;
-    return asprintf(&path, "%s/%s", command, relative) < 0 ? NULL : path;
-}
-
-static int is_build_tree(void)
-{
-    char *cache = beside_command("../CMakeCache.txt");
-    const int is_there = cache && !access(cache, F_OK);
-    free(cache);
-    return is_there;
-}
-
 /* The folder in that place, to be freed; NULL when there is none. */
 static char *place(int index)
 {
@@ -46,7 +24,7 @@ static char *place(int index)
         return named && *named ? strdup(named) : NULL;
     if (index == 1)
         return beside_command(SONO_INSTALLED_MODELS);
-    return is_build_tree() ? beside_command(SONO_SOURCE_MODELS) : NULL;
+    return beside_is_build_tree() ? beside_command(SONO_SOURCE_MODELS) : NULL;
 }
 
 /* The first of the names that can be read in the folder, to be freed; NULL when there is none. */

@@ -263,7 +263,7 @@ int pipeline_args_open_source(const pipeline_args *args, int32_t n_held, sono_so
                                                                                  : args->config.max_height_px;
     options.float_low = args->float_low;
     options.float_high = args->float_high;
-    if (!sono_source_open_images(args->inputs, args->n_inputs, &options, out, &error))
+    if (!sono_source_open_files(args->inputs, args->n_inputs, &options, out, &error))
         return STATUS_DONE;
     report_error("%s", error.text);
     return STATUS_FAILED;

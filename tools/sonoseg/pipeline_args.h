@@ -71,7 +71,8 @@ void family_warn(const char *path);
          "16-bit value that means white, or auto: the file's own word, else the\nsmallest range that held "  \
          "all samples so far; default: the file's own word, else 65535"},                                    \
         {"float-range", ID_FLOAT_RANGE, "LO,HI",                                                             \
-         "float TIFF: LO becomes black, HI white; needed for such files"},                                   \
+         "float TIFF, and sequences whose samples are signed, of 32 bits or\nfloats: LO becomes black, HI "  \
+         "white; needed for such files"},                                                                    \
         {"color", ID_COLOR, NULL, "keep colour; by default colour images become luma"},                      \
         {"events", ID_EVENTS, "FILE", "write KPI events to FILE; '-' = standard error"},                     \
     {                                                                                                        \
@@ -112,8 +113,8 @@ int pipeline_args_take(pipeline_args *args, int id, const char *value);
  * = both are named now) after saying on stderr where it looked and where official checkpoints come from. */
 int pipeline_args_find_checkpoints(pipeline_args *args);
 
-/* Opens the image source over the inputs, or the phantom when they name it (phantom_input.h), with
- * n_held frames kept. Returns an exit status (0 = opened). */
+/* Opens the source of images and sequences over the inputs, or the phantom when they name it
+ * (phantom_input.h), with n_held frames kept. Returns an exit status (0 = opened). */
 int pipeline_args_open_source(const pipeline_args *args, int32_t n_held, sono_source **out);
 
 /* Says in one line on stderr which files of the folders are left out, if any; nothing when quiet. */

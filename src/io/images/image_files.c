@@ -261,7 +261,8 @@ static void close_files(sono_source *source)
     sono_free(self);
 }
 
-static const sono_source_ops image_files_ops = {count_files, next_file, close_files, NULL, left_out};
+static const sono_source_ops image_files_ops = {
+    .count = count_files, .next = next_file, .close = close_files, .left_out = left_out};
 
 static sono_status fill(image_files *self, const char *const *paths, int32_t n_paths,
                         const sono_source_options *options, sono_error *error)

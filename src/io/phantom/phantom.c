@@ -147,7 +147,8 @@ static void close_phantom(sono_source *source)
     sono_free(self);
 }
 
-static const sono_source_ops phantom_ops = {count_frames, next_frame, close_phantom, last_truth, NULL};
+static const sono_source_ops phantom_ops = {
+    .count = count_frames, .next = next_frame, .close = close_phantom, .truth = last_truth};
 
 static sono_status fill(phantom *self, const sono_phantom_options *options, sono_error *error)
 {

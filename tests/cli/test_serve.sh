@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# `sonoseg serve` without serving: help, --check, the file that it writes, errors, the manual page.
+set -euo pipefail
+[ -n "${SONO_COMMAND:-}" ] || { echo "SKIP: the command is not built"; exit 77; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() { echo "FAILED: $*" >&2; exit 1; }
+
+# run STATUS WORDS...: output in $work/out and $work/err
+run() {
+    local expected=$1 status=0
+    shift
+    "$SONO_COMMAND" serve "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
+    [ $status -eq "$expected" ] || { cat "$work/out" "$work/err"; fail "serve $*: exit status $status, not $expected"; }
+}
+# refuses TEXT WORDS...: exit status 2, the text in standard error, nothing on standard output
+refuses() {
+    local text=$1
+    shift
+    run 2 "$@"
+    grep -qF -- "$text" "$work/err" || { cat "$work/err"; fail "serve $*: does not say '$text'"; }
+    [ ! -s "$work/out" ] || fail "serve $*: wrote to standard output"
+}
+says() { grep -q -- "$1" "$work/out" || { cat "$work/out"; fail "does not say '$1'"; }; }
+
+run 0 --help
+says '^usage: sonoseg serve'
+for section in source mailbox engine sink control record log service; do says "^$section: "; done
+while IFS=$'\t' read -r flag _; do says "^      --$flag"; done < <("$SONO_COMMAND" serve --print-keys)
+[ "$("$SONO_COMMAND" serve --print-keys | awk -F'\t' 'NF != 8' | wc -l)" -eq 0 ] || fail "--print-keys: not 8 fields"
+"$SONO_COMMAND" --help | grep -q '^  serve ' || fail "the list of commands has no serve"
+
+# What --print-config writes is a configuration, whatever came in by options.
+run 0 --print-config --threshold 0.25 --sink-mask-name 'a "b": #c' --source-order all
+cp "$work/out" "$work/all.yaml"
+run 0 --print-config --config "$work/all.yaml"
+cmp "$work/out" "$work/all.yaml" || fail "--print-config does not read back the same"
+says '^  threshold: 0.25$'
+
+# Options win over the file, whatever their order.
+printf 'sink:\n  mask_value: 2\n  keep_alive_ms: 77\n' >"$work/some.yaml"
+run 0 --sink-mask-value 3 --config "$work/some.yaml" --print-config
+says '^  mask_value: 3$'
+says '^  keep_alive_ms: 77$'
+
+refuses "unknown option '--engien': did you mean '--engine'?" --engien null
+refuses "--engine: 'nul' is not one of pipeline or null: did you mean 'null'?" --engine nul
+refuses "--threads: '257' is not a whole number within 0..256" --threads 257
+refuses "option '--source' needs a value: --source TEXT" --source
+refuses "unexpected 'x'" x
+refuses "/nonexistent.yaml: No such file" --config /nonexistent.yaml
+printf 'sink:\n  mask_vlue: 2\n' >"$work/wrong.yaml"
+refuses "$work/wrong.yaml:2: unknown key 'mask_vlue' in section 'sink': did you mean 'mask_value'?" --config "$work/wrong.yaml"
+refuses "$work/wrong.yaml:2: " --config "$work/wrong.yaml" --check
+refuses "sink.listen: ':18945' is not an address" --check --listen :18945
+refuses "source.backoff_min_ms: 9000 ms is above source.backoff_max_ms, 5000 ms" --check --source-backoff-min-ms 9000
+
+# --check: a null engine needs no models, and a word where others can reach it.
+run 0 --check --engine null --listen 0.0.0.0:18945
+says '^would run   yes$'
+says '^listens on  0.0.0.0:18945'
+grep -q 'without a password' "$work/err" || fail "no word of warning for 0.0.0.0"
+run 0 --check --engine null
+[ ! -s "$work/err" ] || fail "--check on loopback warned"
+
+# Models: those that come with sonoseg, one that is none, one that is not there.
+if [ -e "$SONO_SOURCE_DIR/models/mobile_sam_bone.safetensors" ]; then
+    export SONO_MODELS=$SONO_SOURCE_DIR/models
+    run 0 --check --device cpu
+    says "dfine-n, sha256 $(awk '/dfine_n_bone/ {print $1}' "$SONO_SOURCE_DIR/models/SHA256SUMS")$"
+    says "^segmenter   .*mobile_sam_bone.safetensors$"
+fi
+printf 'Dear Sir or Madam' >"$work/letter.pth"
+run 1 --check --device cpu --detector "$work/letter.pth" --segmenter "$work/letter.pth"
+says "letter.pth: cannot be used$"
+says '^would run   no$'
+run 1 --check --device cpu --detector "$work/none.pth" --segmenter "$work/letter.pth"
+grep -qF "none.pth: cannot open: No such file" "$work/err" || fail "a detector that is not there is not named"
+
+python3 "$SONO_SOURCE_DIR/scripts/serve_manual.py" --check --command "$SONO_COMMAND"

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "args.h"
+#include "beside.h"
+#include "commands.h"
+#include "pipeline_args.h"
+#include "serve_options.h"
+
+#include "serve/serve.h"
+
+#include "sonoseg/models.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SINK_PORT 18945
+
+/* What will run, as far as it is known before anything is opened. */
+typedef struct plan {
+    sono_serve_config *config;
+    pipeline_args models; /* owns the paths of models that come with sonoseg */
+    sono_backend backend;
+    int is_null; /* engine.kind is null: no models, no device */
+} plan;
+
+static void value_of(const sono_serve_config *config, int key, char out[SONO_SERVE_TEXT_BYTES])
+{
+    sono_serve_config_value(config, key, out, SONO_SERVE_TEXT_BYTES);
+}
+
+/* Finds the device and the models, and writes the models' paths into the configuration, as flags would. */
+static int make_plan(plan *self, sono_serve_config *config)
+{
+    sono_error error;
+    char kind[SONO_SERVE_TEXT_BYTES];
+    *self = (plan){.config = config};
+    value_of(config, SONO_SERVE_KEY_engine_kind, kind);
+    self->is_null = !strcmp(kind, "null");
+    if (self->is_null)
+        return STATUS_DONE;
+    if (sono_device_backend(config->engine_device, &self->backend, &error) != SONO_STATUS_OK) {
+        report_error("%s", error.text);
+        return STATUS_FAILED;
+    }
+    pipeline_args_init(&self->models);
+    self->models.config.device = config->engine_device;
+    if (*config->engine_detector)
+        self->models.config.detector_path = config->engine_detector;
+    if (*config->engine_segmenter)
+        self->models.config.segmenter_path = config->engine_segmenter;
+    const int status = pipeline_args_find_checkpoints(&self->models);
+    if (status != STATUS_DONE)
+        return status;
+    if (sono_serve_config_set(config, "detector", self->models.config.detector_path, &error) ||
+        sono_serve_config_set(config, "segmenter", self->models.config.segmenter_path, &error)) {
+        report_error("%s", error.text);
+        return STATUS_USAGE;
+    }
+    return STATUS_DONE;
+}
+
+static void close_plan(plan *self)
+{
+    if (!self->is_null)
+        pipeline_args_close(&self->models);
+}
+
+/* ---- --check --------------------------------------------------------------------------------------------
+ */
+
+/* 1 = a pipeline would take it; else an error was reported. */
+static int check_model(const char *what, const char *path, sono_detector_family family)
+{
+    sono_model_info info;
+    sono_error error;
+    if (sono_model_inspect(path, &info, &error) == SONO_STATUS_OK &&
+        sono_model_verify(path, family, &error) == SONO_STATUS_OK) {
+        printf("%-11s %s\n%-11s %s, sha256 %s\n", what, path, "", info.architecture, info.sha256);
+        return 1;
+    }
+    printf("%-11s %s: cannot be used\n", what, path);
+    report_error("%s", error.text);
+    return 0;
+}
+
+static int check_models(const plan *self)
+{
+    const sono_serve_config *config = self->config;
+    char precision[SONO_SERVE_TEXT_BYTES], family[SONO_SERVE_TEXT_BYTES];
+    sono_detector_family taken = SONO_FAMILY_AUTO;
+    value_of(config, SONO_SERVE_KEY_engine_precision, precision);
+    value_of(config, SONO_SERVE_KEY_engine_detector_family, family);
+    const int is_cuda = self->backend == SONO_BACKEND_CUDA;
+    if (strcmp(family, "auto") != 0 && family_take(family, &taken))
+        return 0;
+    printf("%-11s %s, %s, threshold %g\n", "engine", is_cuda ? config->engine_device : "cpu",
+           strcmp(precision, "auto") ? precision
+           : is_cuda                 ? "fp16"
+                                     : "fp32",
+           config->engine_threshold);
+    const int has_detector = check_model("detector", config->engine_detector, taken);
+    const int has_segmenter = check_model("segmenter", config->engine_segmenter, SONO_FAMILY_AUTO);
+    if (!is_cuda && !strcmp(precision, "fp16"))
+        report_error(
+            "engine.precision is fp16, but the CPU computes in fp32 only, and there is no usable GPU");
+    return has_detector && has_segmenter && (is_cuda || strcmp(precision, "fp16") != 0);
+}
+
+static int check(sono_serve_config *config)
+{
+    plan planned;
+    printf("%-11s %s\n", "file", *config->path ? config->path : "none: defaults and options");
+    printf("%-11s %s, %s%s%s\n", "source", config->source_address,
+           *config->source_device ? "the image '" : "the first image that comes", config->source_device,
+           *config->source_device ? "'" : "");
+    printf("%-11s %s, up to %d clients\n", "listens on", config->sink_listen, (int)config->sink_max_clients);
+    printf("%-11s %s\n", "records", *config->record_folder ? config->record_folder : "nothing");
+    const int status = make_plan(&planned, config);
+    int is_ready = status == STATUS_DONE;
+    if (is_ready && planned.is_null)
+        printf("%-11s null: it marks pixels of 128 and above\n", "engine");
+    else if (is_ready)
+        is_ready = check_models(&planned);
+    printf("%-11s %s\n", "would run", is_ready ? "yes" : "no");
+    close_plan(&planned);
+    return is_ready ? STATUS_DONE : STATUS_FAILED;
+}
+
+/* ---- running --------------------------------------------------------------------------------------------
+ */
+
+/* The script for Slicer, to be freed; NULL when it is not there. */
+static char *find_script(void)
+{
+    char *path = beside_command(SONO_INSTALLED_SLICER);
+    if (path && access(path, R_OK) && beside_is_build_tree()) {
+        free(path);
+        path = beside_command(SONO_SOURCE_SLICER);
+    }
+    char *whole = path && !access(path, R_OK) ? realpath(path, NULL) : NULL;
+    free(path);
+    return whole;
+}
+
+/* One line: where it listens, and what connects Slicer to it. */
+static void say_ready(void *user, int32_t port)
+{
+    const sono_serve_config *config = user;
+    char host[SONO_SERVE_TEXT_BYTES] = "";
+    int32_t unused = 0;
+    sono_serve_address_split(config->sink_listen, SINK_PORT, host, sizeof host, &unused);
+    const int is_any = !strcmp(host, "0.0.0.0") || !strcmp(host, "::");
+    const int is_six = strchr(host, ':') != NULL;
+    char *script = find_script();
+    printf("sonoseg: ready: listening on %s%s%s:%d; paste into 3D Slicer's Python console: ",
+           is_six ? "[" : "", host, is_six ? "]" : "", (int)port);
+    if (script)
+        printf("exec(open(r\"%s\").read()); sonoseg(\"%s\", %d)\n", script, is_any ? "127.0.0.1" : host,
+               (int)port);
+    else
+        printf("c = slicer.mrmlScene.AddNewNodeByClass(\"vtkMRMLIGTLConnectorNode\"); "
+               "c.SetTypeClient(\"%s\", %d); c.Start()\n",
+               is_any ? "127.0.0.1" : host, (int)port);
+    fflush(stdout);
+    free(script);
+}
+
+static int run(sono_serve_config *config)
+{
+    sono_error error;
+    plan planned;
+    int status = make_plan(&planned, config);
+    if (status == STATUS_DONE) {
+        if (!planned.is_null && planned.backend == SONO_BACKEND_CPU && !strcmp(config->engine_device, "auto"))
+            report_warning("no usable GPU: running on the CPU (--device cpu takes it without this line)");
+        status = sono_serve_run(config, say_ready, config, &error) ? STATUS_FAILED : STATUS_DONE;
+        if (status != STATUS_DONE)
+            report_error("%s", error.text);
+    }
+    close_plan(&planned);
+    return status;
+}
+
+int cmd_serve(int argc, char **argv)
+{
+    serve_options options;
+    sono_error error;
+    char warning[512];
+    const args_result parsed = serve_options_parse(&options, argc, argv);
+    if (parsed != ARGS_GO)
+        return parsed == ARGS_WRONG ? STATUS_USAGE : STATUS_DONE;
+    if (options.wants_keys) {
+        serve_options_print_keys(stdout);
+        return STATUS_DONE;
+    }
+    if ((options.path && sono_serve_config_read(&options.config, options.path, &error) != SONO_STATUS_OK) ||
+        sono_serve_config_check(&options.config, &error) != SONO_STATUS_OK) {
+        report_error("%s", error.text);
+        return STATUS_USAGE;
+    }
+    if (options.wants_config) {
+        sono_serve_config_write(&options.config, stdout);
+        return STATUS_DONE;
+    }
+    if (sono_serve_config_warn(&options.config, warning, sizeof warning))
+        report_warning("%s", warning);
+    return options.wants_check ? check(&options.config) : run(&options.config);
+}
