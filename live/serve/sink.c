@@ -110,6 +110,8 @@ void sono_serve_sink_reload(sono_serve_sink *sink, const sono_serve_config *conf
 {
     sink->config = *config;
     sono_serve_masks_reload(&sink->masks, config);
+    for (int32_t i = 0; i < sink->n_slots; i++)
+        sono_serve_client_limit(&sink->clients[i], config->sink_stuck_ms);
 }
 
 void sono_serve_sink_describe(sono_serve_sink *sink, const sono_serve_engine_info *info)
