@@ -59,7 +59,7 @@ static uint64_t feed(const uint8_t *stream, size_t n_bytes, const uint8_t *choic
         uint8_t *where = NULL;
         size_t n = sono_igtl_reader_want(&reader, &where);
         demand(n > 0 && where);
-        const size_t most = in_pieces ? 1 + choice[4 + piece % 4] % 67 : SIZE_MAX;
+        const size_t most = in_pieces ? (size_t)1 + choice[4 + piece % 4] % 67 : SIZE_MAX;
         n = n < most ? n : most;
         n = n < n_bytes - at ? n : n_bytes - at;
         memcpy(where, stream + at, n);
