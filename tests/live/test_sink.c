@@ -99,6 +99,7 @@ static int setup(void **state)
         return -1;
     sono_serve_config_init(&self->config);
     snprintf(self->config.sink_listen, sizeof self->config.sink_listen, "127.0.0.1:0");
+    self->config.sink_stuck_ms = 600000; /* on a slow machine nobody is stuck before the test says so */
     sono_serve_frame *frame = &self->frame;
     const uint8_t fields[12] = {0,          1,           1,           SONO_IGTL_UINT8, 2, 1,
                                 WIDTH >> 8, WIDTH & 255, HEIGHT >> 8, HEIGHT & 255,    0, 1};
