@@ -175,6 +175,9 @@ static sono_status take_row(reader *self, size_t n_line, size_t mark, size_t n_m
     trim(header->text, &value_at, &value_end);
     if (name_at == name_end)
         return SONO_FAIL_AT(self->error, FORMAT, self->line_at, "%s: a line without a name", header->path);
+    if (header->n_rows == SONO_SEQUENCE_MAX_ROWS)
+        return SONO_FAIL(self->error, LIMIT, "%s: the header has more than %zu rows", header->path,
+                         SONO_SEQUENCE_MAX_ROWS);
     if (sono_alloc_grow(&rows, &header->rows_capacity, header->n_rows + 1, sizeof *header->rows))
         return SONO_FAIL(self->error, OUT_OF_MEMORY, "%s: out of memory for the header", header->path);
     header->rows = rows;

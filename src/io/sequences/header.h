@@ -7,6 +7,7 @@
 #include "base/status.h"
 
 #define SONO_SEQUENCE_MAX_HEADER_BYTES ((size_t)128 << 20)
+#define SONO_SEQUENCE_MAX_ROWS         ((size_t)8 << 20) /* more than that header has, unless its rows are empty */
 
 /* Whose a row is, beside the frames (0 and up); in this order they lie in front of the frames' rows. */
 #define SONO_SEQUENCE_NOTE   (-2) /* the file's, and says nothing of its format */
