@@ -111,6 +111,24 @@ static void one_that_does_not_close_ends_the_service(void **state)
     assert_int_equal(-1, session_play_deadline(&p));
 }
 
+static void reopening_on_request_is_no_failure(void **state)
+{
+    (void)state;
+    session_play_serve(&p, &limits);
+    PLAY(&p, 0, FRAME, 1, "SUBMIT 1");
+    PLAY(&p, 1, RESULT, 1, "SHOW 1, STATUS all OK 0");
+    PLAY(&p, 2, FRAME, 2, "SUBMIT 2");
+    PLAY(&p, 3, FRAME, 3, "");
+    PLAY(&p, 4, REOPEN, 0,
+         "DROP 3 no_engine, DROP 2 no_engine, CLOSE_ENGINE, EMPTY all ENGINE_OPENING, STATUS all "
+         "ENGINE_OPENING");
+    PLAY(&p, 5, REOPEN, 0, "");
+    PLAY(&p, 50, ENGINE_DOWN, 0, "OPEN_ENGINE");
+    PLAY(&p, 51, REOPEN, 0, "CLOSE_ENGINE"); /* another value while it opens */
+    PLAY(&p, 52, ENGINE_DOWN, 0, "OPEN_ENGINE");
+    PLAY(&p, 90, ENGINE_UP, 0, "STATUS all OK -1");
+}
+
 static void a_loss_of_what_is_hidden_is_no_fault(void **state)
 {
     (void)state;
@@ -139,6 +157,7 @@ int main(void)
         cmocka_unit_test_setup(losses_in_a_row_reopen_it, begin),
         cmocka_unit_test_setup(a_hanging_engine_is_reopened, begin),
         cmocka_unit_test_setup(one_that_does_not_close_ends_the_service, begin),
+        cmocka_unit_test_setup(reopening_on_request_is_no_failure, begin),
         cmocka_unit_test_setup(a_loss_of_what_is_hidden_is_no_fault, begin),
         cmocka_unit_test_setup(faults_of_frames_do_not_outlive_their_source, begin),
     };
