@@ -206,6 +206,16 @@ static void test_read_back(void **state)
     assert_int_equal(frame.info.user, 0xdeadbeef);
     assert_true(frame.info.spacing_mm[0] == 0.2 && frame.info.spacing_mm[1] == 0.123456789);
     assert_int_equal(frame.info.has_pose, 1);
+    int n_found = 0;
+    for (int32_t i = 0; i < sono_source_field_count(source); i++) {
+        sono_source_field field;
+        assert_ok(sono_source_field_at(source, i, &field, &error), &error);
+        if (!strcmp(field.name, "State"))
+            n_found += !strcmp(field.value, "a\nb 50 % 50%41 \xc3\xa9");
+        if (!strcmp(field.name, "Score"))
+            n_found += !*field.value;
+    }
+    assert_int_equal(n_found, 2);
     const float *pose = frame.info.image_to_reference;
     assert_true(pose[0] == 0.1f && pose[3] == -1.17549435e-38f && pose[7] == 16777216 &&
                 pose[11] == 1.0f / 3);

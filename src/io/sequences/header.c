@@ -323,3 +323,32 @@ const sono_sequence_row *sono_sequence_find_note(const sono_sequence_header *hea
 {
     return find_among(header, SONO_SEQUENCE_NOTE, name);
 }
+
+static int hex_digit(char letter)
+{
+    return letter >= '0' && letter <= '9'   ? letter - '0'
+           : letter >= 'A' && letter <= 'F' ? letter - 'A' + 10
+                                            : -1;
+}
+
+static void unescape(char *text)
+{
+    char *out = text;
+    for (; *text; text++, out++) {
+        const int high = *text == '%' ? hex_digit(text[1]) : -1;
+        const int low = high >= 0 ? hex_digit(text[2]) : -1;
+        *out = *text;
+        if (low >= 0 && high + low > 0) {
+            *out = (char)(16 * high + low);
+            text += 2;
+        }
+    }
+    *out = 0;
+}
+
+void sono_sequence_unescape(sono_sequence_header *header)
+{
+    for (size_t i = 0; i < header->n_rows; i++)
+        if (header->rows[i].frame != SONO_SEQUENCE_FORMAT)
+            unescape(header->text + header->rows[i].value_at);
+}

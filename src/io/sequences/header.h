@@ -48,6 +48,10 @@ const sono_sequence_row *sono_sequence_find(const sono_sequence_header *header, 
 const sono_sequence_row *sono_sequence_find_format(const sono_sequence_header *header, const char *name);
 const sono_sequence_row *sono_sequence_find_note(const sono_sequence_header *header, const char *name);
 
+/* Turns '%' and two upper-case hex digits in the values of notes and of frames into the byte they stand for:
+ * as sonoseg's recorder writes them. */
+void sono_sequence_unescape(sono_sequence_header *header);
+
 static inline const char *sono_sequence_name(const sono_sequence_header *header, const sono_sequence_row *row)
 {
     return header->text + row->name_at;
