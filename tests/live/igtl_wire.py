@@ -1,34 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OpenIGTLink for the Python test peers of tests/live: messages to bytes, a stream to messages. Written from the protocol's
-documents (openigtlink.org) and not from live/igtl, so that a mistake there does not check itself. Standard library only."""
+"""What tests/support/live.py's OpenIGTLink leaves out: a stream in pieces to messages, heads of images, and checksums of bytes
+that are sent again and again. Written from the protocol's documents (openigtlink.org) and not from live/igtl, so that a
+mistake there does not check itself. Standard library only."""
 import collections
+import pathlib
 import struct
+import sys
 
-HEADER_BYTES = 58
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from live import EXTENDED, HEADER, crc64, pack  # noqa: E402, F401
+
 IMAGE_HEAD_BYTES = 72
-POLYNOMIAL = 0x42F0E1EBA9EA3693
-MASK_64 = (1 << 64) - 1
-
-
-def _table():
-    table = []
-    for value in range(256):
-        crc = value << 56
-        for _ in range(8):
-            crc = (crc << 1 ^ POLYNOMIAL if crc >> 63 else crc << 1) & MASK_64
-        table.append(crc)
-    return table
-
-
-_TABLE = _table()
-
-
-def crc64(data, crc=0):
-    """CRC-64/ECMA-182, byte by byte: about 10 MB/s."""
-    table = _TABLE
-    for byte in data:
-        crc = (crc << 8 & MASK_64) ^ table[crc >> 56 ^ byte]
-    return crc
 
 
 class Constant:
@@ -82,26 +64,20 @@ class Constant:
 
 
 def header(version, kind, device, timestamp, n_bytes, crc):
-    return struct.pack(">H12s20sQQQ", version, kind.encode(), device.encode(), timestamp, n_bytes, crc)
+    return HEADER.pack(version, kind.encode(), device.encode(), timestamp, n_bytes, crc)
 
 
-def body_parts(version, content, metadata, message_id):
-    """What stands before and behind the content in a body: extended header and metadata; two empty ones in version 1."""
+def body_parts(version, metadata, message_id):
+    """What stands before and behind the content in a body: extended header and metadata; nothing in version 1."""
     if version == 1:
         return b"", b""
     index = struct.pack(">H", len(metadata))
     values = b""
-    for key, value in metadata:
+    for key, value in metadata.items():
         key, value = key.encode(), value.encode()
         index += struct.pack(">HHI", len(key), 3, len(value))
         values += key + value
-    return struct.pack(">HHII", 12, len(index), len(values), message_id), index + values
-
-
-def message(version, kind, device, timestamp, content, metadata=(), message_id=0, crc_error=0):
-    before, behind = body_parts(version, content, metadata, message_id)
-    body = before + content + behind
-    return header(version, kind, device, timestamp, len(body), crc64(body) ^ crc_error) + body
+    return EXTENDED.pack(12, len(index), len(values), message_id), index + values
 
 
 def image_head(width, height, matrix, n_components=1, scalar=3, coordinates=1):
@@ -133,14 +109,14 @@ class Reader:
     def feed(self, data, now):
         self.buffer += data
         messages = []
-        while len(self.buffer) >= HEADER_BYTES:
-            version, kind, device, timestamp, n_bytes, crc = struct.unpack_from(">H12s20sQQQ", self.buffer)
+        while len(self.buffer) >= HEADER.size:
+            version, kind, device, timestamp, n_bytes, crc = HEADER.unpack_from(self.buffer)
             if version not in (1, 2) or n_bytes > self.max_bytes:
                 raise ValueError(f"a header of version {version} that announces {n_bytes} bytes")
-            if len(self.buffer) < HEADER_BYTES + n_bytes:
+            if len(self.buffer) < HEADER.size + n_bytes:
                 break
-            body = bytes(self.buffer[HEADER_BYTES:HEADER_BYTES + n_bytes])
-            del self.buffer[:HEADER_BYTES + n_bytes]
+            body = bytes(self.buffer[HEADER.size:HEADER.size + n_bytes])
+            del self.buffer[:HEADER.size + n_bytes]
             is_ok = not self.checks_crc or crc64(body) == crc
             content, metadata = self._split(version, body)
             messages.append(Message(version, kind.rstrip(b"\0").decode(), device.rstrip(b"\0").decode(), timestamp, content,
@@ -151,7 +127,7 @@ class Reader:
     def _split(version, body):
         if version == 1:
             return body, {}
-        n_extended, n_index, n_values, _ = struct.unpack_from(">HHII", body)
+        n_extended, n_index, n_values, _ = EXTENDED.unpack_from(body)
         content = body[n_extended:len(body) - n_index - n_values]
         index = body[len(body) - n_index - n_values:len(body) - n_values]
         values = body[len(body) - n_values:]

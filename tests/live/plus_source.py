@@ -117,6 +117,7 @@ class _Client:
         try:
             if is_reset:
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.shutdown(socket.SHUT_RD) # wakes the reader, which holds the socket; the peer sees nothing
             else:
                 self.connection.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -205,11 +206,11 @@ class PlusSource:
         head = sent.head
         rest = rest_of(sent.width, sent.height)
         counter = counter_pixels(sent.counter)
-        metadata = [("Counter", str(sent.counter)), ("ImageToReferenceTransform", " ".join(["1"] * 16)),
-                    ("ImageToReferenceTransformStatus", "INVALID" if self.is_invalid else "OK")] if self.metadata else []
+        metadata = {"Counter": str(sent.counter), "ImageToReferenceTransform": " ".join(["1"] * 16),
+                    "ImageToReferenceTransformStatus": "INVALID" if self.is_invalid else "OK"} if self.metadata else {}
 
         def make(version):
-            before, behind = igtl_wire.body_parts(version, None, metadata, sent.counter & 0xFFFFFFFF)
+            before, behind = igtl_wire.body_parts(version, metadata, sent.counter & 0xFFFFFFFF)
             crc = igtl_wire.crc64(behind, rest.follow(igtl_wire.crc64(before + head + counter))) ^ crc_error
             n_bytes = len(before) + len(head) + len(counter) + len(rest.data) + len(behind)
             start = igtl_wire.header(version, "IMAGE", self.device, sent.timestamp, n_bytes, crc)
@@ -229,8 +230,8 @@ class PlusSource:
             matrix = INVALID_MATRIX if self.is_invalid else MATRIX
             for i in range(self.n_transforms):
                 name = "ImageToReference" if i == 0 else f"Tool{i}ToReference"
-                self.put(lambda version, name=name: igtl_wire.message(version, "TRANSFORM", name, sent.timestamp,
-                                                                      igtl_wire.transform(matrix)))
+                self.put(lambda version, name=name: igtl_wire.pack("TRANSFORM", igtl_wire.transform(matrix), name, version,
+                                                                   sent.timestamp))
             self.put(self._image(sent, crc_error))
             return sent
 
@@ -238,7 +239,7 @@ class PlusSource:
         return [self.send_image() for _ in range(n_images)]
 
     def send_unknown(self, n_bytes=100):
-        self.put(lambda version: igtl_wire.message(version, "SONOTEST", "Unknown", 0, b"\xa5" * n_bytes))
+        self.put(lambda version: igtl_wire.pack("SONOTEST", b"\xa5" * n_bytes, "Unknown", version))
 
     def send_bytes(self, data):
         self.put(lambda version: data)
@@ -251,7 +252,7 @@ class PlusSource:
             if self.is_silent or self.is_paused or self.rate_hz <= 0:
                 if not self.is_silent and now - told >= KEEP_ALIVE_S:
                     told = now
-                    self.put(lambda version: igtl_wire.message(version, "STATUS", "Plus", 0, igtl_wire.status(1, "OK", "")))
+                    self.put(lambda version: igtl_wire.pack("STATUS", igtl_wire.status(1, "OK", ""), "Plus", version))
                 time.sleep(0.01)
                 due = time.monotonic()
                 continue

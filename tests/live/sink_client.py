@@ -9,6 +9,7 @@ import threading
 import time
 
 import igtl_wire
+import live # igtl_wire has put its folder on the path
 import plus_source
 
 MARKS = [bytes(value if pixel >= 128 else 0 for pixel in range(256)) for value in range(256)]
@@ -29,8 +30,9 @@ class SinkClient:
         self.reader = igtl_wire.Reader(checks_crc)
         self.socket = socket.create_connection((host, port), 5)
         self.socket.settimeout(None)
+        self.address = "{}:{}".format(*self.socket.getsockname()[:2])
         if speaks_2:
-            self.socket.sendall(igtl_wire.message(2, "STATUS", "test", 0, igtl_wire.status(1, "OK", ""), [("a", "b")]))
+            self.socket.sendall(live.hello())
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
 
@@ -84,16 +86,17 @@ class SinkClient:
 
     def statuses(self):
         """(received, code, name, text) of each STATUS."""
-        found = []
-        for message in self.copy():
-            if message.kind == "STATUS":
-                code, _, name = struct.unpack_from(">Hq20s", message.content)
-                found.append((message.received, code, name.rstrip(b"\0").decode(), message.content[30:].rstrip(b"\0").decode()))
-        return found
+        return [(message.received, *status_of(message)) for message in self.copy() if message.kind == "STATUS"]
 
     def kpis(self):
         """(received, object) of each KPI STRING."""
         return [(message.received, json.loads(message.content[4:])) for message in self.copy() if message.kind == "STRING"]
+
+
+def status_of(message):
+    """(code, name, text)"""
+    code, _, name = struct.unpack_from(">Hq20s", message.content)
+    return code, name.rstrip(b"\0").decode(), message.content[30:].rstrip(b"\0").decode()
 
 
 def is_mask(message, device="BoneMask"):
