@@ -14,13 +14,14 @@ INPUT ?= $(firstword $(wildcard $(SHARED)/frames))
 RUN_FLAGS ?=
 DEMO_FLAGS ?=
 BENCH_FLAGS ?=
+LIVE_FLAGS ?=
 FUZZ_SECONDS ?= 60
 CTEST_FLAGS ?=
 
 export DETECTOR SEGMENTER INPUT OUTPUT
 
 .DEFAULT_GOAL := release
-.PHONY: release debug cuda setup demo run test bench asan ubsan tsan fuzz check format install clean help
+.PHONY: release debug cuda setup demo run live test bench asan ubsan tsan fuzz check check-long format install clean help
 
 release debug: ## build/release (the default) or build/debug; with CUDA where there is a GPU and nvcc 12.4
 	@scripts/build.sh $@ $(JOBS)
@@ -43,6 +44,12 @@ run: ## set up, build, and analyse INPUT into OUTPUT (with DETECTOR and SEGMENTE
 	@scripts/build.sh release $(JOBS) sonoseg_command
 	$(COMMAND) run $(CHECKPOINTS) --input $(INPUT) --output "$$OUTPUT" $(RUN_FLAGS)
 
+live: ## set up, build, and try the live service: synthetic sweeps in, masks out, a line for 3D Slicer (LIVE_FLAGS="--engine null")
+	@scripts/setup.sh build
+	@INPUT=built-in scripts/need_inputs.sh
+	@scripts/build.sh release $(JOBS) sonoseg_command
+	$(COMMAND) serve --demo $(CHECKPOINTS) $(LIVE_FLAGS)
+
 test: ## set up, build, and run every test
 	@scripts/setup.sh test
 	@scripts/build.sh $(PRESET) $(JOBS)
@@ -55,6 +62,10 @@ bench: release ## time every stage (BENCH_FLAGS="--frames 20")
 asan ubsan tsan: ## the quick tests under a sanitizer (tsan: the threading tests)
 	@scripts/build.sh $@ $(JOBS)
 	@scripts/test.sh $@ $(JOBS)
+
+check-long: release ## minutes: every state of the session under larger limits, and mistakes that this must find
+	SONO_EXPLORE=long build/release/tests/test_session_explore
+	python3 tests/session/mutants.py
 
 fuzz: ## every fuzz target for FUZZ_SECONDS (default 60)
 	@scripts/build.sh fuzz $(JOBS)
@@ -82,7 +93,7 @@ help: ## this text
 	@echo "  make run INPUT=frames/ OUTPUT=out/"
 	@echo "  make test"
 	@echo
-	@sed -n 's/^\([a-z][a-z ]*\):.*## \(.*\)/\1|\2/p' Makefile | \
+	@sed -n 's/^\([a-z][a-z -]*\):.*## \(.*\)/\1|\2/p' Makefile | \
 	    while IFS='|' read -r names text; do printf '  make %-17s %s\n' "$$names" "$$text"; done
 	@echo
 	@echo "Variables: JOBS=$(JOBS)  PRESET=$(PRESET) (make test)  PREFIX=$(PREFIX)  SONO_SHARED=$(SHARED) (reference material)"

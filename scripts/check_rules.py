@@ -38,15 +38,15 @@ EDGES = {
     "live/record": set(),
     "live/replay": {"live/igtl"},
     "live/session": set(),
-    "live/serve": {"live/igtl", "live/session"},
+    "live/serve": {"live/igtl", "live/record", "live/session"},
 }
 # The rooms of live/ that tools/ may include from.
 TOOLS_SEE = {"live/record", "live/replay", "live/serve"}
 
 C_SUFFIXES = {".c", ".h", ".cu", ".cuh"}
 COMMENTED = C_SUFFIXES | {".cpp", ".py", ".sh", ".cmake"}
-COMMENTED_NAMES = {"CMakeLists.txt", "Makefile", "run"}
-TEXT = COMMENTED | {".md", ".txt", ".json", ".in", ".1", ".svg", ".yml", ".supp"}
+COMMENTED_NAMES = {"CMakeLists.txt", "Containerfile", "Containerfile.cuda", "Makefile", "run"}
+TEXT = COMMENTED | {".md", ".txt", ".json", ".in", ".1", ".svg", ".supp", ".xml", ".yml"}
 NAME = re.compile(r"^[a-z][a-z0-9_]*\.(c|h|cu|cuh)$")
 
 HEAP = "malloc calloc realloc free strdup strndup aligned_alloc posix_memalign asprintf vasprintf".split()

@@ -255,9 +255,11 @@ void sono_record_write_frame(sono_record_text *text, const sono_record_frame *fr
 {
     for (int32_t i = 0; i < frame->n_transforms; i++)
         write_transform(text, &frame->transforms[i], index);
-    write_time(text, "Timestamp", index, frame->timestamp_ns - start_ns);
-    write_time(text, "UnfilteredTimestamp", index,
-               (frame->unfiltered_ns ? frame->unfiltered_ns : frame->timestamp_ns) - start_ns);
+    const int64_t unfiltered_ns = frame->unfiltered_ns ? frame->unfiltered_ns : frame->timestamp_ns;
+    if (frame->timestamp_ns)
+        write_time(text, "Timestamp", index, frame->timestamp_ns - start_ns);
+    if (unfiltered_ns)
+        write_time(text, "UnfilteredTimestamp", index, unfiltered_ns - start_ns);
     sono_record_text_add(text, "Seq_Frame%04" PRId64 "_FrameNumber = %" PRIu64 "\n", index, frame->id);
     if (frame->raw_timestamp)
         sono_record_text_add(text, "Seq_Frame%04" PRId64 "_SourceTimestamp = %016" PRIx64 "\n", index,

@@ -58,12 +58,11 @@ static sono_status check_options(sono_record_options *options, sono_error *error
             error, INVALID_ARGUMENT, "recording: max_header_bytes is %lld, not within %lld..%lld",
             (long long)options->max_header_bytes, (long long)MIN_HEADER_BYTES, (long long)MAX_HEADER_BYTES);
     const int64_t limit = FILE_LIMIT_BYTES - options->max_header_bytes;
-    if (!options->max_segment_bytes)
+    if (options->max_segment_bytes < 0)
+        return RECORD_FAIL(error, INVALID_ARGUMENT, "recording: max_segment_bytes is %lld, below 0",
+                           (long long)options->max_segment_bytes);
+    if (!options->max_segment_bytes || options->max_segment_bytes > limit)
         options->max_segment_bytes = limit;
-    if (options->max_segment_bytes < 1 || options->max_segment_bytes > limit)
-        return RECORD_FAIL(error, INVALID_ARGUMENT,
-                           "recording: max_segment_bytes is %lld, not within 1..%lld",
-                           (long long)options->max_segment_bytes, (long long)limit);
     if (options->max_segment_frames < 1)
         return RECORD_FAIL(error, INVALID_ARGUMENT,
                            "recording: max_segment_frames is %d, at least 1 is needed",
@@ -165,13 +164,13 @@ static sono_status give_latched(const sono_record *record, sono_error *error)
     return record->latched.status;
 }
 
+/* Whether both times, where they are known, can be told from the start. */
 static sono_status check_times(const sono_record *record, const sono_record_frame *frame, sono_error *error)
 {
     int64_t since;
     const int64_t start_ns = record->has_start ? record->start_ns : frame->timestamp_ns;
-    if (__builtin_sub_overflow(frame->timestamp_ns, start_ns, &since) ||
-        __builtin_sub_overflow(frame->unfiltered_ns ? frame->unfiltered_ns : frame->timestamp_ns, start_ns,
-                               &since))
+    if ((frame->timestamp_ns && __builtin_sub_overflow(frame->timestamp_ns, start_ns, &since)) ||
+        (frame->unfiltered_ns && __builtin_sub_overflow(frame->unfiltered_ns, start_ns, &since)))
         return RECORD_FAIL(error, INVALID_ARGUMENT,
                            "recording: timestamp %lld is too far from the start %lld",
                            (long long)frame->timestamp_ns, (long long)start_ns);
@@ -238,9 +237,10 @@ sono_status sono_record_frame_add(sono_record *record, const sono_record_frame *
                                      frame->components,
                                      {frame->spacing_mm[0], frame->spacing_mm[1]}};
     RECORD_TRY(check_limits(record, &shape, error));
-    if (!record->has_start)
+    if (!record->has_start && frame->timestamp_ns) {
         record->start_ns = frame->timestamp_ns;
-    record->has_start = 1;
+        record->has_start = 1;
+    }
     sono_status status = append(record, frame, &shape, &found);
     if (status != SONO_STATUS_OK) {
         latch(record, &found);

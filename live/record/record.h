@@ -5,8 +5,7 @@
  * survives what.
  *
  *     NAME_0001.raw      pixels, frame after frame; only ever appended to
- *     NAME_0001.igs.mhd  the MetaIO header of the frames that are on the disk; replaced as a whole by every
- * sync
+ *     NAME_0001.igs.mhd  the MetaIO header of the frames on the disk; every sync replaces it as a whole
  *
  * A new segment (0002, ...) begins when the size, the type or the spacing changes and below 2 GiB. Numbers
  * that exist already are passed over; nothing is ever overwritten. All files are 0600.
@@ -56,10 +55,10 @@ typedef struct sono_record_transform {
 } sono_record_transform;
 
 typedef struct sono_record_options {
-    const char *prefix;        /* folder and NAME; the folder exists */
-    int64_t max_segment_bytes; /* of pixels in a segment; default 2 GiB less max_header_bytes and one byte, so
-                                  that a joined file stays below 2 GiB, too */
-    int64_t max_header_bytes;  /* of a segment's header, which every sync writes; default 8 MiB */
+    const char *prefix;           /* folder and NAME; the folder exists */
+    int64_t max_segment_bytes;    /* of pixels in a segment; 0 (default), and more than that, is 2 GiB less
+                                     max_header_bytes and a byte: a joined file stays below 2 GiB, too */
+    int64_t max_header_bytes;     /* of a segment's header, which every sync writes; default 8 MiB */
     int32_t max_segment_frames;   /* default 100,000 */
     sono_orientation orientation; /* of the pixels as they are given; UNKNOWN is written as MF */
     int64_t start_ns; /* nanoseconds since 1970 UTC from which Timestamp counts; 0 (default) = the first
@@ -77,9 +76,10 @@ typedef struct sono_record_frame {
     size_t pitch_bytes; /* 0 = rows are contiguous */
     int32_t width_px, height_px; /* [1, 65535] */
     sono_element element;
-    int32_t components;    /* [1, 4] */
-    uint64_t id;           /* FrameNumber */
-    int64_t timestamp_ns;  /* since 1970 UTC; Timestamp is this less start_ns, in seconds, exact to the ns */
+    int32_t components;   /* [1, 4] */
+    uint64_t id;          /* FrameNumber */
+    int64_t timestamp_ns; /* since 1970 UTC; Timestamp is this less start_ns, in seconds, exact to the ns; 0 =
+                             unknown: left out */
     int64_t unfiltered_ns; /* likewise UnfilteredTimestamp; 0 = timestamp_ns */
     uint64_t
         raw_timestamp;    /* the OpenIGTLink header's 64 bits: SourceTimestamp, 16 hex digits; 0 = left out */

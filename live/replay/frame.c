@@ -12,18 +12,26 @@
 #define TRANSFORM "Transform"
 #define N_MADE    3 /* fields that are made for a source without any */
 
-int sono_replay_transform_parse(const char *text, float out[12])
+static int parse_floats(const char *text, int n, float *out)
 {
-    for (int i = 0; i < 16; i++) {
+    for (int i = 0; i < n; i++) {
         char *end = NULL;
-        const float value = strtof(text, &end);
-        if (end == text || !isfinite(value))
+        out[i] = strtof(text, &end);
+        if (end == text || !isfinite(out[i]))
             return -1;
-        if (i < 12)
-            out[i % 4 * 3 + i / 4] = value;
         text = end;
     }
     return text[strspn(text, " \t")] ? -1 : 0;
+}
+
+int sono_replay_transform_parse(const char *text, float out[12])
+{
+    float rows[16];
+    if (parse_floats(text, 16, rows))
+        return -1;
+    for (int i = 0; i < 12; i++)
+        out[i % 4 * 3 + i / 4] = rows[i];
+    return 0;
 }
 
 void sono_replay_image_matrix(const float *pose, const double spacing_mm[2], int32_t width_px,
@@ -155,6 +163,14 @@ static void judge_transforms(filler *to)
     }
 }
 
+/* A recording of sonoseg says with which matrix the image came. */
+static void keep_matrix(sono_replay_frame *frame, const sono_replay_field *field)
+{
+    float matrix[12];
+    if (!strcmp(field->name, "ImageMatrix") && !parse_floats(field->value, 12, matrix))
+        memcpy(frame->matrix, matrix, sizeof matrix);
+}
+
 static void keep_fields(filler *to, const given *from)
 {
     sono_replay_field field;
@@ -163,6 +179,7 @@ static void keep_fields(filler *to, const given *from)
             to->fields[to->frame->n_fields].name = keep(to, field.name, strlen(field.name));
             to->fields[to->frame->n_fields++].value = keep(to, field.value, strlen(field.value));
             keep_time(to->frame, &field);
+            keep_matrix(to->frame, &field);
             keep_transform(to, &field);
         }
     judge_transforms(to);
@@ -257,9 +274,9 @@ sono_status sono_replay_frame_make(const sono_source *source, const sono_image *
     uint8_t *pixels = (uint8_t *)to.text + n_texts;
     frame->fields = to.fields;
     frame->transforms = to.transforms;
-    keep_fields(&to, &from);
     sono_replay_image_matrix(info->has_pose ? info->image_to_reference : NULL, info->spacing_mm,
                              seen.width_px, seen.height_px, frame->matrix);
+    keep_fields(&to, &from);
     if (seen.pixels)
         keep_pixels(frame, &seen, pixels);
     *out = frame;

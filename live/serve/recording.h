@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The recording beside the service: a thread that owns two live/record streams (images; masks and states), a
- * queue bounded in bytes, and a descriptor that tells of its end. A slow or full disk stops the recording,
- * never the service. Without a queue's room a frame is not recorded and counted. */
+/*
+ * The recording beside the service: a thread that owns two live/record streams, NAME_0001 (images) and
+ * NAME_masks_0001 (masks and states, with the same frame numbers in the same order), a queue bounded in
+ * bytes, and a descriptor that tells of its end. What is queued is on the disk a second later.
+ *
+ * The first image for which the queue has no room stops the recording, as a full disk does: a recording has
+ * no holes. Until then everything is written; the service never waits. The loop's thread's alone.
+ */
 #ifndef SONO_SERVE_RECORDING_H
 #define SONO_SERVE_RECORDING_H
 
@@ -13,23 +18,26 @@ typedef struct sono_serve_recording sono_serve_recording;
 
 typedef struct sono_serve_recording_facts {
     int32_t is_on;
-    uint64_t recorded, dropped; /* images */
+    uint64_t recorded, dropped; /* images: queued or written; those that came after the end */
     uint64_t queued_bytes;
-    char error[160]; /* why it stopped; "" = it did not */
+    uint64_t written_bytes; /* pixels of images */
+    char error[160];        /* why it stopped; "" = it did not */
 } sono_serve_recording_facts;
 
 /* Errors: IO (folder), INVALID_ARGUMENT, OUT_OF_MEMORY. */
 sono_status sono_serve_recording_open(const sono_serve_config *config, sono_serve_recording **out,
                                       sono_error *error);
-/* Copies pixels (frame->pixels, before any conversion in place the caller decides) and facts. Never waits. */
+/* Copies frame->pixels, as they are submitted, and facts. Never waits. */
 void sono_serve_recording_image(sono_serve_recording *recording, const sono_serve_frame *frame);
-/* The mask of a frame, or of a frame that has none (result NULL): LOST. Never waits. */
+/* The mask of a recorded image, or of one that has none (result NULL): all zero, LOST, and the reason. Each
+ * image gets one, at the end those that did not. Never waits. */
 void sono_serve_recording_mask(sono_serve_recording *recording, const sono_serve_frame *frame,
-                               const sono_serve_result *result);
+                               const sono_serve_result *result, const char *reason);
 /* Readable once when it stopped because of an error. */
 int sono_serve_recording_fd(const sono_serve_recording *recording);
-void sono_serve_recording_query(const sono_serve_recording *recording, sono_serve_recording_facts *out);
-/* Writes what is queued, syncs, joins where configured. Errors: IO. NULL is allowed. */
+void sono_serve_recording_query(sono_serve_recording *recording, sono_serve_recording_facts *out);
+/* Writes what is queued, syncs, joins where configured. A disk that takes nothing for a minute is given up.
+ * Errors: IO, also the one that stopped it. NULL is allowed. */
 sono_status sono_serve_recording_close(sono_serve_recording *recording, sono_error *error);
 
 #endif

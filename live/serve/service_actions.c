@@ -37,7 +37,7 @@ static void submit(sono_service *service, uint64_t id)
     }
 }
 
-static void end_frame(sono_service *service, uint64_t id)
+static void end_frame(sono_service *service, uint64_t id, sono_session_drop why)
 {
     sono_serve_frame *frame = sono_serve_frames_find(&service->frames, id);
     if (frame) {
@@ -45,7 +45,7 @@ static void end_frame(sono_service *service, uint64_t id)
             sono_serve_engine_return(service->engine, frame->input);
         }
         if (service->recording) {
-            sono_serve_recording_mask(service->recording, frame, NULL);
+            sono_serve_recording_mask(service->recording, frame, NULL, sono_session_drop_name(why));
         }
         sono_serve_frames_remove(frame);
     }
@@ -77,7 +77,7 @@ static void show(sono_service *service, uint64_t id)
     sono_service_shown(service, frame, result);
     sono_serve_sink_show(service->sink, frame, result);
     if (service->recording) {
-        sono_serve_recording_mask(service->recording, frame, result);
+        sono_serve_recording_mask(service->recording, frame, result, "");
     }
     sono_serve_recent_add(&service->kpi.latency_ms,
                           (double)(sono_serve_now_ns() - frame->received_ns) * 1e-6);
@@ -85,20 +85,30 @@ static void show(sono_service *service, uint64_t id)
     give_back_result(service);
 }
 
+/* Without a fault: the state of what is shown. */
+static const char *state_text(int32_t state)
+{
+    switch (state) {
+    case SONO_STATE_VISIBLE:
+        return "VISIBLE: masks are shown";
+    case SONO_STATE_LOST:
+        return "LOST: nothing was found in the last image";
+    case SONO_STATE_RELOCALIZING:
+        return "RELOCALIZING: masks are shown";
+    default:
+        return "ready: no image was analysed yet";
+    }
+}
+
 static void tell_status(sono_service *service, const sono_session_action *action)
 {
     int is_fault = action->fault != SONO_SESSION_FAULT_NONE;
-    const char *state = action->state < 0 ? "OK" : sono_state_name((sono_state)action->state);
-    const char *name = is_fault ? sono_session_fault_name(action->fault) : state;
-    const char *text = is_fault                           ? sono_session_fault_text(action->fault)
-                       : action->state < 0                ? "ready, no image was analysed yet"
-                       : action->state == SONO_STATE_LOST ? "the structure is not in the image"
-                                                          : "masks are shown";
+    const char *name = sono_session_fault_name(action->fault);
+    const char *text = is_fault ? sono_session_fault_text(action->fault) : state_text(action->state);
     sono_serve_sink_status(service->sink, action->client, sono_session_fault_code(action->fault), name, text);
-    if (action->client < 0 && strcmp(service->snapshot.fault, sono_session_fault_name(action->fault)) != 0) {
+    if (action->client < 0 && strcmp(service->snapshot.fault, name) != 0) {
         char line[256];
-        snprintf(service->snapshot.fault, sizeof service->snapshot.fault, "%s",
-                 sono_session_fault_name(action->fault));
+        snprintf(service->snapshot.fault, sizeof service->snapshot.fault, "%s", name);
         snprintf(line, sizeof line, "STATUS=%s: %s", name, text);
         sono_serve_notify_send(&service->notify, line);
         sono_serve_log_format(&service->log, "state", "fault=%s text=\"%s\"", service->snapshot.fault, text);
@@ -127,14 +137,14 @@ void sono_service_act(sono_service *service, const sono_session_action *action)
         break;
     case SONO_SESSION_DROP:
         log_drop(service, action);
-        end_frame(service, action->frame);
+        end_frame(service, action->frame, action->drop);
         break;
     case SONO_SESSION_SHOW:
         show(service, action->frame);
         break;
     case SONO_SESSION_DISCARD:
         log_drop(service, action);
-        end_frame(service, action->frame);
+        end_frame(service, action->frame, action->drop);
         give_back_result(service);
         break;
     case SONO_SESSION_EMPTY:

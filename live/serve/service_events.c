@@ -99,7 +99,8 @@ static void lose(sono_service *service, const sono_serve_frame *frame)
         sono_serve_engine_return(service->engine, frame->input);
     }
     if (service->recording) {
-        sono_serve_recording_mask(service->recording, frame, NULL);
+        sono_serve_recording_mask(service->recording, frame, NULL,
+                                  sono_session_drop_name(SONO_SESSION_DROP_NO_ENGINE));
     }
     sono_service_tell_held(service);
     post_refused(service, frame->id, SONO_SESSION_DROP_NO_ENGINE);

@@ -42,7 +42,7 @@ static void copy_engine(const sono_serve_engine_info *info, sono_serve_snapshot 
     memcpy(out->segmenter_sha256, info->segmenter_sha256, sizeof out->segmenter_sha256);
 }
 
-static void copy_recording(const sono_serve_recording *recording, sono_serve_snapshot *out)
+static void copy_recording(sono_serve_recording *recording, sono_serve_snapshot *out)
 {
     sono_serve_recording_facts facts;
     if (!recording) {

@@ -4,6 +4,7 @@
 void sono_session_engine_begin(sono_session *s, sono_session_actions *out)
 {
     s->engine = SONO_ENGINE_OPENING;
+    s->is_reopening = 0;
     s->engine_retry_at = SONO_SESSION_NEVER;
     s->counts.engine_opens++;
     sono_session_push(out, SONO_SESSION_OPEN_ENGINE);
@@ -27,6 +28,10 @@ void sono_session_engine_down(sono_session *s, sono_session_actions *out)
     s->close_at = SONO_SESSION_NEVER;
     if (s->is_stopping)
         return;
+    if (s->is_reopening) {
+        sono_session_engine_begin(s, out);
+        return;
+    }
     s->engine_retry_at = sono_session_after(s, s->engine_backoff_ns);
     s->engine_backoff_ns = s->engine_backoff_ns > s->limits.backoff_max_ns / 2 ? s->limits.backoff_max_ns
                                                                                : s->engine_backoff_ns * 2;
@@ -52,10 +57,17 @@ static void reopen(sono_session *s, sono_session_actions *out)
     sono_session_raise(s, out, SONO_SESSION_FAULT_ENGINE);
 }
 
+/* Asked for, so nothing has failed, and nothing is waited for before it is opened again. */
 void sono_session_engine_reopen(sono_session *s, sono_session_actions *out)
 {
-    if (!s->is_stopping && (s->engine == SONO_ENGINE_OPENING || s->engine == SONO_ENGINE_UP))
-        reopen(s, out);
+    if (s->is_stopping || (s->engine != SONO_ENGINE_OPENING && s->engine != SONO_ENGINE_UP))
+        return;
+    s->is_reopening = 1;
+    sono_session_drop_waiting(s, out, SONO_SESSION_DROP_NO_ENGINE);
+    sono_session_drop_in_engine(s, out, SONO_SESSION_DROP_NO_ENGINE);
+    sono_session_engine_close(s, out);
+    sono_session_clear(s, SONO_SESSION_FAULT_ENGINE);
+    sono_session_raise(s, out, SONO_SESSION_FAULT_OPENING);
 }
 
 /* Every loss leaves the mask before it on the screens, so it is a fault until a good result comes; a frame

@@ -228,9 +228,10 @@ struct sono_session {
     sono_session_link link;
     sono_session_engine engine;
     int32_t is_started, is_stopping, is_over;
-    int32_t is_reading;  /* deadlines of reading run */
-    int32_t has_frame;   /* a FRAME came: there is a geometry for an empty mask */
-    int32_t exit_status; /* -1 = the service does not end in this step */
+    int32_t is_reading;   /* deadlines of reading run */
+    int32_t is_reopening; /* the engine closes because REOPEN asked for it */
+    int32_t has_frame;    /* a FRAME came: there is a geometry for an empty mask */
+    int32_t exit_status;  /* -1 = the service does not end in this step */
     int32_t n_waiting, n_in_engine;
     sono_session_frame waiting[SONO_SESSION_MAX_WAITING]; /* oldest first */
     sono_session_frame in_engine[SONO_SESSION_MAX_DEPTH]; /* in the order of submission */

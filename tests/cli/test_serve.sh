@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# `sonoseg serve` without serving: help, --check, the file that it writes, errors, the manual page.
+# `sonoseg serve`: help, --check, the file that it writes, errors, the manual page; the line that it prints when it is ready.
 set -euo pipefail
 [ -n "${SONO_COMMAND:-}" ] || { echo "SKIP: the command is not built"; exit 77; }
 work=$(mktemp -d)
@@ -77,5 +77,36 @@ says "letter.pth: cannot be used$"
 says '^would run   no$'
 run 1 --check --device cpu --detector "$work/none.pth" --segmenter "$work/letter.pth"
 grep -qF "none.pth: cannot open: No such file" "$work/err" || fail "a detector that is not there is not named"
+
+# Ready: one line with the port and what connects Slicer. It greets who comes, and SIGTERM ends it.
+mkfifo "$work/ready"
+"$SONO_COMMAND" serve --engine null --listen 127.0.0.1:0 --source 127.0.0.1:1 >"$work/ready" 2>"$work/events" &
+service=$!
+trap 'kill -KILL $service 2>/dev/null || true; rm -rf "$work"' EXIT
+read -r -t 20 line <"$work/ready" || { cat "$work/events"; fail "no line when it is ready"; }
+port=$(sed -n 's/^sonoseg: ready: listening on 127\.0\.0\.1:\([0-9]*\); .*/\1/p' <<<"$line")
+[ -n "$port" ] || fail "no port in '$line'"
+script=$(sed -n 's/.*exec(open(r"\([^"]*\)").read()); sonoseg("127\.0\.0\.1", '"$port"')$/\1/p' <<<"$line")
+[ -r "$script" ] || fail "no script for Slicer in '$line'"
+exec 3<>"/dev/tcp/127.0.0.1/$port"
+timeout 10 head -c 58 <&3 | grep -qa STATUS || fail "no STATUS for who connects"
+exec 3>&-
+kill -TERM $service
+status=0
+wait $service || status=$?
+[ $status -eq 0 ] || { cat "$work/events"; fail "SIGTERM: exit status $status"; }
+
+# --demo: the source comes with it, and goes with it.
+source_port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
+"$SONO_COMMAND" serve --demo --engine null --listen 127.0.0.1:0 --source "127.0.0.1:$source_port" >"$work/ready" 2>"$work/events" &
+service=$!
+exec 4<"$work/ready"
+while read -r -t 20 -u 4 line && [[ $line != *ready:* ]]; do :; done
+[[ $line == *", image_port=$source_port)" ]] || fail "the line for Slicer does not name the image: '$line'"
+for _ in $(seq 200); do ! grep -q image_device "$work/events" || break; sleep 0.05; done
+grep -q image_device "$work/events" || { cat "$work/events"; fail "--demo: no image came"; }
+kill -TERM $service
+wait $service || { cat "$work/events"; fail "--demo: SIGTERM did not end it well"; }
+if (exec 3<>"/dev/tcp/127.0.0.1/$source_port") 2>/dev/null; then fail "--demo: the replay is still there"; fi
 
 python3 "$SONO_SOURCE_DIR/scripts/serve_manual.py" --check --command "$SONO_COMMAND"

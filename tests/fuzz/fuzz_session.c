@@ -74,7 +74,7 @@ static void take_event(reader *r, const session_model *m, const sono_session *s,
     const uint8_t what = take(r), later = take(r), which = take(r);
     const int64_t deadline = sono_session_deadline(s);
     memset(event, 0, sizeof *event);
-    event->kind = (sono_session_event_kind)(what % 18);
+    event->kind = (sono_session_event_kind)(what % 19);
     /* Half of all times now, else exactly at the deadline, or any time after, up to the end of time. */
     event->now_ns = m->now_ns;
     if (later >= 192 && deadline < INT64_MAX)

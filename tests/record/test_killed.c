@@ -140,62 +140,118 @@ static void test_joined(void **state)
     }
 }
 
-static uint32_t crc_of(uint64_t first_id, int64_t n)
+static uint32_t crc_of(uint64_t first_id, size_t frame_bytes, int64_t n)
 {
-    uint8_t pixels[BYTES];
+    static uint8_t pixels[8 * BYTES];
     uint32_t crc = 0;
     for (int64_t i = 0; i < n; i++) {
-        recording_fill(pixels, sizeof pixels, first_id + (uint64_t)i);
-        crc = (uint32_t)crc32(crc, pixels, sizeof pixels);
+        recording_fill(pixels, frame_bytes, first_id + (uint64_t)i);
+        crc = (uint32_t)crc32(crc, pixels, (unsigned)frame_bytes);
     }
     return crc;
 }
 
-static void expect_line(FILE *stream, const char *path, uint64_t first_id, int64_t n)
+static void expect_line(FILE *stream, const char *path, uint64_t first_id, size_t frame_bytes, int64_t n)
 {
     long long n_theirs = -1;
     unsigned crc = 0;
     if (fscanf(stream, "%lld %u", &n_theirs, &crc) != 2)
         fail_msg("%s: SimpleITK does not read it", path);
     assert_int_equal(n_theirs, n);
-    assert_int_equal(crc, crc_of(first_id, n));
+    assert_int_equal(crc, crc_of(first_id, frame_bytes, n));
 }
 
-static void test_independent_reader(void **state)
+/* Starts SimpleITK on files; skips the test without it. */
+static FILE *start_reader(char (*list)[PATH_BYTES], int n_list)
 {
-    (void)state;
     char python[SONO_TEST_PATH_BYTES], script[SONO_TEST_PATH_BYTES];
-    static char command[KILLS * 2 * (SONO_TEST_PATH_BYTES + 40)];
-    static char list[KILLS * 2][PATH_BYTES];
-    int n_list = 0;
+    static char command[(KILLS * 2 + 2) * PATH_BYTES];
     sono_test_source(script, sizeof script, "tests/support/read_sequences.py");
     const char *root_end = strstr(script, "/tests/support/");
     snprintf(python, sizeof python, "%.*s/build/venv/bin/python", (int)(root_end - script), script);
     if (access(python, X_OK))
         sono_test_skip("no build/venv (scripts/venv.sh makes it)");
     size_t n = (size_t)snprintf(command, sizeof command, "%s %s", python, script);
+    for (int i = 0; i < n_list; i++)
+        n += (size_t)snprintf(command + n, sizeof command - n, " %s", list[i]);
+    FILE *stream = popen(command, "r");
+    assert_non_null(stream);
+    return stream;
+}
+
+static void test_independent_reader(void **state)
+{
+    (void)state;
+    static char list[KILLS * 2][PATH_BYTES];
+    int n_list = 0;
     for (int i = 0; i < KILLS; i++)
         for (int segment = 0; segment < 2 && n_read[i][segment]; segment++) {
             char *path = list[n_list++];
             name_segment(path, i, segment);
             if (access(path, F_OK)) /* joined */
                 path[strlen(path) - 1] = 'a';
-            n += (size_t)snprintf(command + n, sizeof command - n, " %s", path);
         }
-    FILE *stream = popen(command, "r");
-    assert_non_null(stream);
+    FILE *stream = start_reader(list, n_list);
     n_list = 0;
     for (int i = 0; i < KILLS; i++)
         for (int segment = 0; segment < 2 && n_read[i][segment]; segment++)
-            expect_line(stream, list[n_list++], (uint64_t)segment * SEGMENT, n_read[i][segment]);
+            expect_line(stream, list[n_list++], (uint64_t)segment * SEGMENT, BYTES, n_read[i][segment]);
     assert_int_equal(pclose(stream), 0);
     assert_true(n_list >= KILLS);
     print_message("%d files read by SimpleITK\n", n_list);
 }
 
+/* One frame of each type and number of components, as a pair and as one file. */
+static void test_types(void **state)
+{
+    (void)state;
+    static const struct {
+        sono_element element;
+        int32_t components;
+        size_t pixel_bytes;
+    } types[] = {{SONO_ELEMENT_U8, 1, 1},  {SONO_ELEMENT_U8, 3, 3},  {SONO_ELEMENT_U8, 4, 4},
+                 {SONO_ELEMENT_I8, 1, 1},  {SONO_ELEMENT_U16, 1, 2}, {SONO_ELEMENT_I16, 2, 4},
+                 {SONO_ELEMENT_I32, 1, 4}, {SONO_ELEMENT_U32, 1, 4}, {SONO_ELEMENT_F32, 1, 4},
+                 {SONO_ELEMENT_F64, 1, 8}};
+    enum { N_TYPES = sizeof types / sizeof types[0] };
+    static uint8_t pixels[8 * BYTES];
+    static char list[2 * N_TYPES][PATH_BYTES];
+    static const sono_record_field fields[] = {{"State", "50%41 = a: b\t"}, {"Empty", ""}};
+    for (int i = 0; i < 2 * N_TYPES; i++) {
+        char prefix[SONO_TEST_PATH_BYTES];
+        sono_record_options options;
+        sono_record *record = NULL;
+        sono_error error = {0};
+        snprintf(prefix, sizeof prefix, "%s/type%d", sono_test_folder(), i);
+        snprintf(list[i], PATH_BYTES, "%s_0001.igs.mh%c", prefix, i % 2 ? 'a' : 'd');
+        sono_record_options_init(&options);
+        options.prefix = prefix;
+        options.fields = fields;
+        options.n_fields = 2;
+        assert_ok(sono_record_open(&options, &record, &error), &error);
+        recording_fill(pixels, sizeof pixels, (uint64_t)i);
+        const sono_record_frame frame = {.pixels = pixels,
+                                         .width_px = W,
+                                         .height_px = H,
+                                         .element = types[i / 2].element,
+                                         .components = types[i / 2].components,
+                                         .id = (uint64_t)i,
+                                         .fields = fields,
+                                         .n_fields = 2};
+        assert_ok(sono_record_frame_add(record, &frame, &error), &error);
+        assert_ok(sono_record_close(record, i % 2, &error), &error);
+        assert_int_equal(recording_check(list[i], (uint64_t)i), 1);
+    }
+    FILE *stream = start_reader(list, 2 * N_TYPES);
+    for (int i = 0; i < 2 * N_TYPES; i++)
+        expect_line(stream, list[i], (uint64_t)i, BYTES * types[i / 2].pixel_bytes, 1);
+    assert_int_equal(pclose(stream), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_killed), cmocka_unit_test(test_joined),
-                                       cmocka_unit_test(test_independent_reader)};
+                                       cmocka_unit_test(test_independent_reader),
+                                       cmocka_unit_test(test_types)};
     return sono_test_run("record/killed", tests, sizeof tests / sizeof tests[0]);
 }

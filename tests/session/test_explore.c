@@ -33,15 +33,15 @@ typedef struct setting {
 /* clang-format off */
 static const setting settings[] = {
     {.name = "no limits", .n_jumps = 2, .jumps = {0, 5}, .n_ages = 1, .n_states = 2, .has_no_drain = 1,
-     .limits = {.depth = 2, .frame_error_limit = 1}},
+     .limits = {.depth = 2, .frame_error_limit = 1, .keep_alive_ns = 3, .text_ns = 2}},
     {.name = "depth 2", .n_jumps = 2, .jumps = {0, 1}, .n_ages = 1, .n_states = 1,
      .limits = {.depth = 2, .max_latency_ns = 2, .engine_ns = 3, .stall_ns = 2}},
     {.name = "in order", .n_jumps = 2, .jumps = {0, 1}, .n_ages = 1, .n_states = 1,
      .limits = {.in_order = 1, .n_waiting = 2, .read_ns = 2, .stall_ns = 2, .engine_ns = 3}},
-    {.name = "lateness", .size = 1, .n_jumps = 3, .jumps = {0, 1, 3}, .n_ages = 2, .ages = {0, 2}, .n_states = 2,
+    {.name = "lateness", .size = 1, .n_jumps = 2, .jumps = {0, 1}, .n_ages = 2, .ages = {0, 2}, .n_states = 2,
      .limits = {.max_age_ns = 1, .max_latency_ns = 2, .engine_ns = 4, .stall_ns = 3}},
-    {.name = "link", .size = 1, .n_jumps = 3, .jumps = {0, 1, 4}, .n_ages = 1, .n_states = 1,
-     .limits = {.read_ns = 3, .stall_ns = 2, .backoff_max_ns = 3, .keep_alive_ns = 3}},
+    {.name = "link", .size = 1, .n_jumps = 2, .jumps = {0, 2}, .n_ages = 1, .n_states = 1,
+     .limits = {.read_ns = 4, .stall_ns = 3, .connect_ns = 3, .backoff_max_ns = 3}},
     {.name = "all, depth 2", .n_jumps = 3, .jumps = {0, 1, 4}, .n_ages = 2, .ages = {0, 2}, .n_states = 2, .size = 2,
      .limits = {.depth = 2, .max_age_ns = 1, .max_latency_ns = 3, .engine_ns = 4, .read_ns = 3, .stall_ns = 2,
                 .keep_alive_ns = 5, .text_ns = 3}},
@@ -268,11 +268,12 @@ static void add_edge(explorer *x, uint32_t from, uint32_t to)
     x->edges[x->n_edges++] = (edge){from, to};
 }
 
-static int shows(const sono_session_actions *out)
+/* A mask was sent, and is not taken back at once. */
+static int shows(const sono_session_actions *out, const session_model *m)
 {
     for (int32_t i = 0; i < out->n; i++)
         if (out->list[i].kind == SONO_SESSION_SHOW)
-            return 1;
+            return m->view == MODEL_MASK;
     return 0;
 }
 
@@ -299,7 +300,7 @@ static int expand(explorer *x, uint32_t state)
         const uint32_t to = intern(x, &there, state, i);
         if (list.is_friendly[i] && to != state)
             add_edge(x, state, to);
-        is_showing |= list.is_friendly[i] && shows(&out);
+        is_showing |= list.is_friendly[i] && shows(&out, &there.model);
     }
     return is_showing;
 }

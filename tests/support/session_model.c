@@ -170,8 +170,11 @@ static void happen(session_model *m, const sono_session_event *event)
         m->was_open = 1;
         break;
     case SONO_SESSION_ENGINE_DOWN:
+        m->was_open |= m->engine == MODEL_OPENING; /* or would not open: that is no longer "being loaded" */
         set_engine(m, MODEL_CLOSED);
-        m->was_open = 1; /* or would not open: that is no longer "being loaded" */
+        break;
+    case SONO_SESSION_REOPEN:
+        m->was_open = 0;
         break;
     case SONO_SESSION_PAUSE:
     case SONO_SESSION_RESUME:
@@ -228,7 +231,8 @@ static const char *do_drop(step *t, const sono_session_action *a)
         CHECK(!is_own || t->event->kind != SONO_SESSION_LOSS || a->drop == SONO_SESSION_DROP_DEVICE,
               "a lost frame is not DEVICE");
         CHECK(!frame->is_in_engine || a->drop == SONO_SESSION_DROP_DEVICE ||
-                  a->drop == SONO_SESSION_DROP_STOPPED,
+                  a->drop == SONO_SESSION_DROP_STOPPED ||
+                  (a->drop == SONO_SESSION_DROP_NO_ENGINE && t->event->kind == SONO_SESSION_REOPEN),
               "DROP of a frame in the engine");
         CHECK(a->drop != SONO_SESSION_DROP_AGE ||
                   (m->limits.max_age_ns && m->now_ns - frame->received_ns > m->limits.max_age_ns),

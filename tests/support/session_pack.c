@@ -89,6 +89,7 @@ static void pack_session(packer *p, sono_session *s)
     SMALL(s->is_over);
     SMALL(s->is_reading);
     SMALL(s->has_frame);
+    SMALL(s->is_reopening);
     SMALL(s->exit_status);
     pack_frames(p, s);
     int64_t faults[4] = {s->faults & 15, s->faults >> 4, s->due & 15, s->due >> 4};

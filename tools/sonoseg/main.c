@@ -22,6 +22,7 @@ static const command commands[] = {
     {"evaluate", cmd_evaluate, "say how good boxes, masks and scores are on labelled frames"},
     {"phantom", cmd_phantom, "write labelled frames of the synthetic scanner"},
     {"replay", cmd_replay, "serve recorded or synthetic frames as PlusServer does"},
+    {"record", cmd_record, "record what an OpenIGTLink source sends"},
     {"bench", cmd_bench, "time the pipeline, stage by stage"},
     {"audit", cmd_audit, "check what crosses between host and GPU"},
     {"inspect", cmd_inspect, "say what a checkpoint is"},
