@@ -21,7 +21,7 @@ CTEST_FLAGS ?=
 export DETECTOR SEGMENTER INPUT OUTPUT
 
 .DEFAULT_GOAL := release
-.PHONY: release debug cuda setup demo run live test bench asan ubsan tsan fuzz check format install clean help
+.PHONY: release debug cuda setup demo run live test bench asan ubsan tsan fuzz check check-long format install clean help
 
 release debug: ## build/release (the default) or build/debug; with CUDA where there is a GPU and nvcc 12.4
 	@scripts/build.sh $@ $(JOBS)
@@ -63,6 +63,10 @@ asan ubsan tsan: ## the quick tests under a sanitizer (tsan: the threading tests
 	@scripts/build.sh $@ $(JOBS)
 	@scripts/test.sh $@ $(JOBS)
 
+check-long: release ## minutes: every state of the session under larger limits, and mistakes that this must find
+	SONO_EXPLORE=long build/release/tests/test_session_explore
+	python3 tests/session/mutants.py
+
 fuzz: ## every fuzz target for FUZZ_SECONDS (default 60)
 	@scripts/build.sh fuzz $(JOBS)
 	@scripts/fuzz.sh $(FUZZ_SECONDS)
@@ -89,7 +93,7 @@ help: ## this text
 	@echo "  make run INPUT=frames/ OUTPUT=out/"
 	@echo "  make test"
 	@echo
-	@sed -n 's/^\([a-z][a-z ]*\):.*## \(.*\)/\1|\2/p' Makefile | \
+	@sed -n 's/^\([a-z][a-z -]*\):.*## \(.*\)/\1|\2/p' Makefile | \
 	    while IFS='|' read -r names text; do printf '  make %-17s %s\n' "$$names" "$$text"; done
 	@echo
 	@echo "Variables: JOBS=$(JOBS)  PRESET=$(PRESET) (make test)  PREFIX=$(PREFIX)  SONO_SHARED=$(SHARED) (reference material)"

@@ -517,6 +517,7 @@ static void an_empty_mask_goes_before_what_waits(void **state)
         if (!sono_igtl_metadata_find(&in.body, "FrameId", &fact))
             break;
         n++;
+        assert_true((last & 0xffffffff) < 39); /* the two newest were waiting */
         next_is(self, &slow, "POLYDATA", "BoneOutline");
     }
     assert_int_equal(n + facts.clients[0].dropped, 40);

@@ -98,6 +98,28 @@ static void a_hanging_engine_is_reopened(void **state)
     PLAY(&p, 10700, ENGINE_UP, 0, "STATUS all OK -1");
 }
 
+/* Every frame that can be under way ends in one step, and all else is due, too. */
+static void the_longest_step_fits(void **state)
+{
+    (void)state;
+    limits.in_order = 1;
+    limits.depth = SONO_SESSION_MAX_DEPTH;
+    limits.n_waiting = SONO_SESSION_MAX_WAITING;
+    limits.max_age_ns = 0;
+    limits.keep_alive_ns = limits.text_ns = limits.engine_ns;
+    session_play_serve(&p, &limits);
+    const uint64_t n_frames = SONO_SESSION_MAX_DEPTH + SONO_SESSION_MAX_WAITING;
+    for (uint64_t frame = 1; frame <= n_frames + 1; frame++) {
+        session_play_step(&p, 0, SONO_SESSION_FRAME, frame);
+        if (frame == 1)
+            PLAY(&p, 0, RESULT, 1, "SHOW 1, STATUS all OK 0");
+    }
+    session_play_step(&p, 10000, SONO_SESSION_CLIENT, 1);
+    /* Of the client, the engine, all clients; text. */
+    assert_int_equal(n_frames + 1 + 1 + 2 + 1, p.out.n);
+    assert_int_equal(SONO_SESSION_EMPTY, p.out.list[n_frames + 2].kind);
+}
+
 static void one_that_does_not_close_ends_the_service(void **state)
 {
     (void)state;
@@ -156,6 +178,7 @@ int main(void)
         cmocka_unit_test_setup(a_loss_empties_the_mask_until_a_good_result, begin),
         cmocka_unit_test_setup(losses_in_a_row_reopen_it, begin),
         cmocka_unit_test_setup(a_hanging_engine_is_reopened, begin),
+        cmocka_unit_test_setup(the_longest_step_fits, begin),
         cmocka_unit_test_setup(one_that_does_not_close_ends_the_service, begin),
         cmocka_unit_test_setup(reopening_on_request_is_no_failure, begin),
         cmocka_unit_test_setup(a_loss_of_what_is_hidden_is_no_fault, begin),

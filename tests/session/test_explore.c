@@ -268,11 +268,12 @@ static void add_edge(explorer *x, uint32_t from, uint32_t to)
     x->edges[x->n_edges++] = (edge){from, to};
 }
 
-static int shows(const sono_session_actions *out)
+/* A mask was sent, and is not taken back at once. */
+static int shows(const sono_session_actions *out, const session_model *m)
 {
     for (int32_t i = 0; i < out->n; i++)
         if (out->list[i].kind == SONO_SESSION_SHOW)
-            return 1;
+            return m->view == MODEL_MASK;
     return 0;
 }
 
@@ -299,7 +300,7 @@ static int expand(explorer *x, uint32_t state)
         const uint32_t to = intern(x, &there, state, i);
         if (list.is_friendly[i] && to != state)
             add_edge(x, state, to);
-        is_showing |= list.is_friendly[i] && shows(&out);
+        is_showing |= list.is_friendly[i] && shows(&out, &there.model);
     }
     return is_showing;
 }
