@@ -14,13 +14,14 @@ INPUT ?= $(firstword $(wildcard $(SHARED)/frames))
 RUN_FLAGS ?=
 DEMO_FLAGS ?=
 BENCH_FLAGS ?=
+LIVE_FLAGS ?=
 FUZZ_SECONDS ?= 60
 CTEST_FLAGS ?=
 
 export DETECTOR SEGMENTER INPUT OUTPUT
 
 .DEFAULT_GOAL := release
-.PHONY: release debug cuda setup demo run test bench asan ubsan tsan fuzz check check-long format install clean help
+.PHONY: release debug cuda setup demo run live test bench asan ubsan tsan fuzz check check-long format install clean help
 
 release debug: ## build/release (the default) or build/debug; with CUDA where there is a GPU and nvcc 12.4
 	@scripts/build.sh $@ $(JOBS)
@@ -42,6 +43,12 @@ run: ## set up, build, and analyse INPUT into OUTPUT (with DETECTOR and SEGMENTE
 	@scripts/need_inputs.sh
 	@scripts/build.sh release $(JOBS) sonoseg_command
 	$(COMMAND) run $(CHECKPOINTS) --input $(INPUT) --output "$$OUTPUT" $(RUN_FLAGS)
+
+live: ## set up, build, and try the live service: synthetic sweeps in, masks out, a line for 3D Slicer (LIVE_FLAGS="--engine null")
+	@scripts/setup.sh build
+	@INPUT=built-in scripts/need_inputs.sh
+	@scripts/build.sh release $(JOBS) sonoseg_command
+	$(COMMAND) serve --demo $(CHECKPOINTS) $(LIVE_FLAGS)
 
 test: ## set up, build, and run every test
 	@scripts/setup.sh test

@@ -58,7 +58,8 @@ int sono_igtl_label_at(const sono_igtl_list *list, size_t index, sono_igtl_label
 
 void sono_igtl_labels_encode(sono_igtl_writer *writer, const sono_igtl_label *labels, size_t n)
 {
-    for (const sono_igtl_label *label = labels; label < labels + n; label++) {
+    for (size_t i = 0; i < n; i++) {
+        const sono_igtl_label *label = &labels[i];
         uint8_t *at = room_for(writer, LABEL_BYTES);
         if (!at)
             return;
@@ -95,7 +96,8 @@ int sono_igtl_image_meta_at(const sono_igtl_list *list, size_t index, sono_igtl_
 
 void sono_igtl_image_metas_encode(sono_igtl_writer *writer, const sono_igtl_image_meta *metas, size_t n)
 {
-    for (const sono_igtl_image_meta *meta = metas; meta < metas + n; meta++) {
+    for (size_t i = 0; i < n; i++) {
+        const sono_igtl_image_meta *meta = &metas[i];
         uint8_t *at = room_for(writer, IMAGE_META_BYTES);
         if (!at)
             return;
@@ -135,7 +137,8 @@ int sono_igtl_video_meta_at(const sono_igtl_list *list, size_t index, sono_igtl_
 
 void sono_igtl_video_metas_encode(sono_igtl_writer *writer, const sono_igtl_video_meta *metas, size_t n)
 {
-    for (const sono_igtl_video_meta *meta = metas; meta < metas + n; meta++) {
+    for (size_t i = 0; i < n; i++) {
+        const sono_igtl_video_meta *meta = &metas[i];
         uint8_t *at = room_for(writer, VIDEO_META_BYTES);
         if (!at)
             return;
@@ -173,7 +176,8 @@ int sono_igtl_landmark_at(const sono_igtl_list *list, size_t index, sono_igtl_la
 
 void sono_igtl_landmarks_encode(sono_igtl_writer *writer, const sono_igtl_landmark *landmarks, size_t n)
 {
-    for (const sono_igtl_landmark *landmark = landmarks; landmark < landmarks + n; landmark++) {
+    for (size_t i = 0; i < n; i++) {
+        const sono_igtl_landmark *landmark = &landmarks[i];
         uint8_t *at = room_for(writer, LANDMARK_BYTES);
         if (!at)
             return;
@@ -211,7 +215,8 @@ int sono_igtl_trajectory_at(const sono_igtl_list *list, size_t index, sono_igtl_
 void sono_igtl_trajectories_encode(sono_igtl_writer *writer, const sono_igtl_trajectory *trajectories,
                                    size_t n)
 {
-    for (const sono_igtl_trajectory *trajectory = trajectories; trajectory < trajectories + n; trajectory++) {
+    for (size_t i = 0; i < n; i++) {
+        const sono_igtl_trajectory *trajectory = &trajectories[i];
         uint8_t *at = room_for(writer, TRAJECTORY_BYTES);
         if (!at)
             return;
@@ -245,7 +250,8 @@ int sono_igtl_tool_at(const sono_igtl_list *list, size_t index, sono_igtl_tool *
 
 void sono_igtl_tools_encode(sono_igtl_writer *writer, const sono_igtl_tool *tools, size_t n)
 {
-    for (const sono_igtl_tool *tool = tools; tool < tools + n; tool++) {
+    for (size_t i = 0; i < n; i++) {
+        const sono_igtl_tool *tool = &tools[i];
         uint8_t *at = room_for(writer, TOOL_BYTES);
         if (!at)
             return;
@@ -276,7 +282,8 @@ int sono_igtl_quaternion_tool_at(const sono_igtl_list *list, size_t index, sono_
 void sono_igtl_quaternion_tools_encode(sono_igtl_writer *writer, const sono_igtl_quaternion_tool *tools,
                                        size_t n)
 {
-    for (const sono_igtl_quaternion_tool *tool = tools; tool < tools + n; tool++) {
+    for (size_t i = 0; i < n; i++) {
+        const sono_igtl_quaternion_tool *tool = &tools[i];
         uint8_t *at = room_for(writer, QUATERNION_TOOL_BYTES);
         if (!at)
             return;

@@ -5,8 +5,7 @@
  * survives what.
  *
  *     NAME_0001.raw      pixels, frame after frame; only ever appended to
- *     NAME_0001.igs.mhd  the MetaIO header of the frames that are on the disk; replaced as a whole by every
- * sync
+ *     NAME_0001.igs.mhd  the MetaIO header of the frames on the disk; every sync replaces it as a whole
  *
  * A new segment (0002, ...) begins when the size, the type or the spacing changes and below 2 GiB. Numbers
  * that exist already are passed over; nothing is ever overwritten. All files are 0600.

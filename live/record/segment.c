@@ -56,14 +56,14 @@ sono_status sono_record_segment_open(sono_record *record, const sono_record_shap
         if (segment->file < 0)
             return RECORD_FAIL_IO(error, errno, "%s: cannot be made", segment->raw_path);
         (void)flock(segment->file, LOCK_EX | LOCK_NB); /* so that nobody joins it yet */
-        if (record->disk->sync_folder(record->folder))
-            return RECORD_FAIL_IO(error, errno, "%s: cannot be synced", record->folder);
         segment->shape = *shape;
         segment->frame_bytes = (int64_t)shape->width_px * shape->height_px * shape->components *
                                (int64_t)sono_record_element_bytes(shape->element);
         segment->n_frames = segment->n_synced = 0;
         record->rows.n_bytes = 0;
         record->rows.is_full = 0;
+        if (record->disk->sync_folder(record->folder))
+            return RECORD_FAIL_IO(error, errno, "%s: cannot be synced", record->folder);
         return SONO_STATUS_OK;
     }
     return RECORD_FAIL(error, IO, "%s: all numbers up to %d are taken: choose another name",

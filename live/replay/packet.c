@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SERVER_NAME   "sonoseg"
-#define MESSAGE_BYTES (SONO_IGTL_HEADER_BYTES + SONO_IGTL_EXTENDED_BYTES + 16) /* all but content, metadata  \
-                                                                                */
+#define SERVER_NAME "sonoseg"
+#define MESSAGE_BYTES                                                                                        \
+    (SONO_IGTL_HEADER_BYTES + SONO_IGTL_EXTENDED_BYTES + 16) /* all but content, metadata                    \
+                                                              */
 #define REPLY_BYTES 1024
 
 static sono_replay_packet *packet_new(int32_t n_parts, size_t n_bytes)

@@ -37,7 +37,8 @@ typedef struct replay {
     sono_replay_schedule schedule;
     int epoll, listener, timer;
     sono_replay_client clients[SONO_REPLAY_MAX_CLIENTS];
-    const sono_replay_frame *next; /* read ahead; NULL = the frames have ended, or it does not run yet */
+    const sono_replay_frame *next; /* read ahead; NULL = the frames have ended */
+    int32_t pass;                  /* of next */
     int64_t due_ns;                /* of next */
     int64_t utc_offset_ns;         /* UTC less the monotonic clock when the schedule began */
     int64_t first_ns, last_ns;     /* when the first and the last frame were sent */
@@ -169,22 +170,25 @@ static void look_after_all(replay *self)
 
 /* ---- frames -------------------------------------------------------------------------------------------- */
 
+/* Reads the next frame. Without one it has ended. */
 static sono_status read_ahead(replay *self, sono_error *error)
 {
-    int32_t pass = 0;
-    const sono_status status = sono_replay_frames_next(self->frames, &self->next, &pass, error);
+    const sono_status status = sono_replay_frames_next(self->frames, &self->next, &self->pass, error);
     if (status == SONO_STATUS_END) {
         self->next = NULL;
         self->is_ended = 1;
         return SONO_STATUS_OK;
     }
-    if (status != SONO_STATUS_OK)
-        return status;
-    if (self->options->pace == SONO_REPLAY_ORIGINAL && !self->next->has_time)
+    if (status == SONO_STATUS_OK && self->options->pace == SONO_REPLAY_ORIGINAL && !self->next->has_time)
         return sono_replay_fail(error, SONO_STATUS_FORMAT, 0,
                                 "the frames do not say when they were made: name a rate");
-    self->due_ns = sono_replay_schedule_next(&self->schedule, self->next->time_ns, pass);
-    return SONO_STATUS_OK;
+    return status;
+}
+
+static void plan(replay *self)
+{
+    if (self->next)
+        self->due_ns = sono_replay_schedule_next(&self->schedule, self->next->time_ns, self->pass);
 }
 
 /* A client is there, and has spoken or had the time to. */
@@ -198,28 +202,24 @@ static int is_awaited(const replay *self, int64_t now)
     return 0;
 }
 
-static sono_status start(replay *self, sono_error *error)
+static void start(replay *self)
 {
     const int64_t now = now_ns();
     if (!is_awaited(self, now))
-        return SONO_STATUS_OK;
+        return;
     self->is_running = 1;
     self->utc_offset_ns = read_clock(CLOCK_REALTIME) - now;
     sono_replay_schedule_init(&self->schedule, self->options->pace, self->options->rate_hz,
                               self->options->burst, now);
-    const sono_status status = read_ahead(self, error);
-    const int64_t late_ns = now_ns() - self->due_ns;
-    if (self->next && late_ns > 0) { /* what reading the first frame took */
-        sono_replay_schedule_shift(&self->schedule, late_ns);
-        self->due_ns += late_ns;
-    }
-    return status;
+    plan(self);
 }
 
 static int is_due(const replay *self, int64_t now)
 {
-    if (!self->next || self->options->pace != SONO_REPLAY_MAXIMUM)
-        return self->next && now >= self->due_ns;
+    if (!self->is_running || !self->next)
+        return 0;
+    if (self->options->pace != SONO_REPLAY_MAXIMUM)
+        return now >= self->due_ns;
     int n_clients = 0;
     for (int i = 0; i < SONO_REPLAY_MAX_CLIENTS; i++) {
         if (self->clients[i].fd >= 0 && self->clients[i].n_queued)
@@ -290,11 +290,8 @@ static sono_status publish(replay *self, int64_t now, sono_error *error)
 
 static sono_status send_due(replay *self, sono_error *error)
 {
-    if (!self->is_running && !self->is_ended) {
-        const sono_status status = start(self, error);
-        if (status != SONO_STATUS_OK)
-            return status;
-    }
+    if (!self->is_running)
+        start(self);
     const int most = self->options->pace == SONO_REPLAY_MAXIMUM ? 1 : FRAMES_A_TURN;
     for (int i = 0; i < most; i++) {
         const int64_t now = now_ns();
@@ -305,6 +302,7 @@ static sono_status send_due(replay *self, sono_error *error)
             status = read_ahead(self, error);
         if (status != SONO_STATUS_OK)
             return status;
+        plan(self);
     }
     return SONO_STATUS_OK;
 }
@@ -321,9 +319,9 @@ static void set_timer(const replay *self)
         if (is_idle && client->moved_ns + KEEP_ALIVE_NS < at_ns)
             at_ns = client->moved_ns + KEEP_ALIVE_NS;
     }
-    if (self->next && self->options->pace == SONO_REPLAY_MAXIMUM)
+    if (self->options->pace == SONO_REPLAY_MAXIMUM)
         at_ns = is_due(self, 0) ? 1 : at_ns;
-    else if (self->next && self->due_ns < at_ns)
+    else if (self->is_running && self->next && self->due_ns < at_ns)
         at_ns = self->due_ns;
     const struct itimerspec when = {.it_value = {.tv_sec = at_ns / SECOND_NS, .tv_nsec = at_ns % SECOND_NS}};
     timerfd_settime(self->timer, TFD_TIMER_ABSTIME, &when, NULL);
@@ -365,6 +363,8 @@ static sono_status open_all(replay *self, sono_error *error)
     sono_status status = sono_replay_listen(self->options->host, &port, &self->listener, error);
     if (status == SONO_STATUS_OK)
         status = sono_replay_frames_open(self->options, &self->frames, error);
+    if (status == SONO_STATUS_OK)
+        status = read_ahead(self, error);
     if (status != SONO_STATUS_OK)
         return status;
     self->epoll = epoll_create1(EPOLL_CLOEXEC);

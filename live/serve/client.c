@@ -80,6 +80,12 @@ int sono_serve_client_open(sono_serve_client *client, sono_serve_loop *loop, son
     return 0;
 }
 
+void sono_serve_client_limit(sono_serve_client *client, int32_t stuck_ms)
+{
+    if (client->watch.fd >= 0)
+        set_options(client->watch.fd, stuck_ms);
+}
+
 static int end(sono_serve_client *client, const char *what, const char *detail)
 {
     snprintf(client->reason, sizeof client->reason, "%s%s%s", what, detail[0] ? ": " : "", detail);

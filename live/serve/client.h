@@ -41,6 +41,9 @@ typedef struct sono_serve_client {
 int sono_serve_client_open(sono_serve_client *client, sono_serve_loop *loop, sono_serve_blobs *blobs, int fd,
                            int32_t stuck_ms, sono_serve_ready_fn ready, void *user);
 
+/* A new stuck_ms for the connection. */
+void sono_serve_client_limit(sono_serve_client *client, int32_t stuck_ms);
+
 /* Queues; what is sent follows by _flush(). Returns 0, or -1 when the queue is full. */
 int sono_serve_client_queue(sono_serve_client *client, const sono_serve_entry *entry);
 

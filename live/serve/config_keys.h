@@ -31,15 +31,16 @@
     NUMBER(source, max_rate_hz, 0, 0, 10000, 1, "images above this rate are dropped; 0 = no limit")          \
     INTEGER(source, max_message_mb, 64, 1, 2047, 0, "a larger message ends the connection")                  \
     INTEGER(source, connect_ms, 2000, 10, 600000, 1, "an attempt to connect may take so long")               \
-    INTEGER(source, backoff_min_ms, 100, 10, 600000, 1, "pause before the next attempt, doubled each time")  \
-    INTEGER(source, backoff_max_ms, 5000, 10, 600000, 1, "up to this")                                       \
+    INTEGER(source, backoff_min_ms, 100, 10, 600000, 1,                                                      \
+            "pause before the next attempt, doubled from one to the next")                                   \
+    INTEGER(source, backoff_max_ms, 5000, 10, 600000, 1, "the longest pause between attempts")               \
     INTEGER(source, read_ms, 3000, 0, 600000, 1,                                                             \
             "nothing at all from the source for so long: the link is cut and made again; 0 = never")         \
     INTEGER(source, stall_ms, 1000, 0, 600000, 1, "no image for so long: the mask is emptied; 0 = never")    \
     INTEGER(                                                                                                 \
         mailbox, max_age_ms, -1, -1, 600000, 1,                                                              \
         "an image that waited longer is dropped; 0 = no limit, -1 = 500 on CUDA and no limit on the CPU")    \
-    INTEGER(mailbox, n_waiting, 8, 1, 64, 0, "with order all: so many images may wait")                      \
+    INTEGER(mailbox, n_waiting, 8, 1, 64, 0, "with source.order all: so many images may wait")               \
     CHOICE(engine, kind, "pipeline", "pipeline|null", 0,                                                     \
            "null analyses nothing: it marks pixels of 128 and above, to measure the service itself")         \
     INTEGER(engine, null_delay_ms, 0, 0, 60000, 0, "null: a frame takes so long")                            \
@@ -54,7 +55,7 @@
     INTEGER(engine, threads, 0, 0, 256, 0, "CPU threads; 0 = every core")                                    \
     NUMBER(engine, threshold, 0.30, 0, 1, 0, "a best score below it is LOST")                                \
     INTEGER(engine, max_width_px, 1920, 16, 8192, 0, "larger images are refused")                            \
-    INTEGER(engine, max_height_px, 1200, 16, 8192, 0, "likewise")                                            \
+    INTEGER(engine, max_height_px, 1200, 16, 8192, 0, "larger images are refused")                           \
     INTEGER(engine, gray16_white, 65535, 1, 65535, 0, "the 16-bit sample that means white")                  \
     INTEGER(engine, depth, 1, 1, 12, 0, "images in the engine at once; 1 = the lowest latency")              \
     INTEGER(engine, max_latency_ms, 0, 0, 600000, 1,                                                         \
@@ -69,9 +70,9 @@
     TEXT(sink, mask_name, "BoneMask", 0, "device name of the mask, 20 characters at most")                   \
     INTEGER(sink, mask_value, 1, 1, 255, 1, "value of a pixel in the mask: 1 for label maps, or 255")        \
     FLAG(sink, outline, 1, 1, "send the outline as POLYDATA")                                                \
-    TEXT(sink, outline_name, "BoneOutline", 0, "its device name")                                            \
+    TEXT(sink, outline_name, "BoneOutline", 0, "device name of the outline")                                 \
     FLAG(sink, text, 1, 1, "send KPI JSON as STRING once a second")                                          \
-    TEXT(sink, text_name, "sonosegKPI", 0, "its device name")                                                \
+    TEXT(sink, text_name, "sonosegKPI", 0, "device name of the KPI text")                                    \
     TEXT(sink, status_name, "sonoseg", 0, "device name of STATUS")                                           \
     FLAG(sink, maps, 0, 0, "send edge, inside and outside maps as IMAGEs <mask_name>Edge, ...")              \
     FLAG(sink, overlay, 0, 1, "send the image with its outline as IMAGE <mask_name>Overlay")                 \
@@ -86,7 +87,8 @@
     TEXT(record, name, "sonoseg", 0, "files begin with this")                                                \
     FLAG(record, masks, 1, 0, "record masks and states beside the images")                                   \
     FLAG(record, join, 1, 0, "at a clean stop make one .igs.mha of each pair")                               \
-    INTEGER(record, max_segment_mb, 2000, 1, 2047, 0, "a new segment before the pixels' file grows beyond")  \
+    INTEGER(record, max_segment_mb, 2000, 1, 2047, 0,                                                        \
+            "a new segment begins before a file of pixels grows beyond this")                                \
     INTEGER(record, queue_mb, 256, 8, 65536, 0, "memory for images on their way to the disk")                \
     TEXT(log, events, "", 0, "file for events; empty = standard error")                                      \
     CHOICE(log, format, "text", "text|json", 0, "of the events")                                             \

@@ -117,27 +117,35 @@ static void trace_line(sono_serve_outline *outline, const grid *in, int32_t x, i
     outline->begins[++outline->n_lines] = outline->n_points;
 }
 
+/* Pixels at a row's start that have no crack above, in steps of 32; above: the row above. */
+static size_t passed_over(const uint8_t *row, const uint8_t *above, size_t n)
+{
+    size_t x = 0;
+    for (; x + 32 <= n; x += 32) {
+        uint64_t here[4], over[4];
+        memcpy(here, row + x, sizeof here);
+        memcpy(over, above + x, sizeof over);
+        if ((here[0] & ~over[0]) | (here[1] & ~over[1]) | (here[2] & ~over[2]) | (here[3] & ~over[3]))
+            break;
+    }
+    return x;
+}
+
 /* Every line has a crack above one of the mask's pixels: found row by row, from the left. */
 static void trace_row(sono_serve_outline *outline, const grid *in, int32_t y)
 {
     const size_t width = (size_t)in->width;
     const uint8_t *row = in->mask + (size_t)y * width;
     const uint64_t first = (uint64_t)y * width;
-    for (size_t x = 0; x < width; x++) {
-        uint64_t here, above = 0;
-        while (x + 8 <= width) { /* eight pixels without a crack above are passed over at once */
-            memcpy(&here, row + x, 8);
-            if (y > 0)
-                memcpy(&above, row + x - width, 8);
-            if (here & ~above)
-                break;
-            x += 8;
+    for (size_t x = 0; x < width;) {
+        if (y > 0)
+            x += passed_over(row + x, row + x - width, width - x);
+        const size_t end = x + 32 < width ? x + 32 : width;
+        for (; x < end; x++) {
+            const uint64_t pixel = first + x;
+            if (row[x] && (y == 0 || !*(row + x - width)) && !(outline->seen[pixel / 64] >> (pixel & 63) & 1))
+                trace_line(outline, in, (int32_t)x, y);
         }
-        if (x >= width)
-            return;
-        const uint64_t pixel = first + x;
-        if (row[x] && (y == 0 || !row[x - width]) && !(outline->seen[pixel / 64] >> (pixel & 63) & 1))
-            trace_line(outline, in, (int32_t)x, y);
     }
 }
 

@@ -110,6 +110,8 @@ void sono_serve_sink_reload(sono_serve_sink *sink, const sono_serve_config *conf
 {
     sink->config = *config;
     sono_serve_masks_reload(&sink->masks, config);
+    for (int32_t i = 0; i < sink->n_slots; i++)
+        sono_serve_client_limit(&sink->clients[i], config->sink_stuck_ms);
 }
 
 void sono_serve_sink_describe(sono_serve_sink *sink, const sono_serve_engine_info *info)
@@ -212,7 +214,7 @@ static void part(sono_serve_sink *sink, sono_serve_client *client)
                                                 "TOO_MANY_CLIENTS", "all places for clients are taken"));
 }
 
-static void join(sono_serve_sink *sink, int fd)
+void sono_serve_sink_adopt(sono_serve_sink *sink, int fd)
 {
     sono_serve_client *client = free_slot(sink);
     if (!client || sono_serve_client_open(client, sink->loop, &sink->blobs, fd, sink->config.sink_stuck_ms,
@@ -236,7 +238,7 @@ static void listening_ready(void *user, uint32_t events)
     for (int i = 0; i < ACCEPTS_A_ROUND; i++) {
         const int fd = accept4(sink->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            join(sink, fd);
+            sono_serve_sink_adopt(sink, fd);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {

@@ -36,6 +36,8 @@ struct sono_serve_sink {
 
 /* ---- sink.c ---- */
 
+/* A connection that does not block becomes a client, or is told that there are too many; fd is the sink's. */
+void sono_serve_sink_adopt(sono_serve_sink *sink, int fd);
 /* A client's connection ends; listener->left is told. */
 void sono_serve_sink_drop(sono_serve_sink *sink, sono_serve_client *client, const char *reason);
 /* Queues a message of that kind, gives it back (NULL: does nothing), and sends. 0, or -1: client is gone. */

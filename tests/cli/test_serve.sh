@@ -96,4 +96,17 @@ status=0
 wait $service || status=$?
 [ $status -eq 0 ] || { cat "$work/events"; fail "SIGTERM: exit status $status"; }
 
+# --demo: the source comes with it, and goes with it.
+source_port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
+"$SONO_COMMAND" serve --demo --engine null --listen 127.0.0.1:0 --source "127.0.0.1:$source_port" >"$work/ready" 2>"$work/events" &
+service=$!
+exec 4<"$work/ready"
+while read -r -t 20 -u 4 line && [[ $line != *ready:* ]]; do :; done
+[[ $line == *", image_port=$source_port)" ]] || fail "the line for Slicer does not name the image: '$line'"
+for _ in $(seq 200); do ! grep -q image_device "$work/events" || break; sleep 0.05; done
+grep -q image_device "$work/events" || { cat "$work/events"; fail "--demo: no image came"; }
+kill -TERM $service
+wait $service || { cat "$work/events"; fail "--demo: SIGTERM did not end it well"; }
+if (exec 3<>"/dev/tcp/127.0.0.1/$source_port") 2>/dev/null; then fail "--demo: the replay is still there"; fi
+
 python3 "$SONO_SOURCE_DIR/scripts/serve_manual.py" --check --command "$SONO_COMMAND"

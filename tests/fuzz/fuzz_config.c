@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Bytes as a configuration file: it is refused with one line that names a line of the file, or taken; then what
- * is written of it reads back the same. */
+/* Bytes as a configuration file: it is refused with one line that names a line of the file, or taken; then
+ * what is written of it reads back the same. */
 #include "serve/config.h"
 
 #include <stdint.h>
@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
     size_t n_text = 0;
     sono_serve_config_init(&config);
     if (sono_serve_config_parse(&config, "f", bytes, n_bytes, &error) != SONO_STATUS_OK) {
-        const int32_t line = error.text[0] == 'f' && error.text[1] == ':' ? (int32_t)strtol(error.text + 2, NULL, 10) : 0;
+        const int32_t line =
+            error.text[0] == 'f' && error.text[1] == ':' ? (int32_t)strtol(error.text + 2, NULL, 10) : 0;
         if (line < 1 || strchr(error.text, '\n'))
             abort();
         return 0;

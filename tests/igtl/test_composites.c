@@ -128,6 +128,15 @@ static void test_polydata(void **state)
     assert_comes_back("POLYDATA");
 }
 
+static void encode_long_name(void)
+{
+    static char name[300];
+    const sono_igtl_attribute attribute = {SONO_IGTL_SCALARS, 1, 0, name, NULL};
+    const sono_igtl_mesh mesh = {.attributes = &attribute, .n_attributes = 1};
+    memset(name, 'n', sizeof name - 1);
+    sono_igtl_polydata_encode(&writer, &mesh);
+}
+
 /* Head: points at 0; vertices 4, lines 12, polygons 20, strips 28 with their sizes; attributes 36. Then 48
  * bytes of points, 16 of vertices, 24 of lines, 40 of polygons, 12 of attributes. */
 static void test_polydata_refused(void **state)
@@ -171,19 +180,30 @@ static void test_polydata_refused(void **state)
             fail_msg("case %zu: %s at %d: %s", i, sono_igtl_status_name(status), (int)fault.offset_bytes,
                      fault.reason);
     }
+    static const uint8_t wrong[][2] = {{0x14, 3}, {0x04, 1}, {1, 4}, {0x12, 2}, {3, 3}, {0, 0}, {5, 0}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        begin();
+        encode_mesh();
+        wire[168 + 6] = wrong[i][0]; /* type of the second attribute */
+        wire[168 + 7] = wrong[i][1]; /* its components */
+        assert_malformed("POLYDATA", 36);
+    }
     begin();
-    encode_mesh();
-    wire[168 + 7] = 3; /* components of RGBA */
+    encode_long_name();
+    writer.n_bytes--;
     assert_malformed("POLYDATA", 36);
-}
-
-static void encode_long_name(void)
-{
-    static char name[300];
-    const sono_igtl_attribute attribute = {SONO_IGTL_SCALARS, 1, 0, name, NULL};
-    const sono_igtl_mesh mesh = {.attributes = &attribute, .n_attributes = 1};
-    memset(name, 'n', sizeof name - 1);
+    /* 2^31 values of 2 components of 4 bytes are 0 in 32 bits. */
+    begin();
+    encode_long_name();
+    wire[41] = 2;
+    put_u32(42, 0x80000000);
+    assert_malformed("POLYDATA", 36);
+    /* A name of odd size whose padding is missing. */
+    const sono_igtl_attribute odd = {SONO_IGTL_SCALARS, 1, 0, "ab", NULL};
+    const sono_igtl_mesh mesh = {.attributes = &odd, .n_attributes = 1};
+    begin();
     sono_igtl_polydata_encode(&writer, &mesh);
+    assert_comes_back("POLYDATA");
 }
 
 static void test_polydata_names(void **state)
@@ -234,6 +254,16 @@ static void test_bind(void **state)
     sono_igtl_bind_encode(&writer, NULL, 0);
     assert_int_equal(writer.n_bytes, 4);
     assert_comes_back("BIND");
+    /* 3121 names of 20 characters are more than 65534 bytes. */
+    static sono_igtl_child many[3121];
+    for (size_t i = 0; i < 3121; i++)
+        memset(many[i].device, 'd', SONO_IGTL_DEVICE_CHARS);
+    begin();
+    sono_igtl_bind_encode(&writer, many, 3121);
+    assert_true(writer.is_full);
+    begin();
+    sono_igtl_bind_encode(&writer, many, 3120);
+    assert_int_equal(writer.n_bytes, 2 + 3120 * 20 + 2 + 3120 * 21);
 }
 
 static void test_bind_refused(void **state)
@@ -327,33 +357,50 @@ static void test_labels(void **state)
     assert_false(sono_igtl_landmark_at(&list, 0, &landmark));
 }
 
-/* The other lists: each field lies where another decoder would look for it, and comes back. */
-static void test_lists(void **state)
+static void encode_image_meta(void)
 {
-    (void)state;
-    const sono_igtl_image_meta image = {.name = "n",
-                                        .device = "d",
-                                        .modality = "US",
-                                        .patient_name = "p",
-                                        .patient_id = "i",
-                                        .timestamp = 0x0102030405060708,
-                                        .size = {1, 2, 3},
-                                        .scalar = 3};
-    const sono_igtl_video_meta video = {.name = "n",
-                                        .device = "d",
-                                        .patient_name = "p",
-                                        .patient_id = "i",
-                                        .zoom_level = -2,
-                                        .focal_length_mm = 1.5,
-                                        .size = {1, 2, 3},
-                                        .matrix = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12},
-                                        .scalar = 5};
+    const sono_igtl_image_meta meta = {
+        .name = "n",
+        .device = "d",
+        .modality = "US",
+        .patient_name = "p",
+        .patient_id = "i",
+        .timestamp = 0x0102030405060708,
+        .size = {1, 2, 3},
+        .scalar = 3,
+    };
+    sono_igtl_image_metas_encode(&writer, &meta, 1);
+}
+
+static void encode_video_meta(void)
+{
+    const sono_igtl_video_meta meta = {
+        .name = "n",
+        .device = "d",
+        .patient_name = "p",
+        .patient_id = "i",
+        .zoom_level = -2,
+        .focal_length_mm = 1.5,
+        .size = {1, 2, 3},
+        .matrix = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12},
+        .scalar = 5,
+    };
+    sono_igtl_video_metas_encode(&writer, &meta, 1);
+}
+
+static void encode_landmark(void)
+{
     const sono_igtl_landmark landmark = {.name = "n",
                                          .group = "Fiducial",
                                          .rgba = {1, 2, 3, 4},
                                          .position_mm = {1, 2, 3},
                                          .diameter_mm = 4,
                                          .owner = "o"};
+    sono_igtl_landmarks_encode(&writer, &landmark, 1);
+}
+
+static void encode_trajectory(void)
+{
     const sono_igtl_trajectory path = {.name = "n",
                                        .group = "g",
                                        .type = 3,
@@ -362,33 +409,89 @@ static void test_lists(void **state)
                                        .target_mm = {4, 5, 6},
                                        .diameter_mm = 7,
                                        .owner = "o"};
-    const sono_igtl_tool tool = {.name = "t", .type = 2, .matrix = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}};
-    const sono_igtl_quaternion_tool turned = {
-        .name = "t", .type = 4, .position_mm = {1, 2, 3}, .quaternion = {0, 0, 0, 1}};
-    begin();
-    sono_igtl_image_metas_encode(&writer, &image, 1);
-    assert_memory_equal(wire + 244, "\1\2\3\4\5\6\7\10\0\1\0\2\0\3\3\0", 16);
-    assert_comes_back("IMGMETA");
-    begin();
-    sono_igtl_video_metas_encode(&writer, &video, 1);
-    assert_memory_equal(wire + 256, "\xff\xfe\x3f\xf8\0\0\0\0\0\0\0\1\0\2\0\3\x3f\x80", 18);
-    assert_comes_back("VIDEOMETA");
-    begin();
-    sono_igtl_landmarks_encode(&writer, &landmark, 1);
-    assert_memory_equal(wire + 96, "\1\2\3\4\x3f\x80\0\0", 8);
-    assert_comes_back("POINT");
-    begin();
     sono_igtl_trajectories_encode(&writer, &path, 1);
-    assert_memory_equal(wire + 96, "\3\0\1\2\3\4\x3f\x80\0\0", 10);
-    assert_comes_back("TRAJ");
-    begin();
+}
+
+static void encode_tool(void)
+{
+    const sono_igtl_tool tool = {.name = "t", .type = 2, .matrix = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}};
     sono_igtl_tools_encode(&writer, &tool, 1);
-    assert_int_equal(writer.n_bytes, 70);
-    assert_comes_back("TDATA");
+}
+
+static void encode_quaternion_tool(void)
+{
+    const sono_igtl_quaternion_tool tool = {
+        .name = "t", .type = 4, .position_mm = {1, 2, 3}, .quaternion = {0, 0, 0, 1}};
+    sono_igtl_quaternion_tools_encode(&writer, &tool, 1);
+}
+
+/* The other lists: sizes, where numbers lie, what comes back; no list is read as one of another type. */
+static void test_lists(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type;
+        void (*encode)(void);
+        size_t n_bytes, at, n;
+        const char *expected; /* n bytes from `at` on */
+    } cases[] = {
+        {"IMGMETA", encode_image_meta, 260, 244, 16, "\1\2\3\4\5\6\7\10\0\1\0\2\0\3\3\0"},
+        {"VIDEOMETA", encode_video_meta, 322, 256, 18, "\xff\xfe\x3f\xf8\0\0\0\0\0\0\0\1\0\2\0\3\x3f\x80"},
+        {"POINT", encode_landmark, 136, 96, 8, "\1\2\3\4\x3f\x80\0\0"},
+        {"TRAJ", encode_trajectory, 150, 96, 10, "\3\0\1\2\3\4\x3f\x80\0\0"},
+        {"TDATA", encode_tool, 70, 20, 6, "\2\0\x3f\x80\0\0"},
+        {"QTDATA", encode_quaternion_tool, 50, 20, 6, "\4\0\x3f\x80\0\0"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_fits_only(cases[i].encode);
+        assert_int_equal(writer.n_bytes, cases[i].n_bytes);
+        assert_memory_equal(wire + cases[i].at, cases[i].expected, cases[i].n);
+        assert_comes_back(cases[i].type);
+    }
+    const sono_igtl_list strange = {wire, 1, 1};
+    sono_igtl_label label;
+    sono_igtl_image_meta image_meta;
+    sono_igtl_video_meta video_meta;
+    sono_igtl_landmark landmark;
+    sono_igtl_trajectory path;
+    sono_igtl_tool tool;
+    sono_igtl_quaternion_tool turned;
+    assert_false(sono_igtl_label_at(&strange, 0, &label));
+    assert_false(sono_igtl_image_meta_at(&strange, 0, &image_meta));
+    assert_false(sono_igtl_video_meta_at(&strange, 0, &video_meta));
+    assert_false(sono_igtl_landmark_at(&strange, 0, &landmark));
+    assert_false(sono_igtl_trajectory_at(&strange, 0, &path));
+    assert_false(sono_igtl_tool_at(&strange, 0, &tool));
+    assert_false(sono_igtl_quaternion_tool_at(&strange, 0, &turned));
+}
+
+/* No type reads beyond a content that is far too short: each length in memory of its own. */
+static void test_short_contents(void **state)
+{
+    (void)state;
+    for (size_t type = 0; type < RECODE_N_TYPES; type++) {
+        for (size_t n = 0; n < 48; n++) {
+            uint8_t *bytes = malloc(n + 1);
+            assert_non_null(bytes);
+            memset(bytes + 1, type % 2 ? 0 : 3, n);
+            sono_igtl_writer_init(&writer, wire, sizeof wire);
+            (void)recode(recode_types[type].type, bytes + 1, n, &writer, NULL);
+            free(bytes);
+        }
+    }
+    /* One name, not ended, in a table that says it goes on for long. */
+    static const uint8_t unended[] = {0, 1, 'A', 0, 0, 0, 0, 0, 0, 0,    0,    0,  0,
+                                      0, 0, 0,   0, 0, 0, 0, 0, 0, 0xff, 0xfe, 'x'};
+    uint8_t *bytes = malloc(sizeof unended);
+    assert_non_null(bytes);
+    memcpy(bytes, unended, sizeof unended);
+    assert_int_equal(recode("BIND", bytes, sizeof unended, &writer, NULL), SONO_IGTL_MALFORMED);
+    free(bytes);
     begin();
-    sono_igtl_quaternion_tools_encode(&writer, &turned, 1);
-    assert_int_equal(writer.n_bytes, 50);
-    assert_comes_back("QTDATA");
+    assert_malformed("BIND", 0);
+    assert_malformed("NDARRAY", 0);
+    assert_malformed("SENSOR", 0);
+    assert_malformed("COLORT", 0);
 }
 
 static void test_ndarray(void **state)
@@ -516,12 +619,13 @@ static void test_colortable(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_polydata),       cmocka_unit_test(test_polydata_refused),
-        cmocka_unit_test(test_polydata_names), cmocka_unit_test(test_bind),
-        cmocka_unit_test(test_bind_refused),   cmocka_unit_test(test_bind_queries),
-        cmocka_unit_test(test_labels),         cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_ndarray),        cmocka_unit_test(test_ndarray_refused),
-        cmocka_unit_test(test_sensor),         cmocka_unit_test(test_colortable),
+        cmocka_unit_test(test_polydata),        cmocka_unit_test(test_polydata_refused),
+        cmocka_unit_test(test_polydata_names),  cmocka_unit_test(test_bind),
+        cmocka_unit_test(test_bind_refused),    cmocka_unit_test(test_bind_queries),
+        cmocka_unit_test(test_short_contents),  cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_lists),           cmocka_unit_test(test_ndarray),
+        cmocka_unit_test(test_ndarray_refused), cmocka_unit_test(test_sensor),
+        cmocka_unit_test(test_colortable),
     };
     return sono_test_run("igtl/composites", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -289,6 +289,7 @@ static void test_timestamps(void **state)
     assert_true(sono_igtl_timestamp_ns(0) == 0 && sono_igtl_timestamp_raw(0) == 0);
     assert_true(sono_igtl_timestamp_ns(UINT64_C(0x0000000180000000)) == 1500000000);
     assert_true(sono_igtl_timestamp_raw(1500000000) == UINT64_C(0x0000000180000000));
+    assert_true(sono_igtl_timestamp_raw(2) == 9); /* 8.59 */
     assert_true(sono_igtl_timestamp_raw(-1) == 0 && sono_igtl_timestamp_raw(INT64_MIN) == 0);
     assert_true(sono_igtl_timestamp_raw(INT64_MAX) == UINT64_MAX);
     assert_true(sono_igtl_timestamp_ns(UINT64_MAX) == INT64_C(4294967296000000000));

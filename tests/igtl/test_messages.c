@@ -281,6 +281,9 @@ static void test_video(void **state)
     assert_int_equal(out.frame_bytes, 5);
     assert_memory_equal(out.frame, "frame", 5);
     assert_int_equal(sono_igtl_video_decode(wire, 75, &out, NULL), SONO_IGTL_MALFORMED);
+    put_u16(64, 1); /* offset of the subvolume */
+    assert_int_equal(sono_igtl_video_decode(wire, writer.n_bytes, &out, NULL), SONO_IGTL_MALFORMED);
+    put_u16(64, 0);
     put_u16(70, 641);
     assert_int_equal(sono_igtl_video_decode(wire, writer.n_bytes, &out, NULL), SONO_IGTL_MALFORMED);
     wire[9] = 3;

@@ -252,6 +252,72 @@ static void test_placed_exactly(void **state)
         assert_int_equal(pixels[i], i < 600 ? (uint8_t)(i * 7) : 0);
 }
 
+/* Bytes of `stream` to wherever the reader wants them, until it tells something. */
+static sono_igtl_read feed_until_told(sono_igtl_reader *reader, size_t *at)
+{
+    sono_igtl_read told = SONO_IGTL_READ_MORE;
+    while (told == SONO_IGTL_READ_MORE) {
+        uint8_t *where;
+        const size_t n = sono_igtl_reader_want(reader, &where);
+        memcpy(where, stream + *at, n);
+        *at += n;
+        told = sono_igtl_reader_take(reader, n);
+    }
+    return told;
+}
+
+/* Nothing of an image is left for the next one: where its pixels went, that it had metadata. And a place that
+ * comes late is no place. */
+static void test_images_one_after_another(void **state)
+{
+    (void)state;
+    sono_igtl_writer writer;
+    sono_igtl_reader reader;
+    size_t at = 0;
+    uint8_t *where;
+    sono_igtl_writer_init(&writer, stream, sizeof stream);
+    write_image(&writer, 2, 30, 20);
+    write_image(&writer, 1, 20, 10);
+    write_image(&writer, 1, 20, 10);
+    sono_igtl_reader_init(&reader, &limits, scratch, sizeof scratch);
+    memset(pixels, 0, sizeof pixels);
+    assert_int_equal(feed_until_told(&reader, &at), SONO_IGTL_READ_IMAGE);
+    sono_igtl_reader_place(&reader, pixels);
+    assert_int_equal(feed_until_told(&reader, &at), SONO_IGTL_READ_MESSAGE);
+    assert_int_equal(reader.is_placed, 1);
+    memset(pixels, 0, sizeof pixels);
+    sono_igtl_reader_place(&reader, pixels);
+    assert_int_equal(feed_until_told(&reader, &at), SONO_IGTL_READ_IMAGE);
+    assert_int_equal(feed_until_told(&reader, &at), SONO_IGTL_READ_MESSAGE);
+    assert_int_equal(reader.is_placed, 0);
+    assert_int_equal(reader.body.n_metadata, 0);
+    assert_int_equal(feed_until_told(&reader, &at), SONO_IGTL_READ_IMAGE);
+    assert_true(sono_igtl_reader_want(&reader, &where) > 7);
+    memcpy(where, stream + at, 7);
+    at += 7;
+    assert_int_equal(sono_igtl_reader_take(&reader, 7), SONO_IGTL_READ_MORE);
+    sono_igtl_reader_place(&reader, pixels);
+    assert_int_equal(feed_until_told(&reader, &at), SONO_IGTL_READ_MESSAGE);
+    assert_int_equal(reader.is_placed, 0);
+    assert_int_equal(at, writer.n_bytes);
+    for (size_t i = 0; i < sizeof pixels; i++)
+        assert_int_equal(pixels[i], 0);
+}
+
+/* A body that fills the scratch memory, and one that is a byte larger. */
+static void test_scratch(void **state)
+{
+    (void)state;
+    sono_igtl_writer writer;
+    sono_igtl_writer_init(&writer, stream, sizeof stream);
+    write_status(&writer, 1, SCRATCH_BYTES - 31);
+    write_status(&writer, 1, SCRATCH_BYTES - 30);
+    const heard whole = feed(writer.n_bytes, cut_never, 0, 1);
+    assert_int_equal(whole.n_lines, 2);
+    assert_non_null(strstr(whole.lines[0], "message STATUS 4096+0"));
+    assert_string_equal(whole.lines[1], "refused STATUS limit 58");
+}
+
 static void expect_refused(size_t n_bytes, const char *line)
 {
     sono_igtl_writer writer;
@@ -379,10 +445,16 @@ static void test_garbage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_day),      cmocka_unit_test(test_split_once),
-        cmocka_unit_test(test_not_placed), cmocka_unit_test(test_placed_exactly),
-        cmocka_unit_test(test_refused),    cmocka_unit_test(test_metadata_limit),
-        cmocka_unit_test(test_broken),     cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_a_day),
+        cmocka_unit_test(test_split_once),
+        cmocka_unit_test(test_not_placed),
+        cmocka_unit_test(test_placed_exactly),
+        cmocka_unit_test(test_images_one_after_another),
+        cmocka_unit_test(test_scratch),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_metadata_limit),
+        cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_garbage),
     };
     return sono_test_run("igtl/reader", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -168,6 +168,28 @@ static void test_fields(void **state)
     sono_source_close(source);
 }
 
+/* Only what sonoseg's recorder has written has escapes. */
+static void test_escapes(void **state)
+{
+    (void)state;
+    for (int is_ours = 0; is_ours < 2; is_ours++) {
+        char path[SONO_TEST_PATH_BYTES], header[512];
+        const char *name;
+        sono_frame frame = SONO_TEST_FRAME;
+        snprintf(header, sizeof header,
+                 "NDims = 2\nDimSize = 1 1\nElementType = MET_UCHAR\nRecordedBy = %s 1\nNote = %%20%%zz%%\n"
+                 "Seq_Frame0000_A = %%2541%%0a%%00%%C3%%A9\nSeq_Frame0000_ImageStatus = OK\n"
+                 "ElementDataFile = LOCAL\n",
+                 is_ours ? "sonoseg" : "another");
+        write_file("escapes.mha", header, "x", 1, path);
+        sono_source *source = open_sequence(path, NULL);
+        assert_ok(next(source, &frame, &name, NULL), NULL);
+        expect_field(source, "A", is_ours ? "%41%0a%00\xc3\xa9" : "%2541%0a%00%C3%A9", 1);
+        expect_field(source, "Note", is_ours ? " %zz%" : "%20%zz%", 0);
+        sono_source_close(source);
+    }
+}
+
 static void test_another_pose(void **state)
 {
     (void)state;
@@ -933,25 +955,17 @@ static void test_shared(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_fields),
-                                       cmocka_unit_test(test_another_pose),
-                                       cmocka_unit_test(test_storages),
-                                       cmocka_unit_test(test_held),
-                                       cmocka_unit_test(test_held_over_failure),
-                                       cmocka_unit_test(test_files),
-                                       cmocka_unit_test(test_colour),
-                                       cmocka_unit_test(test_window),
-                                       cmocka_unit_test(test_16_bits),
-                                       cmocka_unit_test(test_as_stored),
-                                       cmocka_unit_test(test_start),
-                                       cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(test_long_line),
-                                       cmocka_unit_test(test_broken_fields),
-                                       cmocka_unit_test(test_damaged),
-                                       cmocka_unit_test(test_bomb),
-                                       cmocka_unit_test(test_large),
-                                       cmocka_unit_test(test_out_of_memory),
-                                       cmocka_unit_test(test_numbers),
-                                       cmocka_unit_test(test_shared)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fields),        cmocka_unit_test(test_another_pose),
+        cmocka_unit_test(test_escapes),       cmocka_unit_test(test_storages),
+        cmocka_unit_test(test_held),          cmocka_unit_test(test_held_over_failure),
+        cmocka_unit_test(test_files),         cmocka_unit_test(test_colour),
+        cmocka_unit_test(test_window),        cmocka_unit_test(test_16_bits),
+        cmocka_unit_test(test_as_stored),     cmocka_unit_test(test_start),
+        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_long_line),
+        cmocka_unit_test(test_broken_fields), cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_bomb),          cmocka_unit_test(test_large),
+        cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_shared)};
     return sono_test_run("io/sequences", tests, sizeof tests / sizeof tests[0]);
 }

@@ -209,11 +209,13 @@ static void next_message(void)
                      SONO_IGTL_OK);
 }
 
-/* The next message of that type. */
+/* The next message of that type; STATUS alone comes for ever. */
 static void next_of(const char *type)
 {
+    int64_t until = sono_serve_now_ns() + 20 * SECOND;
     do {
         next_message();
+        assert_true(sono_serve_now_ns() < until);
     } while (strcmp(header.type, type) != 0);
 }
 
@@ -300,7 +302,7 @@ static void start_all(void)
     start_service();
     take_source();
     join();
-    next_of("STATUS");
+    next_status("OK"); /* engine and source are there */
 }
 
 /* ---- tests ----------------------------------------------------------------------------------------------

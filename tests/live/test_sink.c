@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -27,6 +28,7 @@ typedef struct bench {
     uint8_t pixels[WIDTH * HEIGHT];
     /* What the listener was told. */
     int n_joined, n_left, n_requests, n_sent, n_audits;
+    char last_event[40];
     int32_t last_joined;
     char left_reason[200];
     char audit[600];
@@ -79,6 +81,7 @@ static void on_sent(void *user, int32_t client, uint64_t frame, int64_t first_ns
 static void on_log(void *user, const char *event, const char *text)
 {
     bench *self = user;
+    snprintf(self->last_event, sizeof self->last_event, "%s", event);
     if (strcmp(event, "audit") != 0)
         return;
     self->n_audits++;
@@ -99,6 +102,7 @@ static int setup(void **state)
         return -1;
     sono_serve_config_init(&self->config);
     snprintf(self->config.sink_listen, sizeof self->config.sink_listen, "127.0.0.1:0");
+    self->config.sink_stuck_ms = 600000; /* on a slow machine nobody is stuck before the test says so */
     sono_serve_frame *frame = &self->frame;
     const uint8_t fields[12] = {0,          1,           1,           SONO_IGTL_UINT8, 2, 1,
                                 WIDTH >> 8, WIDTH & 255, HEIGHT >> 8, HEIGHT & 255,    0, 1};
@@ -513,6 +517,7 @@ static void an_empty_mask_goes_before_what_waits(void **state)
         if (!sono_igtl_metadata_find(&in.body, "FrameId", &fact))
             break;
         n++;
+        assert_true((last & 0xffffffff) < 39); /* the two newest were waiting */
         next_is(self, &slow, "POLYDATA", "BoneOutline");
     }
     assert_int_equal(n + facts.clients[0].dropped, 40);
@@ -702,6 +707,56 @@ static void messages_may_come_in_pieces(void **state)
     send_bytes(&client, message_bytes, n_bytes);
     assert_status_comes(self, &client, SONO_IGTL_CODE_CHECKSUM, "BAD_CHECKSUM");
     assert_int_equal(self->n_left, 0);
+    leave(&client);
+}
+
+/* Without a descriptor it does not spin, and accepts again a second later. */
+static void it_outlives_a_lack_of_descriptors(void **state)
+{
+    bench *self = *state;
+    peer client;
+    struct rlimit before, few;
+    open_sink(self);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    const int next_fd = dup(0);
+    assert_true(next_fd >= 0);
+    close(next_fd);
+    few = before;
+    few.rlim_cur = (rlim_t)next_fd + 1; /* the client's own, and none for the sink */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    call(self, &client, 0);
+    wait_until(self, strcmp(self->last_event, "accept_failed") == 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    const int64_t deadline = sono_serve_sink_deadline(self->sink);
+    assert_true(deadline < INT64_MAX);
+    pump(self);
+    assert_int_equal(self->n_joined, 0);
+    sono_serve_sink_tick(self->sink, deadline);
+    wait_until(self, self->n_joined == 1);
+    assert_true(sono_serve_sink_deadline(self->sink) == INT64_MAX);
+    leave(&client);
+}
+
+/* What cannot be sent for lack of memory is logged, once a second at most, and later frames come. */
+static void it_outlives_a_lack_of_memory(void **state)
+{
+    bench *self = *state;
+    peer client;
+    open_sink(self);
+    join_as(self, &client, 0);
+    const uint64_t max_bytes = self->sink->blobs.max_bytes;
+    self->sink->blobs.max_bytes = 100000;
+    show(self, 1);
+    assert_string_equal(self->last_event, "masks_unsent");
+    self->last_event[0] = 0;
+    show(self, 2);
+    assert_string_equal(self->last_event, "");
+    self->sink->blobs.max_bytes = max_bytes;
+    show(self, 3);
+    message in = next(self, &client);
+    while (strcmp(in.header.type, "IMAGE") != 0)
+        in = next(self, &client);
+    assert_int_equal(in.header.timestamp & 0xffffffff, 3);
     leave(&client);
 }
 
@@ -967,6 +1022,8 @@ int main(void)
         ON_BENCH(two_hundred_reconnects_leave_nothing_behind),
         ON_BENCH(garbage_ends_a_connection),
         ON_BENCH(messages_may_come_in_pieces),
+        ON_BENCH(it_outlives_a_lack_of_descriptors),
+        ON_BENCH(it_outlives_a_lack_of_memory),
         ON_BENCH(queries_are_answered),
         ON_BENCH(outputs_are_started_and_stopped_for_one_client),
         ON_BENCH(a_flood_of_refused_queries_is_not_answered_one_by_one),

@@ -206,6 +206,16 @@ static void test_read_back(void **state)
     assert_int_equal(frame.info.user, 0xdeadbeef);
     assert_true(frame.info.spacing_mm[0] == 0.2 && frame.info.spacing_mm[1] == 0.123456789);
     assert_int_equal(frame.info.has_pose, 1);
+    int n_found = 0;
+    for (int32_t i = 0; i < sono_source_field_count(source); i++) {
+        sono_source_field field;
+        assert_ok(sono_source_field_at(source, i, &field, &error), &error);
+        if (!strcmp(field.name, "State"))
+            n_found += !strcmp(field.value, "a\nb 50 % 50%41 \xc3\xa9");
+        if (!strcmp(field.name, "Score"))
+            n_found += !*field.value;
+    }
+    assert_int_equal(n_found, 2);
     const float *pose = frame.info.image_to_reference;
     assert_true(pose[0] == 0.1f && pose[3] == -1.17549435e-38f && pose[7] == 16777216 &&
                 pose[11] == 1.0f / 3);
@@ -705,6 +715,42 @@ static void test_full_anywhere(void **state)
     assert_int_equal(recording_count(dir, ".part"), 0);
 }
 
+static int n_syncs;
+
+static int fail_sync(int file)
+{
+    (void)file;
+    n_syncs++;
+    errno = EIO;
+    return -1;
+}
+
+/* After a failed sync the kernel may have dropped pages: a second that succeeds would say nothing. */
+static void test_sync_fails(void **state)
+{
+    (void)state;
+    char dir[SONO_TEST_PATH_BYTES], prefix[SONO_TEST_PATH_BYTES];
+    uint8_t pixels[BYTES];
+    sono_error error = {0}, again = {0};
+    sono_record_disk disk = sono_record_real_disk;
+    make_folder("sync", dir, prefix);
+    sono_record *record = open_record(prefix, 0);
+    add_frames(record, 0, 1);
+    disk.sync_data = fail_sync;
+    sono_record_set_disk(record, &disk);
+    add_frames(record, 1, 2);
+    assert_status(SONO_STATUS_IO, sono_record_sync(record, &error), &error);
+    assert_int_equal(error.native_code, EIO);
+    sono_record_set_disk(record, &sono_record_real_disk);
+    const sono_record_frame frame = make_frame(pixels, 3);
+    assert_status(SONO_STATUS_IO, sono_record_frame_add(record, &frame, &again), &again);
+    assert_string_equal(again.text, error.text);
+    assert_status(SONO_STATUS_IO, sono_record_sync(record, &again), &again);
+    assert_status(SONO_STATUS_IO, sono_record_close(record, 1, &again), &again);
+    assert_int_equal(n_syncs, 1);
+    expect_frames(prefix, "_0001.igs.mhd", 0, 1);
+}
+
 static void test_text(void **state)
 {
     (void)state;
@@ -750,6 +796,7 @@ int main(void)
         cmocka_unit_test(test_join_refuses),  cmocka_unit_test(test_names),
         cmocka_unit_test(test_options),       cmocka_unit_test(test_frames_refused),
         cmocka_unit_test(test_full_disk),     cmocka_unit_test(test_full_for_pixels),
-        cmocka_unit_test(test_full_anywhere), cmocka_unit_test(test_text)};
+        cmocka_unit_test(test_full_anywhere), cmocka_unit_test(test_sync_fails),
+        cmocka_unit_test(test_text)};
     return sono_test_run("record/record", tests, sizeof tests / sizeof tests[0]);
 }

@@ -32,6 +32,12 @@ def command():
     return str(path)
 
 
+def shared(name):
+    """A folder of the reference material, or None."""
+    path = pathlib.Path(os.environ.get("SONO_SHARED") or ROOT.parent / "shared") / name
+    return path if path.is_dir() else None
+
+
 def need_packages(*names):
     """Goes on in build/venv's Python when a package is missing here; skips where that has none either."""
     try:

@@ -22,6 +22,8 @@ NRRD = "NRRD0004\n# a comment\ntype: {}\ndimension: 3\nsizes: {}\nencoding: {}\n
 
 def files():
     yield "plain.mha", META.format("False", "MET_UCHAR") + FIELDS + LOCAL, PIXELS
+    yield "ours.mha", META.format("False", "MET_UCHAR") + FIELDS + ("RecordedBy = sonoseg 1\nSeq_Frame0000_A = %41%0A%0\n"
+                                                                    "Seq_Frame0000_B = %25%\n") + LOCAL, PIXELS
     yield "zlib.mha", META.format("False", "MET_UCHAR") + "CompressedData = True\n" + LOCAL, zlib.compress(PIXELS)
     yield "sized.mha", (META.format("False", "MET_UCHAR") + "CompressedData = True\nCompressedDataSize = "
                         f"{len(zlib.compress(PIXELS))}   \n" + LOCAL), zlib.compress(PIXELS)

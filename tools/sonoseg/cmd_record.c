@@ -185,8 +185,7 @@ static int record(record_run *self)
     if (status != SONO_STATUS_OK)
         report_error("%s", error.text);
     else if (!facts.recorded)
-        report_error("no image came from %s%s%s", self->config.source_address, *facts.text ? ": " : "",
-                     facts.text);
+        report_error("no image came from %s", *facts.text ? facts.text : self->config.source_address);
     return status == SONO_STATUS_OK && facts.recorded ? STATUS_DONE : STATUS_FAILED;
 }
 

@@ -9,12 +9,17 @@
 
 #include "sonoseg/models.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#define SINK_PORT 18945
+#define SOURCE_PORT 18944
+#define SINK_PORT   18945
 
 /* What will run, as far as it is known before anything is opened. */
 typedef struct plan {
@@ -143,42 +148,75 @@ static char *find_script(void)
     return whole;
 }
 
+typedef struct running {
+    sono_serve_config *config;
+    pid_t replay; /* --demo: the process that plays the source; 0 = none */
+} running;
+
 /* One line: where it listens, and what connects Slicer to it. */
 static void say_ready(void *user, int32_t port)
 {
-    const sono_serve_config *config = user;
-    char host[SONO_SERVE_TEXT_BYTES] = "";
-    int32_t unused = 0;
-    sono_serve_address_split(config->sink_listen, SINK_PORT, host, sizeof host, &unused);
+    const running *self = user;
+    char host[SONO_SERVE_TEXT_BYTES] = "", source[SONO_SERVE_TEXT_BYTES], image[32] = "";
+    int32_t unused = 0, source_port = 0;
+    sono_serve_address_split(self->config->sink_listen, SINK_PORT, host, sizeof host, &unused);
+    sono_serve_address_split(self->config->source_address, SOURCE_PORT, source, sizeof source, &source_port);
+    if (self->replay)
+        snprintf(image, sizeof image, ", image_port=%d", (int)source_port);
     const int is_any = !strcmp(host, "0.0.0.0") || !strcmp(host, "::");
     const int is_six = strchr(host, ':') != NULL;
+    const char *reached = is_any ? "127.0.0.1" : host;
     char *script = find_script();
     printf("sonoseg: ready: listening on %s%s%s:%d; paste into 3D Slicer's Python console: ",
            is_six ? "[" : "", host, is_six ? "]" : "", (int)port);
     if (script)
-        printf("exec(open(r\"%s\").read()); sonoseg(\"%s\", %d)\n", script, is_any ? "127.0.0.1" : host,
-               (int)port);
+        printf("exec(open(r\"%s\").read()); sonoseg(\"%s\", %d%s)\n", script, reached, (int)port, image);
     else
         printf("c = slicer.mrmlScene.AddNewNodeByClass(\"vtkMRMLIGTLConnectorNode\"); "
                "c.SetTypeClient(\"%s\", %d); c.Start()\n",
-               is_any ? "127.0.0.1" : host, (int)port);
+               reached, (int)port);
     fflush(stdout);
     free(script);
 }
 
-static int run(sono_serve_config *config)
+/* Plays the source in a process of its own, which ends with this one. To be called while there is one thread.
+ * Its pid, or -1 after report_error(). */
+static pid_t start_replay(const sono_serve_config *config)
+{
+    char name[] = "replay", input[] = "phantom:", loop[] = "--loop", quiet[] = "--quiet",
+         listen[] = "--listen", address[SONO_SERVE_TEXT_BYTES];
+    char *words[] = {name, input, loop, quiet, listen, address, NULL};
+    snprintf(address, sizeof address, "%s", config->source_address);
+    const pid_t parent = getpid(), child = fork();
+    if (child < 0)
+        report_error("the replay cannot be started: %s", strerror(errno));
+    if (child)
+        return child;
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) || getppid() != parent)
+        _exit(STATUS_FAILED);
+    _exit(cmd_replay((int)(sizeof words / sizeof *words) - 1, words));
+}
+
+static int run(sono_serve_config *config, int wants_demo)
 {
     sono_error error;
     plan planned;
+    running self = {.config = config};
+    if (wants_demo && (self.replay = start_replay(config)) < 0)
+        return STATUS_FAILED;
     int status = make_plan(&planned, config);
     if (status == STATUS_DONE) {
         if (!planned.is_null && planned.backend == SONO_BACKEND_CPU && !strcmp(config->engine_device, "auto"))
             report_warning("no usable GPU: running on the CPU (--device cpu takes it without this line)");
-        status = sono_serve_run(config, say_ready, config, &error) ? STATUS_FAILED : STATUS_DONE;
+        status = sono_serve_run(config, say_ready, &self, &error) ? STATUS_FAILED : STATUS_DONE;
         if (status != STATUS_DONE)
             report_error("%s", error.text);
     }
     close_plan(&planned);
+    if (self.replay) {
+        kill(self.replay, SIGTERM);
+        waitpid(self.replay, NULL, 0);
+    }
     return status;
 }
 
@@ -205,5 +243,5 @@ int cmd_serve(int argc, char **argv)
     }
     if (sono_serve_config_warn(&options.config, warning, sizeof warning))
         report_warning("%s", warning);
-    return options.wants_check ? check(&options.config) : run(&options.config);
+    return options.wants_check ? check(&options.config) : run(&options.config, options.wants_demo);
 }

@@ -6,11 +6,12 @@
 #define MAX_ROWS     120
 #define HELP_COLUMNS 72
 
-enum { ID_CONFIG = 256, ID_CHECK, ID_PRINT_CONFIG, ID_PRINT_KEYS, ID_ALIAS = 512, ID_KEY = 1024 };
+enum { ID_CONFIG = 256, ID_CHECK, ID_DEMO, ID_PRINT_CONFIG, ID_PRINT_KEYS, ID_ALIAS = 512, ID_KEY = 1024 };
 
 static const args_option own[] = {
     {"config", ID_CONFIG, "FILE", "read this YAML file; options win over what it says"},
     {"check", ID_CHECK, NULL, "check everything, say what would run, start nothing"},
+    {"demo", ID_DEMO, NULL, "try it: also replay the synthetic scanner at the source's address"},
     {"print-config", ID_PRINT_CONFIG, NULL, "write all keys as a commented YAML file"},
     {"print-keys", ID_PRINT_KEYS, NULL, "write all keys as lines with tabs, for scripts"},
 };
@@ -46,6 +47,7 @@ static int take(void *user, int id, const char *value)
     if (id == ID_CONFIG)
         self->path = value;
     self->wants_check |= id == ID_CHECK;
+    self->wants_demo |= id == ID_DEMO;
     self->wants_config |= id == ID_PRINT_CONFIG;
     self->wants_keys |= id == ID_PRINT_KEYS;
     return 0;
@@ -136,6 +138,7 @@ args_result serve_options_parse(serve_options *self, int argc, char **argv)
         .options = table.list,
         .n_options = table.n,
         .examples = "examples\n"
+                    "  sonoseg serve --demo\n"
                     "  sonoseg serve --check\n"
                     "  sonoseg serve --source 192.168.1.20:18944 --device cuda\n"
                     "  sonoseg serve --print-config > serve.yaml\n"

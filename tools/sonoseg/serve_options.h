@@ -10,7 +10,7 @@
 typedef struct serve_options {
     sono_serve_config config; /* flags are in it when they have been parsed */
     const char *path;         /* --config; NULL = none */
-    int wants_check, wants_config, wants_keys;
+    int wants_check, wants_config, wants_keys, wants_demo;
 } serve_options;
 
 /* Parses argv over the defaults. */

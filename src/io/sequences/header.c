@@ -175,6 +175,9 @@ static sono_status take_row(reader *self, size_t n_line, size_t mark, size_t n_m
     trim(header->text, &value_at, &value_end);
     if (name_at == name_end)
         return SONO_FAIL_AT(self->error, FORMAT, self->line_at, "%s: a line without a name", header->path);
+    if (header->n_rows == SONO_SEQUENCE_MAX_ROWS)
+        return SONO_FAIL(self->error, LIMIT, "%s: the header has more than %zu rows", header->path,
+                         SONO_SEQUENCE_MAX_ROWS);
     if (sono_alloc_grow(&rows, &header->rows_capacity, header->n_rows + 1, sizeof *header->rows))
         return SONO_FAIL(self->error, OUT_OF_MEMORY, "%s: out of memory for the header", header->path);
     header->rows = rows;
@@ -319,4 +322,33 @@ const sono_sequence_row *sono_sequence_find_format(const sono_sequence_header *h
 const sono_sequence_row *sono_sequence_find_note(const sono_sequence_header *header, const char *name)
 {
     return find_among(header, SONO_SEQUENCE_NOTE, name);
+}
+
+static int hex_digit(char letter)
+{
+    return letter >= '0' && letter <= '9'   ? letter - '0'
+           : letter >= 'A' && letter <= 'F' ? letter - 'A' + 10
+                                            : -1;
+}
+
+static void unescape(char *text)
+{
+    char *out = text;
+    for (; *text; text++, out++) {
+        const int high = *text == '%' ? hex_digit(text[1]) : -1;
+        const int low = high >= 0 ? hex_digit(text[2]) : -1;
+        *out = *text;
+        if (low >= 0 && high + low > 0) {
+            *out = (char)(16 * high + low);
+            text += 2;
+        }
+    }
+    *out = 0;
+}
+
+void sono_sequence_unescape(sono_sequence_header *header)
+{
+    for (size_t i = 0; i < header->n_rows; i++)
+        if (header->rows[i].frame != SONO_SEQUENCE_FORMAT)
+            unescape(header->text + header->rows[i].value_at);
 }

@@ -7,6 +7,7 @@
 #include "base/status.h"
 
 #define SONO_SEQUENCE_MAX_HEADER_BYTES ((size_t)128 << 20)
+#define SONO_SEQUENCE_MAX_ROWS         ((size_t)8 << 20) /* more than that header has, unless its rows are empty */
 
 /* Whose a row is, beside the frames (0 and up); in this order they lie in front of the frames' rows. */
 #define SONO_SEQUENCE_NOTE   (-2) /* the file's, and says nothing of its format */
@@ -46,6 +47,10 @@ const sono_sequence_row *sono_sequence_find(const sono_sequence_header *header, 
 /* The same among the rows of the file's format, or its notes. */
 const sono_sequence_row *sono_sequence_find_format(const sono_sequence_header *header, const char *name);
 const sono_sequence_row *sono_sequence_find_note(const sono_sequence_header *header, const char *name);
+
+/* Turns '%' and two upper-case hex digits in the values of notes and of frames into the byte they stand for:
+ * as sonoseg's recorder writes them. */
+void sono_sequence_unescape(sono_sequence_header *header);
 
 static inline const char *sono_sequence_name(const sono_sequence_header *header, const sono_sequence_row *row)
 {

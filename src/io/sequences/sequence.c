@@ -320,6 +320,14 @@ static sono_orientation orientation_of(const sono_sequence_header *header)
     return SONO_ORIENTATION_UNKNOWN;
 }
 
+/* Recordings of sonoseg have values of any bytes. */
+static void read_escapes(sequence *self)
+{
+    const sono_sequence_row *row = sono_sequence_find_note(&self->header, "RecordedBy");
+    if (row && !strncmp(sono_sequence_value(&self->header, row), "sonoseg ", 8))
+        sono_sequence_unescape(&self->header);
+}
+
 static sono_status describe(sequence *self, sono_error *error)
 {
     const sono_sequence_header *header = &self->header;
@@ -390,8 +398,10 @@ static sono_status read_file(sequence *self, int file, sono_error *error)
     sono_status status = sono_sequence_header_read(&self->header, file, self->path, error);
     if (status == SONO_STATUS_OK)
         status = sono_sequence_read_layout(&self->header, &self->layout, error);
-    if (status == SONO_STATUS_OK)
+    if (status == SONO_STATUS_OK) {
+        read_escapes(self);
         status = describe(self, error);
+    }
     if (status == SONO_STATUS_OK)
         status = check_limits(self, error);
     if (status == SONO_STATUS_OK && !self->info.has_images && !self->options.as_stored)
