@@ -37,7 +37,7 @@ static const setting settings[] = {
     {.name = "depth 2", .n_jumps = 2, .jumps = {0, 1}, .n_ages = 1, .n_states = 1,
      .limits = {.depth = 2, .max_latency_ns = 2, .engine_ns = 3, .stall_ns = 2}},
     {.name = "in order", .n_jumps = 2, .jumps = {0, 1}, .n_ages = 1, .n_states = 1,
-     .limits = {.in_order = 1, .n_waiting = 2, .read_ns = 2, .stall_ns = 2, .engine_ns = 3}},
+     .limits = {.in_order = 1, .n_waiting = 2, .max_age_ns = 1, .stall_ns = 2, .engine_ns = 3}},
     {.name = "lateness", .size = 1, .n_jumps = 2, .jumps = {0, 1}, .n_ages = 2, .ages = {0, 2}, .n_states = 2,
      .limits = {.max_age_ns = 1, .max_latency_ns = 2, .engine_ns = 4, .stall_ns = 3}},
     {.name = "link", .size = 1, .n_jumps = 2, .jumps = {0, 2}, .n_ages = 1, .n_states = 1,
@@ -145,9 +145,13 @@ static void add_results(event_list *list, const setting *set, const session_mode
 
 static void list_events(const setting *set, const session_model *m, event_list *list)
 {
+    /* A friendly world lets time pass for a new attempt alone: a stall, say, must not be what mends things.
+     */
+    const int may_wait = m->link != MODEL_LINKED || m->engine != MODEL_OPEN;
     list->n = 0;
     for (int i = 0; i < set->n_jumps; i++) {
         const int64_t now_ns = m->now_ns + set->jumps[i];
+        const int32_t n_before = list->n;
         add(list, SONO_SESSION_START, now_ns, 0);
         add(list, SONO_SESSION_TICK, now_ns, 1);
         add(list, SONO_SESSION_SOURCE_UP, now_ns, 1);
@@ -164,6 +168,8 @@ static void list_events(const setting *set, const session_model *m, event_list *
         add(list, SONO_SESSION_STOP, now_ns, 0);
         add(list, SONO_SESSION_REOPEN, now_ns, 0);
         add(list, (sono_session_event_kind)99, now_ns, 0);
+        if (set->jumps[i] && !may_wait)
+            memset(list->is_friendly + n_before, 0, (size_t)(list->n - n_before));
     }
 }
 

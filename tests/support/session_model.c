@@ -322,6 +322,7 @@ static const char *do_tell(step *t, const sono_session_action *a)
         return NULL;
     }
     if (is_empty) {
+        CHECK(m->view == MODEL_MASK || m->is_old, "EMPTY where nothing is shown");
         m->view = MODEL_EMPTY;
         m->is_old = 0;
         m->state = -1;
@@ -468,6 +469,8 @@ static const char *check_view(const session_model *m, const sono_session *s)
     const sono_session_fault worst = sono_session_worst(s);
     CHECK((s->faults & ~temporary) == (blocking & ~temporary), "faults are not what they are");
     CHECK(m->is_stopping || (s->faults & blocking) == blocking, "the engine's fault is not told");
+    CHECK(!blocking || m->engine != MODEL_OPEN || !(s->faults & 1u << SONO_SESSION_FAULT_ENGINE),
+          "a loss hides what is wrong now");
     CHECK(m->told == worst, "STATUS is not what it is");
     if (worst != SONO_SESSION_FAULT_NONE) {
         CHECK(m->view != MODEL_MASK, "a mask stays while a fault holds");
