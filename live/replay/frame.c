@@ -258,6 +258,10 @@ sono_status sono_replay_frame_make(const sono_source *source, const sono_image *
     picture seen;
     gather(&from, source, info, pose);
     look(source, image, &seen);
+    if (seen.width_px > UINT16_MAX || seen.height_px > UINT16_MAX)
+        return sono_replay_fail(error, SONO_STATUS_LIMIT, 0,
+                                "an image of %d x %d pixels: OpenIGTLink has sides up to 65535",
+                                seen.width_px, seen.height_px);
     const size_t n_fields = (size_t)(from.n_own + from.n_made);
     const size_t n_pixels = seen.pixels ? (size_t)seen.height_px * seen.row_bytes : 0;
     const size_t n_texts = text_bytes(&from);

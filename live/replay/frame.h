@@ -6,7 +6,8 @@
 #include "replay/frames.h"
 
 /* Copies the frame that source gave last, of whatever kind. pose: what info's pose is called. The caller
- * frees *out. n_bytes: of its memory. Errors: OUT_OF_MEMORY. */
+ * frees *out. n_bytes: of its memory. Errors: LIMIT (a side above 65535 pixels), OUT_OF_MEMORY.
+ */
 sono_status sono_replay_frame_make(const sono_source *source, const sono_image *image,
                                    const sono_frame_info *info, const char *pose, sono_replay_frame **out,
                                    size_t *n_bytes, sono_error *error);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -245,11 +246,15 @@ static void *run(void *user)
 
 /* ---- the loop's side ----------------------------------------------------------------------------------- */
 
-/* What cannot be recorded at all is told at once: a folder, a name. */
-static sono_status try_prefix(const sono_serve_recording *self, sono_error *error)
+/* What cannot be recorded at all is told at once: a folder, a name. The folder is made where its parent is
+ * there, for its owner alone as the files are. */
+static sono_status try_prefix(const sono_serve_recording *self, const char *folder, sono_error *error)
 {
     sono_record_options options;
     sono_record *record = NULL;
+    if (mkdir(folder, 0700) && errno != EEXIST)
+        return sono_serve_fail(error, SONO_STATUS_IO, "recording", "%s: cannot be made: %s", folder,
+                               strerror(errno));
     sono_record_options_init(&options);
     options.prefix = self->prefix[0];
     options.max_segment_bytes = self->max_segment_bytes;
@@ -289,7 +294,7 @@ sono_status sono_serve_recording_open(const sono_serve_config *config, sono_serv
     pthread_cond_init(&self->ended, &clock);
     pthread_condattr_destroy(&clock);
     self->descriptor = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    sono_status status = try_prefix(self, error);
+    sono_status status = try_prefix(self, config->record_folder, error);
     if (status == SONO_STATUS_OK &&
         (self->descriptor < 0 || pthread_create(&self->thread, NULL, run, self) != 0))
         status = sono_serve_fail(error, SONO_STATUS_IO, "recording", "no thread for the recording");

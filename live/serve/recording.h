@@ -24,7 +24,8 @@ typedef struct sono_serve_recording_facts {
     char error[160];        /* why it stopped; "" = it did not */
 } sono_serve_recording_facts;
 
-/* Errors: IO (folder), INVALID_ARGUMENT, OUT_OF_MEMORY. */
+/* The folder is made when it is missing. Errors: IO (it cannot be made or written), INVALID_ARGUMENT,
+ * OUT_OF_MEMORY. */
 sono_status sono_serve_recording_open(const sono_serve_config *config, sono_serve_recording **out,
                                       sono_error *error);
 /* Copies frame->pixels, as they are submitted, and facts. Never waits. */

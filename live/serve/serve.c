@@ -326,6 +326,9 @@ static void close_all(sono_service *service)
     if (service->sink) {
         sono_serve_sink_close(service->sink);
     }
+    if (service->recording) { /* joining takes as long as copying it all */
+        sono_serve_notify_send(&service->notify, "EXTEND_TIMEOUT_USEC=1800000000");
+    }
     if (sono_serve_recording_close(service->recording, &error) != SONO_STATUS_OK) {
         sono_serve_log_format(&service->log, "recording_failed", "text=\"%s\"", error.text);
     }

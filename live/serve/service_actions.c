@@ -85,20 +85,30 @@ static void show(sono_service *service, uint64_t id)
     give_back_result(service);
 }
 
+/* Without a fault: the state of what is shown. */
+static const char *state_text(int32_t state)
+{
+    switch (state) {
+    case SONO_STATE_VISIBLE:
+        return "VISIBLE: masks are shown";
+    case SONO_STATE_LOST:
+        return "LOST: nothing was found in the last image";
+    case SONO_STATE_RELOCALIZING:
+        return "RELOCALIZING: masks are shown";
+    default:
+        return "ready: no image was analysed yet";
+    }
+}
+
 static void tell_status(sono_service *service, const sono_session_action *action)
 {
     int is_fault = action->fault != SONO_SESSION_FAULT_NONE;
-    const char *state = action->state < 0 ? "OK" : sono_state_name((sono_state)action->state);
-    const char *name = is_fault ? sono_session_fault_name(action->fault) : state;
-    const char *text = is_fault                           ? sono_session_fault_text(action->fault)
-                       : action->state < 0                ? "ready, no image was analysed yet"
-                       : action->state == SONO_STATE_LOST ? "the structure is not in the image"
-                                                          : "masks are shown";
+    const char *name = sono_session_fault_name(action->fault);
+    const char *text = is_fault ? sono_session_fault_text(action->fault) : state_text(action->state);
     sono_serve_sink_status(service->sink, action->client, sono_session_fault_code(action->fault), name, text);
-    if (action->client < 0 && strcmp(service->snapshot.fault, sono_session_fault_name(action->fault)) != 0) {
+    if (action->client < 0 && strcmp(service->snapshot.fault, name) != 0) {
         char line[256];
-        snprintf(service->snapshot.fault, sizeof service->snapshot.fault, "%s",
-                 sono_session_fault_name(action->fault));
+        snprintf(service->snapshot.fault, sizeof service->snapshot.fault, "%s", name);
         snprintf(line, sizeof line, "STATUS=%s: %s", name, text);
         sono_serve_notify_send(&service->notify, line);
         sono_serve_log_format(&service->log, "state", "fault=%s text=\"%s\"", service->snapshot.fault, text);

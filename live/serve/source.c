@@ -125,7 +125,7 @@ static void connected(sono_serve_source *source)
     source->transforms = (sono_serve_transforms){0};
     ++source->n_connections;
     set_options(source->fd);
-    sono_igtl_reader_init(&source->reader, &limits, source->scratch, SONO_SERVE_SCRATCH_BYTES);
+    sono_igtl_reader_init(&source->reader, &limits, source->scratch, source->scratch_bytes);
     sono_serve_source_hello(source);
     if (send_hello(source) || watch_socket(source)) {
         go_down(source, "%s: %s", source->peer, strerror(errno));
@@ -234,12 +234,39 @@ static int is_type(const sono_serve_source *source, const char *type)
     return !strcmp(source->reader.header.type, type);
 }
 
+static sono_serve_arrival arrived(const sono_serve_source *source)
+{
+    const sono_igtl_reader *reader = &source->reader;
+    return (sono_serve_arrival){.header = &reader->header,
+                                .device = reader->header.device,
+                                .image = &reader->image,
+                                .image_head = reader->image_head,
+                                .body = &reader->body};
+}
+
+static void begin_image(sono_serve_source *source)
+{
+    sono_serve_arrival arrival = arrived(source);
+    sono_serve_source_image_begin(source, &arrival);
+    sono_igtl_reader_place(&source->reader, source->under_way.pixels);
+}
+
+static void end_image(sono_serve_source *source, int has_crc)
+{
+    sono_serve_arrival arrival = arrived(source);
+    sono_serve_source_image_end(source, &arrival, has_crc);
+}
+
 static void take_message(sono_serve_source *source)
 {
     static const char *const silent[] = {"STATUS", "STRING",  "CAPABILITY", "POLYDATA",
                                          "LBMETA", "IMGMETA", "TDATA",      "POSITION"};
     if (is_type(source, "IMAGE")) {
-        sono_serve_source_image_end(source, 1);
+        end_image(source, 1);
+        return;
+    }
+    if (is_type(source, "BIND")) {
+        sono_serve_source_bind(source);
         return;
     }
     if (is_type(source, "TRANSFORM")) {
@@ -286,7 +313,7 @@ static void take(sono_serve_source *source, sono_igtl_read what)
     case SONO_IGTL_READ_MORE:
         break;
     case SONO_IGTL_READ_IMAGE:
-        sono_serve_source_image_begin(source);
+        begin_image(source);
         break;
     case SONO_IGTL_READ_MESSAGE:
         ++source->n_messages;
@@ -296,7 +323,7 @@ static void take(sono_serve_source *source, sono_igtl_read what)
         ++source->n_messages;
         ++source->n_bad_crc;
         if (is_type(source, "IMAGE")) {
-            sono_serve_source_image_end(source, 0);
+            end_image(source, 0);
         }
         break;
     case SONO_IGTL_READ_REFUSED:
@@ -437,10 +464,11 @@ static sono_status take_config(sono_serve_source *source, const sono_serve_confi
 static sono_status take_memory(sono_serve_source *source, sono_error *error)
 {
     const sono_serve_config *config = &source->config;
-    source->scratch = malloc(SONO_SERVE_SCRATCH_BYTES);
+    size_t image_bytes = 4 * (size_t)config->engine_max_width_px * (size_t)config->engine_max_height_px;
+    source->scratch_bytes = SONO_SERVE_SCRATCH_BYTES + image_bytes;
+    source->scratch = malloc(source->scratch_bytes);
     if (config->record_folder[0]) {
-        source->staging_bytes =
-            4 * (size_t)config->engine_max_width_px * (size_t)config->engine_max_height_px;
+        source->staging_bytes = image_bytes;
         source->staging = malloc(source->staging_bytes);
     }
     if (!source->scratch || (source->staging_bytes && !source->staging)) {

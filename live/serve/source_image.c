@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "igtl/bind.h"
 #include "serve/source_parts.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#define MAX_CHILDREN 256 /* of a BIND that are looked at */
+
 /* Whether the image is of the device that is analysed. */
-static int is_ours(sono_serve_source *source)
+static int is_ours(sono_serve_source *source, const char *name)
 {
-    const char *name = source->reader.header.device;
     if (source->config.source_device[0]) {
         return !strcmp(name, source->config.source_device);
     }
@@ -54,15 +56,14 @@ static void place(sono_serve_source *source, uint64_t n_bytes)
                "its samples need more memory than engine.max_width_px x max_height_px x 4 bytes: raise them");
     } else {
         image->pixels = pixels;
-        sono_igtl_reader_place(&source->reader, pixels);
     }
 }
 
-void sono_serve_source_image_begin(sono_serve_source *source)
+void sono_serve_source_image_begin(sono_serve_source *source, const sono_serve_arrival *arrival)
 {
     sono_serve_under_way *image = &source->under_way;
-    const sono_igtl_image *head = &source->reader.image;
-    *image = (sono_serve_under_way){.is_frame = is_ours(source)};
+    const sono_igtl_image *head = arrival->image;
+    *image = (sono_serve_under_way){.is_frame = is_ours(source, arrival->device)};
     if (!image->is_frame) {
         return;
     }
@@ -115,17 +116,16 @@ static double length(const float axis[3])
     return isfinite(mm) ? mm : 0;
 }
 
-static void fill_frame(sono_serve_source *source, int64_t now_ns)
+static void fill_frame(sono_serve_source *source, const sono_serve_arrival *arrival, int64_t now_ns)
 {
-    const sono_igtl_reader *reader = &source->reader;
     const sono_serve_under_way *image = &source->under_way;
     sono_serve_frame *frame = &source->frame;
     frame->id = ++source->n_frames;
-    frame->timestamp = reader->header.timestamp;
-    frame->message_id = reader->body.message_id;
-    memcpy(frame->image_head, reader->image_head, sizeof frame->image_head);
-    frame->image = reader->image;
-    memcpy(frame->device, reader->header.device, sizeof frame->device);
+    frame->timestamp = arrival->header->timestamp;
+    frame->message_id = arrival->body->message_id;
+    memcpy(frame->image_head, arrival->image_head, sizeof frame->image_head);
+    frame->image = *arrival->image;
+    snprintf(frame->device, sizeof frame->device, "%s", arrival->device);
     frame->received_ns = now_ns;
     frame->submitted_ns = frame->done_ns = 0;
     sono_image_init(&frame->pixels);
@@ -138,13 +138,13 @@ static void fill_frame(sono_serve_source *source, int64_t now_ns)
     frame->info.frame_id = frame->id;
     frame->info.timestamp_ns = sono_igtl_timestamp_ns(frame->timestamp);
     frame->info.user = frame->timestamp;
-    frame->info.spacing_mm[0] = length(reader->image.matrix);
-    frame->info.spacing_mm[1] = length(reader->image.matrix + 3);
+    frame->info.spacing_mm[0] = length(arrival->image->matrix);
+    frame->info.spacing_mm[1] = length(arrival->image->matrix + 3);
     memcpy(frame->info.device_name, frame->device, sizeof frame->device);
-    sono_serve_transforms_apply(&source->transforms, &reader->body, source->config.source_transform, frame);
+    sono_serve_transforms_apply(&source->transforms, arrival->body, source->config.source_transform, frame);
 }
 
-void sono_serve_source_image_end(sono_serve_source *source, int has_crc)
+void sono_serve_source_image_end(sono_serve_source *source, const sono_serve_arrival *arrival, int has_crc)
 {
     sono_serve_under_way *image = &source->under_way;
     int64_t now_ns = sono_serve_now_ns();
@@ -168,8 +168,63 @@ void sono_serve_source_image_end(sono_serve_source *source, int has_crc)
         return;
     }
     sono_serve_pixels_convert(&image->plan, image->pixels);
-    fill_frame(source, now_ns);
+    fill_frame(source, arrival, now_ns);
     *image = (sono_serve_under_way){0};
     source->unsettled_ns = source->unsettled_ns ? source->unsettled_ns : now_ns;
     source->listener.frame(source->listener.user, &source->frame);
+}
+
+/* ---- BIND ------------------------------------------------------------------------------------------------
+ */
+
+static void take_child(sono_serve_source *source, const sono_igtl_child *child)
+{
+    const sono_igtl_body none = {.message_id = source->reader.body.message_id};
+    sono_igtl_image image;
+    const uint8_t *pixels;
+    sono_igtl_fault fault;
+    sono_serve_arrival arrival = {.header = &source->reader.header,
+                                  .device = child->device,
+                                  .image = &image,
+                                  .image_head = child->content,
+                                  .body = &none};
+    if (sono_igtl_image_decode(child->content, child->content_bytes, &image, &pixels, &fault) !=
+        SONO_IGTL_OK) {
+        ++source->n_refused;
+        if (is_ours(source, child->device)) {
+            sono_serve_source_image_fail(source, SONO_SESSION_DROP_MALFORMED, fault.reason);
+        }
+        return;
+    }
+    sono_serve_source_image_begin(source, &arrival);
+    if (source->under_way.pixels) {
+        memcpy(source->under_way.pixels, pixels, (size_t)sono_igtl_image_pixel_bytes(&image));
+    }
+    sono_serve_source_image_end(source, &arrival, 1);
+}
+
+void sono_serve_source_bind(sono_serve_source *source)
+{
+    const sono_igtl_body *body = &source->reader.body;
+    uint32_t generation = source->generation;
+    sono_igtl_bind bind;
+    sono_igtl_child child;
+    if (sono_igtl_bind_decode(body->content, body->content_bytes, &bind, NULL) != SONO_IGTL_OK) {
+        ++source->n_refused;
+        return;
+    }
+    uint16_t n = bind.n < MAX_CHILDREN ? bind.n : MAX_CHILDREN;
+    for (uint16_t i = 0; i < n && sono_igtl_child_at(&bind, i, &child); ++i) {
+        if (!strcmp(child.type, "TRANSFORM")) {
+            sono_igtl_header header = source->reader.header;
+            sono_igtl_body content = {.content = child.content, .content_bytes = child.content_bytes};
+            snprintf(header.device, sizeof header.device, "%s", child.device);
+            sono_serve_transforms_message(&source->transforms, &header, &content);
+        }
+    }
+    for (uint16_t i = 0; i < n && sono_igtl_child_at(&bind, i, &child); ++i) {
+        if (!strcmp(child.type, "IMAGE") && source->generation == generation) {
+            take_child(source, &child);
+        }
+    }
 }

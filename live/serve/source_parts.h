@@ -9,7 +9,7 @@
 #include "serve/source.h"
 #include "serve/transforms.h"
 
-#define SONO_SERVE_SCRATCH_BYTES (512 * 1024) /* messages but images; an image's metadata */
+#define SONO_SERVE_SCRATCH_BYTES (512 * 1024) /* messages but images; an image's metadata; BIND has more */
 #define SONO_SERVE_HELLO_BYTES   4096
 
 /* The IMAGE that is being read. */
@@ -22,6 +22,15 @@ typedef struct sono_serve_under_way {
     void *input;     /* NULL = it goes to the staging memory, or nowhere */
     uint8_t *pixels; /* NULL = nowhere */
 } sono_serve_under_way;
+
+/* An IMAGE as it came, by itself or in a BIND. */
+typedef struct sono_serve_arrival {
+    const sono_igtl_header *header; /* of the whole message */
+    const char *device;
+    const sono_igtl_image *image;
+    const uint8_t *image_head;
+    const sono_igtl_body *body; /* its metadata */
+} sono_serve_arrival;
 
 typedef enum sono_serve_source_phase {
     SONO_SERVE_SOURCE_IDLE,
@@ -50,7 +59,8 @@ struct sono_serve_source {
     size_t hello_bytes, hello_at;
     /* The stream. */
     sono_igtl_reader reader;
-    uint8_t *scratch;
+    uint8_t *scratch; /* untouched, and so no memory, behind what messages need */
+    size_t scratch_bytes;
     sono_serve_transforms transforms;
     char device[SONO_IGTL_DEVICE_CHARS + 1]; /* that is analysed; "" = the first that comes */
     sono_serve_under_way under_way;
@@ -67,10 +77,12 @@ struct sono_serve_source {
 /* Fills source->hello. */
 void sono_serve_source_hello(sono_serve_source *source);
 
-/* The reader knows an image's head: decides where its pixels go. */
-void sono_serve_source_image_begin(sono_serve_source *source);
-/* The image is over; has_crc: its checksum fits. */
-void sono_serve_source_image_end(sono_serve_source *source, int has_crc);
+/* An image's head is known: decides where its pixels go, source->under_way.pixels. */
+void sono_serve_source_image_begin(sono_serve_source *source, const sono_serve_arrival *arrival);
+/* The image is over, its pixels are there; has_crc: its checksum fits. */
+void sono_serve_source_image_end(sono_serve_source *source, const sono_serve_arrival *arrival, int has_crc);
+/* A BIND's TRANSFORMs, then its IMAGEs. */
+void sono_serve_source_bind(sono_serve_source *source);
 /* An IMAGE ended that is not one: reader->fault, or a link that broke. */
 void sono_serve_source_image_fail(sono_serve_source *source, sono_session_drop drop, const char *why);
 /* Returns its input. */

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # labels: timeout=120
 """replay and record with each other: what was recorded and is replayed comes out the same; ends of every kind."""
-import os
 import pathlib
 import signal
 import stat
+import subprocess
 import sys
 import time
 
@@ -105,6 +105,33 @@ def test_source_comes_back():
     again.stop()
 
 
+def test_service():
+    """What `serve` records at twice the rate that it can compute: every image, and a mask of each in the same order."""
+    source = live.replay("phantom:frames=50,size=64x48", "--rate", "100", "--loop", "--preload")
+    serve = live.serve(source.port, "--engine-kind", "null", "--engine-null-delay-ms", "20", "--record-folder",
+                       FOLDER / "service", "--record-name", "knee")
+    client = live.Client(serve.port)
+    while int(client.find("IMAGE", "BoneMask", 2).metadata["FrameId"]) < 120:
+        pass
+    client.close()
+    assert serve.stop() == 0, serve.text
+    source.stop()
+    assert files("service") == ["knee_0001.igs.mha", "knee_masks_0001.igs.mha"]
+    images, masks = (FOLDER / "service" / name for name in files("service"))
+    for name in ("FrameNumber", "SourceTimestamp", "Timestamp", "ImageToReferenceTransform"):
+        assert fields(images, name) == fields(masks, name), name
+    numbers, states, reasons = (fields(masks, name) for name in ("FrameNumber", "State", "Reason"))
+    assert [int(number) for number in numbers] == list(range(int(numbers[0]), int(numbers[0]) + len(numbers)))
+    assert reasons.count("superseded") > len(reasons) // 3 and reasons.count("OK") > len(reasons) // 3, reasons
+    pixels, values = (path.read_bytes().split(b"ElementDataFile = LOCAL\n", 1)[1] for path in (images, masks))
+    n = 64 * 48
+    assert len(pixels) == len(values) == n * len(numbers)
+    for i, (state, reason) in enumerate(zip(states, reasons)):
+        expected = bytes(255 if byte >= 128 else 0 for byte in pixels[i * n:(i + 1) * n]) if reason == "OK" else bytes(n)
+        assert values[i * n:(i + 1) * n] == expected, (i, reason)
+        assert state == ("VISIBLE" if any(expected) else "LOST"), (i, state)
+
+
 def test_refusals():
     for words, status, text in (((), 2, "no output folder"),
                                 (("--output", FOLDER / "x", "--frames", "0"), 2, "--frames: '0'"),
@@ -124,13 +151,12 @@ def test_full_disk():
     """A file-size limit stands for a full disk: status 1, the file is named, what was synced is there."""
     source = live.replay("phantom:frames=20,size=64x64", "--rate", "200", "--loop")
     script = 'ulimit -f 64; exec "$0" record --source "$1" --output "$2"'
-    process = os.spawnvp(os.P_NOWAIT, "bash", ["bash", "-c", script, live.command(), f"127.0.0.1:{source.port}",
-                                               str(FOLDER / "full")])
-    _, status = os.waitpid(process, 0)
-    assert os.waitstatus_to_exitcode(status) == 1
+    result = subprocess.run(["bash", "-c", script, live.command(), f"127.0.0.1:{source.port}", str(FOLDER / "full")],
+                            capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 1 and "sonoseg_0001.raw" in result.stderr, result
     assert (FOLDER / "full" / "sonoseg_0001.igs.mhd").exists()
     source.stop()
 
 
 sys.exit(live.run_tests([test_round_trip, test_pairs_and_join, test_limits, test_stop_and_kill, test_source_comes_back,
-                         test_refusals, test_full_disk]))
+                         test_service, test_refusals, test_full_disk]))

@@ -238,8 +238,10 @@ static int next_mask(void)
 
 static void next_status(const char *name)
 {
+    int64_t until = sono_serve_now_ns() + 20 * SECOND;
     sono_igtl_state state;
     do {
+        assert_true(sono_serve_now_ns() < until);
         next_of("STATUS");
         assert_int_equal(sono_igtl_status_decode(body.content, body.content_bytes, &state, NULL),
                          SONO_IGTL_OK);
@@ -442,6 +444,42 @@ static void test_a_hanging_engine_is_reopened(void **state)
     stop_service(0);
 }
 
+static void send_command(const char *name, const char *text)
+{
+    sono_igtl_command command = {.id = 1, .encoding = 3, .text = text, .n_bytes = (uint32_t)strlen(text)};
+    snprintf(command.name, sizeof command.name, "%s", name);
+    start_wire();
+    sono_igtl_message_begin(&writer, 2, "COMMAND", "test", 0);
+    sono_igtl_command_encode(&writer, &command);
+    assert_int_equal(sono_igtl_message_end(&writer, 1, NULL, 0), SONO_IGTL_OK);
+    assert_int_equal(send(slicer, wire, writer.n_bytes, MSG_NOSIGNAL), writer.n_bytes);
+}
+
+static void test_commands(void **state)
+{
+    (void)state;
+    config.control_commands = 1;
+    config.source_backoff_min_ms = 10;
+    start_all();
+    send_image(1, 200);
+    assert_int_equal(next_mask(), SIDE * SIDE);
+    send_command("stop", "");
+    assert_int_equal(next_mask(), 0);
+    next_status("PAUSED");
+    send_command("start", "");
+    next_status("OK");
+    send_image(2, 200);
+    assert_int_equal(next_mask(), SIDE * SIDE);
+    send_command("threshold", "0.75"); /* taken when the engine opens: it does so again */
+    next_status("ENGINE_OPENING");
+    next_status("OK");
+    send_image(3, 200);
+    while (next_mask() != SIDE * SIDE) {
+    }
+    assert_int_equal(header.timestamp, 3);
+    stop_service(0);
+}
+
 static void test_no_model(void **state)
 {
     (void)state;
@@ -600,6 +638,7 @@ int main(void)
         TEST(test_a_source_that_stalls),
         TEST(test_lost_frames_reopen_the_engine),
         TEST(test_a_hanging_engine_is_reopened),
+        TEST(test_commands),
         TEST(test_no_model),
         TEST(test_an_address_that_is_taken),
         TEST(test_systemd_and_reload),

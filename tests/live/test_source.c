@@ -5,6 +5,7 @@
  * does is played step by step, in one thread, with the loop turned in between.
  */
 #include "serve/source.h"
+#include "igtl/bind.h"
 #include "test.h"
 
 #include <arpa/inet.h>
@@ -511,6 +512,39 @@ static void test_unknown_types_are_skipped(void **state)
     assert_int_equal(snapshot.source_messages, 3);
 }
 
+/* A BIND's image is a frame like any other, with the BIND's TRANSFORM. */
+static void test_bind(void **state)
+{
+    static uint8_t image_bytes[2048], pose_bytes[64];
+    sono_igtl_image image = grey(32, 16);
+    const sono_igtl_transform pose = {.matrix = {1, 0, 0, 0, 1, 0, 0, 0, 1, 4, 5, 6}};
+    sono_igtl_child children[3] = {{.type = "IMAGE", .device = "Image", .content = image_bytes},
+                                   {.type = "TRANSFORM", .device = "ImageToReference", .content = pose_bytes},
+                                   {.type = "IMAGE", .device = "Image", .content = image_bytes}};
+    (void)state;
+    open_all();
+    sono_igtl_writer_init(&writer, image_bytes, sizeof image_bytes);
+    sono_igtl_image_head_encode(&writer, &image);
+    memset(sono_igtl_write_room(&writer, 32 * 16), 99, 32 * 16);
+    children[0].content_bytes = writer.n_bytes;
+    children[2].content_bytes = writer.n_bytes - 2; /* malformed */
+    sono_igtl_writer_init(&writer, pose_bytes, sizeof pose_bytes);
+    sono_igtl_transform_encode(&writer, &pose);
+    children[1].content_bytes = writer.n_bytes;
+    start();
+    sono_igtl_message_begin(&writer, 2, "BIND", "All", 55);
+    sono_igtl_bind_encode(&writer, children, 3);
+    assert_int_equal(sono_igtl_message_end(&writer, 5, NULL, 0), SONO_IGTL_OK);
+    send_bytes(wire, writer.n_bytes);
+    is_frame(0, 1, 99);
+    assert_string_equal(newest.device, "Image");
+    assert_true(newest.timestamp == 55 && newest.message_id == 5);
+    assert_true(newest.info.has_pose && newest.info.image_to_reference[3] == 4);
+    assert_memory_equal(newest.image_head, image_bytes, SONO_IGTL_IMAGE_HEAD_BYTES);
+    is_refusal(1, 2, SONO_SESSION_DROP_MALFORMED, "");
+    assert_int_equal(n_places(), sono_serve_engine_slots(&config));
+}
+
 static void test_no_engine(void **state)
 {
     (void)state;
@@ -758,6 +792,7 @@ int main(void)
         TEST(test_bad_checksum),
         TEST(test_devices),
         TEST(test_unknown_types_are_skipped),
+        TEST(test_bind),
         TEST(test_no_engine),
         TEST(test_the_engine_closes_within_an_image),
         TEST(test_pixels_without_an_engine),
