@@ -40,24 +40,28 @@
 extern void *__libc_malloc(size_t n_bytes);
 extern void *__libc_calloc(size_t n, size_t n_bytes);
 extern void *__libc_realloc(void *old, size_t n_bytes);
-static atomic_int n_allocations;
+static atomic_int n_allocations, fails_at; /* the one of that number fails; 0 = none */
+
+static int is_failing(void)
+{
+    int is_this = atomic_fetch_add(&n_allocations, 1) + 1 == atomic_load(&fails_at);
+    errno = is_this ? ENOMEM : errno;
+    return is_this;
+}
 
 void *malloc(size_t n_bytes)
 {
-    atomic_fetch_add(&n_allocations, 1);
-    return __libc_malloc(n_bytes);
+    return is_failing() ? NULL : __libc_malloc(n_bytes);
 }
 
 void *calloc(size_t n, size_t n_bytes)
 {
-    atomic_fetch_add(&n_allocations, 1);
-    return __libc_calloc(n, n_bytes);
+    return is_failing() ? NULL : __libc_calloc(n, n_bytes);
 }
 
 void *realloc(void *old, size_t n_bytes)
 {
-    atomic_fetch_add(&n_allocations, 1);
-    return __libc_realloc(old, n_bytes);
+    return is_failing() ? NULL : __libc_realloc(old, n_bytes);
 }
 #endif
 
@@ -69,6 +73,7 @@ static pthread_t thread;
 static sem_t is_ready;
 static int32_t port;
 static int exit_status;
+static atomic_int has_ended;
 static sono_error error;
 
 static void on_ready(void *user, int32_t bound)
@@ -82,6 +87,7 @@ static void *run(void *user)
 {
     (void)user;
     exit_status = sono_serve_run(&config, on_ready, NULL, &error);
+    atomic_store(&has_ended, 1);
     sem_post(&is_ready);
     return NULL;
 }
@@ -89,6 +95,7 @@ static void *run(void *user)
 static void start_service(void)
 {
     sem_init(&is_ready, 0, 0);
+    atomic_store(&has_ended, 0);
     assert_int_equal(pthread_create(&thread, NULL, run, NULL), 0);
     sem_wait(&is_ready);
 }
@@ -626,6 +633,35 @@ static void test_nothing_is_allocated(void **state)
 #endif
 }
 
+/* Whichever request for memory fails at the start: it says so and ends, or goes on without harm. */
+static void test_memory_fails_at_the_start(void **state)
+{
+    (void)state;
+#ifdef SONO_SANITIZED
+    sono_test_skip("under sanitizers malloc() is theirs");
+#else
+    int n_ended = 0, is_through = 0;
+    for (int n = 1; !is_through; ++n) {
+        memset(&error, 0, sizeof error);
+        atomic_store(&fails_at, atomic_load(&n_allocations) + n);
+        start_service();
+        is_through = atomic_load(&n_allocations) < atomic_load(&fails_at);
+        atomic_store(&fails_at, 0);
+        if (atomic_load(&has_ended)) {
+            pthread_join(thread, NULL);
+            assert_int_equal(exit_status, 1);
+            assert_true(error.status == SONO_STATUS_OUT_OF_MEMORY || error.status == SONO_STATUS_IO);
+            assert_true(error.text[0] != 0);
+            ++n_ended;
+        } else {
+            stop_service(0);
+        }
+        assert_true(n < 500);
+    }
+    assert_true(n_ended >= 8); /* service, board, logs, engine, source, sink, ... */
+#endif
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -644,6 +680,7 @@ int main(void)
         TEST(test_systemd_and_reload),
         TEST(test_latency_file),
         TEST(test_nothing_is_allocated),
+        TEST(test_memory_fails_at_the_start),
     };
     return sono_test_run("live/serve", tests, sizeof(tests) / sizeof(tests[0]));
 }

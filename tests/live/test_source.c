@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -667,6 +668,25 @@ static void test_nobody_listens(void **state)
     listening = -1;
 }
 
+static void test_no_descriptors(void **state)
+{
+    struct rlimit before, none;
+    (void)state;
+    open_engine();
+    open_source();
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    sono_serve_source_connect(source);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    turn_until(&n_down, 1);
+    assert_non_null(strstr(reason, strerror(EMFILE)));
+    take_connection(); /* later there are some */
+    send_grey(1);
+    is_frame(0, 1, 1);
+}
+
 static void test_disconnect(void **state)
 {
     (void)state;
@@ -802,6 +822,7 @@ int main(void)
         TEST(test_garbage),
         TEST(test_a_size_beyond_the_limit),
         TEST(test_nobody_listens),
+        TEST(test_no_descriptors),
         TEST(test_disconnect),
         TEST(test_a_name),
         TEST(test_a_name_that_is_none),
