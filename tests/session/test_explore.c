@@ -36,7 +36,7 @@ static const setting settings[] = {
      .limits = {.depth = 2, .frame_error_limit = 1, .keep_alive_ns = 3, .text_ns = 2}},
     {.name = "depth 2", .n_jumps = 2, .jumps = {0, 1}, .n_ages = 1, .n_states = 1,
      .limits = {.depth = 2, .max_latency_ns = 2, .engine_ns = 3, .stall_ns = 2}},
-    {.name = "in order", .n_jumps = 2, .jumps = {0, 1}, .n_ages = 1, .n_states = 1,
+    {.name = "in order", .size = 1, .n_jumps = 2, .jumps = {0, 1}, .n_ages = 1, .n_states = 1,
      .limits = {.in_order = 1, .n_waiting = 2, .max_age_ns = 1, .stall_ns = 2, .engine_ns = 3}},
     {.name = "lateness", .size = 1, .n_jumps = 2, .jumps = {0, 1}, .n_ages = 2, .ages = {0, 2}, .n_states = 2,
      .limits = {.max_age_ns = 1, .max_latency_ns = 2, .engine_ns = 4, .stall_ns = 3}},

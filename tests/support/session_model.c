@@ -415,6 +415,16 @@ static const char *check_counts(const session_model *m, const sono_session *s)
     return NULL;
 }
 
+/* The source is read while it may be, and in in-order mode no frame is read that would be lost. */
+static const char *check_reading(const session_model *m)
+{
+    const int has_place = m->engine == MODEL_OPEN && count(m, 0) < m->limits.n_waiting;
+    const int may_read = m->link == MODEL_LINKED && (!m->limits.in_order || has_place);
+    CHECK(!m->is_reading || may_read, "the source is read although frames would be lost");
+    CHECK(m->is_reading || !may_read, "the source is not read");
+    return NULL;
+}
+
 /* Each span has a limit, and the session's deadline comes before the first of them is over. */
 static const char *check_spans(const session_model *m, const sono_session *s)
 {
@@ -540,6 +550,8 @@ const char *session_model_step(session_model *m, sono_session *s, const sono_ses
     if (!m->is_started && !m->is_over)
         return NULL;
     wrong = check_counts(m, s);
+    CHECK(!wrong, wrong);
+    wrong = check_reading(m);
     CHECK(!wrong, wrong);
     wrong = check_spans(m, s);
     CHECK(!wrong, wrong);
