@@ -12,6 +12,7 @@
 #   roofline   every op by itself against what the device does at best, lanes alone
 #   throughput frames a second at batch 1 to 32
 #   paced      a frame every 1/25, 1/60 and 1/200 s, 20 s each; only with --only
+#   live       the live service at 60 and 200 images/s; only with --only
 #   peers      sonoseg and the official PyTorch code on the same frame in turn, unless --no-peers
 #   tests      GPU, budget, golden and pipeline tests that can use the GPU
 #   decoder    frames with and without a find, the mask decoder always run and left out when LOST
@@ -42,7 +43,7 @@ while [ $# -gt 0 ]; do
         --only) only=,$2,; shift ;;
         --budget) budget=$2; shift ;;
         --device) device=$2; shift ;;
-        *) sed -n '3,30s/^# \{0,1\}//p' "$0"; exit 2 ;;
+        *) sed -n '3,31s/^# \{0,1\}//p' "$0"; exit 2 ;;
     esac
     shift
 done
@@ -336,6 +337,15 @@ paced() {
     done
 }
 
+live() {
+    [ "$has_shared" -eq 1 ] || { skip "live: no checkpoints"; return; }
+    local seconds=20
+    [ "$quick" -eq 0 ] || seconds=4
+    SONO_COMMAND=$sonoseg check live 120 python3 scripts/live_bench.py pipeline --seconds "$seconds" \
+        --device "$device" --json "$work/live.json"
+    sed 's/^/      /' "$work/logs/live.log"
+}
+
 device_mb() { nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits | head -n 1; }
 
 # used_mb PID BEFORE: what the process has on the device; where that is not told, all that is used beyond BEFORE.
@@ -476,6 +486,7 @@ section bench bench
 section roofline roofline
 section throughput throughput
 [ -z "$only" ] || section paced paced
+[ -z "$only" ] || section live live
 section peers peers
 section tests tests
 section decoder decoder

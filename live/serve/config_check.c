@@ -158,7 +158,7 @@ static int check_times(findings *at)
     if (config->source_backoff_min_ms > config->source_backoff_max_ms)
         return find(at, PLACE(source_backoff_min_ms), "%d ms is above source.backoff_max_ms, %d ms",
                     (int)config->source_backoff_min_ms, (int)config->source_backoff_max_ms);
-    if (config->engine_hang_ms && config->engine_max_latency_ms >= config->engine_hang_ms)
+    if (config->engine_hang_ms > 0 && config->engine_max_latency_ms >= config->engine_hang_ms)
         return find(at, PLACE(engine_max_latency_ms),
                     "%d ms is not below engine.hang_ms, %d ms, when the engine counts as hanging",
                     (int)config->engine_max_latency_ms, (int)config->engine_hang_ms);

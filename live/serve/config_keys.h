@@ -60,8 +60,10 @@
     INTEGER(engine, depth, 1, 1, 12, 0, "images in the engine at once; 1 = the lowest latency")              \
     INTEGER(engine, max_latency_ms, 0, 0, 600000, 1,                                                         \
             "a result that comes later after its image is not shown, the mask is emptied; 0 = no limit")     \
-    INTEGER(engine, hang_ms, 10000, 0, 600000, 1,                                                            \
-            "an image in the engine for longer: it is reopened; 0 = never")                                  \
+    INTEGER(                                                                                                 \
+        engine, hang_ms, -1, -1, 600000, 1,                                                                  \
+        "an image in the engine for longer: it is reopened; 0 = never, -1 = 10000 on CUDA and 120000 on "    \
+        "the CPU")                                                                                           \
     INTEGER(engine, close_ms, 10000, 100, 600000, 1,                                                         \
             "a hanging engine may take so long to close; then exit 1")                                       \
     INTEGER(engine, error_limit, 3, 1, 1000, 1, "so many device errors in a row reopen the engine")          \

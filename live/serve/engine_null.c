@@ -70,6 +70,10 @@ static sono_status null_open(const sono_serve_engine_setup *setup, void **out, s
         s->pixels = aligned_alloc(64, engine->input_bytes);
         s->mask = aligned_alloc(64, round_up(engine->max_px));
         is_whole = s->pixels && s->mask;
+        if (is_whole) { /* as a pipeline's: the process does not grow later */
+            memset(s->pixels, 0, engine->input_bytes);
+            memset(s->mask, 0, round_up(engine->max_px));
+        }
     }
     if (engine->timer < 0 || !is_whole) {
         sono_status status = engine->timer < 0 ? SONO_STATUS_IO : SONO_STATUS_OUT_OF_MEMORY;

@@ -153,6 +153,7 @@ sono_status sono_serve_lines_open(const char *path, const char *head, sono_serve
     if (!lines) {
         return sono_serve_fail(error, SONO_STATUS_OUT_OF_MEMORY, "log", "out of memory");
     }
+    memset(lines->ring, ' ', sizeof lines->ring); /* the pages are there: the process does not grow later */
     size_t n_path = strnlen(path, sizeof lines->path - 1), n_head = head ? strlen(head) : 0;
     memcpy(lines->path, path, n_path);
     if (n_head && n_head + 1 < sizeof lines->head) {

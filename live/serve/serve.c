@@ -15,6 +15,9 @@
 
 #define MS              INT64_C(1000000)
 #define CUDA_MAX_AGE_MS 500
+#define CUDA_HANG_MS    10000
+#define CPU_HANG_MS     120000
+#define TWICE_NS        (500 * MS) /* a signal that comes to a process and to its group is one */
 #define FLUSH_NS        (500 * MS)
 #define LAST_RESORT_S   3
 #define STILL_NS        (60000 * MS) /* an engine without a limit may be still for so long */
@@ -24,11 +27,25 @@
 /* ---- limits ---------------------------------------------------------------------------------------------
  */
 
+static int is_on_cuda(const sono_service *service)
+{
+    return !strcmp(service->info.backend, "cuda");
+}
+
 static int64_t max_age_ns(const sono_service *service)
 {
     int32_t ms = service->config.mailbox_max_age_ms;
     if (ms < 0) {
-        ms = strcmp(service->info.backend, "cuda") ? 0 : CUDA_MAX_AGE_MS;
+        ms = is_on_cuda(service) ? CUDA_MAX_AGE_MS : 0;
+    }
+    return ms * MS;
+}
+
+static int64_t hang_ns(const sono_service *service)
+{
+    int32_t ms = service->config.engine_hang_ms;
+    if (ms < 0) {
+        ms = is_on_cuda(service) ? CUDA_HANG_MS : CPU_HANG_MS;
     }
     return ms * MS;
 }
@@ -49,7 +66,7 @@ void sono_service_limits(const sono_service *service, sono_session_limits *out)
     out->backoff_max_ns = config->source_backoff_max_ms * MS;
     out->keep_alive_ns = config->sink_keep_alive_ms * MS;
     out->text_ns = 1000 * MS;
-    out->engine_ns = config->engine_hang_ms * MS;
+    out->engine_ns = hang_ns(service);
     out->close_ns = config->engine_close_ms * MS;
     out->drain_ns = config->service_drain_ms * MS;
     out->frame_error_limit = config->engine_error_limit;
@@ -73,7 +90,8 @@ static void on_signals(void *user, uint32_t events)
     while (read(service->signals, &signal, sizeof signal) == (ssize_t)sizeof signal) {
         if (signal.ssi_signo == SIGHUP) {
             sono_service_reload(service);
-        } else {
+        } else if (!service->stop_ns || sono_serve_now_ns() - service->stop_ns >= TWICE_NS) {
+            service->stop_ns = sono_serve_now_ns();
             sono_serve_log_format(&service->log, "stopping", "signal=%u", signal.ssi_signo);
             sono_serve_notify_send(&service->notify, "STOPPING=1");
             sono_service_post_kind(service, SONO_SESSION_STOP);
@@ -207,8 +225,8 @@ static sono_status open_all(sono_service *service, sono_error *error)
 /* Fed while the loop turns and, where frames are in the engine, it tells of them. */
 static void feed_watchdog(sono_service *service, int64_t now_ns)
 {
-    int64_t hang_ms = service->config.engine_hang_ms + service->config.engine_close_ms;
-    int64_t still_ns = service->config.engine_hang_ms ? 2 * hang_ms * MS : STILL_NS;
+    int64_t hang = hang_ns(service);
+    int64_t still_ns = hang ? 2 * (hang + service->config.engine_close_ms * MS) : STILL_NS;
     if (!service->notify.watchdog_ns || now_ns < service->watchdog_at_ns) {
         return;
     }

@@ -82,6 +82,7 @@ typedef struct sono_service {
     sono_serve_kpi kpi;
     int has_been_up; /* the engine, once */
     int is_over;
+    int64_t stop_ns; /* when it was last asked to stop; 0 = never */
     int exit_status;
     sono_error error; /* of exit_status 1 */
     char json[SONO_SERVE_JSON_BYTES];

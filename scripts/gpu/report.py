@@ -4,7 +4,7 @@
 
     scripts/gpu/report.py WORK --out FILE [--before FILE] [--device NAME] [--commit ID] [--table]
 
-Reads WORK/{accuracy_*,audit,bench,roofline,paced_*,batch_*,memory,cold_start,peers,models_*,soak,skip_*}.json, WORK/run_fp16/results.jsonl
+Reads WORK/{accuracy_*,audit,bench,roofline,paced_*,live,batch_*,memory,cold_start,peers,models_*,soak,skip_*}.json, WORK/run_fp16/results.jsonl
 and WORK/sections.txt (name, passed, failed, skipped), any of which may be missing: what is not known is taken from the
 report BEFORE if that is of the same commit and device, else null. Standard library only.
 """
@@ -106,6 +106,8 @@ def gather(folder, options):
         "decoder_ms": decoder_skipping(folder),
         "paced_ms": {rate: {key: load(folder, "paced_" + rate).get("latency_ms", {}).get(key)
                             for key in ("p50", "p99", "p99_9", "max")} for rate in PACES},
+        "live": {f"{row['rate_hz']}_hz": {"engine_ms": row["engine_ms"], "latency_ms": row["latency_ms"]}
+                 for row in load(folder, "live").get("pipeline", {}).get("at", [])},
         "throughput": {"batch_" + n: load(folder, "batch_" + n).get("frames_per_s") for n in BATCHES},
         "roofline": load(folder, "roofline").get("roofline"),
         "gaps": audit.get("gaps"),
@@ -139,6 +141,8 @@ def print_table(result):
     print_row("throughput", result["throughput"])
     for rate, values in result["paced_ms"].items():
         print_row(f"paced {rate} Hz", values)
+    for rate, values in result["live"].items():
+        print_row(f"live {rate}", values)
     print_row("parts alone", {key: (result["roofline"] or {}).get(key) for key in PARTS})
     for way, values in result["decoder_ms"].items():
         print_row("decoder " + way, values)

@@ -444,6 +444,23 @@ static void test_a_hanging_engine_is_reopened(void **state)
     stop_service(0);
 }
 
+/* As when a terminal's whole group is asked, or `timeout` asks twice: the frame in the engine is still shown.
+ */
+static void test_asked_twice_at_once(void **state)
+{
+    (void)state;
+    config.engine_null_delay_ms = 500;
+    start_all();
+    send_image(1, 200);
+    usleep(100000); /* the frame is in the engine */
+    pthread_kill(thread, SIGINT);
+    usleep(1000);
+    pthread_kill(thread, SIGTERM);
+    assert_int_equal(next_mask(), SIDE * SIDE);
+    pthread_join(thread, NULL);
+    assert_int_equal(exit_status, 0);
+}
+
 static void send_command(const char *name, const char *text)
 {
     sono_igtl_command command = {.id = 1, .encoding = 3, .text = text, .n_bytes = (uint32_t)strlen(text)};
@@ -638,6 +655,7 @@ int main(void)
         TEST(test_a_source_that_stalls),
         TEST(test_lost_frames_reopen_the_engine),
         TEST(test_a_hanging_engine_is_reopened),
+        TEST(test_asked_twice_at_once),
         TEST(test_commands),
         TEST(test_no_model),
         TEST(test_an_address_that_is_taken),
