@@ -46,8 +46,7 @@ static const setting settings[] = {
      .limits = {.depth = 2, .max_age_ns = 1, .max_latency_ns = 3, .engine_ns = 4, .read_ns = 3, .stall_ns = 2,
                 .keep_alive_ns = 5, .text_ns = 3}},
     {.name = "in order, depth 2", .n_jumps = 2, .jumps = {0, 1}, .n_ages = 1, .n_states = 1, .size = 2,
-     .limits = {.in_order = 1, .depth = 2, .n_waiting = 3, .max_age_ns = 3, .max_latency_ns = 4, .engine_ns = 5,
-                .read_ns = 3, .stall_ns = 2}},
+     .limits = {.in_order = 1, .depth = 2, .n_waiting = 2, .max_latency_ns = 2, .engine_ns = 3, .stall_ns = 2}},
 };
 /* clang-format on */
 
