@@ -83,7 +83,7 @@ def test_source_and_sink():
             check_outline(outlines[stamp], bytes.fromhex(mask_head), mask)
     assert len(outlines) >= len(shown) - 1
     statuses = [line for line in sink.lines if line[0] == "STATUS"]
-    assert statuses and statuses[-1][3].split() == ["1", "VISIBLE"], statuses
+    assert statuses and statuses[-1][3].split() == ["1", "OK"], statuses
 
 
 def test_replay():
