@@ -73,6 +73,10 @@ void sono_session_refuse(sono_session *s, sono_session_actions *out, const sono_
     if (why < 0 || why >= SONO_SESSION_DROP_COUNT || !count_in(s, event->frame))
         return;
     end_frame(s, out, SONO_SESSION_DROP, event->frame, why);
+    /* While the engine is not there, images that it has no place for still show that the source does not
+     * stall. With the engine they do not: a mask would stay on the screens. */
+    if (s->link == SONO_LINK_UP && s->engine != SONO_ENGINE_UP && why == SONO_SESSION_DROP_NO_ENGINE)
+        sono_session_link_whole(s);
     if (s->link == SONO_LINK_UP &&
         (why == SONO_SESSION_DROP_UNSUPPORTED || why == SONO_SESSION_DROP_TOO_LARGE)) {
         sono_session_link_whole(s);

@@ -113,7 +113,7 @@ static sono_session_event *add(event_list *list, sono_session_event_kind kind, i
 static void add_frames(event_list *list, const setting *set, const session_model *m, int64_t now_ns)
 {
     static const sono_session_drop drops[] = {SONO_SESSION_DROP_CHECKSUM, SONO_SESSION_DROP_UNSUPPORTED,
-                                              SONO_SESSION_DROP_COUNT};
+                                              SONO_SESSION_DROP_NO_ENGINE, SONO_SESSION_DROP_COUNT};
     sono_session_event *event;
     for (int i = 0; i < set->n_ages; i++) {
         event = add(list, SONO_SESSION_FRAME, now_ns, set->ages[i] == 0);

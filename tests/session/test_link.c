@@ -129,6 +129,23 @@ static void broken_frames_do_not_keep_a_mask(void **state)
                         session_play_refused(&p, 1000, 3, SONO_SESSION_DROP_MALFORMED));
 }
 
+/* Models load for seconds while images come: that is no stall. With the engine up, images that find no place
+ * in it do not keep a mask. */
+static void images_without_an_engine_are_no_stall(void **state)
+{
+    (void)state;
+    session_play_new(&p, &limits);
+    PLAY(&p, 0, START, 0, "CONNECT, OPEN_ENGINE, STATUS all ENGINE_OPENING");
+    PLAY(&p, 0, SOURCE_UP, 0, "");
+    assert_string_equal("DROP 1 no_engine", session_play_refused(&p, 900, 1, SONO_SESSION_DROP_NO_ENGINE));
+    assert_string_equal("DROP 2 no_engine", session_play_refused(&p, 1800, 2, SONO_SESSION_DROP_NO_ENGINE));
+    PLAY(&p, 1900, ENGINE_UP, 0, "STATUS all OK -1");
+    PLAY(&p, 2000, FRAME, 3, "SUBMIT 3");
+    PLAY(&p, 2010, RESULT, 3, "SHOW 3, STATUS all OK 0");
+    assert_string_equal("DROP 4 no_engine", session_play_refused(&p, 2900, 4, SONO_SESSION_DROP_NO_ENGINE));
+    PLAY(&p, 3000, TICK, 0, "EMPTY all SOURCE_STALLED, STATUS all SOURCE_STALLED");
+}
+
 static void never_means_never(void **state)
 {
     (void)state;
@@ -167,6 +184,7 @@ int main(void)
         cmocka_unit_test_setup(a_mute_link_is_cut, begin),
         cmocka_unit_test_setup(a_stall_empties_the_mask, begin),
         cmocka_unit_test_setup(broken_frames_do_not_keep_a_mask, begin),
+        cmocka_unit_test_setup(images_without_an_engine_are_no_stall, begin),
         cmocka_unit_test_setup(never_means_never, begin),
         cmocka_unit_test_setup(what_cannot_be_changes_nothing, begin),
     };

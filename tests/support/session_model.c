@@ -135,7 +135,7 @@ static void bring_frame(session_model *m, const sono_session_event *event)
         m->is_refused = 0;
     } else if (event->drop == SONO_SESSION_DROP_UNSUPPORTED || event->drop == SONO_SESSION_DROP_TOO_LARGE) {
         m->is_refused = 1;
-    } else {
+    } else if (event->drop != SONO_SESSION_DROP_NO_ENGINE || m->engine == MODEL_OPEN) {
         return;
     }
     m->image_at = m->now_ns;
