@@ -364,6 +364,11 @@ typedef struct sono_pipeline_config {
     int32_t without_graph; /* CUDA, for profilers that replay kernels but not graphs: 1 = each op is launched
                               by itself; packets are the same, but later, and their ledger counts a launch an
                               op; not with skip_decoder_when_lost. 0 (default) = one launch a batch */
+    /* Of each mask only pieces stay (pixels that touch, corners too) that have at least this share of the
+     * pixels of its largest one, and a pixel in the object's box, grown by a quarter on every side. [0, 1],
+     * in steps of 0.001; 0 (default) = masks are as the network made them. */
+    float min_piece_share;
+    int32_t reserved; /* 0 */
 } sono_pipeline_config;
 
 /* Fills in the defaults named above. */

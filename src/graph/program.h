@@ -141,6 +141,7 @@ typedef struct sono_segment_args {
     int32_t edge_width_px, outside_width_px; /* WEIGHT_MAPS */
     int32_t
         map_element_bytes; /* edge, inside, outside: 1 = uint8, 4 = float32; 0 = there is no WEIGHT_MAPS */
+    int32_t min_piece_permille; /* CLEAN_MASK: of the largest piece's pixels; [0, 1000] */
 } sono_segment_args;
 
 /* What changes from frame to frame; the INPUT tensor "frame_header" holds one for each of N frames: U8
@@ -215,10 +216,12 @@ typedef struct sono_point_row {
                                  a box's corners; 3: no point, background, object; 5: corners, then these.   \
                                  Behind the tokens come P points, then two corners, or where there is no     \
                                  box one row of no point */                                                  \
-    X(HYPER_MASK, "hyper_mask")   /* up [NK,1,65536,32], hyper [NK,1,1,32] -> logits [NK,256,256,1] */       \
-    X(UPSAMPLE_MASK, "mask")      /* logits [NK,256,256,1], detections, header                               \
-                                     -> mask U8 [NK,1,1,room], area I32 [NK,1,1,1],                          \
-                                     source logits? [NK,1,1,maxH*maxW]; mask: packed, see map_layout.h */    \
+    X(HYPER_MASK, "hyper_mask") /* up [NK,1,65536,32], hyper [NK,1,1,32] -> logits [NK,256,256,1] */         \
+    X(UPSAMPLE_MASK, "mask")    /* logits [NK,256,256,1], detections, header                                 \
+                                   -> mask U8 [NK,1,1,room], area I32 [NK,1,1,1],                            \
+                                   source logits? [NK,1,1,maxH*maxW]; mask: packed, see map_layout.h */      \
+    X(CLEAN_MASK, "clean_mask") /* mask, detections, header -> the same mask without small pieces and those  \
+                                   far from the box, area I32 [NK,1,1,1], pieces I32 [NK,1,2,room] */        \
     X(WEIGHT_MAPS, "weight_maps") /* mask, header -> edge, inside, outside U8 [NK,1,P-1,room], packed behind \
                                      each mask: planes of one tensor with it */
 

@@ -111,6 +111,10 @@ sono_tid sono_record_hyper_mask(sono_recorder *rec, const char *name, sono_tid u
 void sono_record_upsample_mask(sono_recorder *rec, const char *name, sono_tid logits, sono_tid detections,
                                sono_tid header, const sono_segment_args *args, int want_logits,
                                sono_tid outs[3]);
+/* Removes pieces of a mask where it lies. area: what sono_record_upsample_mask() gave; it becomes that of
+ * what stays. */
+void sono_record_clean_mask(sono_recorder *rec, const char *name, sono_tid mask, sono_tid area,
+                            sono_tid detections, sono_tid header, const sono_segment_args *args);
 /* mask: the first plane of its tensor. Returns the planes behind it: edge, inside, outside. */
 sono_tid sono_record_weight_maps(sono_recorder *rec, const char *name, sono_tid mask, sono_tid header,
                                  const sono_segment_args *args);

@@ -107,6 +107,28 @@ void sono_record_upsample_mask(sono_recorder *rec, const char *name, sono_tid lo
         memcpy(outs, op.out, sizeof op.out);
 }
 
+void sono_record_clean_mask(sono_recorder *rec, const char *name, sono_tid mask, sono_tid area,
+                            sono_tid detections, sono_tid header, const sono_segment_args *args)
+{
+    sono_op op = {.kind = SONO_OP_CLEAN_MASK, .in = {mask, detections, header}, .args.segment = *args};
+    if (!area || !sono_record_needs(rec, name, op.in, 3) || !segment_sizes_fit(rec, name, args))
+        return;
+    const sono_tensor m = sono_record_shape(rec, mask), a = sono_record_shape(rec, area),
+                      d = sono_record_shape(rec, detections), h = sono_record_shape(rec, header);
+    const int64_t n_pixels = (int64_t)args->max_width_px * args->max_height_px;
+    if (m.dtype != SONO_DTYPE_U8 || m.offset != 0 || m.c != plane_bytes(args) || a.dtype != SONO_DTYPE_I32 ||
+        a.n != m.n || d.c != SONO_DETECTION_FLOATS || sono_header_frames(&h) != d.n || d.n * d.w != m.n ||
+        args->min_piece_permille < 0 || args->min_piece_permille > 1000 || n_pixels >= 1 << 30) {
+        RECORD_FAIL(rec, "%s: mask, area, detections, header and sizes do not fit", name);
+        return;
+    }
+    op.out[0] = mask;
+    op.out[1] = area;
+    /* Parents and counts of all pixels, and one place more. */
+    op.out[2] = sono_record_target(rec, name, 0, SONO_DTYPE_I32, m.n, 1, 2, (int32_t)n_pixels + 1);
+    sono_record_op(rec, &op);
+}
+
 /* Whether a mask is the first plane of a tensor that has room for its weight maps. */
 static int has_room_for_maps(const sono_recorder *rec, const sono_tensor *mask, const sono_segment_args *args)
 {

@@ -62,6 +62,9 @@ sono_status sono_config_resolve(const sono_pipeline_config *config, sono_pipelin
                          "no checkpoint: set detector_path, segmenter_path, or both");
     if (!(c.threshold >= 0.0f && c.threshold <= 1.0f))
         return SONO_FAIL(error, INVALID_ARGUMENT, "threshold is %g: give 0 to 1", (double)c.threshold);
+    if (!(c.min_piece_share >= 0.0f && c.min_piece_share <= 1.0f))
+        return SONO_FAIL(error, INVALID_ARGUMENT, "min_piece_share is %g: give 0 to 1",
+                         (double)c.min_piece_share);
     SONO_TRY(check_range("detector_family", c.detector_family, SONO_FAMILY_AUTO, SONO_FAMILY_DEIM, error));
     SONO_TRY(check_range("detector_width_px", c.detector_width_px, 0, MAX_FRAME_PX, error));
     SONO_TRY(check_range("detector_height_px", c.detector_height_px, 0, MAX_FRAME_PX, error));

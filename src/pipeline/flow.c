@@ -3,6 +3,7 @@
 
 #include "nets/network.h"
 
+#include <math.h>
 #include <string.h>
 
 static void close_network(sono_flow_network *network)
@@ -84,7 +85,8 @@ static sono_segment_args segment_args(const sono_pipeline_config *config, const 
                                .max_height_px = config->max_height_px,
                                .edge_width_px = config->edge_width_px,
                                .outside_width_px = config->outside_width_px,
-                               .map_element_bytes = map_element_bytes(config)};
+                               .map_element_bytes = map_element_bytes(config),
+                               .min_piece_permille = (int32_t)lrintf(config->min_piece_share * 1000)};
 }
 
 /* frame -> detections */
@@ -148,6 +150,9 @@ static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *con
                               outs);
     flow->mask = outs[0];
     flow->area = outs[1];
+    if (args.min_piece_permille)
+        sono_record_clean_mask(rec, "pieces", flow->mask, flow->area, flow->detections, flow->frame.header,
+                               &args);
     sono_record_output(rec, flow->area);
     sono_record_output(rec, flow->mask);
     flow->map_element_bytes = args.map_element_bytes;
@@ -191,6 +196,8 @@ static sono_status check_wishes(const sono_pipeline_config *config, const sono_f
     if (config->want_weight_maps && !models->segmenter.binder)
         return SONO_FAIL(error, INVALID_ARGUMENT,
                          "edge, inside and outside maps are made from masks: they need a segmenter");
+    if (config->min_piece_share > 0.0f && !models->segmenter.binder)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "min_piece_share cleans masks: it needs a segmenter");
     if (models->detector.binder && (config->prompt_points || !config->prompt_boxes))
         return SONO_FAIL(error, INVALID_ARGUMENT,
                          "prompt_points and prompt_boxes are for pipelines without a detector");

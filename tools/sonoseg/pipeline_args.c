@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define MAX_SIDE_PX 16384
+/* What the segmenter of sonoseg leaves beside a bone is below it, and no bone is (docs/evaluation.md). */
+#define SHIPPED_MIN_PIECE 0.02f
 
 static const char *from_environment(const char *name)
 {
@@ -171,6 +173,9 @@ int pipeline_args_take(pipeline_args *args, int id, const char *value)
     case ID_SKIP_DECODER:
         config->skip_decoder_when_lost = 1;
         return 0;
+    case ID_MIN_PIECE:
+        args->has_min_piece = 1;
+        return args_fraction("min-piece", value, 0, 1, &config->min_piece_share);
     case ID_NO_GRAPH:
         config->without_graph = 1;
         return 0;
@@ -224,6 +229,8 @@ int pipeline_args_find_checkpoints(pipeline_args *args)
             *paths[i] = args->shipped[i] = models_find((model_role)i, backend);
         is_there[i] = is_left_out[i] || *paths[i];
     }
+    if (args->shipped[MODEL_SEGMENTER] && !args->has_min_piece)
+        config->min_piece_share = SHIPPED_MIN_PIECE;
     if (is_there[MODEL_DETECTOR] && is_there[MODEL_SEGMENTER])
         return STATUS_DONE;
     report_missing_checkpoints(is_there[MODEL_DETECTOR], is_there[MODEL_SEGMENTER]);

@@ -32,6 +32,7 @@ enum {
     ID_WEIGHTS,
     ID_SKIP_DECODER,
     ID_NO_GRAPH,
+    ID_MIN_PIECE,
     ID_OWN /* first id of a command's own options */
 };
 
@@ -63,6 +64,9 @@ void family_warn(const char *path);
         {"threshold", ID_THRESHOLD, "T", "a best score below T is LOST; 0..1, default 0.30"},                \
         {"threads", ID_THREADS, "N", "CPU threads; default 0 = every core"},                                 \
         {"max-objects", ID_MAX_OBJECTS, "K", "segment up to K boxes a frame, 1..16; default 1"},             \
+        {"min-piece", ID_MIN_PIECE, "SHARE",                                                                 \
+         "remove pieces of the mask with less than this share of its largest\none, and those far from the "  \
+         "box; 0 = none; default 0.02 with the\nsegmenter of sonoseg, 0 with others"},                       \
         {"skip-decoder", ID_SKIP_DECODER, NULL, "CUDA 12.4: run no mask decoder where nothing is found"},    \
         {"max-size", ID_MAX_SIZE, "WxH",                                                                     \
          "largest frame, default 1920x1200; what is longer or has more pixels\nis refused, 1200x1920 is "    \
@@ -100,6 +104,7 @@ typedef struct pipeline_args {
     int is_detector_only;  /* no segmenter is looked for or opened */
     int is_segmenter_only; /* likewise */
     int is_quiet;          /* no warnings */
+    int has_min_piece;     /* the user said which pieces stay */
     events events;
 } pipeline_args;
 

@@ -48,6 +48,7 @@ const sono_cuda_candidate sono_cuda_candidates[SONO_CUDA_CANDIDATE_COUNT] = {
     CANDIDATE(PROMPT, PROMPT, .name = "prompt")
     CANDIDATE(HYPER_MASK, HYPER_MASK, .name = "hyper_mask")
     CANDIDATE(UPSAMPLE_MASK, UPSAMPLE_MASK, .name = "upsample_mask")
+    CANDIDATE(CLEAN_MASK, CLEAN_MASK, .name = "clean_mask")
     CANDIDATE(WEIGHT_MAPS, WEIGHT_MAPS, .name = "weight_maps")
 };
 /* clang-format on */

@@ -43,6 +43,7 @@ typedef enum sono_cuda_candidate_id {
     SONO_CUDA_PROMPT,
     SONO_CUDA_HYPER_MASK,
     SONO_CUDA_UPSAMPLE_MASK,
+    SONO_CUDA_CLEAN_MASK,
     SONO_CUDA_WEIGHT_MAPS,
     SONO_CUDA_CANDIDATE_COUNT
 } sono_cuda_candidate_id;

@@ -63,6 +63,7 @@ cudaError_t sono_cuda_select(const sono_cuda_call *call);
 cudaError_t sono_cuda_prompt(const sono_cuda_call *call);
 cudaError_t sono_cuda_hyper_mask(const sono_cuda_call *call);
 cudaError_t sono_cuda_upsample_mask(const sono_cuda_call *call);
+cudaError_t sono_cuda_clean_mask(const sono_cuda_call *call);
 cudaError_t sono_cuda_weight_maps(const sono_cuda_call *call);
 
 #ifdef __cplusplus
