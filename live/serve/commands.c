@@ -90,6 +90,10 @@ static int answer_get(sono_serve_sink *sink, sono_serve_client *client, const ch
     if (strcmp(what, "CAPABILITY") == 0)
         return sono_serve_sink_send(sink, client, SONO_SERVE_QUEUE_ANSWER,
                                     sono_serve_note_capability(sink, client->version, name));
+    if (strcmp(what, "LBMETA") == 0)
+        return sono_serve_sink_send(
+            sink, client, SONO_SERVE_QUEUE_ANSWER,
+            sono_serve_note_labels(sink, client->version, sink->masks.names[SONO_SERVE_OUTPUT_MASK]));
     return refuse(sink, client, SONO_IGTL_CODE_UNKNOWN_INSTRUCTION, "UNKNOWN_QUERY",
                   "such a query is not answered here: GET_CAPABIL lists those that are");
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Messages to clients that are no masks: STATUS, STRING, CAPABILITY, RTS_COMMAND. Their time is now. */
+/* Messages to clients that are no masks: STATUS, STRING, CAPABILITY, LBMETA, RTS_COMMAND. Their time is now.
+ */
+#include "igtl/lists.h"
 #include "serve/sink_parts.h"
 
 #include <stdio.h>
@@ -72,13 +74,30 @@ sono_serve_blob *sono_serve_note_capability(sono_serve_sink *sink, int32_t versi
     static const char *const types[] = {
         "IMAGE",        "POLYDATA",   "STATUS",     "STRING",      "CAPABILITY",   "COMMAND",
         "RTS_COMMAND",  "GET_IMAGE",  "STT_IMAGE",  "STP_IMAGE",   "GET_POLYDATA", "STT_POLYDATA",
-        "STP_POLYDATA", "GET_STATUS", "GET_STRING", "GET_CAPABIL",
+        "STP_POLYDATA", "GET_STATUS", "GET_STRING", "GET_CAPABIL", "LBMETA",       "GET_LBMETA",
     };
     sono_igtl_writer writer;
     sono_serve_blob *blob = begin(sink, &writer, sizeof types, version, "CAPABILITY", device);
     if (!blob)
         return NULL;
     sono_igtl_capability_encode(&writer, types, sizeof types / sizeof types[0]);
+    return end(sink, &writer, blob, NULL, 0);
+}
+
+sono_serve_blob *sono_serve_note_labels(sono_serve_sink *sink, int32_t version, const char *device)
+{
+    static const uint8_t colour[4] = {0, 255, 0, 255}; /* the outline's in overlays */
+    const sono_serve_masks *masks = &sink->masks;
+    sono_igtl_writer writer;
+    sono_igtl_label label = {.name = "bone", .label = masks->mask_value};
+    memcpy(label.device, masks->names[SONO_SERVE_OUTPUT_MASK], sizeof label.device);
+    memcpy(label.rgba, colour, sizeof colour);
+    if (masks->has_last)
+        memcpy(label.size, masks->last_image.size, sizeof label.size);
+    sono_serve_blob *blob = begin(sink, &writer, sizeof label, version, "LBMETA", device);
+    if (!blob)
+        return NULL;
+    sono_igtl_labels_encode(&writer, &label, 1);
     return end(sink, &writer, blob, NULL, 0);
 }
 

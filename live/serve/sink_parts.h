@@ -50,6 +50,8 @@ sono_serve_blob *sono_serve_note_status(sono_serve_sink *sink, int32_t version, 
                                         uint16_t code, const char *name, const char *text);
 sono_serve_blob *sono_serve_note_text(sono_serve_sink *sink, int32_t version, const char *text);
 sono_serve_blob *sono_serve_note_capability(sono_serve_sink *sink, int32_t version, const char *device);
+/* What the mask's value means; its size is 0 until a frame was shown. */
+sono_serve_blob *sono_serve_note_labels(sono_serve_sink *sink, int32_t version, const char *device);
 /* The answer to a command: RTS_COMMAND with its id and name. */
 sono_serve_blob *sono_serve_note_answer(sono_serve_sink *sink, int32_t version, const char *device,
                                         const sono_igtl_command *command, int is_done, const char *text);

@@ -24,8 +24,8 @@ SONO_REACH_FN int32_t reach_bound(float x, int32_t most)
     return x <= 0.0f ? 0 : x < (float)most ? (int32_t)x : most;
 }
 
-/* The box, grown by a quarter of its sides; of what is no box, the whole frame. A quarter of a float32 is exact
- * and each bound is one rounding, so that host and device agree. */
+/* The box, grown by a quarter of its sides; of what is no box, the whole frame. A quarter of a float32 is
+ * exact and each bound is one rounding, so that host and device agree. */
 SONO_REACH_FN sono_reach reach_of(const sono_detection *box, int32_t width_px, int32_t height_px)
 {
     const float dx = (box->x2 - box->x1) * 0.25f, dy = (box->y2 - box->y1) * 0.25f;

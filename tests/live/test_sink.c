@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The sink over real sockets: what clients get, when, in which header version, and what they cannot do to it
  * or to each other. The loop and the clients run in one thread, step by step. */
+#include "igtl/lists.h"
 #include "serve/sink_parts.h"
 #include "test.h"
 
@@ -780,9 +781,19 @@ static void queries_are_answered(void **state)
     char type[SONO_IGTL_TYPE_CHARS + 1];
     assert_int_equal(sono_igtl_capability_decode(in.body.content, in.body.content_bytes, &types, NULL),
                      SONO_IGTL_OK);
-    assert_int_equal(types.n_types, 16);
+    assert_int_equal(types.n_types, 18);
     assert_true(sono_igtl_capability_at(&types, 12, type));
     assert_string_equal(type, "STP_POLYDATA");
+    ask(&client, 1, "GET_LBMETA", "");
+    const message meta = next_is(self, &client, "LBMETA", "BoneMask");
+    sono_igtl_list labels;
+    sono_igtl_label label;
+    assert_int_equal(sono_igtl_labels_decode(meta.body.content, meta.body.content_bytes, &labels, NULL),
+                     SONO_IGTL_OK);
+    assert_int_equal(labels.n, 1);
+    assert_true(sono_igtl_label_at(&labels, 0, &label));
+    assert_string_equal(label.device, "BoneMask");
+    assert_int_equal(label.label, self->config.sink_mask_value);
     ask(&client, 1, "GET_IMAGE", "Other");
     assert_status_comes(self, &client, SONO_IGTL_CODE_NOT_FOUND, "NO_SUCH_DEVICE");
     ask(&client, 1, "GET_POLYDATA", "BoneMask");

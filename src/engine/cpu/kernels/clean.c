@@ -4,13 +4,14 @@
  * headers -> the same mask without the pieces that do not belong to the structure, area I32 [NK, 1, 1, 1],
  * pieces I32 [NK, 1, 2, room]: working memory.
  *
- * A piece is a set of pixels that touch along sides or corners. A piece is within reach when it has a pixel in
- * the object's box, grown by a quarter of its width and of its height on either side and rounded outwards; where
- * the box is all zero, which is no box, every piece is. What is out of reach goes, and of the rest what has fewer
- * pixels than min_piece_permille / 1000 of the largest. Whole numbers only, so that backends agree to the bit.
+ * A piece is a set of pixels that touch along sides or corners. A piece is within reach when it has a pixel
+ * in the object's box, grown by a quarter of its width and of its height on either side and rounded outwards;
+ * where the box is all zero, which is no box, every piece is. What is out of reach goes, and of the rest what
+ * has fewer pixels than min_piece_permille / 1000 of the largest. Whole numbers only, so that backends agree
+ * to the bit.
  *
- * Pieces are found by union and find over pixels in raster order: parent[i] <= i, roots point to themselves. One
- * object after the other; one thread each. Test: tests/ops/test_clean.c.
+ * Pieces are found by union and find over pixels in raster order: parent[i] <= i, roots point to themselves.
+ * One object after the other; one thread each. Test: tests/ops/test_clean.c.
  */
 #include "engine/cpu/kernels/kernels.h"
 #include "engine/frames.h"

@@ -5,9 +5,9 @@
  * Semantics: the CPU twin. Exact: a piece is a set and its pixels a count, whatever the order of the threads.
  *
  * Five launches over the frame's pixels, a grid line an object: every pixel points to the first of its run
- * within its warp; neighbours are united, the smaller number always the parent (atomicMin); pixels are counted
- * at their roots, a warp's pixels of one root together; the largest count is found; pieces are removed. The
- * largest count lies behind the counts. The area is zeroed before, on the same stream.
+ * within its warp; neighbours are united, the smaller number always the parent (atomicMin); pixels are
+ * counted at their roots, a warp's pixels of one root together; the largest count is found; pieces are
+ * removed. The largest count lies behind the counts. The area is zeroed before, on the same stream.
  *
  * Test: tests/ops/test_clean.c.
  */
@@ -86,7 +86,8 @@ static __global__ void __launch_bounds__(THREADS) runs_kernel(clean_args p)
     const object o = object_of(p);
     if (blockIdx.x == 0 && threadIdx.x == 0)
         *o.largest = 0;
-    FOR_PIXELS(i, o.n_pixels) {
+    FOR_PIXELS(i, o.n_pixels)
+    {
         const bool set = i < o.n_pixels && o.mask[i];
         /* A run ends at the frame's left border, too. */
         const bool joins = set && threadIdx.x % SONO_WARP > 0 && i % o.width > 0 && o.mask[i - 1];
@@ -102,7 +103,8 @@ static __global__ void __launch_bounds__(THREADS) runs_kernel(clean_args p)
 static __global__ void __launch_bounds__(THREADS) unite_kernel(clean_args p)
 {
     const object o = object_of(p);
-    FOR_PIXELS(i, o.n_pixels) {
+    FOR_PIXELS(i, o.n_pixels)
+    {
         if (i >= o.n_pixels || !o.mask[i])
             continue;
         const int32_t x = i % o.width, above = i - o.width;
@@ -127,7 +129,8 @@ static __global__ void __launch_bounds__(THREADS) count_kernel(clean_args p)
         (const sono_detection *)(p.detections + detection_at(blockIdx.y, p.n_objects, p.detections_pitch,
                                                              p.detections_stride));
     const sono_reach reach = reach_of(box, o.width, o.height);
-    FOR_PIXELS(i, o.n_pixels) {
+    FOR_PIXELS(i, o.n_pixels)
+    {
         const bool set = i < o.n_pixels && o.mask[i];
         const int32_t root = set ? find(o.parent, i) : -1;
         const bool near = set && is_in_reach(&reach, i % o.width, i / o.width);
@@ -151,7 +154,8 @@ static __global__ void __launch_bounds__(THREADS) count_kernel(clean_args p)
 static __global__ void __launch_bounds__(THREADS) largest_kernel(clean_args p)
 {
     const object o = object_of(p);
-    FOR_PIXELS(i, o.n_pixels) {
+    FOR_PIXELS(i, o.n_pixels)
+    {
         if (i < o.n_pixels && o.mask[i] && o.parent[i] == i && piece_area(o.count[i]) > 0)
             atomicMax(o.largest, piece_area(o.count[i]));
     }
@@ -166,7 +170,8 @@ static __global__ void __launch_bounds__(THREADS) remove_kernel(clean_args p)
     if (threadIdx.x == 0)
         kept = 0;
     __syncthreads(); /* kept is 0 */
-    FOR_PIXELS(i, o.n_pixels) {
+    FOR_PIXELS(i, o.n_pixels)
+    {
         if (i >= o.n_pixels || !o.mask[i])
             continue;
         const bool stays = piece_stays(o.count[o.parent[i]], largest, p.permille);
@@ -200,9 +205,8 @@ extern "C" cudaError_t sono_cuda_clean_mask(const sono_cuda_call *call)
                           detections->w,
                           op->map_element_bytes,
                           op->min_piece_permille};
-    const cudaError_t error =
-        cudaMemset2DAsync(p.area, (size_t)p.area_stride * sizeof *p.area, 0, sizeof *p.area, (size_t)area->n,
-                          call->stream);
+    const cudaError_t error = cudaMemset2DAsync(p.area, (size_t)p.area_stride * sizeof *p.area, 0,
+                                                sizeof *p.area, (size_t)area->n, call->stream);
     if (error != cudaSuccess)
         return error;
     const int64_t needed = sono_ceil_div((int64_t)op->max_width_px * op->max_height_px, THREADS);
