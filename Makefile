@@ -63,9 +63,8 @@ asan ubsan tsan: ## the quick tests under a sanitizer (tsan: the threading tests
 	@scripts/build.sh $@ $(JOBS)
 	@scripts/test.sh $@ $(JOBS)
 
-check-long: release ## minutes: every state of the session under larger limits, and mistakes that this must find
-	SONO_EXPLORE=long build/release/tests/test_session_explore
-	python3 tests/session/mutants.py
+check-long: ## hours: the long forms of what CI has in short (LONG="explore mutants soak fuzz"), kept in bench/results
+	@scripts/check_long.sh $(LONG)
 
 fuzz: ## every fuzz target for FUZZ_SECONDS (default 60)
 	@scripts/build.sh fuzz $(JOBS)
