@@ -2,6 +2,7 @@
 #include "serve/serve.h"
 #include "serve/fail.h"
 #include "serve/service.h"
+#include "serve/signals.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -9,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -85,33 +85,18 @@ void sono_service_give_up(sono_service *service, const sono_error *error)
 static void on_signals(void *user, uint32_t events)
 {
     sono_service *service = user;
-    struct signalfd_siginfo signal;
     (void)events;
-    while (read(service->signals, &signal, sizeof signal) == (ssize_t)sizeof signal) {
-        if (signal.ssi_signo == SIGHUP) {
+    for (int number; (number = sono_serve_signals_next(service->signals)) != 0;) {
+        if (number == SIGHUP) {
             sono_service_reload(service);
         } else if (!service->stop_ns || sono_serve_now_ns() - service->stop_ns >= TWICE_NS) {
             service->stop_ns = sono_serve_now_ns();
-            sono_serve_log_format(&service->log, "stopping", "signal=%u", signal.ssi_signo);
+            sono_serve_log_format(&service->log, "stopping", "signal=%d", number);
             sono_serve_notify_send(&service->notify, "STOPPING=1");
             sono_service_post_kind(service, SONO_SESSION_STOP);
         }
     }
     sono_service_pump(service);
-}
-
-/* Before any thread is made, so that all of them inherit it. */
-static int block_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    sigaddset(&set, SIGPIPE);
-    errno = fd < 0 ? errno : pthread_sigmask(SIG_BLOCK, &set, NULL);
-    return fd;
 }
 
 /* ---- made -----------------------------------------------------------------------------------------------
@@ -386,7 +371,7 @@ int sono_serve_run(const sono_serve_config *config, void (*ready)(void *user, in
     service->config = *config;
     service->loop.epoll = service->notify.fd = -1;
     service->signals_watch.fd = service->engine_watch.fd = service->recording_watch.fd = -1;
-    service->signals = block_signals();
+    service->signals = sono_serve_signals_open();
     if (service->signals < 0) {
         sono_serve_fail(&service->error, SONO_STATUS_IO, "serve", "signals: %s", strerror(errno));
         service->exit_status = 1;
@@ -401,9 +386,7 @@ int sono_serve_run(const sono_serve_config *config, void (*ready)(void *user, in
         }
     }
     close_all(service);
-    if (service->signals >= 0) {
-        close(service->signals);
-    }
+    sono_serve_signals_close(service->signals);
     int status = service->exit_status;
     if (status && error) {
         *error = service->error;

@@ -5,9 +5,10 @@
 
 #include "serve/config.h"
 
-/* Runs until SIGTERM or SIGINT (drains) or a failure that a restart must mend. Blocks these signals and
- * SIGHUP (reload) in this and all later threads. Tells systemd of readiness and feeds its watchdog where it
- * asks for that. ready: optional; called once when it listens, with the port. Returns 0, or 1 with `error`.
+/* Runs until SIGTERM or SIGINT (drains) or a failure that a restart must mend; handles these signals and
+ * SIGHUP (reload) and ignores SIGPIPE meanwhile. One at a time in a process. Tells systemd of readiness and
+ * feeds its watchdog where it asks for that. ready: optional; called once when it listens, with the port.
+ * Returns 0, or 1 with `error`.
  */
 int sono_serve_run(const sono_serve_config *config, void (*ready)(void *user, int32_t port), void *user,
                    sono_error *error);
