@@ -241,7 +241,8 @@ static void make_schema(schema *out)
 }
 
 /* Follows the keys that libcyaml comes to: it tells of each as "Load: [%s]", sections too. */
-static void listen_to(cyaml_log_t level, void *user, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void listen_to(cyaml_log_t level, void *user, const char *format,
+                                                            va_list args)
 {
     reading *self = user;
     char line[96];

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * SIGTERM, SIGINT and SIGHUP for an event loop, and no SIGPIPE. By handlers that write into a pipe, not by a mask
- * and signalfd: a library may have threads that do not keep the mask which they inherit (CUDA's driver has), and
- * a signal that one of them does not block would end the process. One at a time in a process.
+ * SIGTERM, SIGINT and SIGHUP for an event loop, and no SIGPIPE. By handlers that write into a pipe, not by a
+ * mask and signalfd: a library may have threads that do not keep the mask which they inherit (CUDA's driver
+ * has), and a signal that one of them does not block would end the process. One at a time in a process.
  */
 #ifndef SONO_SERVE_SIGNALS_H
 #define SONO_SERVE_SIGNALS_H
