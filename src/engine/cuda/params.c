@@ -11,6 +11,9 @@ sono_cuda_facts sono_cuda_facts_from(const sono_gpu *gpu)
 {
     sono_cuda_facts facts = {.n_multiprocessors = gpu->n_multiprocessors,
                              .compute_capability = gpu->compute_capability};
+#ifndef SONO_HAVE_SM90
+    facts.lacks_sm90 = 1;
+#endif
     snprintf(facts.name, sizeof facts.name, "%s", gpu->name);
     return facts;
 }
@@ -144,7 +147,6 @@ sono_status sono_cuda_params_share(sono_engine_params *params, const sono_progra
     return SONO_STATUS_OK;
 }
 
-/* Chooses the kernels, as an engine of the program will, and forgets them again. */
 static sono_status make_chosen(sono_gpu *gpu, const sono_program *program, sono_precision precision,
                                sono_engine_params **out, sono_error *error)
 {
@@ -159,13 +161,28 @@ static sono_status make_chosen(sono_gpu *gpu, const sono_program *program, sono_
     return status;
 }
 
+/* Lowers the program and chooses the kernels, as an engine of it will, and forgets both again. */
+static sono_status make_lowered(sono_gpu *gpu, const sono_program *program,
+                                const sono_engine_options *options, sono_engine_params **out,
+                                sono_error *error)
+{
+    const sono_cuda_facts facts = sono_cuda_facts_from(gpu);
+    sono_program lowered;
+    SONO_TRY(sono_lower(program, options->rewrites, (size_t)options->n_rewrites, &lowered, error));
+    if (!options->unfused)
+        sono_cuda_fuse(&lowered, options->precision, &facts, options->plan_mode == SONO_PLAN_KEEP);
+    const sono_status status = make_chosen(gpu, &lowered, options->precision, out, error);
+    sono_lower_free(&lowered);
+    return status;
+}
+
 sono_status sono_cuda_params_open(const sono_program *program, const sono_engine_options *options,
                                   sono_engine_params **out, sono_error *error)
 {
     sono_gpu gpu = {0};
     sono_status status = sono_gpu_open(&gpu, options->device, error);
     if (status == SONO_STATUS_OK)
-        status = make_chosen(&gpu, program, options->precision, out, error);
+        status = make_lowered(&gpu, program, options, out, error);
     sono_gpu_close(&gpu);
     return status;
 }
