@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/cuda/params.h"
 
+#include "engine/cuda/choice/chain.h"
+#include "engine/cuda/choice/families.h"
 #include "engine/cuda/kernels/pack.h"
 #include "base/alloc.h"
 #include "graph/params.h"
@@ -59,6 +61,23 @@ static sono_status place(sono_engine_params *params, const sono_program *program
     return SONO_STATUS_OK;
 }
 
+/* Queries of one frame are run in chains, those of several an op at a time (choice/chain.h), and engines of
+ * both may share parameters: the weights of float32 products on many rows have a place in either form. */
+static sono_status place_both(sono_engine_params *params, const sono_program *program, sono_error *error)
+{
+    for (size_t i = 0; i < program->n_ops; i++) {
+        const sono_op *op = &program->ops[i];
+        const sono_tensor *y = &program->tensors[op->out[0]];
+        if (op->kind != SONO_OP_LINEAR || y->h * y->w <= SONO_ATTENTION_NARROW_KEYS ||
+            sono_tensor_stored_dtype(program, op->in[0], params->precision) != SONO_DTYPE_F32 ||
+            program->tensors[op->in[1]].kind != SONO_TENSOR_PARAM)
+            continue;
+        SONO_TRY(place(params, program, op->in[1], SONO_CUDA_FORM_PLAIN, error));
+        SONO_TRY(place(params, program, op->in[1], SONO_CUDA_FORM_PACKED, error));
+    }
+    return SONO_STATUS_OK;
+}
+
 /* Uploads one parameter; a packed one goes through its plain form, or through staging when nobody reads that.
  */
 static sono_status upload(sono_gpu *gpu, const sono_engine_params *params, const sono_param *param,
@@ -111,7 +130,10 @@ sono_status sono_cuda_params_make(sono_gpu *gpu, const sono_program *program, co
     for (size_t i = 0; i < n; i++)
         for (int form = 0; form < SONO_CUDA_FORM_COUNT; form++)
             params->places[i].at[form] = SIZE_MAX;
+    const sono_cuda_facts facts = sono_cuda_facts_from(gpu);
     sono_status status = visit_uses(params, program, choices, place, error);
+    if (status == SONO_STATUS_OK && sono_chain_has_kernel(&facts, precision))
+        status = place_both(params, program, error);
     if (status == SONO_STATUS_OK && params->n_bytes)
         status = sono_gpu_allocate_device(gpu, params->n_bytes, &params->block, error);
     if (status == SONO_STATUS_OK)

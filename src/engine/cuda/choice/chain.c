@@ -120,6 +120,20 @@ int sono_chain_has_kernel(const sono_cuda_facts *facts, sono_precision precision
     return facts->compute_capability == 90 && !facts->lacks_sm90 && precision == SONO_PRECISION_FP16;
 }
 
+/* Clusters of a detector's queries that are on the device together. */
+static int32_t clusters_at_once(const sono_cuda_facts *facts)
+{
+    const int32_t n = (facts->n_multiprocessors - IDLE) / SONO_CHAIN_CLUSTER;
+    return n > 0 ? n : 1;
+}
+
+/* Whether queries would come in several rounds: then an op at a time fills the device better. */
+static int is_crowded(const sono_chain *plan, const sono_cuda_facts *facts)
+{
+    return plan->n_rows > SONO_ATTENTION_NARROW_KEYS &&
+           plan->n_maps * plan->tiles_per_map > clusters_at_once(facts);
+}
+
 /* The longest chain that begins with an op: its last one; below `first` where there is none. */
 static int32_t last_of(const sono_program *program, sono_precision precision, const sono_cuda_facts *facts,
                        int32_t first)
@@ -140,6 +154,8 @@ static int32_t last_of(const sono_program *program, sono_precision precision, co
     }
     while (last - first + 1 >= MIN_OPS && !sono_chain_plan(program, precision, facts, first, last, 0, &plan))
         last--;
+    if (last - first + 1 >= MIN_OPS && is_crowded(&plan, facts))
+        last = first - 1;
     return last;
 }
 
@@ -467,11 +483,10 @@ static int plan_step(planner *p, int32_t i)
 /* Rows of a tile: few, so that the clusters are on the device together. */
 static int32_t rows_of_tile(const sono_chain *chain, const sono_cuda_facts *facts)
 {
-    const int32_t most = (facts->n_multiprocessors - IDLE) / SONO_CHAIN_CLUSTER;
     const int64_t all = (int64_t)chain->n_maps * chain->n_rows;
     if (chain->n_rows <= SONO_ATTENTION_NARROW_KEYS)
         return round_up(chain->n_rows, 4);
-    const int64_t each = sono_ceil_div(all, most > 0 ? most : 1);
+    const int64_t each = sono_ceil_div(all, clusters_at_once(facts));
     return each <= 16 ? 16 : each >= SONO_CHAIN_MAX_ROWS ? SONO_CHAIN_MAX_ROWS : round_up((int32_t)each, 4);
 }
 
