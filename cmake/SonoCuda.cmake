@@ -87,8 +87,11 @@ if(with_cuda)
     sono_add_core_objects(sono_cuda ${cuda_sources})
     set_target_properties(sono_cuda PROPERTIES CUDA_STANDARD 17 CUDA_VISIBILITY_PRESET hidden)
     include(SonoSm90)
-    sono_add_sm90(sono_cuda_sm90 ${PROJECT_SOURCE_DIR}/src/engine/cuda/kernels/sm90 sono_add_objects)
+    sono_add_sm90(sono_cuda_sm90 ${PROJECT_SOURCE_DIR}/src/engine/cuda/kernels/sm90 sono_add_core_objects)
     set(cuda_definitions SONO_HAVE_CUDA=1)
+    if(TARGET sono_cuda_sm90)
+        target_compile_definitions(sono_cuda PRIVATE SONO_HAVE_SM90=1)
+    endif()
     target_compile_definitions(sono_objects PRIVATE ${cuda_definitions})
 
     # `audit --trace` loads the CUPTI library when it runs; only its header is needed here.

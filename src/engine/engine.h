@@ -50,7 +50,8 @@ typedef struct sono_engine_options {
     const sono_rewrite *rewrites; /* [n_rewrites], tried before planning; NULL = none, as engines have no
                                      fusions of their own yet */
     int32_t n_rewrites;
-    int32_t poison; /* tests, CPU: fill a tensor's bytes with NaN before its first op and after its last */
+    int32_t unfused; /* tests, CUDA: a kernel an op, as on devices that lack those for several */
+    int32_t poison;  /* tests, CPU: fill a tensor's bytes with NaN before its first op and after its last */
 } sono_engine_options;
 
 /* What one frame cost, as wait() reports it. */
@@ -170,6 +171,7 @@ typedef struct sono_cuda_facts {
     int32_t n_multiprocessors;
     int32_t compute_capability; /* 90 = 9.0 */
     char name[64];
+    int32_t lacks_sm90; /* 1: the build has none of the kernels for 9.0 alone */
 } sono_cuda_facts;
 
 /* Those of a device, counted from 0; only in builds with CUDA. Errors: NO_DEVICE, DEVICE. */

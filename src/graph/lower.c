@@ -63,3 +63,9 @@ void sono_lower_absorb(sono_program *lowered, int32_t op)
 {
     lowered->ops[op].is_absorbed = 1;
 }
+
+void sono_lower_chain(sono_program *lowered, int32_t first, int32_t last)
+{
+    for (int32_t i = first; i <= last; i++)
+        lowered->ops[i].leader = last + 1;
+}

@@ -29,4 +29,20 @@ void sono_lower_free(sono_program *lowered); /* leaves it zeroed; a zeroed one i
 int32_t sono_lower_producer(const sono_program *lowered, size_t i, int k);
 void sono_lower_absorb(sono_program *lowered, int32_t op);
 
+/* Makes ops [first, last], of one lane and one stage, a chain: one launch does the work of all of them at the
+ * place of the last. Their tensors stay as they are. */
+void sono_lower_chain(sono_program *lowered, int32_t first, int32_t last);
+
+/* Where op i's work is done: its own number, or that of its chain's last op. */
+static inline int32_t sono_lower_place(const sono_program *lowered, int32_t i)
+{
+    return lowered->ops[i].leader ? lowered->ops[i].leader - 1 : i;
+}
+
+/* Whether op i is what an engine launches: not absorbed, and by itself or the last of a chain. */
+static inline int sono_lower_is_run(const sono_program *lowered, int32_t i)
+{
+    return !lowered->ops[i].is_absorbed && sono_lower_place(lowered, i) == i;
+}
+
 #endif

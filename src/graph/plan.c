@@ -2,6 +2,7 @@
 #include "graph/plan.h"
 
 #include "base/alloc.h"
+#include "graph/lower.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,12 +42,13 @@ static void find_lifetimes(const sono_program *program, sono_plan *plan)
         plan->first_op[i] = plan->last_op[i] = -1;
     for (size_t i = 0; i < program->n_ops; i++) {
         const sono_op *op = &program->ops[i];
+        const int32_t place = sono_lower_place(program, (int32_t)i);
         if (op->is_absorbed)
             continue;
         for (int k = 0; k < SONO_OP_MAX_IN; k++)
-            touch(plan, program, op->in[k], (int32_t)i);
+            touch(plan, program, op->in[k], place);
         for (int k = 0; k < SONO_OP_MAX_OUT; k++)
-            touch(plan, program, op->out[k], (int32_t)i);
+            touch(plan, program, op->out[k], place);
     }
 }
 
@@ -58,22 +60,21 @@ typedef struct interval {
     int32_t beside_lane_1; /* touched by an op of lane 0 that may run at the same time */
 } interval;
 
-/* Fills in which tensors are touched by lane 1, and which by the lane 0 ops before lane 1's first. */
+/* Fills in which tensors are touched by lane 1, and which by the lane 0 ops before lane 1's last. */
 static void find_lanes(const sono_program *program, interval *items, size_t n_items, sono_tid *item_of)
 {
-    int before_lane_1 = 1;
+    const size_t join = sono_program_join(program);
     for (size_t i = 0; i < n_items; i++)
         item_of[items[i].id] = (sono_tid)i + 1;
     for (size_t i = 0; i < program->n_ops; i++) {
         const sono_op *op = &program->ops[i];
-        before_lane_1 = before_lane_1 && op->lane == 0;
         for (int k = 0; k < SONO_OP_MAX_IN + SONO_OP_MAX_OUT && !op->is_absorbed; k++) {
             const sono_tid id = k < SONO_OP_MAX_IN ? op->in[k] : op->out[k - SONO_OP_MAX_IN];
             const sono_tid item = item_of[program->tensors[id].root];
             if (!item)
                 continue;
             items[item - 1].in_lane_1 |= op->lane == 1;
-            items[item - 1].beside_lane_1 |= before_lane_1;
+            items[item - 1].beside_lane_1 |= op->lane == 0 && i < join;
         }
     }
 }

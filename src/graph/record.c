@@ -244,9 +244,9 @@ sono_tid sono_record_target(sono_recorder *rec, const char *name, sono_tid out, 
 }
 
 /* What is made from a precise tensor is precise too. */
-static void inherit_precision(sono_program *program, const sono_op *op)
+static void inherit_precision(sono_program *program, const sono_op *op, int32_t coarse)
 {
-    if (!program->tensors[program->tensors[op->in[0]].root].precise)
+    if (coarse || !program->tensors[program->tensors[op->in[0]].root].precise)
         return;
     for (int i = 0; i < SONO_OP_MAX_OUT; i++)
         if (op->out[i])
@@ -265,7 +265,7 @@ sono_tid sono_record_op(sono_recorder *rec, const sono_op *op)
     program->ops[program->n_ops].stage = rec->stage;
     program->ops[program->n_ops].lane = rec->lane;
     program->n_ops++;
-    inherit_precision(program, op);
+    inherit_precision(program, op, rec->coarse);
     return op->out[0];
 }
 

@@ -381,9 +381,11 @@ sono_tid sono_layer_self_attention(sono_recorder *rec, const char *name, sono_ti
                                    int32_t n_heads)
 {
     char leaf[96];
-    const int32_t c = sono_record_shape(rec, x).c, head_dim = c / n_heads;
+    const int32_t c = sono_record_shape(rec, x).c, head_dim = c / n_heads, precise = rec->precise;
+    const int32_t is_precise = rec->program->tensors[sono_record_shape(rec, x).root].precise;
     float *weight = take(rec, name, "in_proj_weight", 2, (const int64_t[]){3 * (int64_t)c, c});
     float *bias = take(rec, name, "in_proj_bias", 1, (const int64_t[]){3 * (int64_t)c});
+    rec->coarse = 1; /* the heads' inputs and outputs: softmax is float32 in any case */
     const sono_tid qk = in_proj_part(rec, name, "qk", x_qk, weight, bias, 0, 2 * c);
     const sono_tid v = in_proj_part(rec, name, "v", x, weight, bias, 2 * c, c);
     sono_free(weight);
@@ -394,5 +396,10 @@ sono_tid sono_layer_self_attention(sono_recorder *rec, const char *name, sono_ti
                                                  sono_view_channels(rec, qk, 0, c),
                                                  sono_view_channels(rec, qk, c, c), v, 0, 0, 0, &args, 0);
     const sono_epilogue epilogue = sono_epilogue_none();
-    return sono_layer_linear(rec, sono_layer_path(rec, leaf, "%s.out_proj", name), heads, c, &epilogue, 0, 0);
+    rec->coarse = 0;
+    rec->precise = precise || is_precise;
+    const sono_tid out =
+        sono_layer_linear(rec, sono_layer_path(rec, leaf, "%s.out_proj", name), heads, c, &epilogue, 0, 0);
+    rec->precise = precise;
+    return out;
 }

@@ -121,6 +121,15 @@ static void record_prompts(sono_recorder *rec, const sono_pipeline_config *confi
                                                  n_objects * config->prompt_points, SONO_POINT_FLOATS);
 }
 
+/* Behind lane 1's last op, if there is one. */
+static int32_t first_op_of(const sono_program *program, sono_stage stage)
+{
+    int32_t i = (int32_t)sono_program_join(program);
+    while (i < (int32_t)program->n_ops && program->ops[i].stage != stage)
+        i++;
+    return i;
+}
+
 /* frame, prompts -> mask, weight maps */
 static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *config, sono_flow *flow)
 {
@@ -140,8 +149,8 @@ static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *con
     const sono_tid embedding = network->encode(rec, image);
     rec->lane = 0;
     rec->stage = SONO_STAGE_DECODE;
-    flow->first_decode_op = (int32_t)rec->program->n_ops;
     network->decode(rec, embedding, &flow->prompts, flow->frame.header, &outlined);
+    flow->first_decode_op = first_op_of(rec->program, SONO_STAGE_DECODE);
     flow->iou = outlined.iou;
     sono_record_output(rec, flow->iou);
     flow->first_mask_op = (int32_t)rec->program->n_ops;

@@ -18,7 +18,7 @@
 
 /* H200, A100, A10, T4, B200. */
 static const sono_cuda_facts devices[] = {
-    {132, 90, "H200"}, {108, 80, "A100"}, {72, 86, "A10"}, {40, 75, "T4"}, {148, 100, "B200"}};
+    {132, 90, "H200", 0}, {108, 80, "A100", 0}, {72, 86, "A10", 0}, {40, 75, "T4", 0}, {148, 100, "B200", 0}};
 
 typedef struct old_tile {
     const char *name;
@@ -199,7 +199,10 @@ static void expect_attention(const sono_cuda_facts *device, const sono_cuda_call
     const int is_tensor = window <= 14 && dim % 16 == 0 &&
                           bytes <= (device->compute_capability < 80 ? 64 << 10 : 96 << 10) &&
                           old_half_rows(q) && old_half_rows(k) && old_half_rows(&call->in[2]);
+    const int is_few = device->compute_capability == 90 && !window && n_queries <= 8 && n_keys >= 1024 &&
+                       dim == 16 && old_half_rows(k) && old_half_rows(&call->in[2]);
     assert_string_equal(choice->candidate->name, !window && n_keys <= 16 ? "attention narrow"
+                                                 : is_few                ? "attention few"
                                                  : is_tensor             ? "attention tensor"
                                                                          : "attention plain");
 }

@@ -178,7 +178,7 @@ static void expect_open(const sono_engine_ops *ops, const sono_program *program,
 static void test_cases(void **state)
 {
     (void)state;
-    static const sono_cuda_facts h200 = {132, 90, "H200"};
+    static const sono_cuda_facts h200 = {132, 90, "H200", 0};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         sono_program *program = NULL;
         sono_recorder rec;

@@ -237,7 +237,7 @@ static void test_query(void **state)
     assert_string_equal(info.detector, "dfine-n, 3 classes");
     assert_string_equal(info.segmenter, "mobilesam-vit_t");
     assert_true(info.n_threads >= 1);
-    assert_true(info.params_bytes > 40 * 1000 * 1000);
+    assert_true(info.params_bytes > 20 * 1000 * 1000); /* as halves, where an engine wants no other */
     const double flops = sono_pipeline_stage_flops(shared_pipeline(), SONO_STAGE_ENCODE);
     assert_true(flops > 70e9 && flops < 85e9);
 }

@@ -39,8 +39,14 @@ int roofline_make(roofline *self, const sono_profile *profile, double cache_byte
     self->rows = calloc((size_t)profile->n_ops + 1, sizeof *self->rows);
     if (!self->rows)
         return -1;
+    double joined_us =
+        0; /* floors of ops whose time is in that of the op that they are run with, behind them */
     for (int32_t i = 0; i < profile->n_ops; i++) {
         self->rows[i] = row_of(profile, i, cache_bytes);
+        joined_us += self->rows[i].floor_us;
+        self->rows[i].floor_us = profile->ops[i].ns > 0 ? joined_us : 0;
+        self->rows[i].loss_us = 1e-3 * profile->ops[i].ns - self->rows[i].floor_us;
+        joined_us = profile->ops[i].ns > 0 ? 0 : joined_us;
         self->sum_us += 1e-3 * profile->ops[i].ns;
         self->floor_sum_us += self->rows[i].floor_us;
         self->lane_us[profile->ops[i].lane != 0] += 1e-3 * profile->ops[i].ns;

@@ -66,13 +66,36 @@ sono_cuda_call sono_cuda_make_call(const sono_engine *cuda, size_t i, int32_t la
     return call;
 }
 
+/* The chain that op i leads; NULL where it leads none. */
+static const sono_chain *chain_of(const sono_engine *cuda, size_t i)
+{
+    for (size_t k = 0; k < cuda->n_chains; k++)
+        if (cuda->chains[k].last_op == (int32_t)i)
+            return &cuda->chains[k];
+    return NULL;
+}
+
+/* The first op that is run with op i, which leads them; op i where it is run by itself. */
+static int32_t first_member(const sono_program *program, int32_t i)
+{
+    int32_t first = i;
+    while (program->ops[i].leader && first > 0 && program->ops[first - 1].leader == i + 1)
+        first--;
+    return first;
+}
+
 sono_status sono_cuda_launch(sono_engine *cuda, size_t i, int32_t lane, sono_error *error)
 {
-    if (cuda->program->ops[i].is_absorbed)
+    sono_cuda_call members[SONO_CHAIN_MAX_STEPS];
+    if (!sono_lower_is_run(cuda->program, (int32_t)i))
         return SONO_STATUS_OK;
     if (cuda->issuing)
         sono_ledger_book(&cuda->gpu.ledger, cuda->issuing, SONO_PLACE_LAUNCH, SONO_CROSSING_LAUNCH, 0);
-    const sono_cuda_call call = sono_cuda_make_call(cuda, i, lane);
+    sono_cuda_call call = sono_cuda_make_call(cuda, i, lane);
+    call.chain = chain_of(cuda, i);
+    call.members = members;
+    for (int32_t first = first_member(cuda->program, (int32_t)i), k = 0; first + k <= (int32_t)i; k++)
+        members[k] = sono_cuda_make_call(cuda, (size_t)(first + k), lane);
     const cudaError_t code = SONO_CUDA(sono_cuda_kernels[call.choice->candidate->id].run(&call));
     if (code != cudaSuccess)
         return sono_gpu_fail(&cuda->gpu, code, call.choice->candidate->name, sono_stage_name(call.op->stage),
@@ -83,7 +106,7 @@ sono_status sono_cuda_launch(sono_engine *cuda, size_t i, int32_t lane, sono_err
 sono_status sono_cuda_prepare_kernels(sono_engine *cuda, sono_error *error)
 {
     for (size_t i = 0; i < cuda->program->n_ops; i++) {
-        if (cuda->program->ops[i].is_absorbed)
+        if (!sono_lower_is_run(cuda->program, (int32_t)i))
             continue;
         const sono_cuda_call call = sono_cuda_make_call(cuda, i, 0);
         const sono_cuda_kernel *kernel = &sono_cuda_kernels[call.choice->candidate->id];

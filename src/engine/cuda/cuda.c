@@ -7,6 +7,7 @@
 #include "engine/cuda/cuda_private.h"
 
 #include "base/alloc.h"
+#include "engine/cuda/choice/mbconv.h"
 #include "engine/cuda/device/range.h"
 
 /* Takes n_bytes from the end of a block that is being laid out. */
@@ -81,6 +82,7 @@ static void cuda_close(sono_engine *cuda)
     sono_plan_free(&cuda->plan);
     sono_free(cuda->slots);
     sono_free(cuda->choices);
+    sono_free(cuda->chains);
     sono_lower_free(&cuda->lowered);
     sono_cuda_params_close(cuda->params);
     sono_free(cuda);
@@ -125,6 +127,31 @@ static sono_status choose_kernels(sono_engine *cuda, sono_error *error)
     return sono_cuda_choose(cuda->program, cuda->options.precision, &facts, cuda->choices, error);
 }
 
+/* Joins ops into chains, and plans how each is run. */
+static sono_status form_chains(sono_engine *cuda, sono_error *error)
+{
+    const sono_cuda_facts facts = sono_cuda_facts_from(&cuda->gpu);
+    const sono_precision precision = cuda->options.precision;
+    const int keeps_all = cuda->options.plan_mode == SONO_PLAN_KEEP;
+    if (!cuda->options.unfused)
+        sono_cuda_fuse(&cuda->lowered, precision, &facts, keeps_all);
+    const size_t n = sono_chain_count(cuda->program);
+    if (!n)
+        return SONO_STATUS_OK;
+    cuda->chains = sono_alloc_array(n, sizeof *cuda->chains);
+    if (!cuda->chains)
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for %zu chains of ops", n);
+    for (int32_t i = 0; cuda->n_chains < n; i = cuda->chains[cuda->n_chains++].last_op + 1) {
+        while (!cuda->program->ops[i].leader || sono_mbconv_is(cuda->program, i))
+            i++;
+        if (!sono_chain_plan(cuda->program, precision, &facts, i, cuda->program->ops[i].leader - 1, keeps_all,
+                             &cuda->chains[cuda->n_chains]))
+            return SONO_FAIL(error, UNSUPPORTED, "the chain of ops %d to %d does not fit the device", i,
+                             cuda->program->ops[i].leader - 1);
+    }
+    return SONO_STATUS_OK;
+}
+
 static sono_status open_parts(sono_engine *cuda, const sono_program *recorded, sono_error *error)
 {
     const sono_plan_options plan_options = {.mode = cuda->options.plan_mode,
@@ -142,6 +169,7 @@ static sono_status open_parts(sono_engine *cuda, const sono_program *recorded, s
     SONO_TRY(sono_lower(recorded, cuda->options.rewrites, (size_t)cuda->options.n_rewrites, &cuda->lowered,
                         error));
     SONO_TRY(sono_gpu_open(&cuda->gpu, cuda->options.device, error));
+    SONO_TRY(form_chains(cuda, error));
     SONO_TRY(choose_kernels(cuda, error));
     SONO_TRY(sono_plan_make(cuda->program, &plan_options, &cuda->plan, error));
     if (sono_cuda_has_gated_ops(cuda))

@@ -3,6 +3,7 @@
 #ifndef SONO_ENGINE_CUDA_CUDA_PRIVATE_H
 #define SONO_ENGINE_CUDA_CUDA_PRIVATE_H
 
+#include "engine/cuda/choice/chain.h"
 #include "engine/cuda/kernels/kernels.h"
 #include "engine/cuda/params.h"
 #include "engine/engine.h"
@@ -35,7 +36,9 @@ struct sono_engine {
     sono_engine_options options;
     sono_plan plan;
     sono_gpu gpu;
-    sono_cuda_choice *choices;  /* [n_ops]: the kernel of each op */
+    sono_cuda_choice *choices; /* [n_ops]: the kernel of each op */
+    sono_chain *chains;        /* [n_chains], in the order of their ops */
+    size_t n_chains;
     sono_engine_params *params; /* its own, or shared with other engines */
     size_t activations_at;
     size_t scratch_at[N_LANES], scratch_bytes[N_LANES];

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/cuda/params.h"
 
+#include "engine/cuda/choice/chain.h"
+#include "engine/cuda/choice/families.h"
 #include "engine/cuda/kernels/pack.h"
 #include "base/alloc.h"
 #include "graph/params.h"
@@ -11,6 +13,9 @@ sono_cuda_facts sono_cuda_facts_from(const sono_gpu *gpu)
 {
     sono_cuda_facts facts = {.n_multiprocessors = gpu->n_multiprocessors,
                              .compute_capability = gpu->compute_capability};
+#ifndef SONO_HAVE_SM90
+    facts.lacks_sm90 = 1;
+#endif
     snprintf(facts.name, sizeof facts.name, "%s", gpu->name);
     return facts;
 }
@@ -52,6 +57,23 @@ static sono_status place(sono_engine_params *params, const sono_program *program
     if (*at == SIZE_MAX) {
         *at = params->n_bytes;
         params->n_bytes += sono_gpu_round_up(form_bytes(&program->params->list[index], form));
+    }
+    return SONO_STATUS_OK;
+}
+
+/* Queries of one frame are run in chains, those of several an op at a time (choice/chain.h), and engines of
+ * both may share parameters: the weights of float32 products on many rows have a place in either form. */
+static sono_status place_both(sono_engine_params *params, const sono_program *program, sono_error *error)
+{
+    for (size_t i = 0; i < program->n_ops; i++) {
+        const sono_op *op = &program->ops[i];
+        const sono_tensor *y = &program->tensors[op->out[0]];
+        if (op->kind != SONO_OP_LINEAR || y->h * y->w <= SONO_ATTENTION_NARROW_KEYS ||
+            sono_tensor_stored_dtype(program, op->in[0], params->precision) != SONO_DTYPE_F32 ||
+            program->tensors[op->in[1]].kind != SONO_TENSOR_PARAM)
+            continue;
+        SONO_TRY(place(params, program, op->in[1], SONO_CUDA_FORM_PLAIN, error));
+        SONO_TRY(place(params, program, op->in[1], SONO_CUDA_FORM_PACKED, error));
     }
     return SONO_STATUS_OK;
 }
@@ -108,7 +130,10 @@ sono_status sono_cuda_params_make(sono_gpu *gpu, const sono_program *program, co
     for (size_t i = 0; i < n; i++)
         for (int form = 0; form < SONO_CUDA_FORM_COUNT; form++)
             params->places[i].at[form] = SIZE_MAX;
+    const sono_cuda_facts facts = sono_cuda_facts_from(gpu);
     sono_status status = visit_uses(params, program, choices, place, error);
+    if (status == SONO_STATUS_OK && sono_chain_has_kernel(&facts, precision))
+        status = place_both(params, program, error);
     if (status == SONO_STATUS_OK && params->n_bytes)
         status = sono_gpu_allocate_device(gpu, params->n_bytes, &params->block, error);
     if (status == SONO_STATUS_OK)
@@ -144,7 +169,6 @@ sono_status sono_cuda_params_share(sono_engine_params *params, const sono_progra
     return SONO_STATUS_OK;
 }
 
-/* Chooses the kernels, as an engine of the program will, and forgets them again. */
 static sono_status make_chosen(sono_gpu *gpu, const sono_program *program, sono_precision precision,
                                sono_engine_params **out, sono_error *error)
 {
@@ -159,13 +183,28 @@ static sono_status make_chosen(sono_gpu *gpu, const sono_program *program, sono_
     return status;
 }
 
+/* Lowers the program and chooses the kernels, as an engine of it will, and forgets both again. */
+static sono_status make_lowered(sono_gpu *gpu, const sono_program *program,
+                                const sono_engine_options *options, sono_engine_params **out,
+                                sono_error *error)
+{
+    const sono_cuda_facts facts = sono_cuda_facts_from(gpu);
+    sono_program lowered;
+    SONO_TRY(sono_lower(program, options->rewrites, (size_t)options->n_rewrites, &lowered, error));
+    if (!options->unfused)
+        sono_cuda_fuse(&lowered, options->precision, &facts, options->plan_mode == SONO_PLAN_KEEP);
+    const sono_status status = make_chosen(gpu, &lowered, options->precision, out, error);
+    sono_lower_free(&lowered);
+    return status;
+}
+
 sono_status sono_cuda_params_open(const sono_program *program, const sono_engine_options *options,
                                   sono_engine_params **out, sono_error *error)
 {
     sono_gpu gpu = {0};
     sono_status status = sono_gpu_open(&gpu, options->device, error);
     if (status == SONO_STATUS_OK)
-        status = make_chosen(&gpu, program, options->precision, out, error);
+        status = make_lowered(&gpu, program, options, out, error);
     sono_gpu_close(&gpu);
     return status;
 }

@@ -114,7 +114,7 @@ static sono_status time_op(bench *self, size_t op, double *ns, sono_error *error
 static sono_status time_ops(bench *self, double *op_ns, sono_error *error)
 {
     for (size_t i = 0; i < self->cuda->program->n_ops; i++)
-        if (self->cuda->program->ops[i].is_absorbed)
+        if (!sono_lower_is_run(self->cuda->program, (int32_t)i))
             op_ns[i] = 0;
         else
             SONO_TRY(time_op(self, i, &op_ns[i], error));

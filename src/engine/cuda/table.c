@@ -35,5 +35,11 @@ const sono_cuda_kernel sono_cuda_kernels[SONO_CUDA_CANDIDATE_COUNT] = {
     [SONO_CUDA_UPSAMPLE_MASK] = {.run = sono_cuda_upsample_mask},
     [SONO_CUDA_CLEAN_MASK] = {.run = sono_cuda_clean_mask},
     [SONO_CUDA_WEIGHT_MAPS] = {.run = sono_cuda_weight_maps},
+    [SONO_CUDA_MBCONV] = {.prepare = sono_cuda_mbconv_prepare, .run = sono_cuda_mbconv},
+#ifdef SONO_HAVE_SM90
+    [SONO_CUDA_ATTENTION_FEW] = {.run = sono_cuda_attention_few},
+    [SONO_CUDA_CHAIN_LINEAR] = {.prepare = sono_cuda_chain_prepare, .run = sono_cuda_chain},
+    [SONO_CUDA_CHAIN_ROWS] = {.prepare = sono_cuda_chain_prepare, .run = sono_cuda_chain},
+#endif
 };
 /* clang-format on */

@@ -5,8 +5,9 @@
  * and transformer.py (TwoWayTransformer:16, TwoWayAttentionBlock:109, Attention:185).
  *
  * The image side of one frame is one map for all its objects until the first layer has changed it: what
- * depends on it alone is computed once and broadcast. Only the single-mask output is made: mask token 0 with
- * its hypernetwork.
+ * depends on it alone is computed once and broadcast. Ops on tokens are recorded in a row as far as they can
+ * be, so that an engine may run them as one. Only the single-mask output is made: mask token 0 with its
+ * hypernetwork.
  */
 #include "nets/sam/parts.h"
 
@@ -19,15 +20,6 @@
 #define CROSS   (DIM / 2) /* channels inside a cross attention */
 #define MLP_DIM 2048
 #define N_HEADS 8
-
-/* The transformer's state between layers. */
-typedef struct two_way {
-    int32_t n_objects;
-    sono_tid tokens;   /* [K, 1, T, 256]: the queries' position encoding */
-    sono_tid dense_pe; /* [1, 64, 64, 256]: the keys' */
-    sono_tid queries;  /* [K, 1, T, 256] */
-    sono_tid keys;     /* [1 or K, 64, 64, 256] */
-} two_way;
 
 /* x for every object. */
 static sono_tid widen(sono_recorder *rec, sono_tid x, int32_t n)
@@ -65,13 +57,13 @@ static sono_tid record_projection(sono_recorder *rec, const char *attention, con
                              0);
 }
 
-static sono_tid record_queries_pe(sono_recorder *rec, const two_way *t, const char *name)
+static sono_tid record_queries_pe(sono_recorder *rec, const sono_mask_decoder *t, const char *name)
 {
     char path[96];
     return sono_record_add(rec, sono_layer_path(rec, path, "%s.queries_pe", name), t->queries, t->tokens, 0);
 }
 
-static sono_tid record_keys_pe(sono_recorder *rec, const two_way *t, const char *name)
+static sono_tid record_keys_pe(sono_recorder *rec, const sono_mask_decoder *t, const char *name)
 {
     char path[96];
     const sono_tid pe = widen(rec, t->dense_pe, sono_record_shape(rec, t->keys).n);
@@ -88,7 +80,7 @@ static void record_pair(sono_recorder *rec, const char *first, const char *secon
 }
 
 /* The first layer has no position encoding here and no residual (transformer.py:155). */
-static void record_self_attention(sono_recorder *rec, two_way *t, const char *layer, int is_first)
+static void record_self_attention(sono_recorder *rec, sono_mask_decoder *t, const char *layer, int is_first)
 {
     char name[96], q_proj[96], k_proj[96], v_proj[96];
     const sono_epilogue none = sono_epilogue_none();
@@ -104,7 +96,7 @@ static void record_self_attention(sono_recorder *rec, two_way *t, const char *la
     t->queries = record_norm(rec, layer, "norm1", t->queries);
 }
 
-static void record_mlp(sono_recorder *rec, two_way *t, const char *layer)
+static void record_mlp(sono_recorder *rec, sono_mask_decoder *t, const char *layer)
 {
     char path[96];
     const sono_epilogue relu = sono_epilogue_act(SONO_ACT_RELU);
@@ -117,45 +109,75 @@ static void record_mlp(sono_recorder *rec, two_way *t, const char *layer)
     t->queries = record_norm(rec, layer, "norm3", t->queries);
 }
 
-static void record_layer(sono_recorder *rec, two_way *t, int32_t index)
+static void layer_name(sono_recorder *rec, char *name, int32_t index)
 {
-    char layer[96], to_image[96], to_token[96], k_proj[96], q_proj[96];
-    sono_layer_path(rec, layer, "mask_decoder.transformer.layers.%d", index);
+    sono_layer_path(rec, name, "mask_decoder.transformer.layers.%d", index);
+}
+
+/* What a layer's two cross attentions need of the keys alone. Token-to-image takes its k and image-to-token
+ * its q from the same ones. */
+static void record_image_side(sono_recorder *rec, sono_mask_decoder *t, int32_t index)
+{
+    char layer[96], to_image[96], k_proj[96], q_proj[96];
+    layer_name(rec, layer, index);
+    sono_layer_path(rec, to_image, "%s.cross_attn_token_to_image", layer);
+    sono_layer_path(rec, k_proj, "%s.k_proj", to_image);
+    sono_layer_path(rec, q_proj, "%s.cross_attn_image_to_token.q_proj", layer);
+    record_pair(rec, k_proj, q_proj, record_keys_pe(rec, t, layer), CROSS, t->k_and_q);
+    t->v = record_projection(rec, to_image, "v_proj", t->keys);
+}
+
+/* A layer's tokens up to the q of their cross attention. */
+static void record_tokens_before(sono_recorder *rec, sono_mask_decoder *t, int32_t index)
+{
+    char layer[96], to_image[96];
+    layer_name(rec, layer, index);
+    sono_layer_path(rec, to_image, "%s.cross_attn_token_to_image", layer);
+    record_self_attention(rec, t, layer, index == 0);
+    t->q = record_projection(rec, to_image, "q_proj", record_queries_pe(rec, t, to_image));
+}
+
+/* The rest of a layer's tokens, to the k and v of the image's cross attention. */
+static void record_tokens_behind(sono_recorder *rec, sono_mask_decoder *t, int32_t index)
+{
+    char layer[96], to_image[96], to_token[96];
+    layer_name(rec, layer, index);
     sono_layer_path(rec, to_image, "%s.cross_attn_token_to_image", layer);
     sono_layer_path(rec, to_token, "%s.cross_attn_image_to_token", layer);
-    record_self_attention(rec, t, layer, index == 0);
-
-    /* Token-to-image takes its k and image-to-token its q from the same keys. */
-    sono_tid k_and_q[2]; // each [1 or K, 64, 64, 128]
-    sono_layer_path(rec, k_proj, "%s.k_proj", to_image);
-    sono_layer_path(rec, q_proj, "%s.q_proj", to_token);
-    record_pair(rec, k_proj, q_proj, record_keys_pe(rec, t, layer), CROSS, k_and_q);
-    const sono_tid v = record_projection(rec, to_image, "v_proj", t->keys);
-    sono_tid queries_pe = record_queries_pe(rec, t, to_image);
-    t->queries = record_attend(rec, to_image, record_projection(rec, to_image, "q_proj", queries_pe),
-                               widen(rec, k_and_q[0], t->n_objects), widen(rec, v, t->n_objects), t->queries);
+    t->queries = record_attend(rec, to_image, t->q, widen(rec, t->k_and_q[0], t->n_objects),
+                               widen(rec, t->v, t->n_objects), t->queries);
     t->queries = record_norm(rec, layer, "norm2", t->queries);
     record_mlp(rec, t, layer);
+    const sono_tid queries_pe = record_queries_pe(rec, t, to_token);
+    t->token_k = record_projection(rec, to_token, "k_proj", queries_pe); // [K, 1, T, 128]
+    t->token_v = record_projection(rec, to_token, "v_proj", t->queries);
+}
 
-    queries_pe = record_queries_pe(rec, t, to_token);
-    const sono_tid k = record_projection(rec, to_token, "k_proj", queries_pe); // [K, 1, T, 128]
-    const sono_tid v_tokens = record_projection(rec, to_token, "v_proj", t->queries);
-    t->keys = record_attend(rec, to_token, widen(rec, k_and_q[1], t->n_objects), k, v_tokens,
+/* A layer's new keys. */
+static void record_keys(sono_recorder *rec, sono_mask_decoder *t, int32_t index)
+{
+    char layer[96], to_token[96];
+    layer_name(rec, layer, index);
+    sono_layer_path(rec, to_token, "%s.cross_attn_image_to_token", layer);
+    t->keys = record_attend(rec, to_token, widen(rec, t->k_and_q[1], t->n_objects), t->token_k, t->token_v,
                             widen(rec, t->keys, t->n_objects)); // [K, 64, 64, 256]
     t->keys = record_norm(rec, layer, "norm4", t->keys);
 }
 
-/* What the tokens have become: [K, 1, T, 256]. */
-static sono_tid record_final_attention(sono_recorder *rec, const two_way *t)
+#define FINAL "mask_decoder.transformer.final_attn_token_to_image"
+
+static sono_tid record_final_q(sono_recorder *rec, const sono_mask_decoder *t)
 {
-    const char *name = "mask_decoder.transformer.final_attn_token_to_image";
-    const sono_tid queries_pe = record_queries_pe(rec, t, name);
-    const sono_tid keys_pe = record_keys_pe(rec, t, name);
-    const sono_tid q = record_projection(rec, name, "q_proj", queries_pe);
-    const sono_tid k = record_projection(rec, name, "k_proj", keys_pe);
-    const sono_tid v = record_projection(rec, name, "v_proj", t->keys);
+    return record_projection(rec, FINAL, "q_proj", record_queries_pe(rec, t, FINAL));
+}
+
+/* What the tokens have become: [K, 1, T, 256]. */
+static sono_tid record_final_attention(sono_recorder *rec, const sono_mask_decoder *t, sono_tid q)
+{
+    const sono_tid k = record_projection(rec, FINAL, "k_proj", record_keys_pe(rec, t, FINAL));
+    const sono_tid v = record_projection(rec, FINAL, "v_proj", t->keys);
     return record_norm(rec, "mask_decoder.transformer", "norm_final_attn",
-                       record_attend(rec, name, q, k, v, t->queries));
+                       record_attend(rec, FINAL, q, k, v, t->queries));
 }
 
 /* ConvTranspose2d, 2 x 2 with stride 2: a product whose columns are (dy * 2 + dx) * c_out + co. The four new
@@ -188,22 +210,39 @@ static sono_tid record_upscale(sono_recorder *rec, const char *name, sono_tid x,
     return sono_view_reshape(rec, y, in.n, 1, 4 * in.h * in.w, c_out);
 }
 
-void sono_mask_decoder_record(sono_recorder *rec, sono_tid src, sono_tid dense_pe, sono_tid tokens,
-                              sono_segmenter_outputs *out)
+void sono_mask_decoder_begin(sono_recorder *rec, sono_tid tokens, sono_mask_decoder *t)
+{
+    *t = (sono_mask_decoder){
+        .n_objects = sono_record_shape(rec, tokens).n, .tokens = tokens, .queries = tokens};
+    record_tokens_before(rec, t, 0);
+}
+
+void sono_mask_decoder_add_image(sono_recorder *rec, sono_tid src, sono_tid dense_pe, sono_mask_decoder *t)
+{
+    t->keys = src;
+    t->dense_pe = dense_pe;
+    record_image_side(rec, t, 0);
+}
+
+void sono_mask_decoder_finish(sono_recorder *rec, sono_mask_decoder *t, sono_segmenter_outputs *out)
 {
     const sono_norm_args norm_gelu = {.eps = SONO_LAYER_NORM_2D_EPS, .act = SONO_ACT_GELU};
     const sono_epilogue gelu = sono_epilogue_act(SONO_ACT_GELU), none = sono_epilogue_none();
-    two_way t = {sono_record_shape(rec, tokens).n, tokens, dense_pe, tokens, src};
-    record_layer(rec, &t, 0);
-    record_layer(rec, &t, 1);
-    const sono_tid final = record_final_attention(rec, &t);         // [K, 1, T, 256]
+    record_tokens_behind(rec, t, 0);
+    record_tokens_before(rec, t, 1);
+    record_keys(rec, t, 0);
+    record_image_side(rec, t, 1);
+    record_tokens_behind(rec, t, 1);
+    const sono_tid final_q = record_final_q(rec, t);
+    record_keys(rec, t, 1);
+    const sono_tid final = record_final_attention(rec, t, final_q); // [K, 1, T, 256]
     const sono_tid iou_token = sono_view_rows(rec, final, 0, 1, 1); // [K, 1, 1, 256]
     const sono_tid mask_token = sono_view_rows(rec, final, 1, 1, 1);
     out->iou = sono_layer_mlp(rec, "mask_decoder.iou_prediction_head", iou_token, DIM, 4, 3, SONO_ACT_RELU,
                               &none, 0);
     const sono_tid hyper = sono_layer_mlp(rec, "mask_decoder.output_hypernetworks_mlps.0", mask_token, DIM,
                                           DIM / 8, 3, SONO_ACT_RELU, &none, 0); // [K, 1, 1, 32]
-    sono_tid up = record_upscale(rec, "mask_decoder.output_upscaling.0", t.keys, DIM / 4, &none);
+    sono_tid up = record_upscale(rec, "mask_decoder.output_upscaling.0", t->keys, DIM / 4, &none);
     up = sono_layer_norm(rec, "mask_decoder.output_upscaling.1", up, 0, &norm_gelu, 0); // [K, 1, 16384, 64]
     up = record_upscale(rec, "mask_decoder.output_upscaling.3", up, DIM / 8, &gelu);    // [K, 1, 65536, 32]
     rec->precise = 1;

@@ -33,12 +33,22 @@ float *sono_mobilesam_take(sono_recorder *rec, const char *name, int32_t n_dims,
 void sono_mobilesam_record_decoder(sono_recorder *rec, sono_tid embedding, const sono_prompt_tensors *prompts,
                                    sono_tid header, sono_segmenter_outputs *out)
 {
-    const int32_t side = sono_record_shape(rec, embedding).h;
+    const int32_t side = sono_record_shape(rec, embedding).h, lane = rec->lane;
+    const sono_stage stage = rec->stage;
+    const sono_op made =
+        rec->status == SONO_STATUS_OK ? rec->program->ops[rec->program->n_ops - 1] : (sono_op){0};
+    sono_mask_decoder decoder;
     const sono_tid tokens = // [NK, 1, T, 256]
         sono_prompt_encoder_record(rec, prompts, header, side * SONO_MOBILESAM_STRIDE_PX);
+    sono_mask_decoder_begin(rec, tokens, &decoder);
+    rec->lane = made.lane; /* what waits for no prompt goes on where the embedding was made */
+    rec->stage = made.stage;
     const sono_tid dense_pe = sono_prompt_encoder_dense_pe(rec, side);    // [1, side, side, 256]
     const sono_tid src = sono_prompt_encoder_add_no_mask(rec, embedding); // [N, side, side, 256]
-    sono_mask_decoder_record(rec, src, dense_pe, tokens, out);
+    sono_mask_decoder_add_image(rec, src, dense_pe, &decoder);
+    rec->lane = lane;
+    rec->stage = stage;
+    sono_mask_decoder_finish(rec, &decoder, out);
 }
 
 /* ---- descriptor ---- */

@@ -26,8 +26,22 @@ sono_tid sono_prompt_encoder_dense_pe(sono_recorder *rec, int32_t side);
 /* embedding [N, S/16, S/16, 256] plus the vector that stands for "no mask given", same shape. */
 sono_tid sono_prompt_encoder_add_no_mask(sono_recorder *rec, sono_tid embedding);
 
-/* src [1 or K, side, side, 256]; dense_pe [1, side, side, 256]; tokens [K, 1, T, 256]. */
-void sono_mask_decoder_record(sono_recorder *rec, sono_tid src, sono_tid dense_pe, sono_tid tokens,
-                              sono_segmenter_outputs *out);
+/* The mask decoder between its steps: the two-way transformer's state. K objects, T tokens each. */
+typedef struct sono_mask_decoder {
+    int32_t n_objects;
+    sono_tid tokens;              /* [K, 1, T, 256]: the queries' position encoding */
+    sono_tid dense_pe;            /* [1, side, side, 256]: the keys' */
+    sono_tid queries;             /* [K, 1, T, 256] */
+    sono_tid keys;                /* [1 or K, side, side, 256] */
+    sono_tid k_and_q[2], v;       /* of a layer's keys: each [1 or K, side, side, 128] */
+    sono_tid q, token_k, token_v; /* of its tokens: [K, 1, T, 128] */
+} sono_mask_decoder;
+
+/* In this order: what needs the prompt alone, tokens [K, 1, T, 256]; what needs the image alone, src [1 or K,
+ * side, side, 256] and dense_pe [1, side, side, 256]; the rest, which needs both. */
+void sono_mask_decoder_begin(sono_recorder *rec, sono_tid tokens, sono_mask_decoder *decoder);
+void sono_mask_decoder_add_image(sono_recorder *rec, sono_tid src, sono_tid dense_pe,
+                                 sono_mask_decoder *decoder);
+void sono_mask_decoder_finish(sono_recorder *rec, sono_mask_decoder *decoder, sono_segmenter_outputs *out);
 
 #endif

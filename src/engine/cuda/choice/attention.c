@@ -81,6 +81,15 @@ int sono_attention_tensor_supports(const sono_cuda_call *call, const sono_cuda_c
            is_aligned_half(&call->in[2]);
 }
 
+int sono_attention_few_supports(const sono_cuda_call *call, const sono_cuda_candidate *self)
+{
+    const sono_attention_sizes s = sono_attention_sizes_of(call);
+    (void)self;
+    return call->has_sm90 && !s.window && !call->in[3].data && s.n_queries <= SONO_ATTENTION_FEW_QUERIES &&
+           s.n_keys >= SONO_ATTENTION_FEW_KEYS && s.head_dim == SONO_ATTENTION_FEW_DIM &&
+           is_aligned_half(&call->in[1]) && is_aligned_half(&call->in[2]);
+}
+
 size_t sono_attention_plain_scratch(const sono_cuda_call *call, const sono_cuda_choice *choice)
 {
     const sono_attention_sizes s = sono_attention_sizes_of(call);

@@ -10,6 +10,7 @@
 
 struct CUstream_st; /* what cudaStream_t points to */
 struct sono_cuda_choice;
+struct sono_chain;
 
 /* Every tensor's storage, and each parameter's, begins at a multiple of this. */
 #define SONO_CUDA_ALIGN_BYTES 256
@@ -29,8 +30,11 @@ typedef struct sono_cuda_call {
     sono_cuda_tensor in[SONO_OP_MAX_IN];
     sono_cuda_tensor out[SONO_OP_MAX_OUT];
     struct CUstream_st *stream;
+    const struct sono_chain *chain;       /* that the op leads; NULL = it is run by itself */
+    const struct sono_cuda_call *members; /* the chain's ops, in order */
     void *scratch; /* 256-byte aligned device memory, contents undefined, this op's alone while it runs */
     int32_t n_multiprocessors;
+    int32_t has_sm90;           /* while choosing: the kernels for 9.0 alone are there */
     int32_t compute_capability; /* 75, 80, 86, 89, 90, 100, 120 */
 } sono_cuda_call;
 

@@ -2,7 +2,10 @@
 #include "engine/cuda/choice/candidates.h"
 
 #include "base/alloc.h"
+#include "engine/cuda/choice/chain.h"
 #include "engine/cuda/choice/families.h"
+#include "engine/cuda/choice/mbconv.h"
+#include "graph/lower.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -36,6 +39,7 @@ const sono_cuda_candidate sono_cuda_candidates[SONO_CUDA_CANDIDATE_COUNT] = {
     CANDIDATE(UNARY, UNARY, .name = "unary")
     CANDIDATE(ATTENTION_NARROW, ATTENTION, .name = "attention narrow",
               .supports = sono_attention_narrow_supports)
+    CANDIDATE(ATTENTION_FEW, ATTENTION, .name = "attention few", .supports = sono_attention_few_supports)
     CANDIDATE(ATTENTION_TENSOR, ATTENTION, .name = "attention tensor",
               .supports = sono_attention_tensor_supports)
     CANDIDATE(ATTENTION_PLAIN, ATTENTION, .name = "attention plain", .scratch = sono_attention_plain_scratch)
@@ -50,6 +54,10 @@ const sono_cuda_candidate sono_cuda_candidates[SONO_CUDA_CANDIDATE_COUNT] = {
     CANDIDATE(UPSAMPLE_MASK, UPSAMPLE_MASK, .name = "upsample_mask")
     CANDIDATE(CLEAN_MASK, CLEAN_MASK, .name = "clean_mask")
     CANDIDATE(WEIGHT_MAPS, WEIGHT_MAPS, .name = "weight_maps")
+    CANDIDATE(CHAIN_LINEAR, COUNT, .name = "chain linear", .pack = SONO_CUDA_FORM_PACKED)
+    CANDIDATE(CHAIN_ROWS, COUNT, .name = "chain rows")
+    CANDIDATE(MBCONV, COUNT, .name = "mbconv", .pack = SONO_CUDA_FORM_PACKED)
+    CANDIDATE(MBCONV_FILTER, COUNT, .name = "mbconv filter")
 };
 /* clang-format on */
 
@@ -75,7 +83,8 @@ sono_cuda_call sono_cuda_describe_call(const sono_program *program, sono_precisi
 {
     sono_cuda_call call = {.op = op,
                            .n_multiprocessors = facts->n_multiprocessors,
-                           .compute_capability = facts->compute_capability};
+                           .compute_capability = facts->compute_capability,
+                           .has_sm90 = facts->compute_capability == 90 && !facts->lacks_sm90};
     for (int i = 0; i < SONO_OP_MAX_IN; i++)
         call.in[i] = sono_cuda_describe(program, precision, op->in[i]);
     for (int i = 0; i < SONO_OP_MAX_OUT; i++)
@@ -102,12 +111,25 @@ static sono_cuda_choice cheapest(const sono_cuda_call *call)
     return best;
 }
 
+/* What runs an op together with others. */
+static const sono_cuda_candidate *member_candidate(const sono_program *program, const sono_op *op)
+{
+    const int is_mbconv = sono_mbconv_is(program, (int32_t)(op - program->ops));
+    if (op->kind == SONO_OP_LINEAR)
+        return &sono_cuda_candidates[is_mbconv ? SONO_CUDA_MBCONV : SONO_CUDA_CHAIN_LINEAR];
+    return &sono_cuda_candidates[is_mbconv ? SONO_CUDA_MBCONV_FILTER : SONO_CUDA_CHAIN_ROWS];
+}
+
 static int choose_one(const sono_program *program, const sono_op *op, sono_precision precision,
                       const sono_cuda_facts *facts, sono_cuda_choice *out, sono_why *why)
 {
     const sono_cuda_call call = sono_cuda_describe_call(program, precision, facts, op);
     if (!sono_supports_types(program, op, precision, why) || !sono_cuda_limits(program, op, &call, why))
         return 0;
+    if (op->leader) {
+        *out = (sono_cuda_choice){.candidate = member_candidate(program, op)};
+        return 1;
+    }
     *out = cheapest(&call);
     if (!out->candidate)
         return sono_refuse(why, SONO_WHY_OUT, "no kernel fits this shape on compute capability %d.%d",
@@ -126,20 +148,42 @@ sono_status sono_cuda_choose(const sono_program *program, sono_precision precisi
     return SONO_STATUS_OK;
 }
 
-sono_status sono_cuda_name_kernels(const sono_program *program, sono_precision precision,
-                                   const sono_cuda_facts *facts, sono_kernel_name *out, sono_error *error)
+void sono_cuda_fuse(sono_program *lowered, sono_precision precision, const sono_cuda_facts *facts,
+                    int keeps_all)
+{
+    if (!keeps_all)
+        sono_mbconv_form(lowered, precision, facts);
+    sono_chain_form(lowered, precision, facts);
+}
+
+static sono_status name_lowered(const sono_program *program, sono_precision precision,
+                                const sono_cuda_facts *facts, sono_kernel_name *out, sono_error *error)
 {
     sono_cuda_choice *choices = sono_alloc_array(program->n_ops, sizeof *choices);
     if (!choices && program->n_ops)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the kernels of %zu ops", program->n_ops);
     const sono_status status = sono_cuda_choose(program, precision, facts, choices, error);
     for (size_t i = 0; i < program->n_ops && status == SONO_STATUS_OK; i++) {
-        if (choices[i].n_splits > 1)
+        if (program->ops[i].leader)
+            snprintf(out[i].text, sizeof out[i].text, "%s to %d",
+                     sono_mbconv_is(program, (int32_t)i) ? "mbconv" : "chain", program->ops[i].leader - 1);
+        else if (choices[i].n_splits > 1)
             snprintf(out[i].text, sizeof out[i].text, "%s, %d splits", choices[i].candidate->name,
                      choices[i].n_splits);
         else
             snprintf(out[i].text, sizeof out[i].text, "%s", choices[i].candidate->name);
     }
     sono_free(choices);
+    return status;
+}
+
+sono_status sono_cuda_name_kernels(const sono_program *program, sono_precision precision,
+                                   const sono_cuda_facts *facts, sono_kernel_name *out, sono_error *error)
+{
+    sono_program lowered;
+    SONO_TRY(sono_lower(program, NULL, 0, &lowered, error));
+    sono_cuda_fuse(&lowered, precision, facts, 0);
+    const sono_status status = name_lowered(&lowered, precision, facts, out, error);
+    sono_lower_free(&lowered);
     return status;
 }

@@ -32,6 +32,7 @@ typedef enum sono_cuda_candidate_id {
     SONO_CUDA_SCALE_ROWS,
     SONO_CUDA_UNARY,
     SONO_CUDA_ATTENTION_NARROW,
+    SONO_CUDA_ATTENTION_FEW,
     SONO_CUDA_ATTENTION_TENSOR,
     SONO_CUDA_ATTENTION_PLAIN,
     SONO_CUDA_DEFORM,
@@ -45,6 +46,10 @@ typedef enum sono_cuda_candidate_id {
     SONO_CUDA_UPSAMPLE_MASK,
     SONO_CUDA_CLEAN_MASK,
     SONO_CUDA_WEIGHT_MAPS,
+    SONO_CUDA_CHAIN_LINEAR,
+    SONO_CUDA_CHAIN_ROWS,
+    SONO_CUDA_MBCONV,
+    SONO_CUDA_MBCONV_FILTER,
     SONO_CUDA_CANDIDATE_COUNT
 } sono_cuda_candidate_id;
 
@@ -68,7 +73,7 @@ typedef struct sono_cuda_choice {
 
 struct sono_cuda_candidate {
     sono_cuda_candidate_id id;
-    sono_op_kind kind; /* CONV stands for LINEAR, too */
+    sono_op_kind kind; /* CONV stands for LINEAR, too; COUNT: for no op by itself, only in chains */
     const char *name;
     sono_cuda_form pack; /* of the weight, input 1, where the kind has one */
     /* Of an op that no limit of its kind refuses (families.h). NULL: all of them. */
@@ -89,6 +94,11 @@ sono_cuda_call sono_cuda_describe_call(const sono_program *program, sono_precisi
 /* The choice for every op, [n_ops]. Errors: UNSUPPORTED (names op, tensor, shape and reason). */
 sono_status sono_cuda_choose(const sono_program *program, sono_precision precision,
                              const sono_cuda_facts *facts, sono_cuda_choice *out, sono_error *error);
+
+/* Joins ops of a lowered program that kernels can do at once (chain.h, mbconv.h). keeps_all: every result is
+ * wanted in memory. */
+void sono_cuda_fuse(sono_program *lowered, sono_precision precision, const sono_cuda_facts *facts,
+                    int keeps_all);
 
 /* In what form an op reads the parameter that is its input k. */
 static inline sono_cuda_form sono_cuda_form_of(const sono_cuda_choice *choice, int k)

@@ -66,6 +66,12 @@ void sono_dwconv_strip_cost(const sono_cuda_call *call, const sono_cuda_candidat
 #define SONO_ATTENTION_TENSOR_WINDOW     14
 #define SONO_ATTENTION_TENSOR_PITCH(dim) ((dim) + 8)
 
+/* The kernel for few queries and many keys, compute capability 9.0 alone. */
+#define SONO_ATTENTION_FEW_QUERIES 8
+#define SONO_ATTENTION_FEW_DIM     16
+#define SONO_ATTENTION_FEW_CLUSTER 8    /* blocks that share the keys of a head */
+#define SONO_ATTENTION_FEW_KEYS    1024 /* from so many on */
+
 /* A group is what one softmax sees: a whole map, or one window of one map. */
 typedef struct sono_attention_sizes {
     int32_t n_heads, head_dim;
@@ -89,6 +95,7 @@ int32_t sono_attention_plain_chunk(const sono_attention_sizes *s);
 int sono_attention_limits(const sono_program *program, const sono_op *op, const sono_cuda_call *call,
                           sono_why *why);
 int sono_attention_narrow_supports(const sono_cuda_call *call, const sono_cuda_candidate *self);
+int sono_attention_few_supports(const sono_cuda_call *call, const sono_cuda_candidate *self);
 int sono_attention_tensor_supports(const sono_cuda_call *call, const sono_cuda_candidate *self);
 size_t sono_attention_plain_scratch(const sono_cuda_call *call, const sono_cuda_choice *choice);
 

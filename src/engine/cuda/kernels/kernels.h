@@ -65,6 +65,13 @@ cudaError_t sono_cuda_hyper_mask(const sono_cuda_call *call);
 cudaError_t sono_cuda_upsample_mask(const sono_cuda_call *call);
 cudaError_t sono_cuda_clean_mask(const sono_cuda_call *call);
 cudaError_t sono_cuda_weight_maps(const sono_cuda_call *call);
+cudaError_t sono_cuda_mbconv(const sono_cuda_call *call); /* of an MBConv's last op */
+cudaError_t sono_cuda_mbconv_prepare(const sono_cuda_call *call);
+
+/* kernels/sm90/: only in builds for 9.0 (SONO_HAVE_SM90). */
+cudaError_t sono_cuda_attention_few(const sono_cuda_call *call);
+cudaError_t sono_cuda_chain(const sono_cuda_call *call); /* of a chain's last op */
+cudaError_t sono_cuda_chain_prepare(const sono_cuda_call *call);
 
 #ifdef __cplusplus
 }
