@@ -54,6 +54,10 @@
     CHOICE(engine, precision, "auto", "auto|fp32|fp16", 0, "auto = fp32 on the CPU, fp16 on CUDA")           \
     INTEGER(engine, threads, 0, 0, 256, 0, "CPU threads; 0 = every core")                                    \
     NUMBER(engine, threshold, 0.30, 0, 1, 0, "a best score below it is LOST")                                \
+    NUMBER(                                                                                                  \
+        engine, min_piece, -1, -1, 1, 0,                                                                     \
+        "pieces of the mask with less than this share of its largest one, and those far from the box, are "  \
+        "removed; 0 = none, -1 = 0.02 with the segmenter of sonoseg and 0 with others")                      \
     INTEGER(engine, max_width_px, 1920, 16, 8192, 0, "larger images are refused")                            \
     INTEGER(engine, max_height_px, 1200, 16, 8192, 0, "larger images are refused")                           \
     INTEGER(engine, gray16_white, 65535, 1, 65535, 0, "the 16-bit sample that means white")                  \

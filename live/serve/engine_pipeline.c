@@ -71,6 +71,7 @@ static void configure(const sono_serve_engine_setup *setup, pipeline_engine *eng
     out->detector_family = (sono_detector_family)config->engine_detector_family;
     out->n_threads = config->engine_threads;
     out->threshold = (float)setup->threshold;
+    out->min_piece_share = config->engine_min_piece > 0 ? (float)config->engine_min_piece : 0;
     out->max_width_px = config->engine_max_width_px;
     out->max_height_px = config->engine_max_height_px;
     out->gray16_white = config->engine_gray16_white;

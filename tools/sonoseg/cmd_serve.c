@@ -57,7 +57,12 @@ static int make_plan(plan *self, sono_serve_config *config)
     const int status = pipeline_args_find_checkpoints(&self->models);
     if (status != STATUS_DONE)
         return status;
-    if (sono_serve_config_set(config, "detector", self->models.config.detector_path, &error) ||
+    char min_piece[32];
+    snprintf(min_piece, sizeof min_piece, "%g",
+             config->engine_min_piece < 0 ? (double)self->models.config.min_piece_share
+                                          : config->engine_min_piece);
+    if (sono_serve_config_set(config, "engine-min-piece", min_piece, &error) ||
+        sono_serve_config_set(config, "detector", self->models.config.detector_path, &error) ||
         sono_serve_config_set(config, "segmenter", self->models.config.segmenter_path, &error)) {
         report_error("%s", error.text);
         return STATUS_USAGE;
