@@ -3,7 +3,7 @@
 """What the live service itself costs: images from `sonoseg replay`, the null engine, a client that reads everything, all over
 loopback.
 
-    scripts/live_bench.py [--seconds N] [--json FILE] [--no-limits] [--device NAME] [steady] [burst] [overload] [pipeline]
+    scripts/live_bench.py [--seconds N] [--json FILE] [--no-limits] [--counts-only] [--device NAME] [steady] [burst] [overload] [pipeline]
 
 steady    60 images/s of 640 x 480 for N seconds (default 60), all of them in order (source.order all: where the newest wins,
           two images in one read are one image and one that is superseded): nothing lost, CPU <= 15 % of a core, memory
@@ -14,7 +14,9 @@ overload  60 images/s, 33 ms of engine each: latency within two frame times of t
 pipeline  only when named: the real engine on --device (default cuda) at 60 and 200 images/s of 422 x 558: from the image's
           last byte in to the mask's last byte out p50 within 0.5 ms, p99 within 1 ms of the pipeline's own
 
-Exit status 1 when a limit is not held (0 with --no-limits). Standard library only.
+Exit status 1 when a limit is not held (0 with --no-limits). With --counts-only times are shown and not judged: what was lost,
+CPU time and memory are. Times are those of a quiet machine, or of `chrt -f 10 scripts/live_bench.py` on one that is not.
+Standard library only.
 """
 import argparse
 import csv
@@ -138,8 +140,8 @@ def steady(seconds):
            "memory_growth_kb": max(memory[len(memory) // 2:]) - memory[len(memory) // 2],
            "overhead_ms": overhead, "latency_ms": spread(latencies_ms(rows))}
     out["holds"] = (out["lost"] == 0 and out["dropped"] == 0 and out["client_dropped"] == 0
-                    and out["cpu_percent"] <= CPU_LIMIT_PERCENT and out["memory_growth_kb"] <= MEMORY_LIMIT_KB
-                    and overhead["p99"] <= OVERHEAD_LIMIT_MS)
+                    and out["cpu_percent"] <= CPU_LIMIT_PERCENT and out["memory_growth_kb"] <= MEMORY_LIMIT_KB)
+    out["in_time"] = overhead["p99"] <= OVERHEAD_LIMIT_MS
     return out
 
 
@@ -154,7 +156,8 @@ def burst(seconds):
     missing = [n * BURST for n in range(first, last + 1) if n * BURST not in answered]
     out = {"bursts": len(newest), "images_a_burst": BURST, "engine_ms": BURST_ENGINE_MS, "newest_unanswered": len(missing),
            "newest_latency_ms": spread(newest), "limit_ms": round(FRAME_MS, 2), "dropped": kpi["dropped"]}
-    out["holds"] = len(newest) >= 2 and not missing and out["newest_latency_ms"]["max"] <= FRAME_MS
+    out["holds"] = len(newest) >= 2 and not missing
+    out["in_time"] = out["newest_latency_ms"]["max"] <= FRAME_MS
     return out
 
 
@@ -167,7 +170,8 @@ def overload(seconds):
     out = {"engine_ms": OVERLOAD_ENGINE_MS, "received": kpi["received"], "processed": kpi["processed"],
            "dropped": kpi["dropped"], "drops": {key: n for key, n in kpi["drops"].items() if n}, "latency_ms": latency,
            "limit_ms": limit_ms}
-    out["holds"] = latency["p99"] <= limit_ms and kpi["drops"]["superseded"] >= kpi["received"] // 3
+    out["holds"] = kpi["drops"]["superseded"] >= kpi["received"] // 3
+    out["in_time"] = latency["p99"] <= limit_ms
     return out
 
 
@@ -179,13 +183,13 @@ def pipeline_at(seconds, device, rate_hz):
     latency = spread(latencies_ms(rows))
     out = {"rate_hz": rate_hz, "processed": kpi["processed"], "dropped": kpi["dropped"], "engine": kpi["engine"],
            "engine_ms": engine, "latency_ms": latency, "overhead_ms": spread(overheads_ms(rows))}
-    out["holds"] = latency["p50"] <= engine["p50"] + 0.5 and latency["p99"] <= engine["p99"] + 1
+    out["in_time"] = latency["p50"] <= engine["p50"] + 0.5 and latency["p99"] <= engine["p99"] + 1
     return out
 
 
 def pipeline(seconds, device):
     parts = [pipeline_at(seconds, device, rate_hz) for rate_hz in (60, 200)]
-    return {"device": device, "at": parts, "holds": all(part["holds"] for part in parts)}
+    return {"device": device, "at": parts, "holds": True, "in_time": all(part["in_time"] for part in parts)}
 
 
 def machine():
@@ -210,6 +214,7 @@ def main():
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--no-limits", action="store_true")
+    parser.add_argument("--counts-only", action="store_true")
     args = parser.parse_args()
     results = {"commit": commit(), "machine": machine(), "load": round(os.getloadavg()[0], 2), "rate_hz": RATE_HZ,
                "size": SIZE}
@@ -219,7 +224,8 @@ def main():
         print(part, json.dumps(results[part]), flush=True)
     if args.json:
         args.json.write_text(json.dumps(results, indent=2) + "\n")
-    failed = [part for part, result in results.items() if isinstance(result, dict) and not result["holds"]]
+    failed = [part for part, result in results.items()
+              if isinstance(result, dict) and not (result["holds"] and (args.counts_only or result["in_time"]))]
     if failed:
         print(f"beyond its limits: {', '.join(failed)}")
     return 1 if failed and not args.no_limits else 0
