@@ -34,9 +34,10 @@ EDGES = {
     "io/phantom": {"io"},
     "io/sequences": {"io"},
     "pipeline": {"engine", "graph", "nets", "telemetry"},
+    "live/error": set(),
     "live/igtl": set(),
-    "live/record": set(),
-    "live/replay": {"live/igtl"},
+    "live/record": {"live/error"},
+    "live/replay": {"live/error", "live/igtl"},
     "live/session": set(),
     "live/serve": {"live/igtl", "live/record", "live/session"},
 }

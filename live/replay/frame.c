@@ -2,7 +2,7 @@
 /* One frame of a source as one block of memory. */
 #include "replay/frame.h"
 
-#include "replay/fail.h"
+#include "error/error.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -259,9 +259,9 @@ sono_status sono_replay_frame_make(const sono_source *source, const sono_image *
     gather(&from, source, info, pose);
     look(source, image, &seen);
     if (seen.width_px > UINT16_MAX || seen.height_px > UINT16_MAX)
-        return sono_replay_fail(error, SONO_STATUS_LIMIT, 0,
-                                "an image of %d x %d pixels: OpenIGTLink has sides up to 65535",
-                                seen.width_px, seen.height_px);
+        return sono_live_fail(error, SONO_STATUS_LIMIT, 0, "replay",
+                              "an image of %d x %d pixels: OpenIGTLink has sides up to 65535", seen.width_px,
+                              seen.height_px);
     const size_t n_fields = (size_t)(from.n_own + from.n_made);
     const size_t n_pixels = seen.pixels ? (size_t)seen.height_px * seen.row_bytes : 0;
     const size_t n_texts = text_bytes(&from);
@@ -269,7 +269,7 @@ sono_status sono_replay_frame_make(const sono_source *source, const sono_image *
                n_fields * (sizeof(sono_replay_field) + sizeof(sono_replay_transform)) + n_texts + n_pixels;
     sono_replay_frame *frame = malloc(*n_bytes);
     if (!frame)
-        return sono_replay_fail(error, SONO_STATUS_OUT_OF_MEMORY, 0, "out of memory for a frame");
+        return sono_live_fail(error, SONO_STATUS_OUT_OF_MEMORY, 0, "replay", "out of memory for a frame");
     *frame = (sono_replay_frame){.has_time = !from.n_own && info->timestamp_ns != 0,
                                  .time_ns = info->timestamp_ns};
     filler to = {.frame = frame, .fields = (void *)(frame + 1)};

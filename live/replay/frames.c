@@ -2,7 +2,7 @@
 /* Pass after pass over a source; frames that fit into memory are read once. */
 #include "replay/frames.h"
 
-#include "replay/fail.h"
+#include "error/error.h"
 #include "replay/frame.h"
 
 #include <stdio.h>
@@ -82,7 +82,7 @@ static sono_status read_frame(sono_replay_frames *self, const sono_replay_frame 
         if (status == SONO_STATUS_END)
             return status;
         if (status == SONO_STATUS_OUT_OF_MEMORY)
-            return sono_replay_fail(error, status, 0, "%s", own.text);
+            return sono_live_fail(error, status, 0, "replay", "%s", own.text);
         if (status != SONO_STATUS_OK) {
             say_unreadable(self, name, &own);
             continue;
@@ -97,14 +97,14 @@ static sono_status read_frame(sono_replay_frames *self, const sono_replay_frame 
         self->n_in_pass++;
         if (take_over(self, frame, n_bytes) == SONO_STATUS_OK)
             return SONO_STATUS_OK;
-        return sono_replay_fail(error, SONO_STATUS_OUT_OF_MEMORY, 0, "out of memory for frames");
+        return sono_live_fail(error, SONO_STATUS_OUT_OF_MEMORY, 0, "replay", "out of memory for frames");
     }
 }
 
 static sono_status end_pass(sono_replay_frames *self, sono_error *error)
 {
     if (!self->n_in_pass)
-        return sono_replay_fail(error, SONO_STATUS_FORMAT, 0, "no frame could be read");
+        return sono_live_fail(error, SONO_STATUS_FORMAT, 0, "replay", "no frame could be read");
     self->is_cached = !self->is_overflown;
     sono_source_close(self->source);
     self->source = NULL;
@@ -121,10 +121,10 @@ static sono_status preload(sono_replay_frames *self, sono_error *error)
             return SONO_STATUS_END;
         status = read_frame(self, &frame, error);
         if (status == SONO_STATUS_OK && self->is_overflown)
-            return sono_replay_fail(error, SONO_STATUS_LIMIT, 0,
-                                    "the frames take more than %lld MiB of memory: replay fewer, or without "
-                                    "reading them first",
-                                    (long long)(self->options->cache_bytes >> 20));
+            return sono_live_fail(error, SONO_STATUS_LIMIT, 0, "replay",
+                                  "the frames take more than %lld MiB of memory: replay fewer, or without "
+                                  "reading them first",
+                                  (long long)(self->options->cache_bytes >> 20));
     }
     return status == SONO_STATUS_END ? end_pass(self, error) : status;
 }
@@ -134,7 +134,7 @@ sono_status sono_replay_frames_open(const sono_replay_options *options, sono_rep
 {
     sono_replay_frames *self = calloc(1, sizeof *self);
     if (!self)
-        return sono_replay_fail(error, SONO_STATUS_OUT_OF_MEMORY, 0, "out of memory");
+        return sono_live_fail(error, SONO_STATUS_OUT_OF_MEMORY, 0, "replay", "out of memory");
     self->options = options;
     self->is_overflown = !options->is_loop && !options->is_preloaded;
     sono_status status = options->open_source(options->user, &self->source, error);

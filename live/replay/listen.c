@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replay/listen.h"
 
-#include "replay/fail.h"
+#include "error/error.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -48,15 +48,15 @@ sono_status sono_replay_listen(const char *host, int32_t *port, int *out_fd, son
     snprintf(service, sizeof service, "%d", *port);
     const int code = getaddrinfo(host, service, &hints, &list);
     if (code)
-        return sono_replay_fail(error, SONO_STATUS_IO, 0, "%s: %s", host, gai_strerror(code));
+        return sono_live_fail(error, SONO_STATUS_IO, 0, "replay", "%s: %s", host, gai_strerror(code));
     int fd = -1;
     for (const struct addrinfo *at = list; at && fd < 0; at = at->ai_next)
         fd = bind_one(at);
     const int cause = errno;
     freeaddrinfo(list);
     if (fd < 0)
-        return sono_replay_fail(error, SONO_STATUS_IO, cause, "cannot listen on %s port %d%s", host, *port,
-                                cause == EADDRINUSE ? " (another server runs there)" : "");
+        return sono_live_fail(error, SONO_STATUS_IO, cause, "replay", "cannot listen on %s port %d%s", host,
+                              *port, cause == EADDRINUSE ? " (another server runs there)" : "");
     *port = bound_port(fd);
     *out_fd = fd;
     return SONO_STATUS_OK;

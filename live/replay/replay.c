@@ -3,7 +3,7 @@
 #include "replay/replay.h"
 
 #include "replay/client.h"
-#include "replay/fail.h"
+#include "error/error.h"
 #include "replay/listen.h"
 #include "replay/schedule.h"
 
@@ -180,8 +180,8 @@ static sono_status read_ahead(replay *self, sono_error *error)
         return SONO_STATUS_OK;
     }
     if (status == SONO_STATUS_OK && self->options->pace == SONO_REPLAY_ORIGINAL && !self->next->has_time)
-        return sono_replay_fail(error, SONO_STATUS_FORMAT, 0,
-                                "the frames do not say when they were made: name a rate");
+        return sono_live_fail(error, SONO_STATUS_FORMAT, 0, "replay",
+                              "the frames do not say when they were made: name a rate");
     return status;
 }
 
@@ -272,9 +272,9 @@ static sono_status publish(replay *self, int64_t now, sono_error *error)
         if (!*packet) {
             sono_replay_packet_release(packets[1]);
             sono_replay_packet_release(packets[2]);
-            return sono_replay_fail(error, SONO_STATUS_LIMIT, 0,
-                                    "a frame could not be made into a message: out of memory, or its fields "
-                                    "are beyond the protocol's limits");
+            return sono_live_fail(error, SONO_STATUS_LIMIT, 0, "replay",
+                                  "a frame could not be made into a message: out of memory, or its fields "
+                                  "are beyond the protocol's limits");
         }
         if (!sono_replay_client_push(client, *packet)) {
             push_out(self, client);
@@ -374,7 +374,7 @@ static sono_status open_all(replay *self, sono_error *error)
     if (self->epoll < 0 || self->timer < 0 ||
         epoll_ctl(self->epoll, EPOLL_CTL_ADD, self->listener, &listener) ||
         epoll_ctl(self->epoll, EPOLL_CTL_ADD, self->timer, &timer))
-        return sono_replay_fail(error, SONO_STATUS_IO, errno, "no event loop");
+        return sono_live_fail(error, SONO_STATUS_IO, errno, "replay", "no event loop");
     if (self->options->ready)
         self->options->ready(self->options->user, port);
     return SONO_STATUS_OK;
@@ -412,16 +412,16 @@ static sono_status check(const sono_replay_options *options, sono_error *error)
 {
     const size_t n_device = strlen(options->device);
     if (!n_device || n_device > SONO_IGTL_DEVICE_CHARS)
-        return sono_replay_fail(error, SONO_STATUS_INVALID_ARGUMENT, 0,
-                                "the device name '%s' has not 1 to %d characters", options->device,
-                                SONO_IGTL_DEVICE_CHARS);
+        return sono_live_fail(error, SONO_STATUS_INVALID_ARGUMENT, 0, "replay",
+                              "the device name '%s' has not 1 to %d characters", options->device,
+                              SONO_IGTL_DEVICE_CHARS);
     if (options->pace == SONO_REPLAY_FIXED && !(options->rate_hz >= 0.001 && options->rate_hz <= 10000))
-        return sono_replay_fail(error, SONO_STATUS_INVALID_ARGUMENT, 0,
-                                "a rate of %g frames a second is not within 0.001..10000", options->rate_hz);
+        return sono_live_fail(error, SONO_STATUS_INVALID_ARGUMENT, 0, "replay",
+                              "a rate of %g frames a second is not within 0.001..10000", options->rate_hz);
     if (options->burst < 1 || options->burst > FRAMES_A_TURN || options->queue_frames < 1 ||
         options->queue_frames > 100000)
-        return sono_replay_fail(error, SONO_STATUS_INVALID_ARGUMENT, 0,
-                                "a burst is 1 to %d frames, a queue 1 to 100000", FRAMES_A_TURN);
+        return sono_live_fail(error, SONO_STATUS_INVALID_ARGUMENT, 0, "replay",
+                              "a burst is 1 to %d frames, a queue 1 to 100000", FRAMES_A_TURN);
     return SONO_STATUS_OK;
 }
 
@@ -433,7 +433,7 @@ sono_status sono_replay_run(const sono_replay_options *options, sono_replay_summ
         return status;
     replay *self = calloc(1, sizeof *self);
     if (!self)
-        return sono_replay_fail(error, SONO_STATUS_OUT_OF_MEMORY, 0, "out of memory");
+        return sono_live_fail(error, SONO_STATUS_OUT_OF_MEMORY, 0, "replay", "out of memory");
     self->options = options;
     self->sum = out;
     self->epoll = self->listener = self->timer = -1;

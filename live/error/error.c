@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "record/fail.h"
+#include "error/error.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-sono_status sono_record_fail(sono_error *error, sono_status status, int code, const char *where,
-                             const char *format, ...)
+sono_status sono_live_fail(sono_error *error, sono_status status, int code, const char *where,
+                           const char *format, ...)
 {
     char reason[128];
     if (!error)
