@@ -142,6 +142,7 @@ typedef struct sono_segment_args {
     int32_t
         map_element_bytes; /* edge, inside, outside: 1 = uint8, 4 = float32; 0 = there is no WEIGHT_MAPS */
     int32_t min_piece_permille; /* CLEAN_MASK: of the largest piece's pixels; [0, 1000] */
+    int32_t bridge_permille;    /* BRIDGE_MASK: of the box's width; [0, 1000] */
 } sono_segment_args;
 
 /* What changes from frame to frame; the INPUT tensor "frame_header" holds one for each of N frames: U8
@@ -187,6 +188,11 @@ typedef struct sono_point_row {
 
 #define SONO_POINT_FLOATS 4
 
+/* SURFACE looks at columns 0, step, 2 step ..., step = ceil(width / this); of each column's runs of mask it
+ * keeps so many. */
+#define SONO_SURFACE_COLUMNS 1024
+#define SONO_SURFACE_RUNS    4
+
 /* KIND, text, inputs ('?' = may be none) -> outputs. Shapes: T = tokens, Q = queries, N = frames, K = objects
  * of a frame, NK = of all frames, those of one frame together.
  * Sizes that depend on the frame are read from the frame's header when the op runs. */
@@ -222,6 +228,10 @@ typedef struct sono_point_row {
                                    source logits? [NK,1,1,maxH*maxW]; mask: packed, see map_layout.h */      \
     X(CLEAN_MASK, "clean_mask") /* mask, detections, header -> the same mask without small pieces and those  \
                                    far from the box, area I32 [NK,1,1,1], pieces I32 [NK,1,2,room] */        \
+    X(BRIDGE_MASK, "bridge_mask") /* pixels, header, detections, mask -> the same mask with gaps bridged     \
+                                     where there is an echo, area I32 [NK,1,1,1], runs I32 [NK,1,2,side] */  \
+    X(SURFACE, "surface")         /* pixels, header, mask -> rows I32 [N,1,1,SONO_SURFACE_COLUMNS] in        \
+                                     1 / 256 px, -1 = none, runs I32 [N,1,SONO_SURFACE_RUNS, likewise] */    \
     X(WEIGHT_MAPS, "weight_maps") /* mask, header -> edge, inside, outside U8 [NK,1,P-1,room], packed behind \
                                      each mask: planes of one tensor with it */
 

@@ -116,6 +116,13 @@ void sono_record_upsample_mask(sono_recorder *rec, const char *name, sono_tid lo
  * what stays. */
 void sono_record_clean_mask(sono_recorder *rec, const char *name, sono_tid mask, sono_tid area,
                             sono_tid detections, sono_tid header, const sono_segment_args *args);
+/* Bridges gaps of a mask where it lies, likewise. */
+void sono_record_bridge_mask(sono_recorder *rec, const char *name, sono_tid mask, sono_tid area,
+                             sono_tid pixels, sono_tid header, sono_tid detections,
+                             const sono_segment_args *args);
+/* Returns the rows of the echo's ridge in each frame's first mask. */
+sono_tid sono_record_surface(sono_recorder *rec, const char *name, sono_tid pixels, sono_tid header,
+                             sono_tid mask, const sono_segment_args *args);
 /* mask: the first plane of its tensor. Returns the planes behind it: edge, inside, outside. */
 sono_tid sono_record_weight_maps(sono_recorder *rec, const char *name, sono_tid mask, sono_tid header,
                                  const sono_segment_args *args);
