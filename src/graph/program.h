@@ -145,6 +145,28 @@ typedef struct sono_segment_args {
     int32_t min_piece_permille; /* CLEAN_MASK: of the largest piece's pixels; [0, 1000] */
 } sono_segment_args;
 
+/* The parts that make up a frame's quality, in the order of their weights; see sono_parts in sonoseg.h. */
+enum {
+    SONO_QUALITY_SCORE,
+    SONO_QUALITY_IOU,
+    SONO_QUALITY_SHARPNESS,
+    SONO_QUALITY_CONTRAST,
+    SONO_QUALITY_SHADOW,
+    SONO_QUALITY_CONTINUITY,
+    SONO_QUALITY_AGREEMENT,
+    SONO_QUALITY_SURFACE,
+    SONO_QUALITY_PARTS
+};
+
+/* STATE: sono_state_rules of sonoseg.h without its size, and the mode. */
+typedef struct sono_machine_rules {
+    int32_t mode; /* sono_state_mode */
+    int32_t on, off, agree_on, agree_off;
+    int32_t found_after_ms, visible_after_ms, lost_after_ms, frozen_after_ms, gap_ms, default_dt_ms;
+    int32_t weight[SONO_QUALITY_PARTS];
+    int32_t bias, unknown_part;
+} sono_machine_rules;
+
 /* What changes from frame to frame; the INPUT tensor "frame_header" holds one for each of N frames: U8
  * [N, 1, 1, sizeof(sono_frame_header)]. */
 typedef struct sono_frame_header {
@@ -188,8 +210,10 @@ typedef struct sono_detection {
 
 /* The row as float32: how many, and which of them says whether it is valid. */
 #define SONO_DETECTION_FLOATS 8
+#define SONO_DETECTION_SCORE  4
 #define SONO_DETECTION_VALID  7
 static_assert(sizeof(sono_detection) == SONO_DETECTION_FLOATS * sizeof(float) &&
+                  offsetof(sono_detection, score) == SONO_DETECTION_SCORE * sizeof(float) &&
                   offsetof(sono_detection, valid) == SONO_DETECTION_VALID * sizeof(float),
               "a row of SELECT_BOXES is a sono_detection");
 
@@ -237,6 +261,9 @@ typedef struct sono_point_row {
                                    source logits? [NK,1,1,maxH*maxW]; mask: packed, see map_layout.h */      \
     X(CLEAN_MASK, "clean_mask") /* mask, detections, header -> the same mask without small pieces and those  \
                                    far from the box, area I32 [NK,1,1,1], pieces I32 [NK,1,2,room] */        \
+    X(STATE, "state")           /* detections, iou? [NK,1,1,4], echo I32 [N,1,1,16], agreement? I32          \
+                                   [N,1,1,8], header, memory? U8 [1,1,1,256] -> verdict I32 [N,1,1,24], the  \
+                                   same memory; see engine/state_machine.h */                                \
     X(WEIGHT_MAPS, "weight_maps") /* mask, header -> edge, inside, outside U8 [NK,1,P-1,room], packed behind \
                                      each mask: planes of one tensor with it */
 
@@ -274,6 +301,7 @@ typedef struct sono_op {
         sono_preprocess_args preprocess;
         sono_select_args select;
         sono_segment_args segment;
+        sono_machine_rules state;
     } args;
 } sono_op;
 
