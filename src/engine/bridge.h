@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Which gaps of a mask are bridged, as BRIDGE_MASK decides on every backend: whole numbers only. C and CUDA C.
+ * Which gaps of a mask are bridged, as BRIDGE_MASK decides on every backend: whole numbers only. C and CUDA
+ * C.
  *
  * A gap is a row of columns without mask between two that have some. The bridge is a band between the two
  * ends: its upper and its lower edge run straight from the mean of the last columns on the left to that of
@@ -70,17 +71,15 @@ SONO_GREY_FN bridge_gap bridge_gap_of(const int32_t *firsts, const int32_t *last
     bridge_gap g;
     g.left = left;
     g.right = right;
-    g.n_left =
-        bridge_end(firsts, lasts, width_px, left, -1, &g.left_at, &g.left_top, &g.left_bottom);
-    g.n_right =
-        bridge_end(firsts, lasts, width_px, right, 1, &g.right_at, &g.right_top, &g.right_bottom);
+    g.n_left = bridge_end(firsts, lasts, width_px, left, -1, &g.left_at, &g.left_top, &g.left_bottom);
+    g.n_right = bridge_end(firsts, lasts, width_px, right, 1, &g.right_at, &g.right_top, &g.right_bottom);
     return g;
 }
 
 /* Whether its ends lie at like depths: no further apart than the gap is wide and the mask is thick. */
 SONO_GREY_FN int bridge_is_level(const bridge_gap *g)
 {
-    const int32_t rise = g->right_top + g->right_bottom - g->left_top - g->left_bottom; /* twice */
+    const int32_t rise = g->right_top + g->right_bottom - g->left_top - g->left_bottom;  /* twice */
     const int32_t thick = g->right_bottom - g->right_top + g->left_bottom - g->left_top; /* twice */
     const int32_t wide = 2 * (g->right - g->left) * BRIDGE_UNIT;
     return (rise < 0 ? -rise : rise) <= wide + thick;
@@ -176,7 +175,8 @@ SONO_GREY_FN int bridge_is_bright(const bridge_gap *g, const sono_frame_header *
 }
 
 /* n_bright: of the gap's columns, those that are. */
-SONO_GREY_FN int bridge_holds(const bridge_gap *g, const bridge_evidence *e, int32_t threshold, int32_t n_bright)
+SONO_GREY_FN int bridge_holds(const bridge_gap *g, const bridge_evidence *e, int32_t threshold,
+                              int32_t n_bright)
 {
     return threshold >= 0 && 4 * bridge_mean(&e->band) > threshold &&
            (int64_t)n_bright * 1000 >= (int64_t)(g->right - g->left - 1) * BRIDGE_PERMILLE;

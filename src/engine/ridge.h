@@ -3,19 +3,19 @@
  * The ridge of an echo within a mask, as SURFACE finds it on every backend: whole numbers only. C and CUDA C.
  *
  * A column is looked at by itself first. Each run of its mask has a level, the mean grey around a pixel, and
- * its ridge is the centroid of what the lobe of the brightest pixel has above a third of the run's range. Then
- * columns are looked at together: of several runs the one that continues its neighbours is taken, a median
- * of 5 removes single jumps, short pieces are dropped, and the rest is smoothed along the line.
+ * its ridge is the centroid of what the lobe of the brightest pixel has above a third of the run's range.
+ * Then columns are looked at together: of several runs the one that continues its neighbours is taken, a
+ * median of 5 removes single jumps, short pieces are dropped, and the rest is smoothed along the line.
  */
 #ifndef SONO_ENGINE_RIDGE_H
 #define SONO_ENGINE_RIDGE_H
 
 #include "engine/grey.h"
 
-#define RIDGE_RUNS SONO_SURFACE_RUNS /* those with the most brightness */
-#define RIDGE_NONE (-1) /* no surface in this column */
-#define RIDGE_UNIT 256  /* a pixel */
-#define RIDGE_MEDIAN_REACH 2 /* columns to either side */
+#define RIDGE_RUNS         SONO_SURFACE_RUNS /* those with the most brightness */
+#define RIDGE_NONE         (-1)              /* no surface in this column */
+#define RIDGE_UNIT         256               /* a pixel */
+#define RIDGE_MEDIAN_REACH 2                 /* columns to either side */
 
 /* What is done along the line; columns are those that are looked at. */
 typedef struct ridge_sizes {
@@ -49,8 +49,7 @@ SONO_GREY_FN int32_t ridge_level(const sono_frame_header *header, const uint8_t 
 {
     int32_t sum = 0;
     for (int32_t dy = -2; dy <= 2; dy++) {
-        const uint8_t *row =
-            pixels + (int64_t)ridge_clamp(y + dy, header->height_px) * header->pitch_bytes;
+        const uint8_t *row = pixels + (int64_t)ridge_clamp(y + dy, header->height_px) * header->pitch_bytes;
         int32_t across = 0;
         for (int32_t dx = -2; dx <= 2; dx++)
             across += (3 - (dx < 0 ? -dx : dx)) * grey_of(header, row, ridge_clamp(x + dx, header->width_px));

@@ -24,8 +24,7 @@ void sono_record_bridge_mask(sono_recorder *rec, const char *name, sono_tid mask
         return;
     const sono_tensor m = sono_record_shape(rec, mask), a = sono_record_shape(rec, area),
                       d = sono_record_shape(rec, detections), h = sono_record_shape(rec, header);
-    const int32_t side =
-        args->max_width_px > args->max_height_px ? args->max_width_px : args->max_height_px;
+    const int32_t side = args->max_width_px > args->max_height_px ? args->max_width_px : args->max_height_px;
     if (!frames_fit(rec, pixels, header, &m, args) || a.dtype != SONO_DTYPE_I32 || a.n != m.n ||
         d.c != SONO_DETECTION_FLOATS || sono_header_frames(&h) != d.n || d.n * d.w != m.n ||
         args->bridge_permille < 0 || args->bridge_permille > 1000) {

@@ -213,7 +213,7 @@ static int nothing(sono_op_test *t, const mask_frame *frame, int32_t object, int
     return 0;
 }
 
-static const mask_drawing drawings[] = {{echo, gaps},   {echo, steps},  {noise, columns},
+static const mask_drawing drawings[] = {{echo, gaps},    {echo, steps},  {noise, columns},
                                         {noise, specks}, {echo, specks}, {echo, nothing}};
 
 /* ---- the op ---- */
@@ -248,8 +248,8 @@ static tensors record(sono_op_test *t, const mask_frames *f, float box_width, in
 
 static int32_t most_of(const mask_frame *frame, float box_width, int32_t permille)
 {
-    const int32_t width = box_width > 0 && box_width < (float)frame->width_px ? (int32_t)box_width
-                                                                              : frame->width_px;
+    const int32_t width =
+        box_width > 0 && box_width < (float)frame->width_px ? (int32_t)box_width : frame->width_px;
     return width * permille / 1000;
 }
 
@@ -288,9 +288,8 @@ static void every_case_agrees(void **state)
     static const mask_frame grey = {97, 130, SONO_PIXEL_GRAY8, 0}, dot = {1, 1, SONO_PIXEL_GRAY8, 0},
                             line = {70, 1, SONO_PIXEL_GRAY8, 0}, deep = {60, 128, SONO_PIXEL_GRAY16, 1023},
                             wide = {300, 70, SONO_PIXEL_RGBA8, 0};
-    static const mask_frame batch[] = {{97, 100, SONO_PIXEL_GRAY16, 65535},
-                                       {130, 97, SONO_PIXEL_RGB8, 0},
-                                       {33, 31, SONO_PIXEL_GRAY8, 0}};
+    static const mask_frame batch[] = {
+        {97, 100, SONO_PIXEL_GRAY16, 65535}, {130, 97, SONO_PIXEL_RGB8, 0}, {33, 31, SONO_PIXEL_GRAY8, 0}};
     mask_frames cases[] = {
         {.n_frames = 1, .n_objects = 1, .max_width_px = 97, .max_height_px = 130, .frames = &grey},
         {.n_frames = 1, .n_objects = 2, .max_width_px = 5, .max_height_px = 7, .frames = &dot},

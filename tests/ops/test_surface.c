@@ -33,7 +33,8 @@ static int32_t clamped(int32_t i, int32_t n)
     return i < 0 ? 0 : i >= n ? n - 1 : i;
 }
 
-/* [height][width] of 5 x 5 binomial-like sums: one box of 3 after another, each weight of 1 2 3 2 1 from two. */
+/* [height][width] of 5 x 5 binomial-like sums: one box of 3 after another, each weight of 1 2 3 2 1 from two.
+ */
 static int64_t *levels_of(const mask_frames *f, int32_t frame)
 {
     const int32_t w = f->frames[frame].width_px, h = f->frames[frame].height_px;
@@ -43,7 +44,8 @@ static int64_t *levels_of(const mask_frames *f, int32_t frame)
         for (int32_t x = 0; x < w; x++)
             for (int32_t i = 0; i < 81; i++) { /* 3 x 3 x 3 x 3 steps of -1, 0, 1 */
                 const int32_t dx = i % 3 + i / 3 % 3 - 2, dy = i / 9 % 3 + i / 27 - 2;
-                levels[(int64_t)y * w + x] += mask_frames_grey(f, frame, clamped(x + dx, w), clamped(y + dy, h));
+                levels[(int64_t)y * w + x] +=
+                    mask_frames_grey(f, frame, clamped(x + dx, w), clamped(y + dy, h));
             }
     return levels;
 }
@@ -355,8 +357,8 @@ static void bench(void)
         sono_op_test t;
         sono_op_test_open(&t, 1);
         mask_frames_open(&f, &t, &drawings[0]);
-        sono_record_output(&t.rec, sono_record_surface(&t.rec, "surface", f.pixels_id, f.headers_id,
-                                                       f.mask_id, &args));
+        sono_record_output(
+            &t.rec, sono_record_surface(&t.rec, "surface", f.pixels_id, f.headers_id, f.mask_id, &args));
         sono_op_test_finish(&t);
         sono_op_test_bench(&t, i ? "surface 1920x1200" : "surface 422x558");
         mask_frames_close(&f);

@@ -31,8 +31,8 @@ static void lay_out(mask_frames *f)
     f->pixels_bytes = f->maps_bytes = 0;
     for (int32_t i = 0; i < f->n_frames; i++) {
         const mask_frame *frame = &f->frames[i];
-        const int32_t pitch = frame->width_px * (int32_t)sono_pixel_bytes(frame->format) +
-                              (frame->format == SONO_PIXEL_GRAY16);
+        const int32_t pitch =
+            frame->width_px * (int32_t)sono_pixel_bytes(frame->format) + (frame->format == SONO_PIXEL_GRAY16);
         f->headers[i] = (sono_frame_header){.width_px = frame->width_px,
                                             .height_px = frame->height_px,
                                             .pitch_bytes = pitch,
@@ -42,8 +42,8 @@ static void lay_out(mask_frames *f)
                                             .pixels_at_bytes = f->pixels_bytes,
                                             .maps_at_bytes = f->maps_bytes};
         f->pixels_bytes += (int64_t)pitch * frame->height_px;
-        f->maps_bytes += f->n_objects *
-                         object_maps_bytes((int64_t)frame->width_px * frame->height_px, f->element_bytes);
+        f->maps_bytes +=
+            f->n_objects * object_maps_bytes((int64_t)frame->width_px * frame->height_px, f->element_bytes);
     }
 }
 
@@ -85,8 +85,8 @@ void mask_frames_open(mask_frames *f, sono_op_test *t, const mask_drawing *drawi
                                               (int32_t)sizeof f->headers[0], f->headers);
     f->pixels_id = sono_op_test_input_values(t, SONO_DTYPE_U8, f->n_frames, 1, 1,
                                              (int32_t)(pixels_room / f->n_frames), f->pixels);
-    f->maps_id = sono_op_test_inout_values(t, SONO_DTYPE_U8, f->n_frames * f->n_objects, 1, n_planes, room,
-                                           f->maps);
+    f->maps_id =
+        sono_op_test_inout_values(t, SONO_DTYPE_U8, f->n_frames * f->n_objects, 1, n_planes, room, f->maps);
     f->mask_id = sono_view_rows(&t->rec, f->maps_id, 0, 1, 1);
     f->maps_bytes = maps_room;
 }

@@ -52,6 +52,7 @@
     X(UPSAMPLE_MASK, 2e-6)                                                                                   \
     X(CLEAN_MASK, 0)                                                                                         \
     X(BRIDGE_MASK, 0)                                                                                        \
+    X(STATE, 0)                                                                                              \
     X(SURFACE, 0)                                                                                            \
     X(WEIGHT_MAPS, 0)
 

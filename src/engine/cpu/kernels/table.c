@@ -36,6 +36,7 @@ const sono_cpu_table SONO_KERNEL(sono_cpu_table) = {
             RUN_SCRATCH(UPSAMPLE_MASK, upsample_mask),
             RUN(CLEAN_MASK, clean_mask),
             RUN(BRIDGE_MASK, bridge_mask),
+            RUN(STATE, state),
             RUN(SURFACE, surface),
             RUN_SCRATCH(WEIGHT_MAPS, weight_maps),
         },

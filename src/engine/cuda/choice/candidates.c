@@ -54,6 +54,7 @@ const sono_cuda_candidate sono_cuda_candidates[SONO_CUDA_CANDIDATE_COUNT] = {
     CANDIDATE(UPSAMPLE_MASK, UPSAMPLE_MASK, .name = "upsample_mask")
     CANDIDATE(CLEAN_MASK, CLEAN_MASK, .name = "clean_mask")
     CANDIDATE(BRIDGE_MASK, BRIDGE_MASK, .name = "bridge_mask")
+    CANDIDATE(STATE, STATE, .name = "state")
     CANDIDATE(SURFACE, SURFACE, .name = "surface")
     CANDIDATE(WEIGHT_MAPS, WEIGHT_MAPS, .name = "weight_maps")
     CANDIDATE(CHAIN_LINEAR, COUNT, .name = "chain linear", .pack = SONO_CUDA_FORM_PACKED)

@@ -155,7 +155,8 @@ extern "C" cudaError_t sono_cuda_bridge_mask(const sono_cuda_call *call)
                            op->map_element_bytes,
                            op->bridge_permille};
     const int64_t side = runs->c; /* no frame is wider */
-    runs_kernel<<<dim3((unsigned)sono_ceil_div(side, WARPS), (unsigned)area->n), THREADS, 0, call->stream>>>(p);
+    runs_kernel<<<dim3((unsigned)sono_ceil_div(side, WARPS), (unsigned)area->n), THREADS, 0, call->stream>>>(
+        p);
     gaps_kernel<<<dim3((unsigned)sono_ceil_div(side, THREADS), (unsigned)area->n), THREADS, 0,
                   call->stream>>>(p);
     return cudaGetLastError();

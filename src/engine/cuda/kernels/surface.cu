@@ -4,8 +4,8 @@
  * the first object's mask, runs I32 [N, 1, RIDGE_RUNS, SONO_SURFACE_COLUMNS]. Semantics: the CPU twin.
  * Exact: sums, least and most of whole numbers, whatever the order of the lanes.
  *
- * Two launches. In the first a warp takes a column: it finds the runs of its mask from 128 rows at a time, and
- * of each run its levels, one row a lane; most runs are shorter than a warp, and a level is computed once
+ * Two launches. In the first a warp takes a column: it finds the runs of its mask from 128 rows at a time,
+ * and of each run its levels, one row a lane; most runs are shorter than a warp, and a level is computed once
  * then. In the second a block takes a frame's line, a thread a column, in shared memory.
  *
  * Test: tests/ops/test_surface.c.
@@ -80,8 +80,7 @@ static __device__ void add_run(const sono_frame_header *header, const uint8_t *p
     brightest = sono_warp_most_whole(brightest);
     const int32_t most = (int32_t)(brightest >> 32), top = INT32_MAX - (int32_t)(uint32_t)brightest;
     const int32_t least = -(int32_t)sono_warp_most_whole(darkest);
-    const int32_t row =
-        most > least ? lobe_row(level, least, most, top) : (first + last) * (RIDGE_UNIT / 2);
+    const int32_t row = most > least ? lobe_row(level, least, most, top) : (first + last) * (RIDGE_UNIT / 2);
     ridge_add_run(runs, (int32_t)sono_warp_sum_whole(mass) + 1, row);
 }
 
@@ -110,8 +109,8 @@ static __global__ void __launch_bounds__(SONO_SURFACE_COLUMNS) line_kernel(surfa
     const sono_frame_header *header = &p.headers[blockIdx.x];
     const ridge_sizes sizes = ridge_sizes_of(header->width_px, header->height_px);
     const int32_t n = sizes.n_columns, i = threadIdx.x;
-    line[i] = i < n ? ridge_continued(p.runs + blockIdx.x * p.runs_stride, p.runs_pitch, &sizes, i)
-                    : RIDGE_NONE;
+    line[i] =
+        i < n ? ridge_continued(p.runs + blockIdx.x * p.runs_stride, p.runs_pitch, &sizes, i) : RIDGE_NONE;
     __syncthreads(); /* line is whole */
     even[i] = line[i] == RIDGE_NONE ? RIDGE_NONE : ridge_median(line, n, i, RIDGE_MEDIAN_REACH);
     __syncthreads(); /* even is whole, and nobody reads line any more */
