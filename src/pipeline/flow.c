@@ -86,7 +86,8 @@ static sono_segment_args segment_args(const sono_pipeline_config *config, const 
                                .edge_width_px = config->edge_width_px,
                                .outside_width_px = config->outside_width_px,
                                .map_element_bytes = map_element_bytes(config),
-                               .min_piece_permille = (int32_t)lrintf(config->min_piece_share * 1000)};
+                               .min_piece_permille = (int32_t)lrintf(config->min_piece_share * 1000),
+                               .bridge_permille = (int32_t)lrintf(config->bridge_share * 1000)};
 }
 
 /* frame -> detections */
@@ -130,7 +131,16 @@ static int32_t first_op_of(const sono_program *program, sono_stage stage)
     return i;
 }
 
-/* frame, prompts -> mask, weight maps */
+/* frame, mask -> surface */
+static void record_surface(sono_recorder *rec, const sono_segment_args *args, sono_flow *flow)
+{
+    rec->stage = SONO_STAGE_SURFACE;
+    sono_record_surface(rec, "surface", flow->frame.pixels, flow->frame.header, flow->mask, args,
+                        flow->surface);
+    sono_record_output(rec, flow->surface);
+}
+
+/* frame, prompts -> mask, surface, weight maps */
 static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *config, sono_flow *flow)
 {
     const sono_network *network = sono_binder_network(rec->binder);
@@ -155,6 +165,10 @@ static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *con
     sono_record_output(rec, flow->iou);
     flow->first_mask_op = (int32_t)rec->program->n_ops;
     rec->stage = SONO_STAGE_MASK;
+    if (config->want_surface) /* before the maps: what is in front of them is downloaded with any part of them
+                               */
+        flow->surface =
+            sono_record_tensor(rec, "surface", SONO_DTYPE_I32, config->batch, 1, 1, SONO_SURFACE_COLUMNS);
     sono_record_upsample_mask(rec, "mask", outlined.low_res, flow->detections, flow->frame.header, &args, 0,
                               outs);
     flow->mask = outs[0];
@@ -162,8 +176,13 @@ static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *con
     if (args.min_piece_permille)
         sono_record_clean_mask(rec, "pieces", flow->mask, flow->area, flow->detections, flow->frame.header,
                                &args);
+    if (args.bridge_permille)
+        sono_record_bridge_mask(rec, "bridges", flow->mask, flow->area, flow->frame.pixels,
+                                flow->frame.header, flow->detections, &args);
     sono_record_output(rec, flow->area);
     sono_record_output(rec, flow->mask);
+    if (flow->surface)
+        record_surface(rec, &args, flow);
     flow->map_element_bytes = args.map_element_bytes;
     if (config->want_weight_maps)
         flow->weights = sono_weights_record(rec, flow->mask, flow->frame.header, &args);
@@ -205,10 +224,14 @@ static sono_status check_wishes(const sono_pipeline_config *config, const sono_f
     if (config->want_weight_maps && !models->segmenter.binder)
         return SONO_FAIL(error, INVALID_ARGUMENT,
                          "edge, inside and outside maps are made from masks: they need a segmenter");
-    if (config->state_mode != SONO_STATE_BY_SCORE || config->bridge_share > 0.0f || config->want_surface)
-        return SONO_FAIL(error, UNSUPPORTED, "state_mode, bridge_share and want_surface are not here yet");
+    if (config->state_mode != SONO_STATE_BY_SCORE)
+        return SONO_FAIL(error, UNSUPPORTED, "state_mode is not here yet");
     if (config->min_piece_share > 0.0f && !models->segmenter.binder)
         return SONO_FAIL(error, INVALID_ARGUMENT, "min_piece_share cleans masks: it needs a segmenter");
+    if (config->bridge_share > 0.0f && !models->segmenter.binder)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "bridge_share mends masks: it needs a segmenter");
+    if (config->want_surface && !models->segmenter.binder)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "a surface is found in masks: it needs a segmenter");
     if (models->detector.binder && (config->prompt_points || !config->prompt_boxes))
         return SONO_FAIL(error, INVALID_ARGUMENT,
                          "prompt_points and prompt_boxes are for pipelines without a detector");
