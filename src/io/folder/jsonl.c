@@ -98,6 +98,49 @@ static void write_object_keys(FILE *stream, const sono_object *object, sono_stat
     fprintf(stream, ", \"mask_area_px\": %" PRId64, object->mask_area_px);
 }
 
+static void write_coordinate(FILE *stream, double value, int n_decimals)
+{
+    char text[40];
+    snprintf(text, sizeof text, "%.*f", n_decimals, value);
+    write_decimal(stream, text);
+}
+
+/* [[[x, y], [x, y], ...], ...]: an array a line. */
+static void write_lines(FILE *stream, const sono_surface_view *surface, const double scale[2],
+                        const int n_decimals[2])
+{
+    fputc('[', stream);
+    for (int32_t k = 0; k < surface->n_lines; k++) {
+        fputs(k ? ", [" : "[", stream);
+        for (int32_t i = surface->line_starts[k]; i < surface->line_starts[k + 1]; i++) {
+            fputs(i == surface->line_starts[k] ? "[" : ", [", stream);
+            write_coordinate(stream, scale[0] * (double)surface->points_px[2 * i], n_decimals[0]);
+            fputs(", ", stream);
+            write_coordinate(stream, scale[1] * (double)surface->points_px[2 * i + 1], n_decimals[1]);
+            fputc(']', stream);
+        }
+        fputc(']', stream);
+    }
+    fputc(']', stream);
+}
+
+/* Where it was asked for; millimetres where the spacing is known. */
+static void write_surface(FILE *stream, const sono_packet *packet)
+{
+    static const int px_decimals[2] = {0, 2}, mm_decimals[2] = {3, 3}; /* columns are whole */
+    static const double one[2] = {1, 1};
+    const double *spacing_mm = packet->info->spacing_mm;
+    sono_surface_view surface;
+    if (sono_packet_surface(packet, &surface) != SONO_STATUS_OK)
+        return;
+    fputs(", \"surface_px\": ", stream);
+    write_lines(stream, &surface, one, px_decimals);
+    if (!(spacing_mm[0] > 0 && spacing_mm[1] > 0))
+        return;
+    fputs(", \"surface_mm\": ", stream);
+    write_lines(stream, &surface, spacing_mm, mm_decimals);
+}
+
 static void write_latency(FILE *stream, const sono_packet *packet)
 {
     fputs(", \"latency_ms\": {", stream);
@@ -141,6 +184,7 @@ void sono_jsonl_packet(FILE *stream, const sono_packet *packet, const char *path
         write_object_keys(stream, object, packet->state);
         fputs(i == packet->n_objects - 1 ? "}]" : "}", stream);
     }
+    write_surface(stream, packet);
     fprintf(stream, ", \"backend\": \"%s\", \"precision\": \"%s\"", sono_backend_name(packet->backend),
             sono_precision_name(packet->precision));
     write_latency(stream, packet);
