@@ -16,6 +16,7 @@
 
 typedef struct held {
     uint8_t *grey, *mask, *labels;
+    float *surfaces_px; /* [SONO_TRUTH_STRUCTURES, width] */
     char name[NAME_BYTES];
     sono_truth truth;
 } held;
@@ -27,8 +28,25 @@ typedef struct phantom {
     sono_phantom_work work;
     held *ring;      /* of n_held */
     uint8_t *pixels; /* all of the ring's */
+    float *surfaces_px;
     int64_t next;
 } phantom;
+
+static const char *const event_names[SONO_PHANTOM_EVENT_COUNT] = {
+    [SONO_PHANTOM_QUIET] = "quiet",
+    [SONO_PHANTOM_CONTACT_LOST] = "contact_lost",
+    [SONO_PHANTOM_PROBE_LEAVES] = "probe_leaves",
+    [SONO_PHANTOM_SHADOW] = "shadow",
+    [SONO_PHANTOM_GAIN_JUMP] = "gain_jump",
+    [SONO_PHANTOM_MOTION_BLUR] = "motion_blur",
+    [SONO_PHANTOM_FREEZE] = "freeze",
+    [SONO_PHANTOM_OTHER_BONE] = "other_bone",
+};
+
+const char *sono_phantom_event_name(sono_phantom_event event)
+{
+    return (int)event >= 0 && event < SONO_PHANTOM_EVENT_COUNT ? event_names[event] : "unknown";
+}
 
 static const sono_phantom_options phantom_defaults = {
     .struct_size = sizeof phantom_defaults,
@@ -76,6 +94,10 @@ static sono_status read_options(const sono_phantom_options *given, sono_phantom_
                          out->width_px, out->height_px, MIN_SIDE_PX, MAX_SIDE_PX);
     if ((int)out->shape < SONO_PHANTOM_ANY || (int)out->shape >= SONO_PHANTOM_SHAPE_COUNT)
         return SONO_FAIL(error, INVALID_ARGUMENT, "phantom: there is no shape %d", (int)out->shape);
+    if ((int)out->events < 0 || (int)out->events >= SONO_PHANTOM_EVENTS_SET_COUNT)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "phantom: there is no set of events %d", (int)out->events);
+    if (out->events)
+        return SONO_FAIL(error, UNSUPPORTED, "phantom: this build draws no events");
     if (out->n_held < 1 || out->n_held > MAX_HELD)
         return SONO_FAIL(error, INVALID_ARGUMENT, "phantom: n_held is %d, not within 1..%d", out->n_held,
                          MAX_HELD);
@@ -119,7 +141,7 @@ static sono_status next_frame(sono_source *source, sono_frame *frame, const char
     const uint64_t frame_key = phantom_hash(self->scene.key + 0x401e5eu + (uint64_t)self->next);
     sono_phantom_pose(&self->scene, time_s, &self->work);
     sono_phantom_render(&self->scene, time_s, frame_key, &self->work, out->grey);
-    sono_phantom_outline(&self->scene, &self->work, out->mask, out->labels, &out->truth);
+    sono_phantom_outline(&self->scene, &self->work, out->mask, out->labels, out->surfaces_px, &out->truth);
     sono_phantom_mark(&self->scene, (uint64_t)self->next, self->work.width_px, self->work.height_px,
                       out->grey);
     snprintf(out->name, sizeof out->name, "phantom_%06lld", (long long)self->next);
@@ -144,6 +166,7 @@ static void close_phantom(sono_source *source)
     sono_phantom_work_reset(&self->work);
     sono_free(self->ring);
     sono_free(self->pixels);
+    sono_free(self->surfaces_px);
     sono_free(self);
 }
 
@@ -158,12 +181,15 @@ static sono_status fill(phantom *self, const sono_phantom_options *options, sono
     SONO_TRY(sono_phantom_work_init(&self->work, self->options.width_px, self->options.height_px, error));
     self->ring = sono_alloc_array(n_held, sizeof *self->ring);
     self->pixels = sono_alloc_array(n_held * 3, plane);
-    if (!self->ring || !self->pixels)
+    const size_t n_columns = SONO_TRUTH_STRUCTURES * (size_t)self->options.width_px;
+    self->surfaces_px = sono_alloc_array(n_held * n_columns, sizeof *self->surfaces_px);
+    if (!self->ring || !self->pixels || !self->surfaces_px)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the phantom's frames");
     for (size_t i = 0; i < n_held; i++) {
         self->ring[i].grey = self->pixels + 3 * i * plane;
         self->ring[i].mask = self->ring[i].grey + plane;
         self->ring[i].labels = self->ring[i].mask + plane;
+        self->ring[i].surfaces_px = self->surfaces_px + i * n_columns;
     }
     return SONO_STATUS_OK;
 }

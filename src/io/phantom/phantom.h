@@ -128,9 +128,10 @@ void sono_phantom_scatter(const sono_phantom_scene *scene, double time_s, sono_p
 void sono_phantom_axial_row(const sono_phantom_scene *scene, int32_t y, sono_phantom_work *work);
 
 /* The outline a clinician would draw, after sono_phantom_render(): mask 0 / 255 and labels 0, 1, 2 ... of
- * width * height bytes each; fills in the rest of truth. */
+ * width * height bytes each, surfaces [BONES, width]; fills in the rest of truth as of a sweep without
+ * events. */
 void sono_phantom_outline(const sono_phantom_scene *scene, const sono_phantom_work *work, uint8_t *mask,
-                          uint8_t *labels, sono_truth *truth);
+                          uint8_t *labels, float *surfaces_px, sono_truth *truth);
 
 /* Text in the corners, callipers, depth scale. */
 void sono_phantom_mark(const sono_phantom_scene *scene, uint64_t frame, int32_t width_px, int32_t height_px,

@@ -209,22 +209,26 @@ void sono_phantom_render(const sono_phantom_scene *scene, double time_s, uint64_
         grey_row(scene, y, work, grey + (size_t)y * (size_t)work->width_px);
 }
 
+/* Labels bone b's band; surface_px[x] becomes the row of its surface, -1 in columns without an echo. */
 static void draw_structure(const sono_phantom_scene *scene, const sono_phantom_work *work, int32_t b,
-                           uint8_t *labels)
+                           uint8_t *labels, float *surface_px)
 {
     const sono_phantom_columns *c = &work->columns;
-    const float band = band_px(scene);
+    const float band = band_px(scene), deepest = (float)(work->height_px - 1);
     for (int32_t x = 0; x < work->width_px; x++) {
         const float level = c->echo[b][x] * c->gain_at_bone[b][x];
+        surface_px[x] = -1;
         if (displayed(scene, level * level) < OUTLINE_GREY)
             continue;
         const float top = fmaxf(c->bone[b][x] - OUTLINE_ABOVE * band / c->cosine[b][x],
                                 sono_phantom_crest(work, b, x, band) - OUTLINE_ABOVE * band);
         const float bottom = c->bone[b][x] + OUTLINE_BELOW * band / c->cosine[b][x];
         const int32_t first = (int32_t)fmaxf(top + 0.5f, 0);
-        const int32_t last = (int32_t)fminf(bottom + 0.5f, (float)(work->height_px - 1));
+        const int32_t last = (int32_t)fminf(bottom + 0.5f, deepest);
         for (int32_t y = first; y <= last; y++)
             labels[(size_t)y * (size_t)work->width_px + (size_t)x] = (uint8_t)(b + 1);
+        if (c->bone[b][x] <= deepest)
+            surface_px[x] = c->bone[b][x];
     }
 }
 
@@ -244,20 +248,37 @@ static void number_structures(const int64_t *areas, int32_t n_bones, uint8_t *nu
         numbers[b + 1] = areas[b + 1] >= OUTLINE_LEAST ? ++next : 0;
 }
 
+/* Surfaces of what has a number first, in that order; the others without any. */
+static void order_surfaces(const uint8_t *numbers, int32_t width_px, float *surfaces_px, sono_truth *truth)
+{
+    int32_t next = 0;
+    for (int32_t b = 0; b < SONO_PHANTOM_BONES; b++)
+        if (numbers[b + 1])
+            truth->surface_px[next++] = surfaces_px + (size_t)b * (size_t)width_px;
+    for (int32_t b = 0; b < SONO_PHANTOM_BONES; b++)
+        if (!numbers[b + 1]) {
+            float *none = surfaces_px + (size_t)b * (size_t)width_px;
+            for (int32_t x = 0; x < width_px; x++)
+                none[x] = -1;
+            truth->surface_px[next++] = none;
+        }
+}
+
 void sono_phantom_outline(const sono_phantom_scene *scene, const sono_phantom_work *work, uint8_t *mask,
-                          uint8_t *labels, sono_truth *truth)
+                          uint8_t *labels, float *surfaces_px, sono_truth *truth)
 {
     const size_t n = (size_t)work->width_px * (size_t)work->height_px;
     int64_t areas[SONO_PHANTOM_BONES + 1] = {0};
     uint8_t numbers[SONO_PHANTOM_BONES + 1] = {0};
     memset(labels, 0, n);
     for (int32_t b = 0; b < scene->n_bones; b++)
-        draw_structure(scene, work, b, labels);
+        draw_structure(scene, work, b, labels, surfaces_px + (size_t)b * (size_t)work->width_px);
     for (size_t i = 0; i < n; i++)
         areas[labels[i]]++;
     number_structures(areas, scene->n_bones, numbers);
     *truth = (sono_truth){
         .width_px = work->width_px, .height_px = work->height_px, .mask = mask, .labels = labels};
+    order_surfaces(numbers, work->width_px, surfaces_px, truth);
     for (size_t i = 0; i < n; i++) {
         labels[i] = numbers[labels[i]];
         mask[i] = labels[i] ? 255 : 0;
@@ -270,5 +291,6 @@ void sono_phantom_outline(const sono_phantom_scene *scene, const sono_phantom_wo
         if (k >= truth->n_structures)
             truth->n_structures = k + 1;
     }
-    truth->is_visible = truth->n_structures > 0;
+    truth->is_visible = truth->is_trustworthy = truth->n_structures > 0;
+    truth->visible_share = truth->is_visible ? 1.0f : 0.0f;
 }
