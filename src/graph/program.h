@@ -187,6 +187,34 @@ typedef struct sono_point_row {
 
 #define SONO_POINT_FLOATS 4
 
+/* What MASK_PROFILE says of a frame's first object: rows of `side` int32, side being the longer one of the
+ * largest frame's. 0 where the frame ends earlier. */
+enum {
+    SONO_PROFILE_COLUMNS, /* mask pixels of each column */
+    SONO_PROFILE_HEIGHTS, /* the sum of their y, below 2^31 up to SONO_PROFILE_MAX_SIDE_PX */
+    SONO_PROFILE_ROWS,    /* mask pixels of each row */
+    SONO_PROFILE_COUNT
+};
+#define SONO_PROFILE_MAX_SIDE_PX 65535
+#define SONO_PROFILE_MAX_PIXELS  (1 << 28) /* sums over them fit into 64 bits: engine/echo_parts.h */
+
+/* int32 of a frame in which the ops of the state add up, zeroed by MASK_PROFILE. Working memory of the
+ * backend. */
+#define SONO_STATE_SUMS 1024
+
+/* How an image looks where its mask lies: a row of ECHO_PARTS. The first four are permille, larger is better,
+ * and -1 where there is no mask or nothing to compare with. */
+enum {
+    SONO_ECHO_SHARPNESS,
+    SONO_ECHO_CONTRAST,        /* against what lies above the mask */
+    SONO_ECHO_SHADOW,          /* against what lies below it */
+    SONO_ECHO_CONTINUITY,      /* share of the box's columns that hang together; -1: the mask is empty */
+    SONO_ECHO_FINGERPRINT_LOW, /* 64 bits that change when any pixel does */
+    SONO_ECHO_FINGERPRINT_HIGH,
+    SONO_ECHO_AREA_PX, /* of the mask; what follows is 0 */
+    SONO_ECHO_INTS = 16
+};
+
 /* KIND, text, inputs ('?' = may be none) -> outputs. Shapes: T = tokens, Q = queries, N = frames, K = objects
  * of a frame, NK = of all frames, those of one frame together.
  * Sizes that depend on the frame are read from the frame's header when the op runs. */
@@ -222,6 +250,9 @@ typedef struct sono_point_row {
                                    source logits? [NK,1,1,maxH*maxW]; mask: packed, see map_layout.h */      \
     X(CLEAN_MASK, "clean_mask") /* mask, detections, header -> the same mask without small pieces and those  \
                                    far from the box, area I32 [NK,1,1,1], pieces I32 [NK,1,2,room] */        \
+    X(MASK_PROFILE, "mask_profile") /* mask, header -> profile I32 [N,1,3,side], sums I32 [N,1,1,1024] */    \
+    X(ECHO_PARTS, "echo_parts")     /* pixels, header, mask, profile, detections -> echo I32 [N,1,1,16], the \
+                                       same sums */                                                          \
     X(WEIGHT_MAPS, "weight_maps") /* mask, header -> edge, inside, outside U8 [NK,1,P-1,room], packed behind \
                                      each mask: planes of one tensor with it */
 

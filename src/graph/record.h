@@ -116,6 +116,13 @@ void sono_record_upsample_mask(sono_recorder *rec, const char *name, sono_tid lo
  * what stays. */
 void sono_record_clean_mask(sono_recorder *rec, const char *name, sono_tid mask, sono_tid area,
                             sono_tid detections, sono_tid header, const sono_segment_args *args);
+/* outs: the profile of each frame's first mask, and the sums that later ops of the state add up in. */
+void sono_record_mask_profile(sono_recorder *rec, const char *name, sono_tid mask, sono_tid header,
+                              const sono_segment_args *args, sono_tid outs[2]);
+/* profile, sums: what sono_record_mask_profile() gave. Returns the echo, a row of SONO_ECHO_INTS a frame. */
+sono_tid sono_record_echo_parts(sono_recorder *rec, const char *name, sono_tid pixels, sono_tid header,
+                                sono_tid mask, sono_tid profile, sono_tid sums, sono_tid detections,
+                                const sono_segment_args *args);
 /* mask: the first plane of its tensor. Returns the planes behind it: edge, inside, outside. */
 sono_tid sono_record_weight_maps(sono_recorder *rec, const char *name, sono_tid mask, sono_tid header,
                                  const sono_segment_args *args);

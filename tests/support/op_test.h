@@ -51,6 +51,8 @@
     X(HYPER_MASK, 5e-6)                                                                                      \
     X(UPSAMPLE_MASK, 2e-6)                                                                                   \
     X(CLEAN_MASK, 0)                                                                                         \
+    X(MASK_PROFILE, 0)                                                                                       \
+    X(ECHO_PARTS, 0)                                                                                         \
     X(WEIGHT_MAPS, 0)
 
 double sono_op_test_tolerance(sono_op_kind kind);

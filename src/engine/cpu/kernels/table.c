@@ -35,6 +35,8 @@ const sono_cpu_table SONO_KERNEL(sono_cpu_table) = {
             RUN(HYPER_MASK, hyper_mask),
             RUN_SCRATCH(UPSAMPLE_MASK, upsample_mask),
             RUN(CLEAN_MASK, clean_mask),
+            RUN(MASK_PROFILE, mask_profile),
+            RUN(ECHO_PARTS, echo_parts),
             RUN_SCRATCH(WEIGHT_MAPS, weight_maps),
         },
 };

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The ops that judge a frame by its first mask. */
+#include "graph/map_layout.h"
+#include "graph/record_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int32_t longer_side(const sono_segment_args *args)
+{
+    return args->max_width_px > args->max_height_px ? args->max_width_px : args->max_height_px;
+}
+
+static int sizes_fit(sono_recorder *rec, const char *name, const sono_segment_args *args)
+{
+    if (args->max_width_px < 1 || args->max_height_px < 1 || longer_side(args) > SONO_PROFILE_MAX_SIDE_PX ||
+        (int64_t)args->max_width_px * args->max_height_px > SONO_PROFILE_MAX_PIXELS)
+        RECORD_FAIL(rec, "%s: a frame of %d x %d: sides of 1 to %d and %d pixels at most", name,
+                    args->max_width_px, args->max_height_px, SONO_PROFILE_MAX_SIDE_PX,
+                    SONO_PROFILE_MAX_PIXELS);
+    return rec->status == SONO_STATUS_OK;
+}
+
+/* Whether a tensor is the masks of K objects in each of n_frames frames of these sizes. */
+static int is_mask(const sono_recorder *rec, sono_tid mask, int32_t n_frames, const sono_segment_args *args)
+{
+    const sono_tensor m = sono_record_shape(rec, mask);
+    return m.dtype == SONO_DTYPE_U8 && m.offset == 0 && n_frames > 0 && m.n % n_frames == 0 && m.h == 1 &&
+           m.c == map_bytes((int64_t)args->max_width_px * args->max_height_px, 1);
+}
+
+/* Whether a tensor is dense int32 of this shape, one map a frame. */
+static int is_rows(const sono_recorder *rec, sono_tid rows, int32_t n_frames, int32_t w, int32_t c)
+{
+    const sono_tensor r = sono_record_shape(rec, rows);
+    return r.dtype == SONO_DTYPE_I32 && r.n == n_frames && r.h == 1 && r.w == w && r.c == c &&
+           sono_is_dense(&r);
+}
+
+static int32_t frames_of(const sono_recorder *rec, sono_tid header)
+{
+    const sono_tensor h = sono_record_shape(rec, header);
+    return sono_header_frames(&h);
+}
+
+void sono_record_mask_profile(sono_recorder *rec, const char *name, sono_tid mask, sono_tid header,
+                              const sono_segment_args *args, sono_tid outs[2])
+{
+    sono_op op = {.kind = SONO_OP_MASK_PROFILE, .in = {mask, header}, .args.segment = *args};
+    char path[96];
+    memset(outs, 0, 2 * sizeof *outs);
+    if (!sono_record_needs(rec, name, op.in, 2) || !sizes_fit(rec, name, args))
+        return;
+    const int32_t n = frames_of(rec, header);
+    if (!is_mask(rec, mask, n, args)) {
+        RECORD_FAIL(rec, "%s: mask, header and sizes do not fit", name);
+        return;
+    }
+    snprintf(path, sizeof path, "%.80s.sums", name);
+    op.out[0] =
+        sono_record_target(rec, name, 0, SONO_DTYPE_I32, n, 1, SONO_PROFILE_COUNT, longer_side(args));
+    op.out[1] = sono_record_target(rec, path, 0, SONO_DTYPE_I32, n, 1, 1, SONO_STATE_SUMS);
+    if (sono_record_op(rec, &op))
+        memcpy(outs, op.out, 2 * sizeof *outs);
+}
+
+sono_tid sono_record_echo_parts(sono_recorder *rec, const char *name, sono_tid pixels, sono_tid header,
+                                sono_tid mask, sono_tid profile, sono_tid sums, sono_tid detections,
+                                const sono_segment_args *args)
+{
+    sono_op op = {.kind = SONO_OP_ECHO_PARTS,
+                  .in = {pixels, header, mask, profile, detections},
+                  .out = {0, sums},
+                  .args.segment = *args};
+    if (!sums || !sono_record_needs(rec, name, op.in, 5) || !sizes_fit(rec, name, args))
+        return 0;
+    const sono_tensor d = sono_record_shape(rec, detections), p = sono_record_shape(rec, pixels);
+    const int32_t n = frames_of(rec, header);
+    if (p.dtype != SONO_DTYPE_U8 || !sono_is_dense(&p) || !is_mask(rec, mask, n, args) ||
+        !is_rows(rec, profile, n, SONO_PROFILE_COUNT, longer_side(args)) ||
+        !is_rows(rec, sums, n, 1, SONO_STATE_SUMS) || d.n != n || d.c != SONO_DETECTION_FLOATS)
+        return RECORD_FAIL(rec, "%s: pixels, header, mask, profile, sums, detections or sizes do not fit",
+                           name);
+    op.out[0] = sono_record_target(rec, name, 0, SONO_DTYPE_I32, n, 1, 1, SONO_ECHO_INTS);
+    return sono_record_op(rec, &op);
+}
