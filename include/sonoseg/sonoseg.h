@@ -163,10 +163,20 @@ static inline void sono_frame_info_init(sono_frame_info *info)
 /* ---- packet -------------------------------------------------------------------------------------------- */
 
 typedef enum sono_state {
-    SONO_STATE_LOST = 0,        /* no score reached the threshold; masks are empty */
-    SONO_STATE_VISIBLE = 1,     /* the structure was found in this frame */
-    SONO_STATE_RELOCALIZING = 2 /* reserved for the temporal model of a later release */
+    SONO_STATE_LOST = 0,    /* no score reached the threshold; masks are empty */
+    SONO_STATE_VISIBLE = 1, /* the structure was found in this frame */
+    SONO_STATE_RELOCALIZING =
+        2 /* a structure is there, or was, but is not to be relied on yet; never BY_SCORE */
 } sono_state;
+
+/* How a frame's state is found. */
+typedef enum sono_state_mode {
+    SONO_STATE_BY_SCORE = 0, /* VISIBLE or LOST by the detector's score and the threshold alone */
+    SONO_STATE_BY_FRAME = 1, /* by the parts of quality of this frame, whatever came before: for archives */
+    SONO_STATE_BY_STREAM = 2 /* by them and by the frames before: a stream's frames, in order */
+} sono_state_mode;
+
+typedef struct sono_state_rules sono_state_rules;
 
 typedef enum sono_backend { SONO_BACKEND_CPU = 0, SONO_BACKEND_CUDA = 1 } sono_backend;
 typedef enum sono_precision {
@@ -193,7 +203,9 @@ SONO_API const char *sono_detector_family_name(sono_detector_family family); /* 
     X(ENCODE, "encode")         /* TinyViT image encoder */                                                  \
     X(DECODE, "decode")         /* prompt encoder and mask decoder */                                        \
     X(MASK, "mask")             /* logits -> mask at source resolution */                                    \
-    X(WEIGHTS, "weights")       /* mask -> edge, inside, outside maps */
+    X(WEIGHTS, "weights")       /* mask -> edge, inside, outside maps */                                     \
+    X(STATE, "state")           /* parts of quality, agreement with the frame before, state */               \
+    X(SURFACE, "surface")       /* ridge of the echo */
 
 typedef enum sono_stage {
 #define SONO_STAGE_ENUM(name, text) SONO_STAGE_##name,
@@ -368,7 +380,13 @@ typedef struct sono_pipeline_config {
      * pixels of its largest one, and a pixel in the object's box, grown by a quarter on every side. [0, 1],
      * in steps of 0.001; 0 (default) = masks are as the network made them. */
     float min_piece_share;
-    int32_t reserved; /* 0 */
+    sono_state_mode state_mode; /* how a frame's state is found; default BY_SCORE */
+    const sono_state_rules
+        *state_rules; /* of BY_FRAME and BY_STREAM, copied; NULL (default) = the defaults */
+    /* Gaps in a mask that are no wider than this share of its box are closed where the image has an echo
+     * along the way. [0, 1], in steps of 0.001; 0 (default) = masks are not bridged. */
+    float bridge_share;
+    int32_t want_surface; /* 1: packets carry the ridge of the echo as polylines; 0 (default): they do not */
 } sono_pipeline_config;
 
 /* Fills in the defaults named above. */
@@ -434,6 +452,10 @@ SONO_FROZEN(sono_prompt, 24 + sizeof(void *));
 SONO_API sono_status sono_pipeline_submit_prompts(sono_pipeline *pipeline, const sono_image *image,
                                                   const sono_frame_info *info, const sono_prompt *prompts,
                                                   int32_t n_prompts, sono_error *error);
+
+/* Lets the next frame that is submitted begin a new stream: nothing of the frames before it counts for its
+ * state (SONO_STATE_BY_STREAM). Thread-safe. Errors: INVALID_ARGUMENT. */
+SONO_API sono_status sono_pipeline_reset_stream(sono_pipeline *pipeline);
 
 /* Starts a batch that is not full, for the end of a stream or before a pause. It takes as long as a full one.
  * Does nothing where no frame waits for others. To be called by the thread that submits.

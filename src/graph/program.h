@@ -29,7 +29,8 @@ typedef enum sono_tensor_kind {
     SONO_TENSOR_ACTIVATION, /* written by an op; its storage is reused once nobody reads it any more */
     SONO_TENSOR_PARAM,      /* float32 constant made at record time */
     SONO_TENSOR_INPUT,      /* written by the caller before a run */
-    SONO_TENSOR_OUTPUT      /* written by an op, read by the caller after a run: never reused */
+    SONO_TENSOR_OUTPUT,     /* written by an op, read by the caller after a run: never reused */
+    SONO_TENSOR_KEPT        /* keeps its bytes from one run to the next, for every slot; zero at open */
 } sono_tensor_kind;
 
 typedef struct sono_tensor {
@@ -155,11 +156,25 @@ typedef struct sono_frame_header {
     float threshold;
     int64_t pixels_at_bytes; /* where the first pixel lies in the tensor of all frames' pixels */
     int64_t maps_at_bytes;   /* where the first mask goes in the tensor of all frames' maps (map_layout.h) */
+    int64_t timestamp_ns;    /* as the source said; 0 = unknown */
+    float spacing_mm[2];     /* from pixel to pixel, x and y; 0 = unknown */
+    float image_to_reference[12]; /* pose as in sono_frame_info; counts when has_pose is 1 */
+    int32_t has_pose;
+    int32_t stream; /* SONO_STREAM_* */
 } sono_frame_header;
 
+/* What a frame is to the frames before it. */
+enum {
+    SONO_STREAM_GOES_ON = 0,
+    SONO_STREAM_BEGINS = 1,  /* nothing that was kept of earlier frames counts */
+    SONO_STREAM_NO_FRAME = 2 /* a placeholder in a batch: it changes nothing that is kept */
+};
+
 /* Host and device read the same bytes. */
-static_assert(sizeof(sono_frame_header) == 48 && offsetof(sono_frame_header, device_pixels) == 8 &&
-                  offsetof(sono_frame_header, pixels_at_bytes) == 32,
+static_assert(sizeof(sono_frame_header) == 120 && offsetof(sono_frame_header, device_pixels) == 8 &&
+                  offsetof(sono_frame_header, pixels_at_bytes) == 32 &&
+                  offsetof(sono_frame_header, timestamp_ns) == 48 &&
+                  offsetof(sono_frame_header, stream) == 116,
               "a frame's header has no padding");
 
 /* One found box, as SELECT_BOXES writes it: a row of 8 float32 of its output. */

@@ -37,6 +37,9 @@ sono_tid sono_record_input(sono_recorder *rec, const char *name, sono_dtype dtyp
 /* An activation for others to write into through views. */
 sono_tid sono_record_tensor(sono_recorder *rec, const char *name, sono_dtype dtype, int32_t n, int32_t h,
                             int32_t w, int32_t c);
+/* What ops keep from one run to the next. Whoever touches it is on lane 0, behind lane 1's last op. */
+sono_tid sono_record_kept(sono_recorder *rec, const char *name, sono_dtype dtype, int32_t n, int32_t h,
+                          int32_t w, int32_t c);
 /* A zeroed float32 constant; *values (not NULL) is where the caller puts it. *values is NULL on failure, and
  * where the program takes over params that are complete: then there is nothing to fill in. */
 sono_tid sono_record_param(sono_recorder *rec, const char *name, int32_t n, int32_t h, int32_t w, int32_t c,

@@ -13,6 +13,6 @@
 
 ENDS_WITH(sono_image, gray16_white);
 ENDS_WITH(sono_frame_info, device_name);
-ENDS_WITH(sono_pipeline_config, reserved);
+ENDS_WITH(sono_pipeline_config, want_surface);
 ENDS_WITH(sono_pipeline_info, segmenter);
 ENDS_WITH(sono_input, n_bytes);

@@ -205,6 +205,8 @@ static sono_status check_wishes(const sono_pipeline_config *config, const sono_f
     if (config->want_weight_maps && !models->segmenter.binder)
         return SONO_FAIL(error, INVALID_ARGUMENT,
                          "edge, inside and outside maps are made from masks: they need a segmenter");
+    if (config->state_mode != SONO_STATE_BY_SCORE || config->bridge_share > 0.0f || config->want_surface)
+        return SONO_FAIL(error, UNSUPPORTED, "state_mode, bridge_share and want_surface are not here yet");
     if (config->min_piece_share > 0.0f && !models->segmenter.binder)
         return SONO_FAIL(error, INVALID_ARGUMENT, "min_piece_share cleans masks: it needs a segmenter");
     if (models->detector.binder && (config->prompt_points || !config->prompt_boxes))

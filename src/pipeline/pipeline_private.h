@@ -80,6 +80,7 @@ struct sono_pipeline {
     sono_pipeline_slot slots[SONO_MAX_SLOTS];
     sono_pipeline_frame *frames; /* [n_slots][batch] */
     int32_t filling;             /* slot whose batch has room; -1 = none */
+    int32_t stream_begins;       /* with the next frame; under the submit mutex, as the slot is */
     pthread_t thread;
     int32_t thread_started;
     atomic_int n_users;   /* the open handle, and all that is lent: packets and tensors */

@@ -116,7 +116,7 @@ static void test_stages(void **state)
     assert_true(sono_packet_stage_ms(packet, (sono_stage)sono_stage_count()) == 0);
     assert_true(sono_packet_stage_ms(packet, (sono_stage)-1) == 0);
     assert_true(sono_packet_stage_ms(NULL, SONO_STAGE_DETECT) == 0);
-    assert_int_equal(sono_stage_count(), SONO_STAGE_WEIGHTS + 1);
+    assert_int_equal(sono_stage_count(), SONO_STAGE_SURFACE + 1);
     assert_string_equal(sono_stage_name((sono_stage)sono_stage_count()), "unknown");
 }
 
