@@ -32,8 +32,9 @@ SONO_ECHO_FN int32_t grey_of(const uint8_t *pixel, int32_t format, int32_t white
     return sample >= white ? 255 : (sample * 255 + white / 2) / white;
 }
 
-/* What one pixel adds to a frame's fingerprint: 64 well mixed bits (two rounds of multiplication and shift, as
- * in splitmix64), so that a sum of them, in any order, changes when a pixel changes or two change places. */
+/* What one pixel adds to a frame's fingerprint: 64 well mixed bits (two rounds of multiplication and shift,
+ * as in splitmix64), so that a sum of them, in any order, changes when a pixel changes or two change places.
+ */
 SONO_ECHO_FN uint64_t fingerprint_of(int64_t position, int32_t grey)
 {
     uint64_t bits = (uint64_t)(position * SONO_ECHO_LEVELS + grey + 1) * 0x9e3779b97f4a7c15u;
@@ -101,9 +102,9 @@ SONO_ECHO_FN int64_t echo_deviation(int64_t n, int64_t sum, int64_t squares)
     return squares - q * q * n - 2 * q * r - r * r / n;
 }
 
-/* Variance of the Laplacian in units of the brightness's own variance there (speckle), from 20 for white noise
- * down to 0 for a flat image: Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000,
- * made independent of gain. r becomes 1000 r / (r + 1). */
+/* Variance of the Laplacian in units of the brightness's own variance there (speckle), from 20 for white
+ * noise down to 0 for a flat image: Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR
+ * 2000, made independent of gain. r becomes 1000 r / (r + 1). */
 SONO_ECHO_FN int32_t echo_sharpness(const sono_echo_sums *sums)
 {
     if (sums->n_pixels == 0)

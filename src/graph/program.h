@@ -230,6 +230,18 @@ enum {
     SONO_ECHO_INTS = 16
 };
 
+/* How a mask goes with the one before: a row of AGREEMENT. Permille, larger is better; -1 = unknown. */
+enum {
+    SONO_AGREEMENT_IOU,     /* of the mask before, moved, and this one */
+    SONO_AGREEMENT_SURFACE, /* 1000: their centre lines lie on one another; 500: 1 % of the height apart */
+    SONO_AGREEMENT_MOVED_X, /* how the mask before was moved, in 1/8 px: of the frame's centre; 0 = unknown */
+    SONO_AGREEMENT_MOVED_Y, /* what follows is 0 */
+    SONO_AGREEMENT_INTS = 8
+};
+
+/* int32 of a frame's row of STATE, the first of which is its sono_state. */
+#define SONO_STATE_ROW_INTS 24
+
 /* KIND, text, inputs ('?' = may be none) -> outputs. Shapes: T = tokens, Q = queries, N = frames, K = objects
  * of a frame, NK = of all frames, those of one frame together.
  * Sizes that depend on the frame are read from the frame's header when the op runs. */
@@ -268,6 +280,10 @@ enum {
     X(MASK_PROFILE, "mask_profile") /* mask, header -> profile I32 [N,1,3,side], sums I32 [N,1,1,1024] */    \
     X(ECHO_PARTS, "echo_parts")     /* pixels, header, mask, profile, detections -> echo I32 [N,1,1,16], the \
                                        same sums */                                                          \
+    X(AGREEMENT, "agreement")     /* mask, profile, header, kept -> agreement I32 [N,1,1,8], the same sums;  \
+                                     kept: U8 [1,1,1,kept_bytes()], see kept_layout.h */                     \
+    X(SHOW_MASK, "show_mask")     /* verdict I32 [N,1,1,24], profile, header -> mask, area and detections,   \
+                                     emptied where the state is LOST; kept? */                               \
     X(WEIGHT_MAPS, "weight_maps") /* mask, header -> edge, inside, outside U8 [NK,1,P-1,room], packed behind \
                                      each mask: planes of one tensor with it */
 
@@ -281,7 +297,7 @@ typedef enum sono_op_kind {
 const char *sono_op_name(sono_op_kind kind);
 
 #define SONO_OP_MAX_IN  6
-#define SONO_OP_MAX_OUT 3
+#define SONO_OP_MAX_OUT 4
 
 typedef struct sono_op {
     sono_op_kind kind;

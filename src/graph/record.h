@@ -126,6 +126,16 @@ void sono_record_mask_profile(sono_recorder *rec, const char *name, sono_tid mas
 sono_tid sono_record_echo_parts(sono_recorder *rec, const char *name, sono_tid pixels, sono_tid header,
                                 sono_tid mask, sono_tid profile, sono_tid sums, sono_tid detections,
                                 const sono_segment_args *args);
+/* What is kept of a stream's last frame: for sono_record_agreement() and sono_record_show_mask(). */
+sono_tid sono_record_kept_frame(sono_recorder *rec, const char *name, const sono_segment_args *args);
+/* Returns the agreement, a row of SONO_AGREEMENT_INTS a frame. */
+sono_tid sono_record_agreement(sono_recorder *rec, const char *name, sono_tid mask, sono_tid profile,
+                               sono_tid sums, sono_tid header, sono_tid kept, const sono_segment_args *args);
+/* verdict: a row of SONO_STATE_ROW_INTS a frame. Empties masks, areas and detections of LOST frames where
+ * they lie, and keeps the last frame in `kept`; 0 = nothing is kept. */
+void sono_record_show_mask(sono_recorder *rec, const char *name, sono_tid verdict, sono_tid profile,
+                           sono_tid header, sono_tid mask, sono_tid area, sono_tid detections, sono_tid kept,
+                           const sono_segment_args *args);
 /* mask: the first plane of its tensor. Returns the planes behind it: edge, inside, outside. */
 sono_tid sono_record_weight_maps(sono_recorder *rec, const char *name, sono_tid mask, sono_tid header,
                                  const sono_segment_args *args);

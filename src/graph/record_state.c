@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The ops that judge a frame by its first mask. */
+#include "graph/kept_layout.h"
 #include "graph/map_layout.h"
 #include "graph/record_private.h"
 
@@ -57,8 +58,7 @@ void sono_record_mask_profile(sono_recorder *rec, const char *name, sono_tid mas
         return;
     }
     snprintf(path, sizeof path, "%.80s.sums", name);
-    op.out[0] =
-        sono_record_target(rec, name, 0, SONO_DTYPE_I32, n, 1, SONO_PROFILE_COUNT, longer_side(args));
+    op.out[0] = sono_record_target(rec, name, 0, SONO_DTYPE_I32, n, 1, SONO_PROFILE_COUNT, longer_side(args));
     op.out[1] = sono_record_target(rec, path, 0, SONO_DTYPE_I32, n, 1, 1, SONO_STATE_SUMS);
     if (sono_record_op(rec, &op))
         memcpy(outs, op.out, 2 * sizeof *outs);
@@ -83,4 +83,60 @@ sono_tid sono_record_echo_parts(sono_recorder *rec, const char *name, sono_tid p
                            name);
     op.out[0] = sono_record_target(rec, name, 0, SONO_DTYPE_I32, n, 1, 1, SONO_ECHO_INTS);
     return sono_record_op(rec, &op);
+}
+
+sono_tid sono_record_kept_frame(sono_recorder *rec, const char *name, const sono_segment_args *args)
+{
+    if (rec->status != SONO_STATUS_OK || !sizes_fit(rec, name, args))
+        return 0;
+    const int64_t n_bytes = kept_bytes(longer_side(args), (int64_t)args->max_width_px * args->max_height_px);
+    return sono_record_kept(rec, name, SONO_DTYPE_U8, 1, 1, 1, (int32_t)n_bytes);
+}
+
+static int is_kept_frame(const sono_recorder *rec, sono_tid kept, const sono_segment_args *args)
+{
+    const sono_tensor k = sono_record_shape(rec, kept);
+    return k.dtype == SONO_DTYPE_U8 && k.n == 1 && k.h == 1 && k.w == 1 &&
+           k.c == kept_bytes(longer_side(args), (int64_t)args->max_width_px * args->max_height_px);
+}
+
+sono_tid sono_record_agreement(sono_recorder *rec, const char *name, sono_tid mask, sono_tid profile,
+                               sono_tid sums, sono_tid header, sono_tid kept, const sono_segment_args *args)
+{
+    sono_op op = {.kind = SONO_OP_AGREEMENT,
+                  .in = {mask, profile, header, kept},
+                  .out = {0, sums},
+                  .args.segment = *args};
+    if (!sums || !sono_record_needs(rec, name, op.in, 4) || !sizes_fit(rec, name, args))
+        return 0;
+    const int32_t n = frames_of(rec, header);
+    if (!is_mask(rec, mask, n, args) || !is_rows(rec, profile, n, SONO_PROFILE_COUNT, longer_side(args)) ||
+        !is_rows(rec, sums, n, 1, SONO_STATE_SUMS) || !is_kept_frame(rec, kept, args))
+        return RECORD_FAIL(rec, "%s: mask, profile, sums, header, kept or sizes do not fit", name);
+    op.out[0] = sono_record_target(rec, name, 0, SONO_DTYPE_I32, n, 1, 1, SONO_AGREEMENT_INTS);
+    return sono_record_op(rec, &op);
+}
+
+void sono_record_show_mask(sono_recorder *rec, const char *name, sono_tid verdict, sono_tid profile,
+                           sono_tid header, sono_tid mask, sono_tid area, sono_tid detections, sono_tid kept,
+                           const sono_segment_args *args)
+{
+    const sono_op op = {.kind = SONO_OP_SHOW_MASK,
+                        .in = {verdict, profile, header},
+                        .out = {mask, area, detections, kept},
+                        .args.segment = *args};
+    if (!sono_record_needs(rec, name, op.in, 3) || !sono_record_needs(rec, name, op.out, 3) ||
+        !sizes_fit(rec, name, args))
+        return;
+    const sono_tensor m = sono_record_shape(rec, mask), a = sono_record_shape(rec, area);
+    const sono_tensor d = sono_record_shape(rec, detections);
+    const int32_t n = frames_of(rec, header);
+    if (!is_mask(rec, mask, n, args) || !is_rows(rec, verdict, n, 1, SONO_STATE_ROW_INTS) ||
+        !is_rows(rec, profile, n, SONO_PROFILE_COUNT, longer_side(args)) || a.dtype != SONO_DTYPE_I32 ||
+        a.n != m.n || d.n != n || d.n * d.w != m.n || d.c != SONO_DETECTION_FLOATS ||
+        (kept && !is_kept_frame(rec, kept, args)))
+        RECORD_FAIL(rec, "%s: verdict, profile, header, mask, area, detections, kept or sizes do not fit",
+                    name);
+    else
+        sono_record_op(rec, &op);
 }

@@ -155,8 +155,7 @@ static uint64_t fingerprint_of_frame(const op_scene *s, int32_t frame)
 
 static void want_echo(const op_scene *s, int32_t frame, double *echo)
 {
-    const size_t n_pixels =
-        (size_t)s->headers[frame].width_px * (size_t)s->headers[frame].height_px;
+    const size_t n_pixels = (size_t)s->headers[frame].width_px * (size_t)s->headers[frame].height_px;
     const uint64_t fingerprint = fingerprint_of_frame(s, frame);
     greys lists[3] = {{0}};
     for (int k = 0; k < 3; k++) {
@@ -184,8 +183,8 @@ static sono_tid record(const op_scene *s, sono_op_test *t)
     const sono_segment_args args = op_scene_args(s);
     sono_tid outs[2];
     sono_record_mask_profile(&t->rec, "profile", x.mask, x.header, &args, outs);
-    return sono_record_echo_parts(&t->rec, "echo", x.pixels, x.header, x.mask, outs[0], outs[1],
-                                  x.detections, &args);
+    return sono_record_echo_parts(&t->rec, "echo", x.pixels, x.header, x.mask, outs[0], outs[1], x.detections,
+                                  &args);
 }
 
 static void check(const op_scene *s, sono_op_test *t)
@@ -422,11 +421,13 @@ static void bench(void)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_case_agrees),         cmocka_unit_test(real_size_agrees),
-        cmocka_unit_test(gain_and_gamma_do_not_matter), cmocka_unit_test(size_does_not_matter),
-        cmocka_unit_test(mirrors_are_equal),         cmocka_unit_test(parts_see_what_is_wrong),
-        cmocka_unit_test(fingerprint_sees_one_pixel)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_case_agrees),
+                                       cmocka_unit_test(real_size_agrees),
+                                       cmocka_unit_test(gain_and_gamma_do_not_matter),
+                                       cmocka_unit_test(size_does_not_matter),
+                                       cmocka_unit_test(mirrors_are_equal),
+                                       cmocka_unit_test(parts_see_what_is_wrong),
+                                       cmocka_unit_test(fingerprint_sees_one_pixel)};
     if (sono_op_test_wants_bench(argc, argv)) {
         bench();
         return 0;

@@ -125,10 +125,11 @@ op_scene_tensors op_scene_record(const op_scene *s, sono_op_test *t)
         }
     }
     x.pixels = sono_op_test_input_values(t, SONO_DTYPE_U8, 1, 1, 1, (int32_t)s->pixels_bytes, s->pixels);
-    x.header = sono_op_test_input_values(t, SONO_DTYPE_U8, s->n_frames, 1, 1,
-                                         (int32_t)sizeof s->headers[0], s->headers);
+    x.header = sono_op_test_input_values(t, SONO_DTYPE_U8, s->n_frames, 1, 1, (int32_t)sizeof s->headers[0],
+                                         s->headers);
     x.maps = sono_op_test_inout_values(t, SONO_DTYPE_U8, n_maps, 1, n_planes,
-                                       (int32_t)(s->maps_bytes / (size_t)(n_maps * n_planes)), s->maps);
+                                       (int32_t)map_bytes((int64_t)s->max_width_px * s->max_height_px, 1),
+                                       s->maps);
     x.mask = sono_view_rows(&t->rec, x.maps, 0, 1, 1);
     x.detections = sono_op_test_inout_values(t, SONO_DTYPE_F32, s->n_frames, 1, s->n_objects,
                                              SONO_DETECTION_FLOATS, found);

@@ -51,8 +51,8 @@ typedef struct op_bone {
     double gap;            /* width of a gap in the middle of the mask; 0 = none */
 } op_bone;
 
-/* Draws a bone from 0.2 to 0.8 of the width: speckled tissue above it, a bright echo, a dark shadow below; its
- * mask; and its box. The same bone gives the same frame. */
+/* Draws a bone from 0.2 to 0.8 of the width: speckled tissue above it, a bright echo, a dark shadow below;
+ * its mask; and its box. The same bone gives the same frame. */
 void op_scene_draw_bone(op_scene *s, int32_t frame, const op_bone *bone);
 /* Frame `to` becomes the mirror image of frame `from`, which has its size and format. */
 void op_scene_mirror(op_scene *s, int32_t from, int32_t to);

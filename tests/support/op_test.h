@@ -53,6 +53,8 @@
     X(CLEAN_MASK, 0)                                                                                         \
     X(MASK_PROFILE, 0)                                                                                       \
     X(ECHO_PARTS, 0)                                                                                         \
+    X(AGREEMENT, 0)                                                                                          \
+    X(SHOW_MASK, 0)                                                                                          \
     X(WEIGHT_MAPS, 0)
 
 double sono_op_test_tolerance(sono_op_kind kind);

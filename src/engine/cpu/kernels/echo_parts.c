@@ -40,8 +40,8 @@ static void add_edge(job *j, int32_t x, int32_t y, int32_t grey)
         !(is_set(j, x, y) || is_set(j, x - s, y) || is_set(j, x + s, y) || is_set(j, x, y - s) ||
           is_set(j, x, y + s)))
         return;
-    const int64_t laplacian = 4 * grey - grey_at(j, x - s, y) - grey_at(j, x + s, y) - grey_at(j, x, y - s) -
-                              grey_at(j, x, y + s);
+    const int64_t laplacian =
+        4 * grey - grey_at(j, x - s, y) - grey_at(j, x + s, y) - grey_at(j, x, y - s) - grey_at(j, x, y + s);
     j->sums.n_pixels++;
     j->sums.laplacian += laplacian;
     j->sums.laplacian_squares += laplacian * laplacian;
@@ -101,8 +101,7 @@ static int32_t continuity_of(const job *j, const sono_detection *box)
     if (columns.first == columns.end)
         columns = columns_of_mask(j);
     for (int32_t x = columns.first; x + 1 < columns.end; x++)
-        n_together +=
-            echo_hangs_together(j->columns[x], j->heights[x], j->columns[x + 1], j->heights[x + 1]);
+        n_together += echo_hangs_together(j->columns[x], j->heights[x], j->columns[x + 1], j->heights[x + 1]);
     return echo_continuity(n_together, columns.end - columns.first - 1);
 }
 

@@ -37,6 +37,8 @@ const sono_cpu_table SONO_KERNEL(sono_cpu_table) = {
             RUN(CLEAN_MASK, clean_mask),
             RUN(MASK_PROFILE, mask_profile),
             RUN(ECHO_PARTS, echo_parts),
+            RUN(AGREEMENT, agreement),
+            RUN(SHOW_MASK, show_mask),
             RUN_SCRATCH(WEIGHT_MAPS, weight_maps),
         },
 };

@@ -55,6 +55,8 @@ const sono_cuda_candidate sono_cuda_candidates[SONO_CUDA_CANDIDATE_COUNT] = {
     CANDIDATE(CLEAN_MASK, CLEAN_MASK, .name = "clean_mask")
     CANDIDATE(MASK_PROFILE, MASK_PROFILE, .name = "mask_profile")
     CANDIDATE(ECHO_PARTS, ECHO_PARTS, .name = "echo_parts")
+    CANDIDATE(AGREEMENT, AGREEMENT, .name = "agreement")
+    CANDIDATE(SHOW_MASK, SHOW_MASK, .name = "show_mask")
     CANDIDATE(WEIGHT_MAPS, WEIGHT_MAPS, .name = "weight_maps")
     CANDIDATE(CHAIN_LINEAR, COUNT, .name = "chain linear", .pack = SONO_CUDA_FORM_PACKED)
     CANDIDATE(CHAIN_ROWS, COUNT, .name = "chain rows")

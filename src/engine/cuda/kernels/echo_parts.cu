@@ -2,8 +2,8 @@
 /*
  * ECHO_PARTS: pixels U8 of N frames of any size and format, headers, mask U8 (packed), profile I32
  * [N, 1, 3, side], detections [N, 1, K, 8], sums I32 [N, 1, 1, 1024], all 0 -> echo I32 [N, 1, 1, 16], a
- * row of SONO_ECHO_INTS a frame, about its first mask. Semantics: the CPU twin; formulas: engine/echo_parts.h. Exact: the
- * sums are whole numbers, whatever the order of the threads.
+ * row of SONO_ECHO_INTS a frame, about its first mask. Semantics: the CPU twin; formulas:
+ * engine/echo_parts.h. Exact: the sums are whole numbers, whatever the order of the threads.
  *
  * One launch. Blocks walk over tiles of 32 x 32 pixels of their frame (blockIdx.y): a lane has a column, and
  * of the profile's column the two bands; rows without mask nearby cost one load a pixel, for the fingerprint.
@@ -52,8 +52,8 @@ static __device__ __forceinline__ frame frame_of(const echo_args &p)
 {
     const sono_frame_header *header = &p.headers[blockIdx.y];
     frame f;
-    f.pixels = header->device_pixels ? (const uint8_t *)header->device_pixels
-                                     : p.pixels + header->pixels_at_bytes;
+    f.pixels =
+        header->device_pixels ? (const uint8_t *)header->device_pixels : p.pixels + header->pixels_at_bytes;
     f.mask = p.maps + header->maps_at_bytes;
     f.columns = p.profile + blockIdx.y * p.profile_stride;
     f.heights = f.columns + SONO_PROFILE_HEIGHTS * p.side;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * MASK_PROFILE: mask U8 (H rows of W bytes, 0 / 255, packed), headers -> of each frame's first mask: profile
- * I32 [N, 1, 3, side]: pixels of each column, the sum of their y, pixels of each row; sums I32 [N, 1, 1, 1024]
- * = 0. Semantics: the CPU twin. Exact: whole numbers.
+ * I32 [N, 1, 3, side]: pixels of each column, the sum of their y, pixels of each row; sums I32 [N, 1, 1,
+ * 1024] = 0. Semantics: the CPU twin. Exact: whole numbers.
  *
  * One launch. The first half of the blocks own 32 columns each: a warp takes every 32nd row of them, so that
  * a load is one sector, and the warps' counts meet in shared memory. The other half own 32 rows: a warp

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Whole-number sums over a warp, exact in any order, and what blocks need that hand results to one another. */
+/* Whole-number sums over a warp, exact in any order, and what blocks need that hand results to one another.
+ */
 #ifndef SONO_ENGINE_CUDA_KERNELS_TOTALS_CUH
 #define SONO_ENGINE_CUDA_KERNELS_TOTALS_CUH
 
@@ -34,8 +35,8 @@ static __device__ __forceinline__ void sono_add64(void *sum, int64_t v)
     atomicAdd((unsigned long long *)sum, (unsigned long long)v);
 }
 
-/* Whether this block is the last of `n_blocks` that come here; for all its threads. Then every block's atomics
- * before are seen by __ldcg(). n_done: 0 before the first. All threads of a block must call it. */
+/* Whether this block is the last of `n_blocks` that come here; for all its threads. Then every block's
+ * atomics before are seen by __ldcg(). n_done: 0 before the first. All threads of a block must call it. */
 static __device__ __forceinline__ bool sono_is_last_block(int32_t *n_done, int32_t n_blocks)
 {
     __shared__ bool is_last;
