@@ -6,8 +6,8 @@
  * The mask before is moved onto this frame: by the known change of the pose, or by a translation. Thin
  * structures punish IoU for a pixel or two, so that the distance of the centre lines stands beside it.
  *
- * Sizes: a side below 2^16 and 2^28 pixels in all (SONO_PROFILE_MAX_*). A sum over a profile stays below 2^32,
- * times a side below 2^48; products of two counts of pixels below 2^56.
+ * Sizes: a side below 2^16 and 2^28 pixels in all (SONO_PROFILE_MAX_*). A sum over a profile stays below
+ * 2^32, times a side below 2^48; products of two counts of pixels below 2^56.
  */
 #ifndef SONO_ENGINE_AGREEMENT_H
 #define SONO_ENGINE_AGREEMENT_H
@@ -81,7 +81,8 @@ SONO_AGREE_FN int agree_was_at(const sono_agree_move *move, const sono_agree_fra
 SONO_AGREE_FN sono_agree_move agree_shift(int32_t dx, int32_t dy)
 {
     const sono_agree_move move = {
-        {{SONO_AGREE_ONE, 0, -(int64_t)dx * SONO_AGREE_ONE, 0, SONO_AGREE_ONE, -(int64_t)dy * SONO_AGREE_ONE}},
+        {{SONO_AGREE_ONE, 0, -(int64_t)dx * SONO_AGREE_ONE, 0, SONO_AGREE_ONE,
+          -(int64_t)dy * SONO_AGREE_ONE}},
         {{SONO_AGREE_ONE, 0, (int64_t)dx * SONO_AGREE_ONE, 0, SONO_AGREE_ONE, (int64_t)dy * SONO_AGREE_ONE}},
         1,
         dx,
@@ -180,8 +181,8 @@ typedef struct sono_agree_fit {
     int32_t n, shift; /* n: how many both cover */
 } sono_agree_fit;
 
-/* A smaller mean difference is better, then a shorter way, then the one to the left or upwards: a strict order,
- * so that it does not matter in which fits are compared. */
+/* A smaller mean difference is better, then a shorter way, then the one to the left or upwards: a strict
+ * order, so that it does not matter in which fits are compared. */
 SONO_AGREE_FN int agree_fits_better(const sono_agree_fit *a, const sono_agree_fit *b)
 {
     const int64_t left = a->cost * b->n, right = b->cost * a->n;
@@ -289,8 +290,7 @@ SONO_AGREE_FN void agree_write(const sono_agree_move *moves, const sono_agree_wo
             best = i;
     for (int32_t i = 0; i < SONO_AGREEMENT_INTS; i++)
         row[i] = 0;
-    row[SONO_AGREEMENT_IOU] =
-        best < 0 ? -1 : (int32_t)(1000 * worths[best].n_both / worths[best].n_either);
+    row[SONO_AGREEMENT_IOU] = best < 0 ? -1 : (int32_t)(1000 * worths[best].n_both / worths[best].n_either);
     row[SONO_AGREEMENT_SURFACE] = best < 0 ? -1 : worths[best].surface;
     row[SONO_AGREEMENT_MOVED_X] = best < 0 ? 0 : moves[best].moved_x;
     row[SONO_AGREEMENT_MOVED_Y] = best < 0 ? 0 : moves[best].moved_y;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * How an image looks where a mask lies, in whole numbers, as ECHO_PARTS decides on every backend. C and
- * CUDA C. Grey values are 0..255.
+ * CUDA C. Grey values are those of engine/grey.h, 0..255.
  *
  * Sums of a frame of n <= 2^28 pixels (SONO_PROFILE_MAX_PIXELS): |Laplacian| <= 1020 < 2^10, so that the sum
  * of its squares stays below 2^48, and n_in n_out <= (n / 2)^2 = 2^54, times 1000 still below 2^64.
@@ -9,7 +9,6 @@
 #ifndef SONO_ENGINE_ECHO_PARTS_H
 #define SONO_ENGINE_ECHO_PARTS_H
 
-#include "engine/luma.h"
 #include "graph/program.h"
 
 #ifdef __CUDACC__
@@ -19,18 +18,6 @@
 #endif
 
 #define SONO_ECHO_LEVELS 256
-
-/* The grey value of a pixel, which equals its format in bytes. white: of GRAY16; this sample and those above
- * it are 255. Samples are little-endian, as hosts and devices that sonoseg runs on have them. */
-SONO_ECHO_FN int32_t grey_of(const uint8_t *pixel, int32_t format, int32_t white)
-{
-    if (format == SONO_PIXEL_GRAY8)
-        return pixel[0];
-    if (format != SONO_PIXEL_GRAY16)
-        return (int32_t)luma_of(pixel);
-    const int32_t sample = pixel[0] | pixel[1] << 8;
-    return sample >= white ? 255 : (sample * 255 + white / 2) / white;
-}
 
 /* What one pixel adds to a frame's fingerprint: 64 well mixed bits (two rounds of multiplication and shift,
  * as in splitmix64), so that a sum of them, in any order, changes when a pixel changes or two change places.

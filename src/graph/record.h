@@ -131,11 +131,23 @@ sono_tid sono_record_kept_frame(sono_recorder *rec, const char *name, const sono
 /* Returns the agreement, a row of SONO_AGREEMENT_INTS a frame. */
 sono_tid sono_record_agreement(sono_recorder *rec, const char *name, sono_tid mask, sono_tid profile,
                                sono_tid sums, sono_tid header, sono_tid kept, const sono_segment_args *args);
-/* verdict: a row of SONO_STATE_ROW_INTS a frame. Empties masks, areas and detections of LOST frames where
+/* verdict: a row of SONO_VERDICT_INTS a frame. Empties masks, areas and detections of LOST frames where
  * they lie, and keeps the last frame in `kept`; 0 = nothing is kept. */
 void sono_record_show_mask(sono_recorder *rec, const char *name, sono_tid verdict, sono_tid profile,
                            sono_tid header, sono_tid mask, sono_tid area, sono_tid detections, sono_tid kept,
                            const sono_segment_args *args);
+/* Bridges gaps of a mask where it lies, likewise. */
+void sono_record_bridge_mask(sono_recorder *rec, const char *name, sono_tid mask, sono_tid area,
+                             sono_tid pixels, sono_tid header, sono_tid detections,
+                             const sono_segment_args *args);
+/* The first object's state in each frame. iou, agreement, memory: 0 = there is none; memory goes with states
+ * BY_STREAM, and is read and written. Returns the verdicts (sono_verdict). */
+sono_tid sono_record_state(sono_recorder *rec, const char *name, sono_tid detections, sono_tid iou,
+                           sono_tid echo, sono_tid agreement, sono_tid header, sono_tid memory,
+                           const sono_machine_rules *rules);
+/* Returns the rows of the echo's ridge in each frame's first mask. */
+sono_tid sono_record_surface(sono_recorder *rec, const char *name, sono_tid pixels, sono_tid header,
+                             sono_tid mask, const sono_segment_args *args);
 /* mask: the first plane of its tensor. Returns the planes behind it: edge, inside, outside. */
 sono_tid sono_record_weight_maps(sono_recorder *rec, const char *name, sono_tid mask, sono_tid header,
                                  const sono_segment_args *args);

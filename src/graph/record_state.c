@@ -117,6 +117,43 @@ sono_tid sono_record_agreement(sono_recorder *rec, const char *name, sono_tid ma
     return sono_record_op(rec, &op);
 }
 
+static int is_iou(const sono_recorder *rec, sono_tid iou, const sono_tensor *detections)
+{
+    const sono_tensor i = sono_record_shape(rec, iou);
+    return i.dtype == SONO_DTYPE_F32 && i.n == detections->n * detections->w && i.h == 1 && i.w == 1 &&
+           i.c == 4;
+}
+
+static int is_memory(const sono_recorder *rec, sono_tid memory)
+{
+    const sono_tensor m = sono_record_shape(rec, memory);
+    return m.dtype == SONO_DTYPE_U8 && m.n == 1 && m.h == 1 && m.w == 1 && m.c == SONO_MEMORY_BYTES;
+}
+
+sono_tid sono_record_state(sono_recorder *rec, const char *name, sono_tid detections, sono_tid iou,
+                           sono_tid echo, sono_tid agreement, sono_tid header, sono_tid memory,
+                           const sono_machine_rules *rules)
+{
+    sono_op op = {.kind = SONO_OP_STATE,
+                  .in = {detections, iou, echo, agreement, header, memory},
+                  .args.state = *rules};
+    const sono_tid needed[3] = {detections, echo, header};
+    const int by_stream = rules->mode == SONO_STATE_BY_STREAM;
+    if (!sono_record_needs(rec, name, needed, 3))
+        return 0;
+    const sono_tensor d = sono_record_shape(rec, detections);
+    if (d.dtype != SONO_DTYPE_F32 || d.c != SONO_DETECTION_FLOATS || frames_of(rec, header) != d.n ||
+        !is_rows(rec, echo, d.n, 1, SONO_ECHO_INTS) || (iou && !is_iou(rec, iou, &d)) ||
+        (agreement && !is_rows(rec, agreement, d.n, 1, SONO_AGREEMENT_INTS)) ||
+        (memory && !is_memory(rec, memory)))
+        return RECORD_FAIL(rec, "%s: detections, IoU, echo, agreement, header and memory do not fit", name);
+    if ((memory != 0) != by_stream || (agreement && !by_stream))
+        return RECORD_FAIL(rec, "%s: memory goes with states by stream, and agreement with memory", name);
+    op.out[0] = sono_record_target(rec, name, 0, SONO_DTYPE_I32, d.n, 1, 1, SONO_VERDICT_INTS);
+    op.out[1] = memory;
+    return sono_record_op(rec, &op);
+}
+
 void sono_record_show_mask(sono_recorder *rec, const char *name, sono_tid verdict, sono_tid profile,
                            sono_tid header, sono_tid mask, sono_tid area, sono_tid detections, sono_tid kept,
                            const sono_segment_args *args)
@@ -131,7 +168,7 @@ void sono_record_show_mask(sono_recorder *rec, const char *name, sono_tid verdic
     const sono_tensor m = sono_record_shape(rec, mask), a = sono_record_shape(rec, area);
     const sono_tensor d = sono_record_shape(rec, detections);
     const int32_t n = frames_of(rec, header);
-    if (!is_mask(rec, mask, n, args) || !is_rows(rec, verdict, n, 1, SONO_STATE_ROW_INTS) ||
+    if (!is_mask(rec, mask, n, args) || !is_rows(rec, verdict, n, 1, SONO_VERDICT_INTS) ||
         !is_rows(rec, profile, n, SONO_PROFILE_COUNT, longer_side(args)) || a.dtype != SONO_DTYPE_I32 ||
         a.n != m.n || d.n != n || d.n * d.w != m.n || d.c != SONO_DETECTION_FLOATS ||
         (kept && !is_kept_frame(rec, kept, args)))

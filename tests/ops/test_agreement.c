@@ -57,8 +57,8 @@ static tensors record(op_scene *s, sono_op_test *t, int32_t kept_frame)
     const op_scene_tensors in = op_scene_record(s, t);
     s->n_frames = n_all;
     sono_record_mask_profile(&t->rec, "profile", in.mask, in.header, &args, outs);
-    x.agreement = sono_record_agreement(&t->rec, "agreement", in.mask, outs[0], outs[1], in.header, kept,
-                                        &args);
+    x.agreement =
+        sono_record_agreement(&t->rec, "agreement", in.mask, outs[0], outs[1], in.header, kept, &args);
     return x;
 }
 
@@ -414,10 +414,11 @@ static void size_does_not_matter(void **state)
 static void set_pose(sono_frame_header *h, const double angles[3], const double at_mm[3])
 {
     const double a = angles[0], b = angles[1], c = angles[2];
-    const double r[3][3] = {
-        {cos(b) * cos(c), sin(a) * sin(b) * cos(c) - cos(a) * sin(c), cos(a) * sin(b) * cos(c) + sin(a) * sin(c)},
-        {cos(b) * sin(c), sin(a) * sin(b) * sin(c) + cos(a) * cos(c), cos(a) * sin(b) * sin(c) - sin(a) * cos(c)},
-        {-sin(b), sin(a) * cos(b), cos(a) * cos(b)}};
+    const double r[3][3] = {{cos(b) * cos(c), sin(a) * sin(b) * cos(c) - cos(a) * sin(c),
+                             cos(a) * sin(b) * cos(c) + sin(a) * sin(c)},
+                            {cos(b) * sin(c), sin(a) * sin(b) * sin(c) + cos(a) * cos(c),
+                             cos(a) * sin(b) * sin(c) - sin(a) * cos(c)},
+                            {-sin(b), sin(a) * cos(b), cos(a) * cos(b)}};
     for (int i = 0; i < 3; i++) {
         for (int j = 0; j < 3; j++)
             h->image_to_reference[4 * i + j] = (float)r[i][j];
@@ -592,11 +593,11 @@ static void bench(void)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_case_agrees),         cmocka_unit_test(real_size_agrees),
+        cmocka_unit_test(every_case_agrees),          cmocka_unit_test(real_size_agrees),
         cmocka_unit_test(known_translation_is_found), cmocka_unit_test(other_masks_disagree),
-        cmocka_unit_test(surface_stands_beside_iou), cmocka_unit_test(mirrors_are_equal),
-        cmocka_unit_test(size_does_not_matter),      cmocka_unit_test(maps_by_pose_are_right),
-        cmocka_unit_test(known_pose_moves_the_mask), cmocka_unit_test(odd_poses)};
+        cmocka_unit_test(surface_stands_beside_iou),  cmocka_unit_test(mirrors_are_equal),
+        cmocka_unit_test(size_does_not_matter),       cmocka_unit_test(maps_by_pose_are_right),
+        cmocka_unit_test(known_pose_moves_the_mask),  cmocka_unit_test(odd_poses)};
     if (sono_op_test_wants_bench(argc, argv)) {
         bench();
         return 0;

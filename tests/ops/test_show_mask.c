@@ -20,7 +20,7 @@ static tensors record(op_scene *s, sono_op_test *t, const int32_t *states, int k
 {
     const sono_segment_args args = op_scene_args(s);
     const int64_t n_kept = kept_bytes(op_scene_side(s), (int64_t)s->max_width_px * s->max_height_px);
-    int32_t verdicts[OP_SCENE_MAX_FRAMES][SONO_STATE_ROW_INTS], areas[OP_SCENE_MAX_FRAMES * 2];
+    int32_t verdicts[OP_SCENE_MAX_FRAMES][SONO_VERDICT_INTS], areas[OP_SCENE_MAX_FRAMES * 2];
     sono_tid outs[2];
     tensors x = {0};
     memset(verdicts, 0x3f, sizeof verdicts);
@@ -36,8 +36,8 @@ static tensors record(op_scene *s, sono_op_test *t, const int32_t *states, int k
     x.maps = in.maps;
     x.detections = in.detections;
     x.area = sono_op_test_inout_values(t, SONO_DTYPE_I32, s->n_frames * s->n_objects, 1, 1, 1, areas);
-    const sono_tid verdict = sono_op_test_input_values(t, SONO_DTYPE_I32, s->n_frames, 1, 1,
-                                                       SONO_STATE_ROW_INTS, verdicts);
+    const sono_tid verdict =
+        sono_op_test_input_values(t, SONO_DTYPE_I32, s->n_frames, 1, 1, SONO_VERDICT_INTS, verdicts);
     if (keeps) {
         uint8_t *before = sono_alloc((size_t)n_kept);
         assert_non_null(before);

@@ -55,6 +55,9 @@
     X(ECHO_PARTS, 0)                                                                                         \
     X(AGREEMENT, 0)                                                                                          \
     X(SHOW_MASK, 0)                                                                                          \
+    X(BRIDGE_MASK, 0)                                                                                        \
+    X(STATE, 0)                                                                                              \
+    X(SURFACE, 0)                                                                                            \
     X(WEIGHT_MAPS, 0)
 
 double sono_op_test_tolerance(sono_op_kind kind);

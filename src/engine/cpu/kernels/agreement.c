@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * AGREEMENT: mask U8 (packed), profile I32 [N, 1, 3, side], headers, kept U8 [1, 1, 1, n] (the last frame:
- * graph/kept_layout.h) -> agreement I32 [N, 1, 1, 8], rows of SONO_AGREEMENT_INTS: how each frame's first mask
- * goes with that of the frame before; sums I32 [N, 1, 1, 1024]: working memory, not needed here.
+ * graph/kept_layout.h) -> agreement I32 [N, 1, 1, 8], rows of SONO_AGREEMENT_INTS: how each frame's first
+ * mask goes with that of the frame before; sums I32 [N, 1, 1, 1024]: working memory, not needed here.
  *
  * The frame before is the one in front of it in the batch that is no placeholder, else the one that was kept.
  * The formulas are in engine/agreement.h. One frame a thread. Test: tests/ops/test_agreement.c.
@@ -86,8 +86,7 @@ static void run_frame(void *context, int64_t frame, int32_t thread)
     const uint8_t *masks = call->in[0].data, *kept = call->in[3].data;
     const int32_t side = profile->c, previous = agree_before(headers, (int32_t)frame);
     const int32_t *profiles = profile->data;
-    sono_agree_frame now =
-        frame_of(&headers[frame], profiles + frame * profile->batch_stride, side);
+    sono_agree_frame now = frame_of(&headers[frame], profiles + frame * profile->batch_stride, side);
     sono_frame_header was;
     sono_agree_frame before;
     sono_agree_move moves[SONO_AGREE_MOVES];

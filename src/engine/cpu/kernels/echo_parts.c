@@ -9,6 +9,7 @@
  */
 #include "engine/cpu/kernels/kernels.h"
 #include "engine/echo_parts.h"
+#include "engine/grey.h"
 
 #include <string.h>
 
@@ -24,8 +25,7 @@ typedef struct job {
 
 static int32_t grey_at(const job *j, int32_t x, int32_t y)
 {
-    return grey_of(j->pixels + (int64_t)y * j->header.pitch_bytes + (int64_t)x * j->header.format,
-                   j->header.format, j->header.gray16_white);
+    return grey_of(&j->header, j->pixels + (int64_t)y * j->header.pitch_bytes, x);
 }
 
 static int is_set(const job *j, int32_t x, int32_t y)
@@ -130,7 +130,7 @@ static void run_frame(void *context, int64_t frame, int32_t thread)
     memcpy(&j.header, (const sono_frame_header *)call->in[1].data + frame, sizeof j.header);
     memcpy(&box, (const float *)detections->data + frame * detections->batch_stride, sizeof box);
     j.heights = j.columns + profile->c;
-    j.pixels = (const uint8_t *)call->in[0].data + j.header.pixels_at_bytes;
+    j.pixels = frame_pixels_of(call->in[0].data, &j.header);
     j.mask = (const uint8_t *)call->in[2].data + j.header.maps_at_bytes;
     j.scale = echo_scale_of(j.header.height_px);
     add_pixels(&j);

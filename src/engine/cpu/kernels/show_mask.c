@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * SHOW_MASK: verdict I32 [N, 1, 1, 24], profile I32 [N, 1, 3, side], headers, mask U8 (packed), area I32
- * [NK, 1, 1, 1], detections [N, 1, K, 8], kept? U8 [1, 1, 1, n] -> mask, area and detections where they lie: of
- * LOST frames all masks 0, areas 0, boxes 0 and not valid; scores stay. kept: the last frame of the batch that
- * is no placeholder, as it was found, whether it is shown or not: what the next frame is compared with
+ * [NK, 1, 1, 1], detections [N, 1, K, 8], kept? U8 [1, 1, 1, n] -> mask, area and detections where they lie:
+ * of LOST frames all masks 0, areas 0, boxes 0 and not valid; scores stay. kept: the last frame of the batch
+ * that is no placeholder, as it was found, whether it is shown or not: what the next frame is compared with
  * (graph/kept_layout.h). One frame a thread. Test: tests/ops/test_show_mask.c.
  */
 #include "engine/cpu/kernels/kernels.h"

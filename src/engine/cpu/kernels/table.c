@@ -39,6 +39,9 @@ const sono_cpu_table SONO_KERNEL(sono_cpu_table) = {
             RUN(ECHO_PARTS, echo_parts),
             RUN(AGREEMENT, agreement),
             RUN(SHOW_MASK, show_mask),
+            RUN(BRIDGE_MASK, bridge_mask),
+            RUN(STATE, state),
+            RUN(SURFACE, surface),
             RUN_SCRATCH(WEIGHT_MAPS, weight_maps),
         },
 };

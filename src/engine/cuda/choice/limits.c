@@ -62,6 +62,7 @@ int sono_cuda_limits(const sono_program *program, const sono_op *op, const sono_
     case SONO_OP_UPSAMPLE_MASK:
     case SONO_OP_CLEAN_MASK:
     case SONO_OP_SHOW_MASK:
+    case SONO_OP_BRIDGE_MASK:
         return fits_launch(&call->out[0], 1, SONO_WHY_OUT, why);
     default:
         return fits_launch(&call->out[0], call->out[0].c, SONO_WHY_OUT, why);

@@ -12,6 +12,7 @@
  */
 #include "engine/cuda/kernels/state_sums.cuh"
 #include "engine/cuda/kernels/totals.cuh"
+#include "engine/grey.h"
 
 #define TILE          32
 #define THREADS       256
@@ -36,7 +37,8 @@ typedef struct echo_args {
 struct frame {
     const uint8_t *pixels, *mask;
     const int32_t *columns, *heights, *rows; /* of the profile */
-    int32_t width, height, pitch, format, white;
+    int32_t width, height;
+    sono_frame_header header; /* a copy, so that what is used of it stays in registers */
     sono_echo_scale scale;
 };
 
@@ -50,26 +52,22 @@ struct sums_of_thread {
 
 static __device__ __forceinline__ frame frame_of(const echo_args &p)
 {
-    const sono_frame_header *header = &p.headers[blockIdx.y];
     frame f;
-    f.pixels =
-        header->device_pixels ? (const uint8_t *)header->device_pixels : p.pixels + header->pixels_at_bytes;
-    f.mask = p.maps + header->maps_at_bytes;
+    f.header = p.headers[blockIdx.y];
+    f.pixels = frame_pixels_of(p.pixels, &f.header);
+    f.mask = p.maps + f.header.maps_at_bytes;
     f.columns = p.profile + blockIdx.y * p.profile_stride;
     f.heights = f.columns + SONO_PROFILE_HEIGHTS * p.side;
     f.rows = f.columns + SONO_PROFILE_ROWS * p.side;
-    f.width = header->width_px;
-    f.height = header->height_px;
-    f.pitch = header->pitch_bytes;
-    f.format = header->format;
-    f.white = header->gray16_white;
+    f.width = f.header.width_px;
+    f.height = f.header.height_px;
     f.scale = echo_scale_of(f.height);
     return f;
 }
 
 static __device__ __forceinline__ int32_t grey_at(const frame &f, int32_t x, int32_t y)
 {
-    return grey_of(f.pixels + (int64_t)y * f.pitch + (int64_t)x * f.format, f.format, f.white);
+    return grey_of(&f.header, f.pixels + (int64_t)y * f.header.pitch_bytes, x);
 }
 
 static __device__ __forceinline__ bool is_set(const frame &f, int32_t x, int32_t y)

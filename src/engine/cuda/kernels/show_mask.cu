@@ -52,8 +52,8 @@ static __device__ void keep_profile(const show_args &p, int32_t frame)
 static __device__ void hide_detections(const show_args &p, int32_t frame)
 {
     for (int32_t k = threadIdx.x; k < p.n_objects; k += THREADS) {
-        sono_detection *found = (sono_detection *)(p.detections + frame * p.detections_stride +
-                                                   k * p.detections_pitch);
+        sono_detection *found =
+            (sono_detection *)(p.detections + frame * p.detections_stride + k * p.detections_pitch);
         found->x1 = found->y1 = found->x2 = found->y2 = found->valid = 0.0f;
         p.area[(frame * p.n_objects + k) * p.area_stride] = 0;
     }
@@ -87,8 +87,8 @@ static __global__ void __launch_bounds__(THREADS) show_kernel(show_args p)
 {
     const int32_t frame = blockIdx.y;
     const sono_frame_header *header = &p.headers[frame];
-    const bool hides = header->stream != SONO_STREAM_NO_FRAME &&
-                       p.verdict[frame * p.verdict_stride] == SONO_STATE_LOST;
+    const bool hides =
+        header->stream != SONO_STREAM_NO_FRAME && p.verdict[frame * p.verdict_stride] == SONO_STATE_LOST;
     const bool keeps = p.kept && is_last(p, frame);
     const int64_t n_pixels = (int64_t)header->width_px * header->height_px;
     uint8_t *bits = p.kept + kept_bits_at(p.side);
@@ -97,8 +97,7 @@ static __global__ void __launch_bounds__(THREADS) show_kernel(show_args p)
     if (blockIdx.x == 0 && hides)
         hide_detections(p, frame);
     for (int32_t k = 0; k < p.n_objects && (hides || (keeps && k == 0)); k++) {
-        uint8_t *mask =
-            p.maps + header->maps_at_bytes + k * object_maps_bytes(n_pixels, p.map_element_bytes);
+        uint8_t *mask = p.maps + header->maps_at_bytes + k * object_maps_bytes(n_pixels, p.map_element_bytes);
         for (int64_t group = blockIdx.x * THREADS + threadIdx.x; 8 * group < n_pixels;
              group += gridDim.x * THREADS) {
             const uint32_t taken = take_group(mask, n_pixels, group, hides);
