@@ -144,10 +144,10 @@ void sono_record_bridge_mask(sono_recorder *rec, const char *name, sono_tid mask
  * BY_STREAM, and is read and written. Returns the verdicts (sono_verdict). */
 sono_tid sono_record_state(sono_recorder *rec, const char *name, sono_tid detections, sono_tid iou,
                            sono_tid echo, sono_tid agreement, sono_tid header, sono_tid memory,
-                           const sono_machine_rules *rules);
+                           const sono_machine_rules *rules, sono_tid out);
 /* Returns the rows of the echo's ridge in each frame's first mask. */
 sono_tid sono_record_surface(sono_recorder *rec, const char *name, sono_tid pixels, sono_tid header,
-                             sono_tid mask, const sono_segment_args *args);
+                             sono_tid mask, const sono_segment_args *args, sono_tid out);
 /* mask: the first plane of its tensor. Returns the planes behind it: edge, inside, outside. */
 sono_tid sono_record_weight_maps(sono_recorder *rec, const char *name, sono_tid mask, sono_tid header,
                                  const sono_segment_args *args);

@@ -38,7 +38,7 @@ void sono_record_bridge_mask(sono_recorder *rec, const char *name, sono_tid mask
 }
 
 sono_tid sono_record_surface(sono_recorder *rec, const char *name, sono_tid pixels, sono_tid header,
-                             sono_tid mask, const sono_segment_args *args)
+                             sono_tid mask, const sono_segment_args *args, sono_tid out)
 {
     sono_op op = {.kind = SONO_OP_SURFACE, .in = {pixels, header, mask}, .args.segment = *args};
     if (!sono_record_needs(rec, name, op.in, 3) || !sono_segment_sizes_fit(rec, name, args))
@@ -48,7 +48,7 @@ sono_tid sono_record_surface(sono_recorder *rec, const char *name, sono_tid pixe
         return RECORD_FAIL(rec, "%s: pixels, header, mask and sizes do not fit", name);
     char runs[96];
     snprintf(runs, sizeof runs, "%.80s.runs", name);
-    op.out[0] = sono_record_target(rec, name, 0, SONO_DTYPE_I32, h.n, 1, 1, SONO_SURFACE_COLUMNS);
+    op.out[0] = sono_record_target(rec, name, out, SONO_DTYPE_I32, h.n, 1, 1, SONO_SURFACE_COLUMNS);
     op.out[1] =
         sono_record_target(rec, runs, 0, SONO_DTYPE_I32, h.n, 1, SONO_SURFACE_RUNS, SONO_SURFACE_COLUMNS);
     return sono_record_op(rec, &op);

@@ -270,7 +270,7 @@ static void check(mask_frames *f, const mask_drawing *drawing, uint64_t seed)
     sono_op_test_open(&t, seed);
     mask_frames_open(f, &t, drawing);
     const sono_tid rows =
-        sono_record_surface(&t.rec, "surface", f->pixels_id, f->headers_id, f->mask_id, &args);
+        sono_record_surface(&t.rec, "surface", f->pixels_id, f->headers_id, f->mask_id, &args, 0);
     sono_record_output(&t.rec, rows);
     sono_op_test_finish(&t);
     double *wanted = sono_op_test_want(&t, rows, sono_op_test_tolerance(SONO_OP_SURFACE));
@@ -358,7 +358,7 @@ static void bench(void)
         sono_op_test_open(&t, 1);
         mask_frames_open(&f, &t, &drawings[0]);
         sono_record_output(
-            &t.rec, sono_record_surface(&t.rec, "surface", f.pixels_id, f.headers_id, f.mask_id, &args));
+            &t.rec, sono_record_surface(&t.rec, "surface", f.pixels_id, f.headers_id, f.mask_id, &args, 0));
         sono_op_test_finish(&t);
         sono_op_test_bench(&t, i ? "surface 1920x1200" : "surface 422x558");
         mask_frames_close(&f);
