@@ -17,8 +17,9 @@
 #define HEIGHT_PX 558
 #define N_PIXELS  (WIDTH_PX * HEIGHT_PX)
 #define N_FRAMES  8
-#define RATE_HZ   10.0 /* 100 ms a frame: VISIBLE comes with the third good one, LOST with the third bad one \
-                        */
+#define RATE_HZ                                                                                              \
+    10.0 /* 100 ms a frame: VISIBLE comes with the third good one, LOST with the third bad one               \
+          */
 #define BATCH 4
 
 static const int is_black[N_FRAMES] = {0, 0, 0, 0, 1, 1, 1, 0};
