@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Sweeps of the synthetic scanner, rendered ahead by threads, since a frame takes one core longer to make
+ * than a GPU to judge. Sweep k of a set is a phantom of its own, the set's options with seed + k, so that any
+ * one can be made again by itself. Thread-safety: one thread at a time uses the handle.
+ */
+#ifndef SONOSEG_TOOL_SWEEPS_H
+#define SONOSEG_TOOL_SWEEPS_H
+
+#include "sonoseg/io.h"
+#include "sonoseg/phantom.h"
+
+#define SWEEPS_MAX_BYTES  (INT64_C(6) << 30) /* of rendered frames, unless two sweeps alone are more */
+#define SWEEPS_NAME_BYTES 48
+
+typedef struct sweep_frame {
+    sono_image image;
+    sono_frame_info info;
+    sono_truth truth; /* without mask and labels, which are NULL */
+    char name[SWEEPS_NAME_BYTES];
+} sweep_frame;
+
+typedef struct sweep {
+    int32_t number; /* from 0 */
+    int32_t n_frames;
+    sono_status status; /* not OK: the frames could not be made, and error says why */
+    sono_error error;
+    sweep_frame *frames;
+    uint8_t *pixels;    /* of all frames */
+    float *surfaces_px; /* likewise, SONO_TRUTH_STRUCTURES rows of width_px each */
+} sweep;
+
+typedef struct sweeps sweeps;
+
+/* options: of each sweep, with n_sweep_frames 0; n_frames says how long it is. n_threads: at least 1; fewer
+ * run where their sweeps would take more than SWEEPS_MAX_BYTES. out: to be closed by the caller. Errors:
+ * INVALID_ARGUMENT (as of sono_source_open_phantom()), OUT_OF_MEMORY (a thread, or the first places). */
+sono_status sweeps_open(const sono_phantom_options *options, int32_t n_sweeps, int32_t n_threads,
+                        sweeps **out, sono_error *error);
+
+/* What runs, and the most memory that rendered frames take. */
+int32_t sweeps_threads(const sweeps *self);
+int64_t sweeps_bytes(const sweeps *self);
+
+/* Waits for the next sweep; NULL behind the last, and when asked to stop (stop.h). Borrowed until the call
+ * after next, so that the last frame of one can still be in flight while the first of the next is taken. */
+const sweep *sweeps_next(sweeps *self);
+
+/* Ends the threads, which finish the frame that they are at. NULL is allowed. */
+void sweeps_close(sweeps *self);
+
+#endif
