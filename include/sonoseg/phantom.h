@@ -102,7 +102,8 @@ typedef struct sono_truth {
      * displayed. Never NULL; borrowed as the mask is. */
     const float *surface_px[SONO_TRUTH_STRUCTURES];
     float visible_share;      /* of the columns that would show without the event; [0, 1] */
-    int32_t is_borderline;    /* visible_share in [0.1, 0.4): an evaluation may leave the frame out */
+    int32_t is_borderline;    /* visible_share in [0.1, 0.4), or not visible but for traces: an evaluation may
+                                 leave    the frame out */
     int32_t is_trustworthy;   /* visible and not stale: a state of VISIBLE would be right */
     sono_phantom_event event; /* what goes on */
     double event_s;           /* since the event's first frame; 0 in it, and when quiet */

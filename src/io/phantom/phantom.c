@@ -17,6 +17,7 @@
 #define VISIBLE_FROM    0.25f /* share of the bone's columns */
 #define BORDERLINE_FROM 0.1f
 #define BORDERLINE_TO   0.4f
+#define TRACE           (0.5f * SONO_PHANTOM_SHOWN) /* displayed level at which an eye still finds a bone */
 
 #define MOST_EXPOSURE_S 0.04
 #define BLUR_STEP_PX    1.5f /* of tissue from one pose within an exposure to the next */
@@ -209,21 +210,27 @@ static void repeat(phantom *self, held *out, int64_t frame)
     out->truth.stale_s = (double)(frame - self->imaged) / self->options.rate_hz;
 }
 
-/* What shows of the bone, against what would without the event. */
+/* What shows of the bone, against the n_usual columns that would show without the event. */
 static void judge(const phantom *self, int32_t n_usual, sono_truth *truth)
 {
-    const int32_t n_shown = sono_phantom_shown(&self->scene, &self->work, self->table.n_bones);
-    const float share = n_usual ? fminf((float)n_shown / (float)n_usual, 1) : 0;
-    truth->visible_share = share;
-    truth->is_visible = truth->is_trustworthy = truth->n_structures > 0 && share >= VISIBLE_FROM;
-    truth->is_borderline = share >= BORDERLINE_FROM && share < BORDERLINE_TO;
+    float shares[2] = {0, 0};
+    for (int i = 0; i < 2 && n_usual; i++) {
+        const int32_t n_shown = sono_phantom_shown(&self->scene, &self->work, self->table.n_bones,
+                                                   i ? TRACE : SONO_PHANTOM_SHOWN);
+        shares[i] = fminf((float)n_shown / (float)n_usual, 1);
+    }
+    truth->visible_share = shares[0];
+    truth->is_visible = truth->is_trustworthy = truth->n_structures > 0 && shares[0] >= VISIBLE_FROM;
+    truth->is_borderline = (shares[0] >= BORDERLINE_FROM && shares[0] < BORDERLINE_TO) ||
+                           (shares[0] < VISIBLE_FROM && shares[1] >= VISIBLE_FROM);
 }
 
 static void draw_event(phantom *self, sono_phantom_event event, held *out, int64_t frame, double time_s)
 {
     sono_phantom_pose(&self->scene, time_s, &self->work);
     sono_phantom_gains(&self->scene, &self->work);
-    const int32_t n_usual = sono_phantom_shown(&self->scene, &self->work, self->table.n_bones);
+    const int32_t n_usual =
+        sono_phantom_shown(&self->scene, &self->work, self->table.n_bones, SONO_PHANTOM_SHOWN);
     if (event == SONO_PHANTOM_MOTION_BLUR) {
         render_blurred(self, out, frame, time_s);
     } else {

@@ -15,8 +15,9 @@
 #define SONO_PHANTOM_LATTICE   256 /* side of the texture lattice, a power of two */
 #define SONO_PHANTOM_LAYERS    3   /* lower edges of skin, fat and first muscle */
 #define SONO_PHANTOM_BONES     SONO_TRUTH_STRUCTURES
-#define SONO_PHANTOM_WIDTHS    64 /* widths that have a kernel */
-#define SONO_PHANTOM_RADIUS    15 /* of the widest kernel */
+#define SONO_PHANTOM_WIDTHS    64    /* widths that have a kernel */
+#define SONO_PHANTOM_RADIUS    15    /* of the widest kernel */
+#define SONO_PHANTOM_SHOWN     0.38f /* displayed level below which a clinician would not draw, 1 = white */
 
 /* A parameter that moves: mean + swing * sin(2 pi (rate_hz t + phase)). */
 typedef struct sono_phantom_wave {
@@ -109,8 +110,8 @@ typedef struct sono_phantom_columns {
     float *contact;                          /* gain */
     float *streak;                           /* gain */
     float *rough;                            /* gain of the bone's echo */
-    float *air;   /* [0, 1]: how far the probe is off the skin; set with effects.lift > 0 only */
-    float *cover; /* [0, 1]: under what casts a shadow; set with effects.cover_db > 0 only */
+    float *air;      /* [0, 1]: how far the probe is off the skin; set with effects.lift > 0 only */
+    float *cover_mm; /* how far inside what casts a shadow; set with effects.cover_db > 0 only */
 } sono_phantom_columns;
 
 /* Everything a frame needs while it is made; nothing is allocated after open. */
@@ -164,8 +165,10 @@ void sono_phantom_render(const sono_phantom_scene *scene, double time_s, uint64_
 /* The part of sono_phantom_render() that finds columns.gain_at_bone. */
 void sono_phantom_gains(const sono_phantom_scene *scene, sono_phantom_work *work);
 
-/* In how many columns the echoes of the first n_bones bones are displayed, after either of the two. */
-int32_t sono_phantom_shown(const sono_phantom_scene *scene, const sono_phantom_work *work, int32_t n_bones);
+/* In how many columns the echoes of the first n_bones bones are displayed at `least` (1 = white) or more,
+ * after either of the two. */
+int32_t sono_phantom_shown(const sono_phantom_scene *scene, const sono_phantom_work *work, int32_t n_bones,
+                           float least);
 
 /* Depth of the highest point of bone b within a band's width of column x. Nothing of its echo is further
  * above than it would be there, however steep the flank. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The events of a sweep: which one when, how strong, and what it does to a frame. docs/phantom.md has them. */
+/* The events of a sweep: which one when, how strong, and what it does to a frame. docs/phantom.md has them.
+ */
 #include "io/phantom/phantom_math.h"
 
 #define EDGE       1.14f /* half widths from a bone's middle beyond which nothing of it is seen */
@@ -12,12 +13,13 @@ typedef struct range {
     float low, high;
 } range;
 
-/* Everything that is drawn for an event, by set. s, Hz, dB, mm, mm/s; shares without unit. */
+/* Everything that is drawn for an event, by set. s, Hz, dB, mm, mm/s; _ranges: of what the screen displays,
+ * in dB; others have no unit. */
 typedef struct ranges {
     range quiet_s;
-    range fade_frames, lost_s, lift_db, air_db, air_mm, air_period_mm;
+    range fade_frames, lost_s, lift_ranges, air_db, air_mm, air_period_mm;
     range leave_s, away_s;
-    range cover_way_s, cover_s, cover_share, cover_db, cover_soft_mm, cover_top_mm;
+    range cover_way_s, cover_s, cover_share, cover_ranges, cover_soft_mm, cover_top_mm;
     range jump_s, jump_db;
     range fast_s, fast_hz, fast_mm_s, press_share;
     range freeze_s;
@@ -30,7 +32,7 @@ static const ranges sets[SONO_PHANTOM_EVENTS_SET_COUNT] = {
             .quiet_s = {1.5f, 4.0f},
             .fade_frames = {1, 4},
             .lost_s = {0.4f, 2.5f},
-            .lift_db = {45, 75},
+            .lift_ranges = {0.95f, 1.4f},
             .air_db = {-12, 0},
             .air_mm = {0.8f, 3.5f},
             .air_period_mm = {0.7f, 2.2f},
@@ -39,9 +41,9 @@ static const ranges sets[SONO_PHANTOM_EVENTS_SET_COUNT] = {
             .cover_way_s = {0.2f, 1.0f},
             .cover_s = {0.4f, 2.0f},
             .cover_share = {0.3f, 1.5f},
-            .cover_db = {24, 50},
-            .cover_soft_mm = {0.4f, 2.5f},
-            .cover_top_mm = {0.5f, 3.0f},
+            .cover_ranges = {0.85f, 1.2f},
+            .cover_soft_mm = {1.2f, 3.5f},
+            .cover_top_mm = {0.3f, 1.5f},
             .jump_s = {0.4f, 2.5f},
             .jump_db = {6, 15},
             .fast_s = {0.4f, 1.2f},
@@ -63,7 +65,7 @@ static const ranges sets[SONO_PHANTOM_EVENTS_SET_COUNT] = {
             .quiet_s = {1.0f, 3.0f},
             .fade_frames = {1, 3},
             .lost_s = {0.3f, 1.8f},
-            .lift_db = {50, 65},
+            .lift_ranges = {1.0f, 1.2f},
             .air_db = {-9, -2},
             .air_mm = {1.2f, 2.8f},
             .air_period_mm = {0.9f, 1.8f},
@@ -72,9 +74,9 @@ static const ranges sets[SONO_PHANTOM_EVENTS_SET_COUNT] = {
             .cover_way_s = {0.3f, 0.8f},
             .cover_s = {0.4f, 1.5f},
             .cover_share = {0.4f, 1.3f},
-            .cover_db = {28, 45},
-            .cover_soft_mm = {0.6f, 2.0f},
-            .cover_top_mm = {0.8f, 2.5f},
+            .cover_ranges = {0.9f, 1.1f},
+            .cover_soft_mm = {1.5f, 3.0f},
+            .cover_top_mm = {0.5f, 1.2f},
             .jump_s = {0.3f, 1.8f},
             .jump_db = {5, 12},
             .fast_s = {0.4f, 1.0f},
@@ -105,7 +107,8 @@ static int64_t draw_frames(const sono_phantom_timetable *table, phantom_dice *di
     return n > 1 ? n : 1;
 }
 
-/* Where all bones of the anatomy begin and end at a moment, in mm right of the middle of the view; edge in half widths. */
+/* Where all bones of the anatomy begin and end at a moment, in mm right of the middle of the view; edge in
+ * half widths. */
 static void find_ends(const sono_phantom_timetable *table, const sono_phantom_scene *scene, double time_s,
                       float edge, float ends_mm[2])
 {
@@ -161,7 +164,8 @@ static sono_phantom_event next_kind(sono_phantom_timetable *table, phantom_dice 
     return kind;
 }
 
-static void draw_contact_lost(sono_phantom_timetable *table, phantom_dice *dice)
+static void draw_contact_lost(sono_phantom_timetable *table, const sono_phantom_scene *scene,
+                              phantom_dice *dice)
 {
     const ranges *r = &sets[table->set];
     sono_phantom_effects *full = &table->full;
@@ -170,13 +174,14 @@ static void draw_contact_lost(sono_phantom_timetable *table, phantom_dice *dice)
     table->n_stay = draw_frames(table, dice, r->lost_s);
     full->lift = 1;
     full->lift_side = table->side;
-    full->lift_db = draw(dice, r->lift_db);
+    full->lift_db = draw(dice, r->lift_ranges) * scene->range_db;
     full->air_db = draw(dice, r->air_db);
     full->air_mm = draw(dice, r->air_mm);
     full->air_period_mm = draw(dice, r->air_period_mm);
 }
 
-/* The probe goes to where a tilted bone would be deeper, so that the layers make no way for what is not there. */
+/* The probe goes to where a tilted bone would be deeper, so that the layers make no way for what is not
+ * there. */
 static void draw_leave(sono_phantom_timetable *table, const sono_phantom_scene *scene, double time_s,
                        phantom_dice *dice)
 {
@@ -186,20 +191,21 @@ static void draw_leave(sono_phantom_timetable *table, const sono_phantom_scene *
     table->n_out = draw_frames(table, dice, r->leave_s);
     table->n_stay = draw_frames(table, dice, r->away_s);
     find_ends(table, scene, time_s, EDGE, ends_mm);
-    const float more = SLIDE_MORE + 0.16f * table->view_mm + 0.06f * (ends_mm[1] - ends_mm[0]); /* the swings */
+    const float more =
+        SLIDE_MORE + 0.16f * table->view_mm + 0.06f * (ends_mm[1] - ends_mm[0]); /* the swings */
     const float reach = 0.5f * table->view_mm + more;
     const float tilt = scene->bones[0].tilt.mean;
     table->full.slide_mm = tilt >= 0 ? reach + ends_mm[1] : ends_mm[0] - reach;
 }
 
-static void draw_shadow(sono_phantom_timetable *table, phantom_dice *dice)
+static void draw_shadow(sono_phantom_timetable *table, const sono_phantom_scene *scene, phantom_dice *dice)
 {
     const ranges *r = &sets[table->set];
     table->n_in = draw_frames(table, dice, r->cover_way_s);
     table->n_out = draw_frames(table, dice, r->cover_way_s);
     table->n_stay = draw_frames(table, dice, r->cover_s);
     table->share = fminf(draw(dice, r->cover_share), 1);
-    table->full.cover_db = draw(dice, r->cover_db);
+    table->full.cover_db = draw(dice, r->cover_ranges) * scene->range_db;
     table->full.cover_soft_mm = draw(dice, r->cover_soft_mm);
     table->full.cover_top_mm = draw(dice, r->cover_top_mm);
 }
@@ -249,11 +255,11 @@ static void begin_next(sono_phantom_timetable *table, const sono_phantom_scene *
     table->n_in = table->n_stay = table->n_out = 0;
     table->full = (sono_phantom_effects){0};
     if (table->kind == SONO_PHANTOM_CONTACT_LOST)
-        draw_contact_lost(table, &dice);
+        draw_contact_lost(table, scene, &dice);
     else if (table->kind == SONO_PHANTOM_PROBE_LEAVES)
         draw_leave(table, scene, (double)table->first / table->rate_hz, &dice);
     else if (table->kind == SONO_PHANTOM_SHADOW)
-        draw_shadow(table, &dice);
+        draw_shadow(table, scene, &dice);
     else if (table->kind == SONO_PHANTOM_GAIN_JUMP)
         draw_jump(table, &dice);
     else if (table->kind == SONO_PHANTOM_MOTION_BLUR)
@@ -317,8 +323,8 @@ static void sway(const sono_phantom_timetable *table, double since_s, sono_phant
 {
     const float turns = table->fast_hz * (float)since_s;
     const float whole_s = (float)table->n_stay / (float)table->rate_hz;
-    const float swell = phantom_step(0, 0.2f, (float)since_s / whole_s) *
-                        phantom_step(0, 0.2f, 1 - (float)since_s / whole_s);
+    const float swell =
+        phantom_step(0, 0.2f, (float)since_s / whole_s) * phantom_step(0, 0.2f, 1 - (float)since_s / whole_s);
     effects->slide_mm *= swell * sinf(PHANTOM_TURN * turns);
     effects->press_mm *= swell * sinf(PHANTOM_TURN * (turns + table->phase));
 }

@@ -6,11 +6,10 @@
 #define MARGIN        SONO_PHANTOM_MARGIN_PX
 #define OUTLINE_ABOVE 0.42f /* of the band, above the surface */
 #define OUTLINE_BELOW 0.55f
-#define OUTLINE_GREY  0.38f /* displayed level below which a clinician would not draw, 1 = white */
-#define OUTLINE_LEAST 8     /* pixels of a structure that counts as visible */
-#define SHADOW_STARTS 0.6f  /* bands below the surface */
-#define COVER_SOFT_MM 1.0f  /* depth over which the shadow of an event sets in */
-#define NEAR_FREE_MM  1.5f  /* depth to which poor contact does not reach: the echoes of the probe's face */
+#define OUTLINE_LEAST 8    /* pixels of a structure that counts as visible */
+#define SHADOW_STARTS 0.6f /* bands below the surface */
+#define COVER_SOFT_MM 2.5f /* depth over which the shadow of an event sets in */
+#define NEAR_FREE_MM  1.5f /* depth to which poor contact does not reach: the echoes of the probe's face */
 
 static float *take(float **cursor, size_t n)
 {
@@ -49,7 +48,7 @@ sono_status sono_phantom_work_init(sono_phantom_work *work, int32_t width_px, in
     work->columns.streak = take(&cursor, row);
     work->columns.rough = take(&cursor, row);
     work->columns.air = take(&cursor, row);
-    work->columns.cover = take(&cursor, row);
+    work->columns.cover_mm = take(&cursor, row);
     for (int32_t k = 0; k < SONO_PHANTOM_LAYERS; k++)
         work->columns.layer[k] = take(&cursor, row);
     for (int32_t b = 0; b < SONO_PHANTOM_BONES; b++) {
@@ -99,13 +98,17 @@ static void occlude_row(const sono_phantom_scene *scene, int32_t y, sono_phantom
     }
 }
 
-/* Below what casts a shadow it is darker. */
+/* Below what casts a shadow it is darker, with edges that soften with depth. */
 static void cover_row(float y_mm, sono_phantom_work *work)
 {
     const sono_phantom_effects *e = &work->effects;
     const float reached = phantom_step(e->cover_top_mm, e->cover_top_mm + COVER_SOFT_MM, y_mm);
-    for (int32_t x = 0; x < work->stride && reached > 0; x++)
-        work->gain[x] *= phantom_level(-e->cover_db * reached * work->columns.cover[x]);
+    const float dark = phantom_level(-e->cover_db);
+    const float soft_mm = e->cover_soft_mm * (0.6f + 0.04f * fmaxf(y_mm - e->cover_top_mm, 0));
+    for (int32_t x = 0; x < work->stride && reached > 0; x++) {
+        const float covered = phantom_step(-soft_mm, soft_mm, work->columns.cover_mm[x]);
+        work->gain[x] *= 1 - reached * covered * (1 - dark);
+    }
 }
 
 /* Gain of row y: attenuation and time-gain compensation, contact, shadow with its penumbra. */
@@ -255,18 +258,20 @@ void sono_phantom_gains(const sono_phantom_scene *scene, sono_phantom_work *work
         gain_row(scene, y, work);
 }
 
-static int is_shown(const sono_phantom_scene *scene, const sono_phantom_work *work, int32_t b, int32_t x)
+/* Displayed level of bone b's echo in column x, its roughness left out. */
+static float level_at(const sono_phantom_scene *scene, const sono_phantom_work *work, int32_t b, int32_t x)
 {
     const float level = work->columns.echo[b][x] * work->columns.gain_at_bone[b][x];
-    return displayed(scene, level * level * jump_of(work)) >= OUTLINE_GREY;
+    return displayed(scene, level * level * jump_of(work));
 }
 
-int32_t sono_phantom_shown(const sono_phantom_scene *scene, const sono_phantom_work *work, int32_t n_bones)
+int32_t sono_phantom_shown(const sono_phantom_scene *scene, const sono_phantom_work *work, int32_t n_bones,
+                           float least)
 {
     int32_t n = 0;
     for (int32_t b = 0; b < n_bones; b++)
         for (int32_t x = 0; x < work->width_px; x++)
-            n += is_shown(scene, work, b, x);
+            n += level_at(scene, work, b, x) >= least;
     return n;
 }
 
@@ -278,7 +283,7 @@ static void draw_structure(const sono_phantom_scene *scene, const sono_phantom_w
     const float band = band_px(scene), deepest = (float)(work->height_px - 1);
     for (int32_t x = 0; x < work->width_px; x++) {
         surface_px[x] = -1;
-        if (!is_shown(scene, work, b, x))
+        if (level_at(scene, work, b, x) < SONO_PHANTOM_SHOWN)
             continue;
         const float top = fmaxf(c->bone[b][x] - OUTLINE_ABOVE * band / c->cosine[b][x],
                                 sono_phantom_crest(work, b, x, band) - OUTLINE_ABOVE * band);

@@ -275,8 +275,7 @@ static void cover_columns(float px_per_mm, sono_phantom_work *work)
     for (int32_t x = 0; x < work->stride; x++) {
         const float x_mm = ((float)x + 0.5f - 0.5f * (float)work->width_px) / px_per_mm;
         const float ragged = e->cover_soft_mm * (phantom_noise(work->lattice, x_mm * 1.3f, 210.5f) - 0.5f);
-        const float in = fminf(x_mm - e->cover_mm[0], e->cover_mm[1] - x_mm) + ragged;
-        work->columns.cover[x] = phantom_step(-e->cover_soft_mm, e->cover_soft_mm, in);
+        work->columns.cover_mm[x] = fminf(x_mm - e->cover_mm[0], e->cover_mm[1] - x_mm) + ragged;
     }
 }
 
