@@ -42,33 +42,11 @@ enum {
     SONO_AGREEMENT_INTS = 8
 };
 
-/* The parts that make up the quality, in the order of their weights. */
-enum {
-    SONO_QUALITY_SCORE,
-    SONO_QUALITY_IOU,
-    SONO_QUALITY_SHARPNESS,
-    SONO_QUALITY_CONTRAST,
-    SONO_QUALITY_SHADOW,
-    SONO_QUALITY_CONTINUITY,
-    SONO_QUALITY_AGREEMENT,
-    SONO_QUALITY_SURFACE,
-    SONO_QUALITY_PARTS
-};
-
 /* sono_parts of sonoseg.h without its size. */
 typedef struct sono_frame_parts {
     int32_t permille[SONO_QUALITY_PARTS]; /* [0, 1000]; -1 = unknown */
     int32_t is_repeat, moved_x, moved_y, has_box;
 } sono_frame_parts;
-
-/* sono_state_rules of sonoseg.h without its size, and the mode. */
-typedef struct sono_machine_rules {
-    int32_t mode; /* sono_state_mode */
-    int32_t on, off, agree_on, agree_off;
-    int32_t found_after_ms, visible_after_ms, lost_after_ms, frozen_after_ms, gap_ms, default_dt_ms;
-    int32_t weight[SONO_QUALITY_PARTS];
-    int32_t bias, unknown_part;
-} sono_machine_rules;
 
 #define SONO_VERDICT_INTS 24
 
@@ -126,13 +104,12 @@ SONO_STATE_FN int64_t state_least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Time since the last frame; -1: the stream begins (anew). Unsigned, as two timestamps may be further apart
- * than an int64_t counts. */
+/* Time since the last frame; -1: the stream begins (anew): a memory without a frame has no size. Unsigned, as
+ * two timestamps may be further apart than an int64_t counts. */
 SONO_STATE_FN int64_t state_dt_ns(const sono_machine_rules *rules, const sono_stream_memory *memory,
                                   const sono_state_frame *frame)
 {
-    if (frame->begins || !memory->has_frame || memory->width_px != frame->width_px ||
-        memory->height_px != frame->height_px)
+    if (frame->begins || memory->width_px != frame->width_px || memory->height_px != frame->height_px)
         return -1;
     if (!frame->timestamp_ns || !memory->timestamp_ns)
         return state_ns(rules->default_dt_ms);
@@ -220,9 +197,8 @@ SONO_STATE_FN void state_count_trust(const sono_machine_rules *rules, sono_strea
                                      const sono_verdict *v, sono_grade grade, int is_frozen, int64_t dt_ns)
 {
     if (memory->state == SONO_STATE_LOST) {
-        memory->trust_ns = grade == SONO_GRADE_BAD || memory->grade == SONO_GRADE_BAD
-                               ? 0
-                               : state_least(memory->trust_ns + dt_ns, state_ns(rules->found_after_ms));
+        memory->trust_ns =
+            grade == SONO_GRADE_BAD || memory->grade == SONO_GRADE_BAD ? 0 : memory->trust_ns + dt_ns;
         return;
     }
     if (grade == SONO_GRADE_BAD || is_frozen) {
@@ -238,7 +214,9 @@ SONO_STATE_FN void state_count_trust(const sono_machine_rules *rules, sono_strea
         memory->has_agreed = 1;
 }
 
-/* At most one transition a frame: what fades passes through RELOCALIZING, and so does what returns. */
+/* At most one transition a frame: what fades passes through RELOCALIZING, and so does what returns. Trust
+ * grows with good frames only, and has ended with a frozen one: the frame that becomes VISIBLE is a good one.
+ */
 SONO_STATE_FN void state_move(const sono_machine_rules *rules, sono_stream_memory *memory, sono_grade grade,
                               int is_frozen)
 {
@@ -255,8 +233,7 @@ SONO_STATE_FN void state_move(const sono_machine_rules *rules, sono_stream_memor
     } else if (grade == SONO_GRADE_BAD) {
         if (memory->doubt_ns >= state_ns(rules->lost_after_ms))
             memory->state = SONO_STATE_LOST;
-    } else if (grade == SONO_GRADE_GOOD && !is_frozen && memory->has_agreed &&
-               memory->trust_ns >= state_ns(rules->visible_after_ms)) {
+    } else if (memory->has_agreed && memory->trust_ns >= state_ns(rules->visible_after_ms)) {
         memory->state = SONO_STATE_VISIBLE;
     }
 }
