@@ -22,33 +22,11 @@
 #define SONO_STATE_FN static inline
 #endif
 
-/* Rows of ECHO_PARTS, I32 [N, 1, 1, SONO_ECHO_INTS]. Permille, -1 = unknown, and the fingerprint's halves. */
-enum {
-    SONO_ECHO_SHARPNESS,
-    SONO_ECHO_CONTRAST,
-    SONO_ECHO_SHADOW,
-    SONO_ECHO_CONTINUITY, /* -1 = the mask is empty */
-    SONO_ECHO_FINGERPRINT_LOW,
-    SONO_ECHO_FINGERPRINT_HIGH,
-    SONO_ECHO_INTS = 16
-};
-
-/* Rows of AGREEMENT, I32 [N, 1, 1, SONO_AGREEMENT_INTS]. */
-enum {
-    SONO_AGREEMENT_IOU,     /* permille, -1 = unknown */
-    SONO_AGREEMENT_SURFACE, /* likewise */
-    SONO_AGREEMENT_MOVED_X, /* 1/8 px */
-    SONO_AGREEMENT_MOVED_Y,
-    SONO_AGREEMENT_INTS = 8
-};
-
 /* sono_parts of sonoseg.h without its size. */
 typedef struct sono_frame_parts {
     int32_t permille[SONO_QUALITY_PARTS]; /* [0, 1000]; -1 = unknown */
     int32_t is_repeat, moved_x, moved_y, has_box;
 } sono_frame_parts;
-
-#define SONO_VERDICT_INTS 24
 
 /* What is found out about a frame: a row of STATE's output I32 [N, 1, 1, SONO_VERDICT_INTS]. */
 typedef struct sono_verdict {
@@ -64,8 +42,6 @@ static_assert(sizeof(sono_verdict) == SONO_VERDICT_INTS * sizeof(int32_t), "a ve
 
 /* How a frame looks by itself. */
 typedef enum sono_grade { SONO_GRADE_BAD, SONO_GRADE_FAIR, SONO_GRADE_GOOD } sono_grade;
-
-#define SONO_MEMORY_BYTES 256
 
 /* What a stream keeps from one frame to the next. All zero: there was none. */
 typedef struct sono_stream_memory {

@@ -227,6 +227,47 @@ typedef struct sono_point_row {
 
 #define SONO_POINT_FLOATS 4
 
+/* What MASK_PROFILE says of a frame's first object: rows of `side` int32, side being the longer one of the
+ * largest frame's. 0 where the frame ends earlier. */
+enum {
+    SONO_PROFILE_COLUMNS, /* mask pixels of each column */
+    SONO_PROFILE_HEIGHTS, /* the sum of their y, below 2^31 up to SONO_PROFILE_MAX_SIDE_PX */
+    SONO_PROFILE_ROWS,    /* mask pixels of each row */
+    SONO_PROFILE_COUNT
+};
+#define SONO_PROFILE_MAX_SIDE_PX 65535
+#define SONO_PROFILE_MAX_PIXELS  (1 << 28) /* sums over them fit into 64 bits: engine/echo_parts.h */
+
+/* int32 of a frame in which the ops of the state add up, zeroed by MASK_PROFILE. Working memory of the
+ * backend. */
+#define SONO_STATE_SUMS 1024
+
+/* How an image looks where its mask lies: a row of ECHO_PARTS. The first four are permille, larger is better,
+ * and -1 where there is no mask or nothing to compare with. */
+enum {
+    SONO_ECHO_SHARPNESS,
+    SONO_ECHO_CONTRAST,        /* against what lies above the mask */
+    SONO_ECHO_SHADOW,          /* against what lies below it */
+    SONO_ECHO_CONTINUITY,      /* share of the box's columns that hang together; -1: the mask is empty */
+    SONO_ECHO_FINGERPRINT_LOW, /* 64 bits that change when any pixel does */
+    SONO_ECHO_FINGERPRINT_HIGH,
+    SONO_ECHO_AREA_PX, /* of the mask; what follows is 0 */
+    SONO_ECHO_INTS = 16
+};
+
+/* How a mask goes with the one before: a row of AGREEMENT. Permille, larger is better; -1 = unknown. */
+enum {
+    SONO_AGREEMENT_IOU,     /* of the mask before, moved, and this one */
+    SONO_AGREEMENT_SURFACE, /* 1000: their centre lines lie on one another; 500: 1 % of the height apart */
+    SONO_AGREEMENT_MOVED_X, /* how the mask before was moved, in 1/8 px: of the frame's centre; 0 = unknown */
+    SONO_AGREEMENT_MOVED_Y, /* what follows is 0 */
+    SONO_AGREEMENT_INTS = 8
+};
+
+/* What STATE finds out about a frame, and what it keeps of a stream: engine/state_machine.h. */
+#define SONO_VERDICT_INTS 24
+#define SONO_MEMORY_BYTES 256
+
 /* SURFACE looks at columns 0, step, 2 step ..., step = ceil(width / this); of each column's runs of mask it
  * keeps so many. */
 #define SONO_SURFACE_COLUMNS 1024
@@ -267,11 +308,18 @@ typedef struct sono_point_row {
                                    source logits? [NK,1,1,maxH*maxW]; mask: packed, see map_layout.h */       \
     X(CLEAN_MASK, "clean_mask") /* mask, detections, header -> the same mask without small pieces and those   \
                                    far from the box, area I32 [NK,1,1,1], pieces I32 [NK,1,2,room] */         \
-    X(BRIDGE_MASK, "bridge_mask") /* pixels, header, detections, mask -> the same mask with gaps bridged      \
-                                     where there is an echo, area I32 [NK,1,1,1], runs I32 [NK,1,2,side] */   \
+    X(BRIDGE_MASK, "bridge_mask")   /* pixels, header, detections, mask -> the same mask with gaps bridged    \
+                                       where there is an echo, area I32 [NK,1,1,1], runs I32 [NK,1,2,side] */ \
+    X(MASK_PROFILE, "mask_profile") /* mask, header -> profile I32 [N,1,3,side], sums I32 [N,1,1,1024] */     \
+    X(ECHO_PARTS,                                                                                             \
+      "echo_parts") /* pixels, header, mask, profile, detections -> echo I32 [N,1,1,16], the same sums */     \
+    X(AGREEMENT, "agreement")     /* mask, profile, header, kept -> agreement I32 [N,1,1,8], the same sums;   \
+                                     kept: U8 [1,1,1,kept_bytes()], see kept_layout.h */                      \
     X(STATE, "state")             /* detections, iou? [NK,1,1,4], echo I32 [N,1,1,16], agreement? I32         \
                                      [N,1,1,8], header, memory? U8 [1,1,1,256] -> verdict I32 [N,1,1,24], the \
                                      same memory; see engine/state_machine.h */                               \
+    X(SHOW_MASK, "show_mask")     /* verdict I32 [N,1,1,24], profile, header -> mask, area and detections,    \
+                                     emptied where the state is LOST; kept? */                                \
     X(SURFACE, "surface")         /* pixels, header, mask -> rows I32 [N,1,1,SONO_SURFACE_COLUMNS] in         \
                                      1 / 256 px, -1 = none, runs I32 [N,1,SONO_SURFACE_RUNS, likewise] */     \
     X(WEIGHT_MAPS, "weight_maps") /* mask, header -> edge, inside, outside U8 [NK,1,P-1,room], packed behind  \
@@ -287,7 +335,7 @@ typedef enum sono_op_kind {
 const char *sono_op_name(sono_op_kind kind);
 
 #define SONO_OP_MAX_IN  6
-#define SONO_OP_MAX_OUT 3
+#define SONO_OP_MAX_OUT 4
 
 typedef struct sono_op {
     sono_op_kind kind;

@@ -119,6 +119,23 @@ void sono_record_upsample_mask(sono_recorder *rec, const char *name, sono_tid lo
  * what stays. */
 void sono_record_clean_mask(sono_recorder *rec, const char *name, sono_tid mask, sono_tid area,
                             sono_tid detections, sono_tid header, const sono_segment_args *args);
+/* outs: the profile of each frame's first mask, and the sums that later ops of the state add up in. */
+void sono_record_mask_profile(sono_recorder *rec, const char *name, sono_tid mask, sono_tid header,
+                              const sono_segment_args *args, sono_tid outs[2]);
+/* profile, sums: what sono_record_mask_profile() gave. Returns the echo, a row of SONO_ECHO_INTS a frame. */
+sono_tid sono_record_echo_parts(sono_recorder *rec, const char *name, sono_tid pixels, sono_tid header,
+                                sono_tid mask, sono_tid profile, sono_tid sums, sono_tid detections,
+                                const sono_segment_args *args);
+/* What is kept of a stream's last frame: for sono_record_agreement() and sono_record_show_mask(). */
+sono_tid sono_record_kept_frame(sono_recorder *rec, const char *name, const sono_segment_args *args);
+/* Returns the agreement, a row of SONO_AGREEMENT_INTS a frame. */
+sono_tid sono_record_agreement(sono_recorder *rec, const char *name, sono_tid mask, sono_tid profile,
+                               sono_tid sums, sono_tid header, sono_tid kept, const sono_segment_args *args);
+/* verdict: a row of SONO_VERDICT_INTS a frame. Empties masks, areas and detections of LOST frames where
+ * they lie, and keeps the last frame in `kept`; 0 = nothing is kept. */
+void sono_record_show_mask(sono_recorder *rec, const char *name, sono_tid verdict, sono_tid profile,
+                           sono_tid header, sono_tid mask, sono_tid area, sono_tid detections, sono_tid kept,
+                           const sono_segment_args *args);
 /* Bridges gaps of a mask where it lies, likewise. */
 void sono_record_bridge_mask(sono_recorder *rec, const char *name, sono_tid mask, sono_tid area,
                              sono_tid pixels, sono_tid header, sono_tid detections,

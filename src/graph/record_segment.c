@@ -103,7 +103,7 @@ void sono_record_upsample_mask(sono_recorder *rec, const char *name, sono_tid lo
     op.out[2] = want_logits ? sono_record_target(rec, path, 0, SONO_DTYPE_F32, l.n, 1, 1, n_pixels) : 0;
     op.flops = 8.0 * l.n * n_pixels;
     if (sono_record_op(rec, &op))
-        memcpy(outs, op.out, sizeof op.out);
+        memcpy(outs, op.out, 3 * sizeof *outs);
 }
 
 void sono_record_clean_mask(sono_recorder *rec, const char *name, sono_tid mask, sono_tid area,
