@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The public state machine: rules by name, what it refuses, and that parts told again give the same states. */
+/* The public state machine: rules by name, what it refuses, and that parts told again give the same states.
+ */
 #include "state_reference.h"
 #include "test.h"
 
@@ -109,7 +110,8 @@ static void rules_out_of_range_are_refused(void **state)
     sono_state_machine_close(machine);
     machine = NULL;
     longer.more[1] = 1;
-    REFUSE(UNSUPPORTED, "older", sono_state_machine_open(&longer.known, SONO_STATE_BY_STREAM, &machine, &error));
+    REFUSE(UNSUPPORTED, "older",
+           sono_state_machine_open(&longer.known, SONO_STATE_BY_STREAM, &machine, &error));
     sono_alloc_fail_from(1);
     REFUSE(OUT_OF_MEMORY, "machine", sono_state_machine_open(NULL, SONO_STATE_BY_STREAM, &machine, &error));
     sono_alloc_fail_from(0);
@@ -193,9 +195,9 @@ static void replay(const state_reference_frame *frames, sono_parts *parts, const
         sono_state_report_init(&report);
         if (i == 200)
             sono_state_machine_reset(machine);
-        assert_ok(sono_state_machine_step(machine, &parts[i], frames[i].when.timestamp_ns, 64, 48, &report,
-                                          &error),
-                  &error);
+        assert_ok(
+            sono_state_machine_step(machine, &parts[i], frames[i].when.timestamp_ns, 64, 48, &report, &error),
+            &error);
         sono_state_show(&want[i], &judged, &wanted);
         if (memcmp(&report, &wanted, sizeof report) != 0)
             fail_msg("frame %d: state %d, wanted %d", i, report.state, wanted.state);
@@ -216,7 +218,8 @@ static void parts_replayed_give_the_same_states(void **state)
     state_reference(&rules, frames, N_FRAMES, want);
     for (int32_t i = 0; i < N_FRAMES; i++)
         n_of[want[i].state]++;
-    assert_true(n_of[SONO_STATE_LOST] > 5 && n_of[SONO_STATE_VISIBLE] > 5 && n_of[SONO_STATE_RELOCALIZING] > 5);
+    assert_true(n_of[SONO_STATE_LOST] > 5 && n_of[SONO_STATE_VISIBLE] > 5 &&
+                n_of[SONO_STATE_RELOCALIZING] > 5);
     replay(frames, parts, want);
     replay(frames, parts, want); /* from the parts that packets carry: those that were judged */
 }
@@ -245,8 +248,8 @@ static void modes_without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults_are_as_the_header_says),  cmocka_unit_test(rules_are_set_by_name),
-        cmocka_unit_test(rules_out_of_range_are_refused),   cmocka_unit_test(bad_steps_change_nothing),
+        cmocka_unit_test(defaults_are_as_the_header_says),     cmocka_unit_test(rules_are_set_by_name),
+        cmocka_unit_test(rules_out_of_range_are_refused),      cmocka_unit_test(bad_steps_change_nothing),
         cmocka_unit_test(parts_replayed_give_the_same_states), cmocka_unit_test(modes_without_memory),
     };
     return sono_test_run("pipeline/states", tests, sizeof tests / sizeof tests[0]);
