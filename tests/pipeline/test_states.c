@@ -224,6 +224,34 @@ static void parts_replayed_give_the_same_states(void **state)
     replay(frames, parts, want); /* from the parts that packets carry: those that were judged */
 }
 
+/* Each weight is that of the part of its name. */
+static void weights_are_of_their_parts(void **state)
+{
+    (void)state;
+    for (int k = 0; k < SONO_QUALITY_PARTS; k++) {
+        sono_state_machine *machine;
+        sono_state_report report;
+        sono_state_rules rules;
+        sono_parts parts;
+        sono_error error;
+        sono_state_rules_init(&rules);
+        sono_parts_init(&parts);
+        sono_state_report_init(&report);
+        rules.unknown_part = 0;
+        rules.off = 0;
+        parts.has_box = 1;
+        for (int other = 0; other < SONO_QUALITY_PARTS; other++) {
+            (&rules.weight_score)[other] = 10 + other;
+            (&parts.score)[other] = other == k ? 1000 : 0;
+        }
+        assert_ok(sono_state_machine_open(&rules, SONO_STATE_BY_STREAM, &machine, &error), &error);
+        for (int64_t i = 1; i <= 2; i++) /* agreement counts from the second frame on */
+            assert_ok(sono_state_machine_step(machine, &parts, i, 64, 48, &report, &error), &error);
+        assert_int_equal(report.quality, 10 + k);
+        sono_state_machine_close(machine);
+    }
+}
+
 static void modes_without_memory(void **state)
 {
     sono_state_machine *machine;
@@ -251,6 +279,7 @@ int main(void)
         cmocka_unit_test(defaults_are_as_the_header_says),     cmocka_unit_test(rules_are_set_by_name),
         cmocka_unit_test(rules_out_of_range_are_refused),      cmocka_unit_test(bad_steps_change_nothing),
         cmocka_unit_test(parts_replayed_give_the_same_states), cmocka_unit_test(modes_without_memory),
+        cmocka_unit_test(weights_are_of_their_parts),
     };
     return sono_test_run("pipeline/states", tests, sizeof tests / sizeof tests[0]);
 }
