@@ -143,6 +143,7 @@ typedef struct sono_segment_args {
     int32_t
         map_element_bytes; /* edge, inside, outside: 1 = uint8, 4 = float32; 0 = there is no WEIGHT_MAPS */
     int32_t min_piece_permille; /* CLEAN_MASK: of the largest piece's pixels; [0, 1000] */
+    int32_t bridge_permille;    /* BRIDGE_MASK: of the box's width; [0, 1000] */
 } sono_segment_args;
 
 /* The parts that make up a frame's quality, in the order of their weights; see sono_parts in sonoseg.h. */
@@ -226,45 +227,54 @@ typedef struct sono_point_row {
 
 #define SONO_POINT_FLOATS 4
 
+/* SURFACE looks at columns 0, step, 2 step ..., step = ceil(width / this); of each column's runs of mask it
+ * keeps so many. */
+#define SONO_SURFACE_COLUMNS 1024
+#define SONO_SURFACE_RUNS    4
+
 /* KIND, text, inputs ('?' = may be none) -> outputs. Shapes: T = tokens, Q = queries, N = frames, K = objects
  * of a frame, NK = of all frames, those of one frame together.
  * Sizes that depend on the frame are read from the frame's header when the op runs. */
-#define SONO_OP_MAP(X)                                                                                       \
-    X(PREPROCESS, "preprocess")   /* pixels, header -> image [N,H,W,3 or 1]; antialiased bilinear resize */  \
-    X(CONV, "conv")               /* x, weight [kh,kw,cin,cout], bias? [1,1,1,cout], residual? -> y */       \
-    X(LINEAR, "linear")           /* the same with a 1 x 1 kernel and stride 1 */                            \
-    X(DWCONV, "dwconv")           /* x, weight [1,kh,kw,c], bias?, residual? -> y; one filter a channel */   \
-    X(MAX_POOL, "max_pool")       /* x -> y */                                                               \
-    X(UPSAMPLE2, "upsample2")     /* x [n,h,w,c] -> y [n,2h,2w,c], nearest */                                \
-    X(LAYER_NORM, "layer_norm")   /* x, gamma, beta, residual? -> act(norm(clamp(x + residual))) over c */   \
-    X(ADD, "add")                 /* a, b -> a + b; b may have c = 1 */                                      \
-    X(SCALE_ROWS, "scale_rows")   /* x, s [1,h,w,1] -> x * s */                                              \
-    X(UNARY, "unary")             /* x -> fn(x) */                                                           \
-    X(ATTENTION, "attention")     /* q, k, v, bias? [1,1,heads,window^2], pad_k? [1,1,1,c], pad_v? -> out */ \
-    X(DEFORM_ATTENTION, "deform") /* value [n,1,T,c], offsets [n,1,Q,heads*points*2],                        \
-                                     logits [n,1,Q,heads*points], boxes [n,1,Q,4] -> out [n,1,Q,c] */        \
-    X(GATED_NORM, "gated_norm")   /* gates [n,1,Q,2c], x1, x2, gamma, beta                                   \
-                                     -> norm(sigmoid(g1) * x1 + sigmoid(g2) * x2) */                         \
-    X(TOPK_ROWS, "topk_rows")     /* logits [n,1,T,classes], memory [n,1,T,c], anchors [1,1,T,4]             \
-                                     -> memory [n,1,K,c], anchors [n,1,K,4], indices I32 [n,1,K,1] */        \
-    X(FDR_BOX, "fdr_box")     /* corners [n,1,Q,4*bins], boxes [n,1,Q,4], project [1,1,1,bins] -> boxes */   \
-    X(LQE_STAT, "lqe_stat")   /* corners -> [n,1,Q,4*(top_k+1)]: top_k probabilities and their mean */       \
-    X(SELECT_BOXES, "select") /* logits [N,1,Q,classes], boxes [N,1,Q,4], header -> detections [N,1,K,8] */  \
-    X(PROMPT, "prompt")       /* detections, header, gaussian [1,1,2,128], embeddings [1,1,E,256],           \
-                                 tokens [1,1,5,256], points? [N,1,KP,4] -> tokens [NK,1,5+..,256]. E = 2:    \
-                                 a box's corners; 3: no point, background, object; 5: corners, then these.   \
-                                 Behind the tokens come P points, then two corners, or where there is no     \
-                                 box one row of no point */                                                  \
-    X(HYPER_MASK, "hyper_mask") /* up [NK,1,65536,32], hyper [NK,1,1,32] -> logits [NK,256,256,1] */         \
-    X(UPSAMPLE_MASK, "mask")    /* logits [NK,256,256,1], detections, header                                 \
-                                   -> mask U8 [NK,1,1,room], area I32 [NK,1,1,1],                            \
-                                   source logits? [NK,1,1,maxH*maxW]; mask: packed, see map_layout.h */      \
-    X(CLEAN_MASK, "clean_mask") /* mask, detections, header -> the same mask without small pieces and those  \
-                                   far from the box, area I32 [NK,1,1,1], pieces I32 [NK,1,2,room] */        \
-    X(STATE, "state")           /* detections, iou? [NK,1,1,4], echo I32 [N,1,1,16], agreement? I32          \
-                                   [N,1,1,8], header, memory? U8 [1,1,1,256] -> verdict I32 [N,1,1,24], the  \
-                                   same memory; see engine/state_machine.h */                                \
-    X(WEIGHT_MAPS, "weight_maps") /* mask, header -> edge, inside, outside U8 [NK,1,P-1,room], packed behind \
+#define SONO_OP_MAP(X)                                                                                        \
+    X(PREPROCESS, "preprocess")   /* pixels, header -> image [N,H,W,3 or 1]; antialiased bilinear resize */   \
+    X(CONV, "conv")               /* x, weight [kh,kw,cin,cout], bias? [1,1,1,cout], residual? -> y */        \
+    X(LINEAR, "linear")           /* the same with a 1 x 1 kernel and stride 1 */                             \
+    X(DWCONV, "dwconv")           /* x, weight [1,kh,kw,c], bias?, residual? -> y; one filter a channel */    \
+    X(MAX_POOL, "max_pool")       /* x -> y */                                                                \
+    X(UPSAMPLE2, "upsample2")     /* x [n,h,w,c] -> y [n,2h,2w,c], nearest */                                 \
+    X(LAYER_NORM, "layer_norm")   /* x, gamma, beta, residual? -> act(norm(clamp(x + residual))) over c */    \
+    X(ADD, "add")                 /* a, b -> a + b; b may have c = 1 */                                       \
+    X(SCALE_ROWS, "scale_rows")   /* x, s [1,h,w,1] -> x * s */                                               \
+    X(UNARY, "unary")             /* x -> fn(x) */                                                            \
+    X(ATTENTION, "attention")     /* q, k, v, bias? [1,1,heads,window^2], pad_k? [1,1,1,c], pad_v? -> out */  \
+    X(DEFORM_ATTENTION, "deform") /* value [n,1,T,c], offsets [n,1,Q,heads*points*2],                         \
+                                     logits [n,1,Q,heads*points], boxes [n,1,Q,4] -> out [n,1,Q,c] */         \
+    X(GATED_NORM, "gated_norm")   /* gates [n,1,Q,2c], x1, x2, gamma, beta                                    \
+                                     -> norm(sigmoid(g1) * x1 + sigmoid(g2) * x2) */                          \
+    X(TOPK_ROWS, "topk_rows")     /* logits [n,1,T,classes], memory [n,1,T,c], anchors [1,1,T,4]              \
+                                     -> memory [n,1,K,c], anchors [n,1,K,4], indices I32 [n,1,K,1] */         \
+    X(FDR_BOX, "fdr_box")     /* corners [n,1,Q,4*bins], boxes [n,1,Q,4], project [1,1,1,bins] -> boxes */    \
+    X(LQE_STAT, "lqe_stat")   /* corners -> [n,1,Q,4*(top_k+1)]: top_k probabilities and their mean */        \
+    X(SELECT_BOXES, "select") /* logits [N,1,Q,classes], boxes [N,1,Q,4], header -> detections [N,1,K,8] */   \
+    X(PROMPT, "prompt")       /* detections, header, gaussian [1,1,2,128], embeddings [1,1,E,256],            \
+                                 tokens [1,1,5,256], points? [N,1,KP,4] -> tokens [NK,1,5+..,256]. E = 2:     \
+                                 a box's corners; 3: no point, background, object; 5: corners, then these.    \
+                                 Behind the tokens come P points, then two corners, or where there is no      \
+                                 box one row of no point */                                                   \
+    X(HYPER_MASK, "hyper_mask") /* up [NK,1,65536,32], hyper [NK,1,1,32] -> logits [NK,256,256,1] */          \
+    X(UPSAMPLE_MASK, "mask")    /* logits [NK,256,256,1], detections, header                                  \
+                                   -> mask U8 [NK,1,1,room], area I32 [NK,1,1,1],                             \
+                                   source logits? [NK,1,1,maxH*maxW]; mask: packed, see map_layout.h */       \
+    X(CLEAN_MASK, "clean_mask") /* mask, detections, header -> the same mask without small pieces and those   \
+                                   far from the box, area I32 [NK,1,1,1], pieces I32 [NK,1,2,room] */         \
+    X(BRIDGE_MASK, "bridge_mask") /* pixels, header, detections, mask -> the same mask with gaps bridged      \
+                                     where there is an echo, area I32 [NK,1,1,1], runs I32 [NK,1,2,side] */   \
+    X(STATE, "state")             /* detections, iou? [NK,1,1,4], echo I32 [N,1,1,16], agreement? I32         \
+                                     [N,1,1,8], header, memory? U8 [1,1,1,256] -> verdict I32 [N,1,1,24], the \
+                                     same memory; see engine/state_machine.h */                               \
+    X(SURFACE, "surface")         /* pixels, header, mask -> rows I32 [N,1,1,SONO_SURFACE_COLUMNS] in         \
+                                     1 / 256 px, -1 = none, runs I32 [N,1,SONO_SURFACE_RUNS, likewise] */     \
+    X(WEIGHT_MAPS, "weight_maps") /* mask, header -> edge, inside, outside U8 [NK,1,P-1,room], packed behind  \
                                      each mask: planes of one tensor with it */
 
 typedef enum sono_op_kind {

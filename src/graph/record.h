@@ -119,11 +119,18 @@ void sono_record_upsample_mask(sono_recorder *rec, const char *name, sono_tid lo
  * what stays. */
 void sono_record_clean_mask(sono_recorder *rec, const char *name, sono_tid mask, sono_tid area,
                             sono_tid detections, sono_tid header, const sono_segment_args *args);
+/* Bridges gaps of a mask where it lies, likewise. */
+void sono_record_bridge_mask(sono_recorder *rec, const char *name, sono_tid mask, sono_tid area,
+                             sono_tid pixels, sono_tid header, sono_tid detections,
+                             const sono_segment_args *args);
 /* The first object's state in each frame. iou, agreement, memory: 0 = there is none; memory goes with states
  * BY_STREAM, and is read and written. Returns the verdicts (sono_verdict). */
 sono_tid sono_record_state(sono_recorder *rec, const char *name, sono_tid detections, sono_tid iou,
                            sono_tid echo, sono_tid agreement, sono_tid header, sono_tid memory,
-                           const sono_machine_rules *rules);
+                           const sono_machine_rules *rules, sono_tid out);
+/* Returns the rows of the echo's ridge in each frame's first mask. */
+sono_tid sono_record_surface(sono_recorder *rec, const char *name, sono_tid pixels, sono_tid header,
+                             sono_tid mask, const sono_segment_args *args, sono_tid out);
 /* mask: the first plane of its tensor. Returns the planes behind it: edge, inside, outside. */
 sono_tid sono_record_weight_maps(sono_recorder *rec, const char *name, sono_tid mask, sono_tid header,
                                  const sono_segment_args *args);

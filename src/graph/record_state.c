@@ -25,7 +25,7 @@ static int is_memory(const sono_tensor *t)
 
 sono_tid sono_record_state(sono_recorder *rec, const char *name, sono_tid detections, sono_tid iou,
                            sono_tid echo, sono_tid agreement, sono_tid header, sono_tid memory,
-                           const sono_machine_rules *rules)
+                           const sono_machine_rules *rules, sono_tid out)
 {
     sono_op op = {.kind = SONO_OP_STATE,
                   .in = {detections, iou, echo, agreement, header, memory},
@@ -43,7 +43,7 @@ sono_tid sono_record_state(sono_recorder *rec, const char *name, sono_tid detect
         return RECORD_FAIL(rec, "%s: detections, IoU, echo, agreement, header and memory do not fit", name);
     if ((memory != 0) != by_stream || (agreement && !by_stream))
         return RECORD_FAIL(rec, "%s: memory goes with states by stream, and agreement with memory", name);
-    op.out[0] = sono_record_target(rec, name, 0, SONO_DTYPE_I32, d.n, 1, 1, VERDICT_INTS);
+    op.out[0] = sono_record_target(rec, name, out, SONO_DTYPE_I32, d.n, 1, 1, VERDICT_INTS);
     op.out[1] = memory;
     return sono_record_op(rec, &op);
 }

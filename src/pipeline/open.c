@@ -194,6 +194,7 @@ sono_status sono_pipeline_open_on(const sono_pipeline_config *config, const sono
     sono_slots_init(&p->ring, config->n_slots);
     p->config = *config;
     p->config.detector_path = p->config.segmenter_path = p->config.device = NULL;
+    p->config.state_rules = NULL;
     p->choice = *choice;
     p->models = config->models ? sono_model_set_share(config->models) : NULL;
     snprintf(p->detector_file, sizeof p->detector_file, "%s",

@@ -61,7 +61,7 @@ typedef struct sono_pipeline_places {
 } sono_pipeline_places;
 
 struct sono_pipeline {
-    sono_pipeline_config config; /* its paths are NULL: they were the caller's */
+    sono_pipeline_config config; /* its paths and rules are NULL: they were the caller's */
     sono_backend_choice choice;
     sono_model_set *models; /* NULL = its parameters are its own */
     sono_flow flow;

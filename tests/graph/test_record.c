@@ -733,7 +733,7 @@ static void record_bad_state(fixture *f, int i)
         sono_record_input(&f->rec, "agreement", SONO_DTYPE_I32, 3, 1, 1, i == 2 ? 4 : 8);
     const sono_tid memory = sono_record_kept(&f->rec, "memory", SONO_DTYPE_U8, 1, 1, 1, i == 6 ? 255 : 256);
     sono_record_state(&f->rec, "bad", found, iou, i == 0 ? 0 : echo, i == 4 ? 0 : agreement, header,
-                      i == 3 || i == 5 ? 0 : memory, &rules);
+                      i == 3 || i == 5 ? 0 : memory, &rules, 0);
 }
 
 static void test_bad_state(void **state)

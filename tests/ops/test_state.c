@@ -146,7 +146,7 @@ static tensors record(sono_op_test *t, const batch *b, const sono_machine_rules 
     if (memory)
         x.memory = sono_op_test_inout_values(t, SONO_DTYPE_U8, 1, 1, 1, SONO_MEMORY_BYTES, memory);
     x.verdict =
-        sono_record_state(&t->rec, "state", detections, iou, echo, agreement, header, x.memory, rules);
+        sono_record_state(&t->rec, "state", detections, iou, echo, agreement, header, x.memory, rules, 0);
     sono_record_output(&t->rec, x.verdict);
     return x;
 }

@@ -1,285 +1,217 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The public state machine: rules by name, what it refuses, and that parts told again give the same states.
+// labels: slow timeout=600
+/*
+ * States of a stream, from the shipped models on a phantom's frames: a bone that is there, goes and comes
+ * back. The same frames in batches, and the parts of their packets replayed, give the same states to the bit.
+ * SONO_TEST_DEVICE names the device (default cpu).
  */
-#include "state_reference.h"
+#include "sonoseg/io.h"
+#include "sonoseg/phantom.h"
+#include "support/pipeline_fixture.h"
+#include "packet_maps.h"
 #include "test.h"
 
-#include "base/alloc.h"
-#include "pipeline/state_machine.h"
-
-#include <stdio.h>
 #include <string.h>
 
-#define N_FRAMES 400
+#define WIDTH_PX  422
+#define HEIGHT_PX 558
+#define N_PIXELS  (WIDTH_PX * HEIGHT_PX)
+#define N_FRAMES  8
+#define RATE_HZ   10.0 /* 100 ms a frame: VISIBLE comes with the third good one, LOST with the third bad one */
+#define BATCH     4
 
-static void refuse(sono_status wanted, sono_status got, sono_error *error, const char *part_of_text)
-{
-    assert_status(wanted, got, error);
-    if (!strstr(error->text, part_of_text))
-        fail_msg("\"%s\" does not say \"%s\"", error->text, part_of_text);
-}
+static const int is_black[N_FRAMES] = {0, 0, 0, 0, 1, 1, 1, 0};
+static const sono_state expected[N_FRAMES] = {
+    SONO_STATE_RELOCALIZING, SONO_STATE_RELOCALIZING, SONO_STATE_VISIBLE, SONO_STATE_VISIBLE,
+    SONO_STATE_RELOCALIZING, SONO_STATE_RELOCALIZING, SONO_STATE_LOST,    SONO_STATE_RELOCALIZING};
 
-#define REFUSE(status, text, call) refuse(SONO_STATUS_##status, call, &error, text)
-
-static void defaults_are_as_the_header_says(void **state)
-{
-    sono_state_rules rules;
+typedef struct result {
+    sono_state state;
     sono_parts parts;
-    (void)state;
-    sono_state_rules_init(&rules);
-    assert_int_equal(rules.struct_size, sizeof rules);
-    assert_int_equal(rules.on, 600);
-    assert_int_equal(rules.off, 400);
-    assert_int_equal(rules.agree_on, 500);
-    assert_int_equal(rules.agree_off, 400);
-    assert_int_equal(rules.found_after_ms, 0);
-    assert_int_equal(rules.visible_after_ms, 120);
-    assert_int_equal(rules.lost_after_ms, 160);
-    assert_int_equal(rules.frozen_after_ms, 160);
-    assert_int_equal(rules.gap_ms, 500);
-    assert_int_equal(rules.default_dt_ms, 40);
-    assert_int_equal(rules.weight_score + rules.weight_iou + rules.weight_sharpness + rules.weight_contrast +
-                         rules.weight_shadow + rules.weight_continuity + rules.weight_agreement +
-                         rules.weight_surface,
-                     1000);
-    assert_int_equal(rules.bias, 0);
-    assert_int_equal(rules.unknown_part, 500);
-    sono_parts_init(&parts);
-    assert_int_equal(parts.score, -1);
-    assert_int_equal(parts.surface, -1);
-    assert_int_equal(parts.has_box, 0);
-}
-
-/* Each name sets one field, in the order of the struct. */
-static void rules_are_set_by_name(void **state)
-{
-    sono_state_rules rules, fresh;
-    sono_error error;
-    const int32_t n_fields = (int32_t)((sizeof rules - sizeof rules.struct_size) / sizeof(int32_t));
-    (void)state;
-    sono_state_rules_init(&fresh);
-    for (int32_t i = 0; i < n_fields; i++) {
-        rules = fresh;
-        assert_ok(sono_state_rules_set(&rules, sono_state_rule_name(i), 7, &error), &error);
-        const int32_t *fields = &rules.on, *before = &fresh.on;
-        for (int32_t k = 0; k < n_fields; k++)
-            assert_int_equal(fields[k], k == i ? 7 : before[k]);
-    }
-    assert_null(sono_state_rule_name(n_fields));
-    assert_null(sono_state_rule_name(-1));
-    assert_string_equal(sono_state_rule_name(5), "visible_after_ms");
-    REFUSE(INVALID_ARGUMENT, "onn", sono_state_rules_set(&rules, "onn", 7, &error));
-    REFUSE(INVALID_ARGUMENT, "NULL", sono_state_rules_set(&rules, NULL, 7, &error));
-    REFUSE(INVALID_ARGUMENT, "sono_state_rules_init", sono_state_rules_set(NULL, "on", 7, &error));
-    REFUSE(INVALID_ARGUMENT, "on is 1001: give 0 to 1000", sono_state_rules_set(&rules, "on", 1001, &error));
-    REFUSE(INVALID_ARGUMENT, "4294967297", sono_state_rules_set(&rules, "on", 4294967297, &error));
-    rules.struct_size = offsetof(sono_state_rules, bias); /* an older program's */
-    REFUSE(INVALID_ARGUMENT, "bias", sono_state_rules_set(&rules, "bias", 7, &error));
-    rules.struct_size = 0;
-    REFUSE(INVALID_ARGUMENT, "sono_state_rules_init", sono_state_rules_set(&rules, "on", 7, &error));
-}
-
-static void rules_out_of_range_are_refused(void **state)
-{
-    struct {
-        sono_state_rules known;
-        int32_t more[2];
-    } longer = {.more = {0, 0}};
-    sono_state_machine *machine = NULL;
-    sono_state_rules rules;
-    sono_error error;
-    (void)state;
-    sono_state_rules_init(&rules);
-    rules.off = 601;
-    REFUSE(INVALID_ARGUMENT, "off is 601",
-           sono_state_machine_open(&rules, SONO_STATE_BY_STREAM, &machine, &error));
-    sono_state_rules_init(&rules);
-    rules.agree_on = 399;
-    REFUSE(INVALID_ARGUMENT, "agree_on 399",
-           sono_state_machine_open(&rules, SONO_STATE_BY_STREAM, &machine, &error));
-    sono_state_rules_init(&rules);
-    rules.lost_after_ms = -1;
-    REFUSE(INVALID_ARGUMENT, "lost_after_ms is -1: give 0 to 600000",
-           sono_state_machine_open(&rules, SONO_STATE_BY_STREAM, &machine, &error));
-    REFUSE(INVALID_ARGUMENT, "state mode 3",
-           sono_state_machine_open(NULL, (sono_state_mode)3, &machine, &error));
-    REFUSE(INVALID_ARGUMENT, "out", sono_state_machine_open(NULL, SONO_STATE_BY_STREAM, NULL, &error));
-    assert_null(machine);
-    sono_state_rules_init_sized(&longer, sizeof longer);
-    assert_ok(sono_state_machine_open(&longer.known, SONO_STATE_BY_STREAM, &machine, &error), &error);
-    sono_state_machine_close(machine);
-    machine = NULL;
-    longer.more[1] = 1;
-    REFUSE(UNSUPPORTED, "older",
-           sono_state_machine_open(&longer.known, SONO_STATE_BY_STREAM, &machine, &error));
-    sono_alloc_fail_from(1);
-    REFUSE(OUT_OF_MEMORY, "machine", sono_state_machine_open(NULL, SONO_STATE_BY_STREAM, &machine, &error));
-    sono_alloc_fail_from(0);
-    assert_null(machine);
-    sono_state_machine_reset(NULL);
-    sono_state_machine_close(NULL);
-}
-
-static void bad_steps_change_nothing(void **state)
-{
-    sono_state_machine *machine;
-    sono_state_report report, before;
-    sono_parts parts, bad;
-    sono_error error;
-    (void)state;
-    assert_ok(sono_state_machine_open(NULL, SONO_STATE_BY_STREAM, &machine, &error), &error);
-    sono_state_report_init(&report);
-    report.quality = 123;
-    before = report;
-    sono_parts_init(&parts);
-    bad = parts;
-    bad.sharpness = 1001;
-    REFUSE(INVALID_ARGUMENT, "sharpness is 1001: give -1 to 1000",
-           sono_state_machine_step(machine, &bad, 1, 64, 48, &report, &error));
-    bad = parts;
-    bad.has_box = 2;
-    REFUSE(INVALID_ARGUMENT, "has_box", sono_state_machine_step(machine, &bad, 1, 64, 48, &report, &error));
-    bad.struct_size = 0;
-    REFUSE(INVALID_ARGUMENT, "sono_parts_init",
-           sono_state_machine_step(machine, &bad, 1, 64, 48, &report, &error));
-    REFUSE(INVALID_ARGUMENT, "sono_parts_init",
-           sono_state_machine_step(machine, NULL, 1, 64, 48, &report, &error));
-    REFUSE(INVALID_ARGUMENT, "0 x 48", sono_state_machine_step(machine, &parts, 1, 0, 48, &report, &error));
-    REFUSE(INVALID_ARGUMENT, "64 x 0", sono_state_machine_step(machine, &parts, 1, 64, 0, &report, &error));
-    REFUSE(INVALID_ARGUMENT, "machine", sono_state_machine_step(NULL, &parts, 1, 64, 48, &report, &error));
-    REFUSE(INVALID_ARGUMENT, "sono_state_report_init",
-           sono_state_machine_step(machine, &parts, 1, 64, 48, NULL, &error));
-    assert_memory_equal(&report, &before, sizeof report);
-    /* The first frame that counts still begins the stream. */
-    assert_ok(sono_state_machine_step(machine, &parts, 1, 64, 48, &report, &error), &error);
-    assert_int_equal(report.reasons, SONO_STATE_BEGAN | SONO_STATE_NO_BOX);
-    sono_state_machine_close(machine);
-}
-
-static uint64_t random_state = 7;
-
-static int32_t pick(int32_t low, int32_t high) /* both included */
-{
-    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
-    return low + (int32_t)((random_state >> 33) % ((uint64_t)high - (uint64_t)low + 1));
-}
-
-static void make_stream(state_reference_frame *frames, sono_parts *parts)
-{
-    int64_t now = INT64_C(1700000000000000000);
-    for (int32_t i = 0, mood = 600; i < N_FRAMES; i++) {
-        sono_verdict verdict = {0};
-        sono_state_report unused;
-        mood = pick(0, 15) ? mood : pick(0, 1) * 600;
-        now += pick(0, 60) ? 40000000 : pick(-1, 20) * INT64_C(40000000);
-        frames[i] = (state_reference_frame){.when = {pick(0, 30) ? now : 0, 64, 48, i == 200}};
-        for (int k = 0; k < SONO_QUALITY_PARTS; k++)
-            verdict.parts.permille[k] = pick(0, 90) ? pick(mood, mood + 400) : -1;
-        verdict.parts.has_box = pick(0, 30) > 0;
-        verdict.parts.is_repeat = pick(0, 4) == 0;
-        verdict.parts.moved_x = pick(-20, 20);
-        frames[i].parts = verdict.parts;
-        sono_state_show(&verdict, &parts[i], &unused);
-    }
-}
-
-/* Steps through a stream, with a reset before frame 200; parts are replaced by those that were judged. */
-static void replay(const state_reference_frame *frames, sono_parts *parts, const sono_verdict *want)
-{
-    sono_state_machine *machine;
-    sono_error error;
-    assert_ok(sono_state_machine_open(NULL, SONO_STATE_BY_STREAM, &machine, &error), &error);
-    for (int32_t i = 0; i < N_FRAMES; i++) {
-        sono_state_report report, wanted;
-        sono_parts judged;
-        sono_state_report_init(&report);
-        if (i == 200)
-            sono_state_machine_reset(machine);
-        assert_ok(
-            sono_state_machine_step(machine, &parts[i], frames[i].when.timestamp_ns, 64, 48, &report, &error),
-            &error);
-        sono_state_show(&want[i], &judged, &wanted);
-        if (memcmp(&report, &wanted, sizeof report) != 0)
-            fail_msg("frame %d: state %d, wanted %d", i, report.state, wanted.state);
-        parts[i] = judged;
-    }
-    sono_state_machine_close(machine);
-}
-
-static void parts_replayed_give_the_same_states(void **state)
-{
-    static state_reference_frame frames[N_FRAMES];
-    static sono_parts parts[N_FRAMES];
-    static sono_verdict want[N_FRAMES];
-    const sono_machine_rules rules = state_reference_rules();
-    int32_t n_of[3] = {0};
-    (void)state;
-    make_stream(frames, parts);
-    state_reference(&rules, frames, N_FRAMES, want);
-    for (int32_t i = 0; i < N_FRAMES; i++)
-        n_of[want[i].state]++;
-    assert_true(n_of[SONO_STATE_LOST] > 5 && n_of[SONO_STATE_VISIBLE] > 5 &&
-                n_of[SONO_STATE_RELOCALIZING] > 5);
-    replay(frames, parts, want);
-    replay(frames, parts, want); /* from the parts that packets carry: those that were judged */
-}
-
-/* Each weight is that of the part of its name. */
-static void weights_are_of_their_parts(void **state)
-{
-    (void)state;
-    for (int k = 0; k < SONO_QUALITY_PARTS; k++) {
-        sono_state_machine *machine;
-        sono_state_report report;
-        sono_state_rules rules;
-        sono_parts parts;
-        sono_error error;
-        sono_state_rules_init(&rules);
-        sono_parts_init(&parts);
-        sono_state_report_init(&report);
-        rules.unknown_part = 0;
-        rules.off = 0;
-        parts.has_box = 1;
-        for (int other = 0; other < SONO_QUALITY_PARTS; other++) {
-            (&rules.weight_score)[other] = 10 + other;
-            (&parts.score)[other] = other == k ? 1000 : 0;
-        }
-        assert_ok(sono_state_machine_open(&rules, SONO_STATE_BY_STREAM, &machine, &error), &error);
-        for (int64_t i = 1; i <= 2; i++) /* agreement counts from the second frame on */
-            assert_ok(sono_state_machine_step(machine, &parts, i, 64, 48, &report, &error), &error);
-        assert_int_equal(report.quality, 10 + k);
-        sono_state_machine_close(machine);
-    }
-}
-
-static void modes_without_memory(void **state)
-{
-    sono_state_machine *machine;
     sono_state_report report;
-    sono_parts parts;
-    sono_error error;
+    float bbox_xyxy_px[4];
+    int64_t mask_area_px, n_set;
+} result;
+
+static uint8_t pictures[N_FRAMES][N_PIXELS];
+static sono_frame frames[N_FRAMES];
+static result one_by_one[N_FRAMES], batched[N_FRAMES];
+
+static int make_frames(void **state)
+{
     (void)state;
-    sono_state_report_init(&report);
-    sono_parts_init(&parts);
-    parts.score = parts.continuity = parts.contrast = 1000;
-    parts.has_box = 1;
-    for (int mode = SONO_STATE_BY_SCORE; mode <= SONO_STATE_BY_STREAM; mode++) {
-        assert_ok(sono_state_machine_open(NULL, (sono_state_mode)mode, &machine, &error), &error);
-        assert_ok(sono_state_machine_step(machine, &parts, 0, 64, 48, &report, &error), &error);
-        assert_int_equal(report.quality, 300 + 200 + 200 + 500 * 3 / 10);
-        assert_int_equal(report.state,
-                         mode == SONO_STATE_BY_STREAM ? SONO_STATE_RELOCALIZING : SONO_STATE_VISIBLE);
-        sono_state_machine_close(machine);
+    sono_phantom_options options;
+    sono_source *source = NULL;
+    sono_error error = {0};
+    sono_phantom_options_init(&options);
+    options.seed = 4711;
+    options.shape = SONO_PHANTOM_ARCHED;
+    options.rate_hz = RATE_HZ;
+    options.n_frames = N_FRAMES;
+    assert_ok(sono_source_open_phantom(&options, &source, &error), &error);
+    for (int i = 0; i < N_FRAMES; i++) {
+        const char *name = NULL;
+        sono_frame_init(&frames[i]);
+        assert_ok(sono_source_next(source, &frames[i].image, &frames[i].info, &name, &error), &error);
+        if (!is_black[i])
+            memcpy(pictures[i], frames[i].image.pixels, N_PIXELS);
+        frames[i].image.pixels = pictures[i];
     }
+    sono_source_close(source);
+    return 0;
+}
+
+static sono_pipeline *open_with(sono_state_mode mode, int32_t batch)
+{
+    sono_pipeline_config config;
+    pipeline_fixture_shipped(&config);
+    config.state_mode = mode;
+    config.batch = batch;
+    config.n_slots = 2;
+    return pipeline_fixture_open(&config);
+}
+
+static void take(const sono_packet *packet, result *out)
+{
+    const sono_object *object = sono_packet_object(packet, 0);
+    const uint8_t *mask = packet_mask(packet, 0);
+    assert_non_null(sono_packet_parts(packet));
+    assert_non_null(sono_packet_report(packet));
+    memset(out, 0, sizeof *out);
+    out->state = packet->state;
+    out->parts = *sono_packet_parts(packet);
+    out->report = *sono_packet_report(packet);
+    memcpy(out->bbox_xyxy_px, object->bbox_xyxy_px, sizeof out->bbox_xyxy_px);
+    out->mask_area_px = object->mask_area_px;
+    for (int i = 0; i < N_PIXELS; i++)
+        out->n_set += mask[i] != 0;
+}
+
+static void run_all(sono_pipeline *pipeline, int32_t batch, result *out)
+{
+    sono_error error = {0};
+    for (int i = 0; i < N_FRAMES; i += batch) {
+        for (int k = i; k < i + batch; k++)
+            assert_ok(sono_pipeline_submit(pipeline, &frames[k].image, &frames[k].info, &error), &error);
+        for (int k = i; k < i + batch; k++) {
+            const sono_packet *packet = NULL;
+            assert_ok(sono_pipeline_receive(pipeline, &packet, &error), &error);
+            take(packet, &out[k]);
+            assert_ok(sono_packet_release(pipeline, packet), NULL);
+        }
+    }
+}
+
+static void say(int i, const result *r)
+{
+    const sono_parts *p = &r->parts;
+    print_message("frame %d: %s, quality %d, agreement %d; score %d iou %d sharpness %d contrast %d shadow %d "
+                  "continuity %d agreement %d surface %d, moved %d %d\n",
+                  i, sono_state_name(r->state), r->report.quality, r->report.agreement, p->score, p->iou,
+                  p->sharpness, p->contrast, p->shadow, p->continuity, p->agreement, p->surface, p->moved_x,
+                  p->moved_y);
+}
+
+static void test_a_bone_goes_and_comes_back(void **state)
+{
+    (void)state;
+    sono_pipeline *pipeline = open_with(SONO_STATE_BY_STREAM, 1);
+    run_all(pipeline, 1, one_by_one);
+    sono_pipeline_close(pipeline);
+    for (int i = 0; i < N_FRAMES; i++)
+        say(i, &one_by_one[i]);
+    for (int i = 0; i < N_FRAMES; i++) {
+        const result *r = &one_by_one[i];
+        assert_int_equal(r->state, expected[i]);
+        assert_int_equal(r->report.state, expected[i]);
+        assert_int_equal(r->mask_area_px, r->n_set);
+        assert_int_equal(r->n_set > 0, !is_black[i]);
+        assert_int_equal(r->bbox_xyxy_px[2] > 0, !is_black[i]);
+    }
+}
+
+/* Frames of one batch are judged one after the other, too. */
+static void test_batches(void **state)
+{
+    (void)state;
+    sono_pipeline *pipeline = open_with(SONO_STATE_BY_STREAM, BATCH);
+    run_all(pipeline, BATCH, batched);
+    sono_pipeline_close(pipeline);
+    for (int i = 0; i < N_FRAMES; i++) {
+        assert_memory_equal(&batched[i].parts, &one_by_one[i].parts, sizeof batched[i].parts);
+        assert_memory_equal(&batched[i].report, &one_by_one[i].report, sizeof batched[i].report);
+        assert_int_equal(batched[i].n_set, one_by_one[i].n_set);
+    }
+}
+
+static void test_replay(void **state)
+{
+    (void)state;
+    sono_state_machine *machine = NULL;
+    sono_state_report report;
+    sono_error error = {0};
+    sono_state_report_init(&report);
+    assert_ok(sono_state_machine_open(NULL, SONO_STATE_BY_STREAM, &machine, &error), &error);
+    for (int i = 0; i < N_FRAMES; i++) {
+        assert_ok(sono_state_machine_step(machine, &one_by_one[i].parts, frames[i].info.timestamp_ns, WIDTH_PX,
+                                          HEIGHT_PX, &report, &error),
+                  &error);
+        assert_memory_equal(&report, &one_by_one[i].report, sizeof report);
+    }
+    sono_state_machine_close(machine);
+}
+
+/* A reset forgets: what was VISIBLE has to be seen anew. By itself the same frame is VISIBLE at once. */
+static void test_reset_and_by_frame(void **state)
+{
+    (void)state;
+    result again[N_FRAMES];
+    sono_pipeline *pipeline = open_with(SONO_STATE_BY_STREAM, 1);
+    for (int i = 0; i < 4; i++) {
+        if (i == 3)
+            assert_ok(sono_pipeline_reset_stream(pipeline), NULL);
+        const sono_packet *packet = pipeline_fixture_run(pipeline, &frames[i]);
+        take(packet, &again[i]);
+        assert_ok(sono_packet_release(pipeline, packet), NULL);
+    }
+    sono_pipeline_close(pipeline);
+    assert_int_equal(again[2].state, SONO_STATE_VISIBLE);
+    assert_int_equal(again[3].state, SONO_STATE_RELOCALIZING);
+    assert_int_equal(again[3].report.reasons & SONO_STATE_BEGAN, SONO_STATE_BEGAN);
+    assert_int_equal(again[3].parts.agreement, -1);
+    pipeline = open_with(SONO_STATE_BY_FRAME, 1);
+    const sono_packet *packet = pipeline_fixture_run(pipeline, &frames[3]);
+    assert_int_equal(packet->state, SONO_STATE_VISIBLE);
+    assert_ok(sono_packet_release(pipeline, packet), NULL);
+    sono_pipeline_close(pipeline);
+    assert_int_equal(sono_pipeline_reset_stream(NULL), SONO_STATUS_INVALID_ARGUMENT);
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    sono_pipeline_config config;
+    sono_pipeline *pipeline = NULL;
+    sono_error error = {0};
+    pipeline_fixture_shipped(&config);
+    config.state_mode = SONO_STATE_BY_STREAM;
+    config.segmenter_path = NULL;
+    assert_int_equal(sono_pipeline_open(&config, &pipeline, &error), SONO_STATUS_INVALID_ARGUMENT);
+    assert_non_null(strstr(error.text, "state_mode"));
+    config.state_mode = (sono_state_mode)7;
+    assert_int_equal(sono_pipeline_open(&config, &pipeline, &error), SONO_STATUS_INVALID_ARGUMENT);
+    assert_non_null(strstr(error.text, "state_mode is 7"));
+    assert_null(pipeline);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults_are_as_the_header_says),     cmocka_unit_test(rules_are_set_by_name),
-        cmocka_unit_test(rules_out_of_range_are_refused),      cmocka_unit_test(bad_steps_change_nothing),
-        cmocka_unit_test(parts_replayed_give_the_same_states), cmocka_unit_test(modes_without_memory),
-        cmocka_unit_test(weights_are_of_their_parts),
+        cmocka_unit_test(test_a_bone_goes_and_comes_back),
+        cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_replay),
+        cmocka_unit_test(test_reset_and_by_frame),
+        cmocka_unit_test(test_refused),
     };
-    return sono_test_run("pipeline/states", tests, sizeof tests / sizeof tests[0]);
+    return sono_test_run_with("pipeline/states", tests, sizeof tests / sizeof tests[0], make_frames, NULL);
 }
