@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// labels: threads
 /* Sweeps rendered ahead are the phantom's own, in order, whatever the number of threads. */
 #include "sweeps.h"
 #include "test.h"
@@ -42,22 +43,23 @@ static void expect_frame(const sweep_frame *frame, sono_source *source)
     assert_memory_equal(frame->truth.bbox_xyxy_px, truth.bbox_xyxy_px, sizeof truth.bbox_xyxy_px);
 }
 
-static void expect_sweep(const sweep *made, int32_t number)
+static void expect_sweep(sweeps *set, int32_t number)
 {
     sono_phantom_options options = small_phantom();
     sono_source *source = NULL;
     sono_error error;
     options.seed += (uint64_t)number;
     assert_ok(sono_source_open_phantom(&options, &source, &error), &error);
-    assert_int_equal(made->number, number);
-    assert_int_equal(made->status, SONO_STATUS_OK);
-    assert_int_equal(made->n_frames, N_FRAMES);
-    for (int32_t i = 0; i < N_FRAMES; i++)
-        expect_frame(&made->frames[i], source);
+    for (int32_t i = 0; i < N_FRAMES; i++) {
+        const sweep_frame *frame = NULL;
+        assert_ok(sweeps_next(set, &frame, &error), &error);
+        assert_int_equal(frame->sweep, number);
+        assert_int_equal(frame->info.frame_id, i);
+        expect_frame(frame, source);
+    }
     sono_source_close(source);
 }
 
-/* The sweep before the last one is still there. */
 static void test_as_phantom(void **state)
 {
     (void)state;
@@ -65,23 +67,41 @@ static void test_as_phantom(void **state)
     const sono_phantom_options options = small_phantom();
     for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++) {
         sweeps *set = NULL;
+        const sweep_frame *frame = NULL;
         sono_error error;
         assert_ok(sweeps_open(&options, N_SWEEPS, jobs[i], &set, &error), &error);
         assert_in_range(sweeps_threads(set), 1, jobs[i]);
         assert_true(sweeps_bytes(set) > 0);
-        const sweep *last = NULL;
-        for (int32_t number = 0; number < N_SWEEPS; number++) {
-            const sweep *made = sweeps_next(set);
-            assert_non_null(made);
-            if (last)
-                expect_sweep(last, number - 1);
-            expect_sweep(made, number);
-            last = made;
-        }
-        assert_null(sweeps_next(set));
-        assert_null(sweeps_next(set));
+        for (int32_t number = 0; number < N_SWEEPS; number++)
+            expect_sweep(set, number);
+        assert_int_equal(sweeps_next(set, &frame, &error), SONO_STATUS_END);
+        assert_int_equal(sweeps_next(set, &frame, &error), SONO_STATUS_END);
         sweeps_close(set);
     }
+}
+
+/* A frame stays while two further ones are taken, also of the next sweep. */
+static void test_lent(void **state)
+{
+    (void)state;
+    const sono_phantom_options options = small_phantom();
+    const size_t n_bytes = (size_t)options.width_px * (size_t)options.height_px;
+    uint8_t *copies[2] = {malloc(n_bytes), malloc(n_bytes)};
+    const sweep_frame *lent[2] = {NULL, NULL}, *frame = NULL;
+    sweeps *set = NULL;
+    sono_error error;
+    assert_true(copies[0] && copies[1]);
+    assert_ok(sweeps_open(&options, N_SWEEPS, 2, &set, &error), &error);
+    for (int n = 0; !sweeps_next(set, &frame, &error); n++) {
+        for (int k = 0; k < 2; k++)
+            if (lent[k])
+                assert_memory_equal(lent[k]->image.pixels, copies[k], n_bytes);
+        lent[n % 2] = frame;
+        memcpy(copies[n % 2], frame->image.pixels, n_bytes);
+    }
+    sweeps_close(set);
+    free(copies[0]);
+    free(copies[1]);
 }
 
 static void test_closed_early(void **state)
@@ -89,12 +109,13 @@ static void test_closed_early(void **state)
     (void)state;
     sono_phantom_options options = small_phantom();
     options.n_frames = 2000;
-    for (int n_taken = 0; n_taken < 2; n_taken++) {
+    for (int n_taken = 0; n_taken < 3; n_taken++) {
         sweeps *set = NULL;
+        const sweep_frame *frame = NULL;
         sono_error error;
         assert_ok(sweeps_open(&options, 100, 3, &set, &error), &error);
-        if (n_taken)
-            assert_non_null(sweeps_next(set));
+        for (int i = 0; i < n_taken; i++)
+            assert_ok(sweeps_next(set, &frame, &error), &error);
         sweeps_close(set);
     }
     sweeps_close(NULL);
@@ -121,6 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_as_phantom),
+        cmocka_unit_test(test_lent),
         cmocka_unit_test(test_closed_early),
         cmocka_unit_test(test_bounded),
     };

@@ -31,9 +31,7 @@ typedef struct evaluation {
     sono_pipeline *pipeline;
     sono_source *source; /* of a recording; NULL = the phantom's sweeps */
     sweeps *sweeps;
-    const sweep *sweep; /* that frames are read from */
-    int32_t next_frame; /* of it */
-    int has_failed;     /* a sweep could not be rendered */
+    int32_t last_sweep; /* that a frame was read of */
     FILE *parts;
     flights flights;
     sequence_meter meter;
@@ -165,32 +163,23 @@ static int open_input(evaluation *self)
     return status;
 }
 
-/* The next frame of the sweeps; each is a stream of its own. A sweep that could not be rendered to its end
- * ends all. */
+/* The next frame of the sweeps, each of which is a stream of its own. */
 static sono_status read_frame(void *user, flight *out, sono_error *error)
 {
     evaluation *self = user;
-    if (self->has_failed)
-        return SONO_STATUS_END;
-    if (!self->sweep || (self->next_frame == self->sweep->n_frames && !self->sweep->status)) {
-        self->sweep = sweeps_next(self->sweeps);
-        self->next_frame = 0;
-        if (!self->sweep)
-            return SONO_STATUS_END;
+    const sweep_frame *frame = NULL;
+    out->name = "phantom";
+    const sono_status status = sweeps_next(self->sweeps, &frame, error);
+    if (status)
+        return status;
+    if (frame->sweep != self->last_sweep)
         sono_pipeline_reset_stream(self->pipeline);
-    }
-    if (self->next_frame == self->sweep->n_frames) {
-        self->has_failed = 1;
-        *error = self->sweep->error;
-        out->name = "phantom";
-        return self->sweep->status;
-    }
-    const sweep_frame *frame = &self->sweep->frames[self->next_frame++];
+    self->last_sweep = frame->sweep;
     out->image = frame->image;
     out->info = frame->info;
     out->name = frame->name;
     out->truth = frame->truth;
-    out->sweep = self->sweep->number;
+    out->sweep = frame->sweep;
     return SONO_STATUS_OK;
 }
 

@@ -13,10 +13,17 @@
 #define NS_PER_S 1000000000
 #define WAIT_NS  50000000
 
-/* Sweep k is made in place k modulo n_places, once sweep k - n_places was given back. */
+/* Sweep k is made in place k modulo n_places, once sweep k - n_places was read and is not lent any more. */
 typedef struct place {
-    sweep made;
-    int is_ready;
+    int32_t number; /* of the sweep */
+    sweep_frame *frames;
+    uint8_t *pixels;    /* of all frames */
+    float *surfaces_px; /* likewise, SONO_TRUTH_STRUCTURES rows of width_px each */
+    /* Under the mutex. */
+    int32_t n_frames;   /* made so far */
+    int is_done;        /* nothing more is made */
+    sono_status status; /* not OK: why that is before the end, and error says it in words */
+    sono_error error;
 } place;
 
 struct sweeps {
@@ -28,8 +35,10 @@ struct sweeps {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     /* Under the mutex. */
-    int32_t n_begun; /* sweeps that a thread has taken */
-    int32_t n_given; /* handed to the reader */
+    int32_t n_begun;    /* sweeps that a thread has taken */
+    int32_t n_given;    /* sweeps that the reader has begun */
+    int32_t next_frame; /* of the last of these */
+    int has_failed;
     int is_closing;
 };
 
@@ -47,37 +56,40 @@ static int64_t place_bytes(const sono_phantom_options *options)
 }
 
 /* Copies the frame that the source gave last. */
-static void keep_frame(const sweeps *self, sweep *out, int32_t index, const sono_image *image,
-                       const sono_frame_info *info, const sono_truth *truth)
+static void keep_frame(const sweeps *self, place *out, const sono_image *image, const sono_frame_info *info,
+                       const sono_truth *truth)
 {
+    const size_t width_px = (size_t)image->width_px, index = (size_t)out->n_frames;
     sweep_frame *frame = &out->frames[index];
-    const size_t width_px = (size_t)image->width_px;
-    uint8_t *pixels = out->pixels + (size_t)index * self->frame_bytes;
-    *frame = (sweep_frame){.image = *image, .info = *info, .truth = *truth};
+    uint8_t *pixels = out->pixels + index * self->frame_bytes;
+    *frame = (sweep_frame){.sweep = out->number, .image = *image, .info = *info, .truth = *truth};
     for (size_t y = 0; y < (size_t)image->height_px; y++)
         memcpy(pixels + y * width_px, (const uint8_t *)image->pixels + y * image->pitch_bytes, width_px);
     frame->image.pixels = pixels;
     frame->image.pitch_bytes = width_px;
     frame->truth.mask = frame->truth.labels = NULL;
     for (int k = 0; k < SONO_TRUTH_STRUCTURES; k++) {
-        float *row = out->surfaces_px + ((size_t)index * SONO_TRUTH_STRUCTURES + (size_t)k) * width_px;
+        float *row = out->surfaces_px + (index * SONO_TRUTH_STRUCTURES + (size_t)k) * width_px;
         memcpy(row, truth->surface_px[k], width_px * sizeof *row);
         frame->truth.surface_px[k] = row;
     }
-    snprintf(frame->name, sizeof frame->name, "sweep %d, frame %d", out->number, index);
+    snprintf(frame->name, sizeof frame->name, "sweep %d, frame %zu", out->number, index);
 }
 
-static int is_closing(sweeps *self)
+/* Shows the reader one frame more. Returns whether others are wanted. */
+static int publish(sweeps *self, place *out)
 {
     pthread_mutex_lock(&self->mutex);
-    const int result = self->is_closing;
+    out->n_frames++;
+    const int goes_on = !self->is_closing;
+    pthread_cond_broadcast(&self->changed);
     pthread_mutex_unlock(&self->mutex);
-    return result;
+    return goes_on;
 }
 
-static sono_status render_frames(sweeps *self, sono_source *source, sweep *out, sono_error *error)
+static sono_status render_frames(sweeps *self, sono_source *source, place *out, sono_error *error)
 {
-    for (; out->n_frames < self->options.n_frames && !is_closing(self); out->n_frames++) {
+    for (int32_t i = 0; i < self->options.n_frames; i++) {
         sono_image image;
         sono_frame_info info;
         sono_truth truth;
@@ -89,48 +101,54 @@ static sono_status render_frames(sweeps *self, sono_source *source, sweep *out, 
             status = sono_source_truth(source, &truth, error);
         if (status)
             return status;
-        keep_frame(self, out, out->n_frames, &image, &info, &truth);
+        keep_frame(self, out, &image, &info, &truth);
+        if (!publish(self, out))
+            break;
     }
     return SONO_STATUS_OK;
 }
 
-static void render(sweeps *self, int32_t number, sweep *out)
+static void render(sweeps *self, place *out)
 {
     sono_source *source = NULL;
+    sono_error error = {0};
     sono_phantom_options options = self->options;
-    options.seed += (uint64_t)number;
+    options.seed += (uint64_t)out->number;
     options.n_held = 1;
-    out->number = number;
-    out->n_frames = 0;
-    out->status = sono_source_open_phantom(&options, &source, &out->error);
-    if (!out->status)
-        out->status = render_frames(self, source, out, &out->error);
+    sono_status status = sono_source_open_phantom(&options, &source, &error);
+    if (!status)
+        status = render_frames(self, source, out, &error);
     sono_source_close(source);
+    pthread_mutex_lock(&self->mutex);
+    out->status = status;
+    out->error = error;
+    out->is_done = 1;
+    pthread_cond_broadcast(&self->changed);
+    pthread_mutex_unlock(&self->mutex);
 }
 
-/* Takes the number of a sweep whose place is free; -1 when there is nothing left to do. */
-static int32_t take_number(sweeps *self)
+/* Waits for a sweep that has a place; NULL when there is nothing left to do. */
+static place *take_place(sweeps *self)
 {
+    place *found = NULL;
     pthread_mutex_lock(&self->mutex);
     while (!self->is_closing && self->n_begun < self->n_sweeps &&
            self->n_begun >= n_returned(self) + self->n_places)
         pthread_cond_wait(&self->changed, &self->mutex);
-    const int32_t number = self->is_closing || self->n_begun == self->n_sweeps ? -1 : self->n_begun++;
+    if (!self->is_closing && self->n_begun < self->n_sweeps) {
+        found = &self->places[self->n_begun % self->n_places];
+        found->number = self->n_begun++;
+        found->n_frames = found->is_done = 0;
+    }
     pthread_mutex_unlock(&self->mutex);
-    return number;
+    return found;
 }
 
 static void *work(void *user)
 {
     sweeps *self = user;
-    for (int32_t number; (number = take_number(self)) >= 0;) {
-        place *at = &self->places[number % self->n_places];
-        render(self, number, &at->made);
-        pthread_mutex_lock(&self->mutex);
-        at->is_ready = 1;
-        pthread_cond_broadcast(&self->changed);
-        pthread_mutex_unlock(&self->mutex);
-    }
+    for (place *at; (at = take_place(self));)
+        render(self, at);
     return NULL;
 }
 
@@ -139,7 +157,7 @@ static int open_places(sweeps *self)
     const size_t n = (size_t)self->options.n_frames, width_px = (size_t)self->options.width_px;
     self->places = calloc((size_t)self->n_places, sizeof *self->places);
     for (int32_t i = 0; self->places && i < self->n_places; i++) {
-        sweep *made = &self->places[i].made;
+        place *made = &self->places[i];
         made->frames = malloc(n * sizeof *made->frames);
         made->pixels = malloc(n * self->frame_bytes);
         made->surfaces_px = malloc(n * SONO_TRUTH_STRUCTURES * width_px * sizeof *made->surfaces_px);
@@ -216,31 +234,57 @@ static void wait_a_while(sweeps *self)
     pthread_cond_timedwait(&self->changed, &self->mutex, &until);
 }
 
-const sweep *sweeps_next(sweeps *self)
+/* Whether the sweep that is being read has a frame for the reader, or else nothing to wait for. */
+static int has_news(const sweeps *self, const place *at)
 {
-    pthread_mutex_lock(&self->mutex);
-    if (self->n_given >= N_LENT) /* the one before the last is given back */
-        self->places[(self->n_given - N_LENT) % self->n_places].is_ready = 0;
-    if (self->n_given == self->n_sweeps) {
-        pthread_mutex_unlock(&self->mutex);
-        return NULL;
+    return at->number == self->n_given - 1 && self->n_begun >= self->n_given &&
+           (self->next_frame < at->n_frames || at->is_done);
+}
+
+/* Under the mutex: the place of the next frame; NULL = there is none. */
+static place *find_next(sweeps *self)
+{
+    while (!self->has_failed) {
+        place *at = self->n_given ? &self->places[(self->n_given - 1) % self->n_places] : NULL;
+        while (at && !has_news(self, at) && !stop_status())
+            wait_a_while(self);
+        if (at && !has_news(self, at))
+            return NULL;
+        if (at && (self->next_frame < at->n_frames || at->status))
+            return at;
+        if (self->n_given == self->n_sweeps)
+            return NULL;
+        self->n_given++;
+        self->next_frame = 0;
+        pthread_cond_broadcast(&self->changed);
     }
-    place *at = &self->places[self->n_given % self->n_places];
-    self->n_given++;
-    pthread_cond_broadcast(&self->changed);
-    while (!at->is_ready && !stop_status())
-        wait_a_while(self);
-    const int is_ready = at->is_ready;
+    return NULL;
+}
+
+sono_status sweeps_next(sweeps *self, const sweep_frame **out, sono_error *error)
+{
+    sono_status status = SONO_STATUS_OK;
+    pthread_mutex_lock(&self->mutex);
+    place *at = find_next(self);
+    if (!at) {
+        status = SONO_STATUS_END;
+    } else if (self->next_frame < at->n_frames) {
+        *out = &at->frames[self->next_frame++];
+    } else {
+        self->has_failed = 1;
+        status = at->status;
+        *error = at->error;
+    }
     pthread_mutex_unlock(&self->mutex);
-    return is_ready ? &at->made : NULL;
+    return status;
 }
 
 static void free_places(sweeps *self)
 {
     for (int32_t i = 0; self->places && i < self->n_places; i++) {
-        free(self->places[i].made.frames);
-        free(self->places[i].made.pixels);
-        free(self->places[i].made.surfaces_px);
+        free(self->places[i].frames);
+        free(self->places[i].pixels);
+        free(self->places[i].surfaces_px);
     }
     free(self->places);
 }

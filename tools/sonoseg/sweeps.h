@@ -14,21 +14,12 @@
 #define SWEEPS_NAME_BYTES 48
 
 typedef struct sweep_frame {
+    int32_t sweep; /* from 0 */
     sono_image image;
     sono_frame_info info;
     sono_truth truth; /* without mask and labels, which are NULL */
     char name[SWEEPS_NAME_BYTES];
 } sweep_frame;
-
-typedef struct sweep {
-    int32_t number; /* from 0 */
-    int32_t n_frames;
-    sono_status status; /* not OK: the frames could not be made, and error says why */
-    sono_error error;
-    sweep_frame *frames;
-    uint8_t *pixels;    /* of all frames */
-    float *surfaces_px; /* likewise, SONO_TRUTH_STRUCTURES rows of width_px each */
-} sweep;
 
 typedef struct sweeps sweeps;
 
@@ -42,9 +33,10 @@ sono_status sweeps_open(const sono_phantom_options *options, int32_t n_sweeps, i
 int32_t sweeps_threads(const sweeps *self);
 int64_t sweeps_bytes(const sweeps *self);
 
-/* Waits for the next sweep; NULL behind the last, and when asked to stop (stop.h). Borrowed until the call
- * after next, so that the last frame of one can still be in flight while the first of the next is taken. */
-const sweep *sweeps_next(sweeps *self);
+/* Waits for the next frame, of all sweeps in their order. out: borrowed until two further frames were taken.
+ * Errors: END (behind the last frame, and when asked to stop, stop.h), and whatever a frame could not be made
+ * for, which ends all. */
+sono_status sweeps_next(sweeps *self, const sweep_frame **out, sono_error *error);
 
 /* Ends the threads, which finish the frame that they are at. NULL is allowed. */
 void sweeps_close(sweeps *self);
