@@ -191,8 +191,8 @@ static double brightest_patch(const uint8_t *grey)
     return most / 25;
 }
 
-/* A lifted probe sees nothing but the reverberation near the skin, save while contact fades: at most three frames on
- * either side, in which a strip of tissue without bone may show. */
+/* A lifted probe sees nothing but the reverberation near the skin, save while contact fades: at most three
+ * frames on either side, in which a strip of tissue without bone may show. */
 static void test_contact_lost_is_dark(void **state)
 {
     (void)state;
@@ -242,8 +242,8 @@ static void test_probe_leaves_and_returns(void **state)
     }
 }
 
-/* What an event must not do: hide the bone. And what it must: the other bone is a second structure, and motion
- * blurs. */
+/* What an event must not do: hide the bone. And what it must: the other bone is a second structure, and
+ * motion blurs. */
 static void test_bone_stays(void **state)
 {
     (void)state;

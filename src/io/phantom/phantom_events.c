@@ -169,7 +169,7 @@ static void draw_contact_lost(sono_phantom_timetable *table, const sono_phantom_
 {
     const ranges *r = &sets[table->set];
     sono_phantom_effects *full = &table->full;
-    table->n_in = (int64_t)draw(dice, r->fade_frames);
+    table->n_in = (int64_t)draw(dice, r->fade_frames); /* cut off: [1, 4) are 1, 2, 3 */
     table->n_out = (int64_t)draw(dice, r->fade_frames);
     table->n_stay = draw_frames(table, dice, r->lost_s);
     full->lift = 1;
