@@ -84,8 +84,8 @@ static void write_float(FILE *stream, float value)
 static void write_object_keys(FILE *stream, const sono_object *object, sono_state state)
 {
     const float *box = object->bbox_xyxy_px;
-    const int has_box = state == SONO_STATE_RELOCALIZING ? box[2] > box[0] || box[3] > box[1]
-                                                         : state != SONO_STATE_LOST;
+    const int has_box =
+        state == SONO_STATE_RELOCALIZING ? box[2] > box[0] || box[3] > box[1] : state != SONO_STATE_LOST;
     fputs("\"score\": ", stream);
     write_float(stream, object->score);
     fputs(", \"bbox_xyxy_px\": ", stream);
@@ -107,11 +107,11 @@ static void write_parts(FILE *stream, const sono_parts *parts, const sono_state_
     const struct {
         const char *key;
         int32_t value;
-    } shares[] = {{"quality", report->quality},       {"frame_agreement", report->agreement},
-                  {"score", parts->score},            {"iou", parts->iou},
-                  {"sharpness", parts->sharpness},    {"contrast", parts->contrast},
-                  {"shadow", parts->shadow},          {"continuity", parts->continuity},
-                  {"agreement", parts->agreement},    {"surface", parts->surface}};
+    } shares[] = {{"quality", report->quality},    {"frame_agreement", report->agreement},
+                  {"score", parts->score},         {"iou", parts->iou},
+                  {"sharpness", parts->sharpness}, {"contrast", parts->contrast},
+                  {"shadow", parts->shadow},       {"continuity", parts->continuity},
+                  {"agreement", parts->agreement}, {"surface", parts->surface}};
     fputs(", \"parts\": {", stream);
     for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++)
         if (shares[i].value < 0)
