@@ -121,9 +121,10 @@ static int open_sweeps(evaluation *self)
         return error.status == SONO_STATUS_INVALID_ARGUMENT ? STATUS_USAGE : STATUS_FAILED;
     }
     self->flights.n_to_read = (int64_t)n_sweeps * phantom.n_frames;
+    const int is_one = sweeps_threads(self->sweeps) == 1;
     if (!self->args->is_quiet)
-        fprintf(stderr, "sonoseg: %d thread%s render sweeps ahead, into %.0f MB at most\n",
-                sweeps_threads(self->sweeps), sweeps_threads(self->sweeps) == 1 ? "" : "s",
+        fprintf(stderr, "sonoseg: %d thread%s sweeps ahead, into %.0f MB at most\n",
+                sweeps_threads(self->sweeps), is_one ? " renders" : "s render",
                 (double)sweeps_bytes(self->sweeps) / 1e6);
     return STATUS_DONE;
 }
