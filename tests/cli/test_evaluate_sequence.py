@@ -149,8 +149,8 @@ def test_wrong(folder):
     write(path, lines, off=700)
     assert command("--sequence", "--replay", path).returncode == 1
     usages = [(("--sequence", "--replay", path, "--state-rule", "of=3"), "of"),
-              (("--sequence", "--replay", path, "--state-rule", "on"), "not RULE=VALUE"),
-              (("--sequence", "--replay", path, "--state-rule", "on=x"), "not RULE=VALUE"),
+              (("--sequence", "--replay", path, "--state-rule", "on"), "not a rule and a whole number"),
+              (("--sequence", "--replay", path, "--state-rule", "on=x"), "not a rule and a whole number"),
               (("--sequence", "--replay", path, "phantom:"), "--replay takes everything"),
               (("--sweeps", "3"), "need --sequence"), (("--sequence", "--sweeps", "0"), "sweeps")]
     for words, text in usages:

@@ -29,7 +29,7 @@ def test_replayed_to_the_byte(folder):
     first, second, again = (folder / f"{name}.jsonl" for name in ("first", "second", "again"))
     figures = folder / "figures.json"
     done = evaluate("--input", INPUT, "--sweeps", "2", "--jobs", "1", "--parts", first, "--json", figures)
-    assert "6 frames of 2 sweeps" in done.stdout and "1 thread render" in done.stderr, done
+    assert "6 frames of 2 sweeps" in done.stdout and "1 thread renders" in done.stderr, done
     evaluate("--input", INPUT, "--sweeps", "2", "--jobs", "3", "--parts", second, "--quiet")
     assert first.read_bytes() == second.read_bytes()
     command("evaluate", "--sequence", "--replay", first, "--parts", again, "--quiet")

@@ -52,8 +52,11 @@ static int take_option(void *user, int id, const char *value)
         self->json_path = value;
         return 0;
     default:
-        return id >= ID_SEQUENCE ? sequence_options_take(&self->sequence, id, value)
-                                 : pipeline_args_take(&self->args, id, value);
+        if (id >= ID_SEQUENCE)
+            return sequence_options_take(&self->sequence, id, value);
+        if (id == ID_STATE_SETTING && sequence_options_take(&self->sequence, id, value))
+            return -1;
+        return pipeline_args_take(&self->args, id, value);
     }
 }
 

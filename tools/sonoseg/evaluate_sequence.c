@@ -12,7 +12,6 @@
 #include "stop.h"
 #include "sweeps.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,46 +32,14 @@ typedef struct evaluation {
     sweeps *sweeps;
     int32_t last_sweep; /* that a frame was read of */
     FILE *parts;
+    float *surface_px; /* of one frame */
+    int32_t surface_capacity_px;
     flights flights;
     sequence_meter meter;
     sequence_set set;
 } evaluation;
 
 /* ---- options */
-
-static int apply_setting(const char *setting, sono_state_rules *rules)
-{
-    char name[64], *end = NULL;
-    sono_error error;
-    const char *sign = strchr(setting, '=');
-    const size_t n_bytes = sign ? (size_t)(sign - setting) : 0;
-    errno = 0;
-    const long long value = sign ? strtoll(sign + 1, &end, 10) : 0;
-    if (!n_bytes || n_bytes >= sizeof name || end == sign + 1 || *end || errno) {
-        report_error("--state-rule: '%s' is not RULE=VALUE with a whole number", setting);
-        return -1;
-    }
-    memcpy(name, setting, n_bytes);
-    name[n_bytes] = 0;
-    if (!sono_state_rules_set(rules, name, value, &error))
-        return 0;
-    report_error("--state-rule %s: %s", setting, error.text);
-    return -1;
-}
-
-static int take_setting(sequence_options *self, const char *value)
-{
-    sono_state_rules rules;
-    sono_state_rules_init(&rules);
-    if (apply_setting(value, &rules))
-        return -1;
-    if (self->n_settings == SEQUENCE_MAX_SETTINGS) {
-        report_error("--state-rule: more than %d", SEQUENCE_MAX_SETTINGS);
-        return -1;
-    }
-    self->settings[self->n_settings++] = value;
-    return 0;
-}
 
 int sequence_options_take(sequence_options *self, int id, const char *value)
 {
@@ -91,7 +58,12 @@ int sequence_options_take(sequence_options *self, int id, const char *value)
         self->replay_path = value;
         return 0;
     default:
-        return take_setting(self, value);
+        if (self->n_settings == SEQUENCE_MAX_SETTINGS) {
+            report_error("--state-rule: more than %d", SEQUENCE_MAX_SETTINGS);
+            return -1;
+        }
+        self->settings[self->n_settings++] = value;
+        return 0;
     }
 }
 
@@ -113,11 +85,14 @@ int sequence_options_check(const sequence_options *self, const pipeline_args *ar
     return STATUS_USAGE;
 }
 
+/* The file's rules, and over them those of the command line. */
 static int apply_settings(evaluation *self)
 {
+    pipeline_args over = {.state_rules = self->rules.rules};
     for (int32_t i = 0; i < self->options->n_settings; i++)
-        if (apply_setting(self->options->settings[i], &self->rules.rules))
+        if (pipeline_args_take(&over, ID_STATE_SETTING, self->options->settings[i]))
             return STATUS_USAGE;
+    self->rules.rules = over.state_rules;
     return STATUS_DONE;
 }
 
@@ -146,9 +121,10 @@ static int open_sweeps(evaluation *self)
         return error.status == SONO_STATUS_INVALID_ARGUMENT ? STATUS_USAGE : STATUS_FAILED;
     }
     self->flights.n_to_read = (int64_t)n_sweeps * phantom.n_frames;
+    const int is_one = sweeps_threads(self->sweeps) == 1;
     if (!self->args->is_quiet)
-        fprintf(stderr, "sonoseg: %d thread%s render sweeps ahead, into %.0f MB at most\n",
-                sweeps_threads(self->sweeps), sweeps_threads(self->sweeps) == 1 ? "" : "s",
+        fprintf(stderr, "sonoseg: %d thread%s sweeps ahead, into %.0f MB at most\n",
+                sweeps_threads(self->sweeps), is_one ? " renders" : "s render",
                 (double)sweeps_bytes(self->sweeps) / 1e6);
     return STATUS_DONE;
 }
@@ -193,6 +169,33 @@ static void copy_parts(const sono_parts *parts, sono_parts *out)
     out->struct_size = sizeof *out;
 }
 
+static int reserve_surface(evaluation *self, int32_t width_px)
+{
+    if (width_px <= self->surface_capacity_px)
+        return 0;
+    float *surface = realloc(self->surface_px, (size_t)width_px * sizeof *surface);
+    if (!surface)
+        return -1;
+    self->surface_px = surface;
+    self->surface_capacity_px = width_px;
+    return 0;
+}
+
+/* The row of the surface in each column, -1 = none. */
+static void spread_surface(evaluation *self, const sono_packet *packet)
+{
+    sono_surface_view view;
+    for (int32_t x = 0; x < packet->width_px; x++)
+        self->surface_px[x] = -1;
+    if (sono_packet_surface(packet, &view))
+        return;
+    for (int32_t i = 0; i < view.n_points; i++) {
+        const long x = lroundf(view.points_px[2 * i]);
+        if (x >= 0 && x < packet->width_px)
+            self->surface_px[x] = view.points_px[2 * i + 1];
+    }
+}
+
 static int keep_result(evaluation *self, const flight *current, const sono_packet *packet)
 {
     const sono_object *best = sono_packet_object(packet, 0);
@@ -202,6 +205,9 @@ static int keep_result(evaluation *self, const flight *current, const sono_packe
         .height_px = packet->height_px,
     };
     sequence_frame frame;
+    if (reserve_surface(self, packet->width_px))
+        return -1;
+    spread_surface(self, packet);
     copy_parts(sono_packet_parts(packet), &input.parts);
     const sequence_result result = {
         .info = packet->info,
@@ -211,6 +217,7 @@ static int keep_result(evaluation *self, const flight *current, const sono_packe
         .score = (double)best->score,
         .mask_area_px = best->mask_area_px,
         .bbox_xyxy_px = best->bbox_xyxy_px,
+        .surface_px = self->surface_px,
     };
     if (sequence_measure(&self->meter, &result, self->sweeps ? &current->truth : NULL, current->sweep,
                          &frame) ||
@@ -316,16 +323,11 @@ static int replay(evaluation *self)
 static int open_all(evaluation *self)
 {
     sono_pipeline_config *config = &self->args->config;
-    sono_state_rules_init(&self->rules.rules);
-    self->rules.mode = SONO_STATE_BY_STREAM;
-    self->rules.threshold = (double)config->threshold;
-    int status = apply_settings(self);
+    self->rules = (sequence_rules){self->args->state_rules, SONO_STATE_BY_STREAM, (double)config->threshold};
     config->n_slots = FLIGHTS_HELD;
     config->state_mode = self->rules.mode;
-    config->state_rules = &self->rules.rules;
     config->want_surface = 1;
-    if (!status)
-        status = check_outputs(self);
+    int status = check_outputs(self);
     if (!status)
         status = open_input(self);
     if (!status)
@@ -372,5 +374,6 @@ int evaluate_sequence(pipeline_args *args, const sequence_options *options, cons
     flights_free(&self.flights);
     sequence_meter_free(&self.meter);
     sequence_set_free(&self.set);
+    free(self.surface_px);
     return status;
 }

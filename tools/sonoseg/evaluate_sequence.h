@@ -7,7 +7,7 @@
 
 #define SEQUENCE_MAX_SETTINGS 64
 
-enum { ID_SEQUENCE = ID_OWN + 100, ID_SWEEPS, ID_JOBS, ID_PARTS, ID_REPLAY, ID_STATE_RULE };
+enum { ID_SEQUENCE = ID_OWN + 100, ID_SWEEPS, ID_JOBS, ID_PARTS, ID_REPLAY };
 
 /* Rows for the command's option table. */
 #define SEQUENCE_OPTIONS                                                                                     \
@@ -20,7 +20,7 @@ enum { ID_SEQUENCE = ID_OWN + 100, ID_SWEEPS, ID_JOBS, ID_PARTS, ID_REPLAY, ID_S
         {"parts", ID_PARTS, "FILE", "write what the states are decided from, a line a frame, to FILE"},      \
         {"replay", ID_REPLAY, "FILE", "no input, no networks: the frames of such a file, decided again"},    \
     {                                                                                                        \
-        "state-rule", ID_STATE_RULE, "RULE=VALUE",                                                           \
+        "state-rule", ID_STATE_SETTING, "RULE=VALUE",                                                        \
             "a rule of the state machine, as sono_state_rules names it; may be\nrepeated"                    \
     }
 #define SEQUENCE_INPUT "phantom:seed=30000,frames=500,events=held-out"
@@ -33,7 +33,8 @@ typedef struct sequence_options {
     int32_t n_settings;
 } sequence_options;
 
-/* Takes one of the options above. Returns 0, or -1 after report_error(). */
+/* Takes one of the options above; of a rule only notes that it was given, its value is for
+ * pipeline_args_take(). Returns 0, or -1 after report_error(). */
 int sequence_options_take(sequence_options *self, int id, const char *value);
 
 /* Whether the options go together. Returns an exit status after report_error(). */
