@@ -6,7 +6,6 @@
  */
 #include "engine/cuda/choice/candidates.h"
 #include "engine/cuda/choice/chain.h"
-#include "engine/cuda/choice/mbconv.h"
 #include "graph/lower.h"
 #include "pipeline/config.h"
 #include "pipeline/flow.h"
@@ -160,7 +159,7 @@ static void check_program(const sono_program *program, sono_precision precision,
     for (int32_t i = 0; i < (int32_t)lowered.n_ops; i++) {
         sono_chain chain;
         const int32_t last = lowered.ops[i].leader - 1;
-        if (last < 0 || sono_mbconv_is(&lowered, i))
+        if (!sono_chain_is(&lowered, i))
             continue;
         for (int keeps_all = 0; keeps_all <= 1; keeps_all++)
             if (sono_chain_plan(&lowered, precision, facts, i, last, keeps_all, &chain))
