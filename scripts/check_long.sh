@@ -51,7 +51,10 @@ scripts/build.sh release "$(nproc)" >/dev/null || exit 1
 for name in ${*:-explore mutants soak fuzz}; do
     case $name in
         explore) part explore env SONO_EXPLORE=long build/release/tests/test_session_explore ;;
-        mutants) part mutants python3 tests/session/mutants.py ;;
+        mutants)
+            part mutants python3 tests/session/mutants.py
+            part machine-mutants python3 tests/engine/mutants.py
+            ;;
         soak) part soak python3 scripts/live_bench.py --seconds 1200 --json bench/results/live.json ;;
         fuzz) part fuzz fuzz ;;
         *) sed -n '3,9s/^# \{0,1\}//p' "$0"; exit 2 ;;

@@ -163,9 +163,9 @@ static inline void sono_frame_info_init(sono_frame_info *info)
 /* ---- packet -------------------------------------------------------------------------------------------- */
 
 typedef enum sono_state {
-    SONO_STATE_LOST = 0,        /* no score reached the threshold; masks are empty */
-    SONO_STATE_VISIBLE = 1,     /* the structure was found in this frame */
-    SONO_STATE_RELOCALIZING = 2 /* reserved for the temporal model of a later release */
+    SONO_STATE_LOST = 0,        /* nothing is believed to be there; masks are empty */
+    SONO_STATE_VISIBLE = 1,     /* the structure was found in this frame, and the outline can be believed */
+    SONO_STATE_RELOCALIZING = 2 /* the outline, where there is one, is uncertain; see "states" below */
 } sono_state;
 
 typedef enum sono_backend { SONO_BACKEND_CPU = 0, SONO_BACKEND_CUDA = 1 } sono_backend;
@@ -193,7 +193,9 @@ SONO_API const char *sono_detector_family_name(sono_detector_family family); /* 
     X(ENCODE, "encode")         /* TinyViT image encoder */                                                  \
     X(DECODE, "decode")         /* prompt encoder and mask decoder */                                        \
     X(MASK, "mask")             /* logits -> mask at source resolution */                                    \
-    X(WEIGHTS, "weights")       /* mask -> edge, inside, outside maps */
+    X(WEIGHTS, "weights")       /* mask -> edge, inside, outside maps */                                     \
+    X(STATE, "state")           /* parts of quality, agreement with the frame before, state */               \
+    X(SURFACE, "surface")       /* ridge of the echo */
 
 typedef enum sono_stage {
 #define SONO_STAGE_ENUM(name, text) SONO_STAGE_##name,
@@ -286,6 +288,143 @@ typedef struct sono_map_view {
 SONO_API sono_status sono_packet_map(const sono_packet *packet, int32_t object, sono_map which,
                                      sono_map_view *out);
 
+/* ---- states -------------------------------------------------------------------------------------------- */
+
+/* How a frame's state is decided. docs/state.md draws the machine and says what each part measures. */
+typedef enum sono_state_mode {
+    SONO_STATE_BY_SCORE = 0, /* VISIBLE where the score reaches the threshold, else LOST */
+    SONO_STATE_BY_FRAME = 1, /* each frame by its own parts, whatever came before it */
+    SONO_STATE_BY_STREAM = 2 /* in the order of submission, with memory */
+} sono_state_mode;
+
+/* What decides a state, measured in one frame. Permille are [0, 1000], -1 = unknown. Made by the library,
+ * read-only, never to be copied by value: later releases append fields. Who replays parts from a file begins
+ * with sono_parts_init(). */
+typedef struct sono_parts {
+    size_t struct_size;
+    int32_t score;      /* the detector's, permille */
+    int32_t iou;        /* the segmenter's own estimate of the mask's IoU, permille */
+    int32_t sharpness;  /* of the echo's edge against the speckle around it, permille */
+    int32_t contrast;   /* of the echo against what is above it, permille */
+    int32_t shadow;     /* of the echo against what is below it, permille */
+    int32_t continuity; /* columns of the box in which the outline goes on, permille; -1 = no mask */
+    int32_t agreement;  /* IoU with the mask of the frame before, moved along, permille; -1 = there is none */
+    int32_t surface;    /* nearness of both masks' centre lines, permille; -1 = there is none before */
+    int32_t is_repeat;  /* 1: the same pixels as the frame before */
+    int32_t moved_x;    /* by how much the mask before was moved for the comparison, in 1/8 pixel */
+    int32_t moved_y;
+    int32_t has_box; /* 1: the score reached the threshold */
+} sono_parts;
+
+/* Nothing is known: permille -1, the rest 0. */
+SONO_API void sono_parts_init_sized(void *parts, size_t struct_size);
+static inline void sono_parts_init(sono_parts *parts)
+{
+    sono_parts_init_sized(parts, sizeof *parts);
+}
+
+/* The machine's rules. Quality and agreement are permille [0, 1000]; times are [0, 600000] ms.
+ * quality = (bias + the sum of each part times its weight) / 1000, rounded towards zero and held within
+ * [0, 1000]. agreement = the larger of the parts agreement and surface. */
+typedef struct sono_state_rules {
+    size_t struct_size;
+    int32_t on;                /* quality from which a frame is good; default 600 */
+    int32_t off;               /* quality below which a frame is bad; at most `on`, default 400 */
+    int32_t agree_on;          /* agreement from which a frame is good; default 500 */
+    int32_t agree_off;         /* agreement below which a frame is bad; at most `agree_on`, default 400 */
+    int32_t found_after_ms;    /* frames that are not bad, until LOST ends; default 0 = with the first */
+    int32_t visible_after_ms;  /* good frames, until VISIBLE; default 120 */
+    int32_t lost_after_ms;     /* bad frames since the first one, until LOST; default 160 */
+    int32_t frozen_after_ms;   /* the same pixels, until the image counts as frozen; default 160 */
+    int32_t gap_ms;            /* from frame to frame: beyond it the stream begins anew; default 500 */
+    int32_t default_dt_ms;     /* from frame to frame, where timestamps are unknown; default 40 */
+    int32_t weight_score;      /* of the parts in the quality; [-100000, 100000]. Default 300 */
+    int32_t weight_iou;        /* default 100 */
+    int32_t weight_sharpness;  /* default 100 */
+    int32_t weight_contrast;   /* default 200 */
+    int32_t weight_shadow;     /* default 100 */
+    int32_t weight_continuity; /* default 200 */
+    int32_t weight_agreement;  /* default 0 */
+    int32_t weight_surface;    /* default 0 */
+    int32_t bias;              /* 1000 = a permille of quality; [-100000000, 100000000], default 0 */
+    int32_t unknown_part;      /* what an unknown part counts as in the quality, permille; default 500 */
+} sono_state_rules;
+
+/* Fills in the defaults named above. */
+SONO_API void sono_state_rules_init_sized(void *rules, size_t struct_size);
+static inline void sono_state_rules_init(sono_state_rules *rules)
+{
+    sono_state_rules_init_sized(rules, sizeof *rules);
+}
+
+/* Sets the rule of that name, as the field is called; for command lines and configuration files. rules: set
+ * up by sono_state_rules_init(). Errors: INVALID_ARGUMENT (NULL, not initialised, no such rule, a value
+ * outside its range). */
+SONO_API sono_status sono_state_rules_set(sono_state_rules *rules, const char *name, int64_t value,
+                                          sono_error *error);
+
+/* Name of rule number `index`, from 0; NULL behind the last. Static storage. */
+SONO_API const char *sono_state_rule_name(int32_t index);
+
+/* Why a frame is not VISIBLE; bits of sono_state_report.reasons. */
+typedef enum sono_state_reason {
+    SONO_STATE_NO_BOX = 1,      /* the score did not reach the threshold */
+    SONO_STATE_NO_MASK = 2,     /* there is a box, but its mask is empty */
+    SONO_STATE_LOW_QUALITY = 4, /* below `on`; while VISIBLE, below `off` */
+    SONO_STATE_DISAGREES = 8,   /* likewise with the frame before: agree_on, agree_off */
+    SONO_STATE_FROZEN = 16,     /* the same pixels for frozen_after_ms or longer */
+    SONO_STATE_TOO_SOON = 32,   /* good, but not for long enough, or no frame has agreed with another yet */
+    SONO_STATE_BEGAN = 64       /* the stream began (anew) with this frame: also set when nothing else is */
+} sono_state_reason;
+
+/* What the machine says about one frame. */
+typedef struct sono_state_report {
+    size_t struct_size;
+    sono_state state;
+    int32_t quality;   /* permille; 0 without box or mask */
+    int32_t agreement; /* permille; -1 = unknown, or nothing was believed before */
+    int32_t reasons;   /* bits of sono_state_reason */
+    int32_t dt_us;     /* since the frame before, as the machine took it; 0 where a stream begins */
+    int32_t trust_us;  /* how long frames have been good (LOST: not bad) */
+    int32_t doubt_us;  /* how long frames have been bad */
+    int32_t repeat_us; /* how long the pixels have been the same */
+} sono_state_report;
+
+SONO_API void sono_state_report_init_sized(void *report, size_t struct_size);
+static inline void sono_state_report_init(sono_state_report *report)
+{
+    sono_state_report_init_sized(report, sizeof *report);
+}
+
+/* The pipeline's machine by itself. Whole numbers only: the parts, timestamps and sizes of a stream's packets
+ * give the states of those packets to the bit, on any machine. Thread-safety: one thread at a time. */
+typedef struct sono_state_machine sono_state_machine;
+
+/* rules: copied; NULL = the defaults. out: to be closed by the caller. Errors: INVALID_ARGUMENT (NULL, no
+ * such mode, a rule outside its range: error says which), UNSUPPORTED (rules of a newer release),
+ * OUT_OF_MEMORY. */
+SONO_API sono_status sono_state_machine_open(const sono_state_rules *rules, sono_state_mode mode,
+                                             sono_state_machine **out, sono_error *error);
+
+/* The next frame of the stream. timestamp_ns: as in sono_frame_info, 0 = unknown; width_px, height_px: the
+ * frame's, at least 1. out: set up by sono_state_report_init(); untouched on failure. Errors:
+ * INVALID_ARGUMENT (NULL, not initialised, a part or size outside its range), UNSUPPORTED (parts of a newer
+ * release). */
+SONO_API sono_status sono_state_machine_step(sono_state_machine *machine, const sono_parts *parts,
+                                             int64_t timestamp_ns, int32_t width_px, int32_t height_px,
+                                             sono_state_report *out, sono_error *error);
+
+/* The next frame begins a stream. NULL is allowed. */
+SONO_API void sono_state_machine_reset(sono_state_machine *machine);
+
+/* NULL is allowed. */
+SONO_API void sono_state_machine_close(sono_state_machine *machine);
+
+/* What a packet's state was decided by, borrowed with it. NULL: the pipeline was opened with
+ * SONO_STATE_BY_SCORE. */
+SONO_API const sono_parts *sono_packet_parts(const sono_packet *packet);
+SONO_API const sono_state_report *sono_packet_report(const sono_packet *packet);
+
 /* ---- models that pipelines share ----------------------------------------------------------------------- */
 
 /* Both networks' parameters on one device: read once, uploaded once, however many pipelines use them. A
@@ -368,7 +507,13 @@ typedef struct sono_pipeline_config {
      * pixels of its largest one, and a pixel in the object's box, grown by a quarter on every side. [0, 1],
      * in steps of 0.001; 0 (default) = masks are as the network made them. */
     float min_piece_share;
-    int32_t reserved; /* 0 */
+    sono_state_mode state_mode; /* how a frame's state is found; default BY_SCORE */
+    const sono_state_rules
+        *state_rules; /* of BY_FRAME and BY_STREAM, copied; NULL (default) = the defaults */
+    /* Gaps in a mask that are no wider than this share of its box are closed where the image has an echo
+     * along the way. [0, 1], in steps of 0.001; 0 (default) = masks are not bridged. */
+    float bridge_share;
+    int32_t want_surface; /* 1: packets carry the ridge of the echo as polylines; 0 (default): they do not */
 } sono_pipeline_config;
 
 /* Fills in the defaults named above. */
@@ -434,6 +579,10 @@ SONO_FROZEN(sono_prompt, 24 + sizeof(void *));
 SONO_API sono_status sono_pipeline_submit_prompts(sono_pipeline *pipeline, const sono_image *image,
                                                   const sono_frame_info *info, const sono_prompt *prompts,
                                                   int32_t n_prompts, sono_error *error);
+
+/* Lets the next frame that is submitted begin a new stream: nothing of the frames before it counts for its
+ * state (SONO_STATE_BY_STREAM). Thread-safe. Errors: INVALID_ARGUMENT. */
+SONO_API sono_status sono_pipeline_reset_stream(sono_pipeline *pipeline);
 
 /* Starts a batch that is not full, for the end of a stream or before a pause. It takes as long as a full one.
  * Does nothing where no frame waits for others. To be called by the thread that submits.

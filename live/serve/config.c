@@ -53,6 +53,7 @@ static const struct {
     {"source", "where images come from"},
     {"mailbox", "images that wait for the engine"},
     {"engine", "what analyses images"},
+    {"state", "when an image counts as VISIBLE"},
     {"sink", "what clients such as 3D Slicer get, and who may connect"},
     {"control", "COMMAND messages of clients"},
     {"record", "recordings; they hold patient data where the images do"},

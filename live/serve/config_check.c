@@ -165,6 +165,18 @@ static int check_times(findings *at)
     return FINE;
 }
 
+static int check_state(findings *at)
+{
+    const sono_serve_config *config = at->config;
+    if (config->state_off > config->state_on)
+        return find(at, PLACE(state_off), "%d is above state.on, %d", (int)config->state_off,
+                    (int)config->state_on);
+    if (config->state_agree_off > config->state_agree_on)
+        return find(at, PLACE(state_agree_off), "%d is above state.agree_on, %d",
+                    (int)config->state_agree_off, (int)config->state_agree_on);
+    return FINE;
+}
+
 static int check_window(findings *at)
 {
     const char *window = at->config->source_window;
@@ -298,8 +310,9 @@ static int check_logs(findings *at)
 
 sono_status sono_serve_config_check(const sono_serve_config *config, sono_error *error)
 {
-    static int (*const checks[])(findings *) = {check_addresses, check_names, check_times,     check_window,
-                                                check_engine,    check_peers, check_recording, check_logs};
+    static int (*const checks[])(findings *) = {check_addresses, check_names,     check_times,
+                                                check_state,     check_window,    check_engine,
+                                                check_peers,     check_recording, check_logs};
     findings at = {.config = config};
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
         char place[256] = "";

@@ -59,10 +59,29 @@ static void pipeline_close(void *state)
     free(engine);
 }
 
-static void configure(const sono_serve_engine_setup *setup, pipeline_engine *engine,
+/* Of the keys of state: all but the mode are named as the rules are. */
+static void set_rule(sono_state_rules *rules, const char *section, const char *name, int32_t value)
+{
+    if (!strcmp(section, "state")) {
+        sono_state_rules_set(rules, name, value, NULL);
+    }
+}
+
+static void state_rules(const sono_serve_config *config, sono_state_rules *out)
+{
+    sono_state_rules_init(out);
+#define IGNORE(section, name, ...)
+#define RULE(section, name, ...) set_rule(out, #section, #name, config->section##_##name);
+    SONO_SERVE_KEY_MAP(IGNORE, IGNORE, IGNORE, RULE, IGNORE)
+#undef IGNORE
+#undef RULE
+}
+
+static void configure(const sono_serve_engine_setup *setup, pipeline_engine *engine, sono_state_rules *rules,
                       sono_pipeline_config *out)
 {
     const sono_serve_config *config = setup->config;
+    state_rules(config, rules);
     sono_pipeline_config_init(out);
     out->detector_path = config->engine_detector;
     out->segmenter_path = config->engine_segmenter;
@@ -72,6 +91,8 @@ static void configure(const sono_serve_engine_setup *setup, pipeline_engine *eng
     out->n_threads = config->engine_threads;
     out->threshold = (float)setup->threshold;
     out->min_piece_share = config->engine_min_piece > 0 ? (float)config->engine_min_piece : 0;
+    out->state_mode = (sono_state_mode)config->state_mode; /* score|frame|stream */
+    out->state_rules = rules;
     out->max_width_px = config->engine_max_width_px;
     out->max_height_px = config->engine_max_height_px;
     out->gray16_white = config->engine_gray16_white;
@@ -85,6 +106,7 @@ static void configure(const sono_serve_engine_setup *setup, pipeline_engine *eng
 static sono_status pipeline_open(const sono_serve_engine_setup *setup, void **out, sono_error *error)
 {
     sono_pipeline_config config;
+    sono_state_rules rules;
     if (!setup->config->engine_detector[0] || !setup->config->engine_segmenter[0]) {
         return sono_serve_fail(error, SONO_STATUS_INVALID_ARGUMENT, "engine", "engine.%s names no checkpoint",
                                setup->config->engine_detector[0] ? "segmenter" : "detector");
@@ -97,7 +119,7 @@ static sono_status pipeline_open(const sono_serve_engine_setup *setup, void **ou
     engine->with_maps = setup->config->sink_maps;
     engine->on_event = setup->on_event;
     engine->user = setup->user;
-    configure(setup, engine, &config);
+    configure(setup, engine, &rules, &config);
     sono_status status = sono_pipeline_open(&config, &engine->pipeline, error);
     if (status == SONO_STATUS_OK) {
         sono_pipeline_info_init(&engine->info);

@@ -50,6 +50,11 @@ static void find_lifetimes(const sono_program *program, sono_plan *plan)
         for (int k = 0; k < SONO_OP_MAX_OUT; k++)
             touch(plan, program, op->out[k], place);
     }
+    for (size_t i = 0; i < program->n_tensors; i++)
+        if (program->tensors[i].kind == SONO_TENSOR_KEPT && plan->first_op[i] >= 0) {
+            plan->first_op[i] = 0;
+            plan->last_op[i] = (int32_t)program->n_ops;
+        }
 }
 
 typedef struct interval {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The planner: lifetimes -> offsets in one block. A tensor lives from the first op that writes into it (or
- * into a view of it) to the last op that reads it; two tensors share bytes only when their lives do not
- * overlap.
+ * into a view of it) to the last op that reads it, one that is kept always; two tensors share bytes only when
+ * their lives do not overlap.
  */
 #ifndef SONO_GRAPH_PLAN_H
 #define SONO_GRAPH_PLAN_H

@@ -29,7 +29,8 @@ typedef enum sono_tensor_kind {
     SONO_TENSOR_ACTIVATION, /* written by an op; its storage is reused once nobody reads it any more */
     SONO_TENSOR_PARAM,      /* float32 constant made at record time */
     SONO_TENSOR_INPUT,      /* written by the caller before a run */
-    SONO_TENSOR_OUTPUT      /* written by an op, read by the caller after a run: never reused */
+    SONO_TENSOR_OUTPUT,     /* written by an op, read by the caller after a run: never reused */
+    SONO_TENSOR_KEPT        /* keeps its bytes from one run to the next, for every slot; zero at open */
 } sono_tensor_kind;
 
 typedef struct sono_tensor {
@@ -142,7 +143,30 @@ typedef struct sono_segment_args {
     int32_t
         map_element_bytes; /* edge, inside, outside: 1 = uint8, 4 = float32; 0 = there is no WEIGHT_MAPS */
     int32_t min_piece_permille; /* CLEAN_MASK: of the largest piece's pixels; [0, 1000] */
+    int32_t bridge_permille;    /* BRIDGE_MASK: of the box's width; [0, 1000] */
 } sono_segment_args;
+
+/* The parts that make up a frame's quality, in the order of their weights; see sono_parts in sonoseg.h. */
+enum {
+    SONO_QUALITY_SCORE,
+    SONO_QUALITY_IOU,
+    SONO_QUALITY_SHARPNESS,
+    SONO_QUALITY_CONTRAST,
+    SONO_QUALITY_SHADOW,
+    SONO_QUALITY_CONTINUITY,
+    SONO_QUALITY_AGREEMENT,
+    SONO_QUALITY_SURFACE,
+    SONO_QUALITY_PARTS
+};
+
+/* STATE: sono_state_rules of sonoseg.h without its size, and the mode. */
+typedef struct sono_machine_rules {
+    int32_t mode; /* sono_state_mode */
+    int32_t on, off, agree_on, agree_off;
+    int32_t found_after_ms, visible_after_ms, lost_after_ms, frozen_after_ms, gap_ms, default_dt_ms;
+    int32_t weight[SONO_QUALITY_PARTS];
+    int32_t bias, unknown_part;
+} sono_machine_rules;
 
 /* What changes from frame to frame; the INPUT tensor "frame_header" holds one for each of N frames: U8
  * [N, 1, 1, sizeof(sono_frame_header)]. */
@@ -155,11 +179,25 @@ typedef struct sono_frame_header {
     float threshold;
     int64_t pixels_at_bytes; /* where the first pixel lies in the tensor of all frames' pixels */
     int64_t maps_at_bytes;   /* where the first mask goes in the tensor of all frames' maps (map_layout.h) */
+    int64_t timestamp_ns;    /* as the source said; 0 = unknown */
+    float spacing_mm[2];     /* from pixel to pixel, x and y; 0 = unknown */
+    float image_to_reference[12]; /* pose as in sono_frame_info; counts when has_pose is 1 */
+    int32_t has_pose;
+    int32_t stream; /* SONO_STREAM_* */
 } sono_frame_header;
 
+/* What a frame is to the frames before it. */
+enum {
+    SONO_STREAM_GOES_ON = 0,
+    SONO_STREAM_BEGINS = 1,  /* nothing that was kept of earlier frames counts */
+    SONO_STREAM_NO_FRAME = 2 /* a placeholder in a batch: it changes nothing that is kept */
+};
+
 /* Host and device read the same bytes. */
-static_assert(sizeof(sono_frame_header) == 48 && offsetof(sono_frame_header, device_pixels) == 8 &&
-                  offsetof(sono_frame_header, pixels_at_bytes) == 32,
+static_assert(sizeof(sono_frame_header) == 120 && offsetof(sono_frame_header, device_pixels) == 8 &&
+                  offsetof(sono_frame_header, pixels_at_bytes) == 32 &&
+                  offsetof(sono_frame_header, timestamp_ns) == 48 &&
+                  offsetof(sono_frame_header, stream) == 116,
               "a frame's header has no padding");
 
 /* One found box, as SELECT_BOXES writes it: a row of 8 float32 of its output. */
@@ -173,8 +211,10 @@ typedef struct sono_detection {
 
 /* The row as float32: how many, and which of them says whether it is valid. */
 #define SONO_DETECTION_FLOATS 8
+#define SONO_DETECTION_SCORE  4
 #define SONO_DETECTION_VALID  7
 static_assert(sizeof(sono_detection) == SONO_DETECTION_FLOATS * sizeof(float) &&
+                  offsetof(sono_detection, score) == SONO_DETECTION_SCORE * sizeof(float) &&
                   offsetof(sono_detection, valid) == SONO_DETECTION_VALID * sizeof(float),
               "a row of SELECT_BOXES is a sono_detection");
 
@@ -187,42 +227,102 @@ typedef struct sono_point_row {
 
 #define SONO_POINT_FLOATS 4
 
+/* What MASK_PROFILE says of a frame's first object: rows of `side` int32, side being the longer one of the
+ * largest frame's. 0 where the frame ends earlier. */
+enum {
+    SONO_PROFILE_COLUMNS, /* mask pixels of each column */
+    SONO_PROFILE_HEIGHTS, /* the sum of their y, below 2^31 up to SONO_PROFILE_MAX_SIDE_PX */
+    SONO_PROFILE_ROWS,    /* mask pixels of each row */
+    SONO_PROFILE_COUNT
+};
+#define SONO_PROFILE_MAX_SIDE_PX 65535
+#define SONO_PROFILE_MAX_PIXELS  (1 << 28) /* sums over them fit into 64 bits: engine/echo_parts.h */
+
+/* int32 of a frame in which the ops of the state add up, zeroed by MASK_PROFILE. Working memory of the
+ * backend. */
+#define SONO_STATE_SUMS 1024
+
+/* How an image looks where its mask lies: a row of ECHO_PARTS. The first four are permille, larger is better,
+ * and -1 where there is no mask or nothing to compare with. */
+enum {
+    SONO_ECHO_SHARPNESS,
+    SONO_ECHO_CONTRAST,        /* against what lies above the mask */
+    SONO_ECHO_SHADOW,          /* against what lies below it */
+    SONO_ECHO_CONTINUITY,      /* share of the box's columns that hang together; -1: the mask is empty */
+    SONO_ECHO_FINGERPRINT_LOW, /* 64 bits that change when any pixel does */
+    SONO_ECHO_FINGERPRINT_HIGH,
+    SONO_ECHO_AREA_PX, /* of the mask; what follows is 0 */
+    SONO_ECHO_INTS = 16
+};
+
+/* How a mask goes with the one before: a row of AGREEMENT. Permille, larger is better; -1 = unknown. */
+enum {
+    SONO_AGREEMENT_IOU,     /* of the mask before, moved, and this one */
+    SONO_AGREEMENT_SURFACE, /* 1000: their centre lines lie on one another; 500: 1 % of the height apart */
+    SONO_AGREEMENT_MOVED_X, /* how the mask before was moved, in 1/8 px: of the frame's centre; 0 = unknown */
+    SONO_AGREEMENT_MOVED_Y, /* what follows is 0 */
+    SONO_AGREEMENT_INTS = 8
+};
+
+/* What STATE finds out about a frame, and what it keeps of a stream: engine/state_machine.h. */
+#define SONO_VERDICT_INTS 24
+#define SONO_MEMORY_BYTES 256
+
+/* SURFACE looks at columns 0, step, 2 step ..., step = ceil(width / this); of each column's runs of mask it
+ * keeps so many. */
+#define SONO_SURFACE_COLUMNS 1024
+#define SONO_SURFACE_RUNS    4
+
 /* KIND, text, inputs ('?' = may be none) -> outputs. Shapes: T = tokens, Q = queries, N = frames, K = objects
  * of a frame, NK = of all frames, those of one frame together.
  * Sizes that depend on the frame are read from the frame's header when the op runs. */
-#define SONO_OP_MAP(X)                                                                                       \
-    X(PREPROCESS, "preprocess")   /* pixels, header -> image [N,H,W,3 or 1]; antialiased bilinear resize */  \
-    X(CONV, "conv")               /* x, weight [kh,kw,cin,cout], bias? [1,1,1,cout], residual? -> y */       \
-    X(LINEAR, "linear")           /* the same with a 1 x 1 kernel and stride 1 */                            \
-    X(DWCONV, "dwconv")           /* x, weight [1,kh,kw,c], bias?, residual? -> y; one filter a channel */   \
-    X(MAX_POOL, "max_pool")       /* x -> y */                                                               \
-    X(UPSAMPLE2, "upsample2")     /* x [n,h,w,c] -> y [n,2h,2w,c], nearest */                                \
-    X(LAYER_NORM, "layer_norm")   /* x, gamma, beta, residual? -> act(norm(clamp(x + residual))) over c */   \
-    X(ADD, "add")                 /* a, b -> a + b; b may have c = 1 */                                      \
-    X(SCALE_ROWS, "scale_rows")   /* x, s [1,h,w,1] -> x * s */                                              \
-    X(UNARY, "unary")             /* x -> fn(x) */                                                           \
-    X(ATTENTION, "attention")     /* q, k, v, bias? [1,1,heads,window^2], pad_k? [1,1,1,c], pad_v? -> out */ \
-    X(DEFORM_ATTENTION, "deform") /* value [n,1,T,c], offsets [n,1,Q,heads*points*2],                        \
-                                     logits [n,1,Q,heads*points], boxes [n,1,Q,4] -> out [n,1,Q,c] */        \
-    X(GATED_NORM, "gated_norm")   /* gates [n,1,Q,2c], x1, x2, gamma, beta                                   \
-                                     -> norm(sigmoid(g1) * x1 + sigmoid(g2) * x2) */                         \
-    X(TOPK_ROWS, "topk_rows")     /* logits [n,1,T,classes], memory [n,1,T,c], anchors [1,1,T,4]             \
-                                     -> memory [n,1,K,c], anchors [n,1,K,4], indices I32 [n,1,K,1] */        \
-    X(FDR_BOX, "fdr_box")     /* corners [n,1,Q,4*bins], boxes [n,1,Q,4], project [1,1,1,bins] -> boxes */   \
-    X(LQE_STAT, "lqe_stat")   /* corners -> [n,1,Q,4*(top_k+1)]: top_k probabilities and their mean */       \
-    X(SELECT_BOXES, "select") /* logits [N,1,Q,classes], boxes [N,1,Q,4], header -> detections [N,1,K,8] */  \
-    X(PROMPT, "prompt")       /* detections, header, gaussian [1,1,2,128], embeddings [1,1,E,256],           \
-                                 tokens [1,1,5,256], points? [N,1,KP,4] -> tokens [NK,1,5+..,256]. E = 2:    \
-                                 a box's corners; 3: no point, background, object; 5: corners, then these.   \
-                                 Behind the tokens come P points, then two corners, or where there is no     \
-                                 box one row of no point */                                                  \
-    X(HYPER_MASK, "hyper_mask") /* up [NK,1,65536,32], hyper [NK,1,1,32] -> logits [NK,256,256,1] */         \
-    X(UPSAMPLE_MASK, "mask")    /* logits [NK,256,256,1], detections, header                                 \
-                                   -> mask U8 [NK,1,1,room], area I32 [NK,1,1,1],                            \
-                                   source logits? [NK,1,1,maxH*maxW]; mask: packed, see map_layout.h */      \
-    X(CLEAN_MASK, "clean_mask") /* mask, detections, header -> the same mask without small pieces and those  \
-                                   far from the box, area I32 [NK,1,1,1], pieces I32 [NK,1,2,room] */        \
-    X(WEIGHT_MAPS, "weight_maps") /* mask, header -> edge, inside, outside U8 [NK,1,P-1,room], packed behind \
+#define SONO_OP_MAP(X)                                                                                        \
+    X(PREPROCESS, "preprocess")   /* pixels, header -> image [N,H,W,3 or 1]; antialiased bilinear resize */   \
+    X(CONV, "conv")               /* x, weight [kh,kw,cin,cout], bias? [1,1,1,cout], residual? -> y */        \
+    X(LINEAR, "linear")           /* the same with a 1 x 1 kernel and stride 1 */                             \
+    X(DWCONV, "dwconv")           /* x, weight [1,kh,kw,c], bias?, residual? -> y; one filter a channel */    \
+    X(MAX_POOL, "max_pool")       /* x -> y */                                                                \
+    X(UPSAMPLE2, "upsample2")     /* x [n,h,w,c] -> y [n,2h,2w,c], nearest */                                 \
+    X(LAYER_NORM, "layer_norm")   /* x, gamma, beta, residual? -> act(norm(clamp(x + residual))) over c */    \
+    X(ADD, "add")                 /* a, b -> a + b; b may have c = 1 */                                       \
+    X(SCALE_ROWS, "scale_rows")   /* x, s [1,h,w,1] -> x * s */                                               \
+    X(UNARY, "unary")             /* x -> fn(x) */                                                            \
+    X(ATTENTION, "attention")     /* q, k, v, bias? [1,1,heads,window^2], pad_k? [1,1,1,c], pad_v? -> out */  \
+    X(DEFORM_ATTENTION, "deform") /* value [n,1,T,c], offsets [n,1,Q,heads*points*2],                         \
+                                     logits [n,1,Q,heads*points], boxes [n,1,Q,4] -> out [n,1,Q,c] */         \
+    X(GATED_NORM, "gated_norm")   /* gates [n,1,Q,2c], x1, x2, gamma, beta                                    \
+                                     -> norm(sigmoid(g1) * x1 + sigmoid(g2) * x2) */                          \
+    X(TOPK_ROWS, "topk_rows")     /* logits [n,1,T,classes], memory [n,1,T,c], anchors [1,1,T,4]              \
+                                     -> memory [n,1,K,c], anchors [n,1,K,4], indices I32 [n,1,K,1] */         \
+    X(FDR_BOX, "fdr_box")     /* corners [n,1,Q,4*bins], boxes [n,1,Q,4], project [1,1,1,bins] -> boxes */    \
+    X(LQE_STAT, "lqe_stat")   /* corners -> [n,1,Q,4*(top_k+1)]: top_k probabilities and their mean */        \
+    X(SELECT_BOXES, "select") /* logits [N,1,Q,classes], boxes [N,1,Q,4], header -> detections [N,1,K,8] */   \
+    X(PROMPT, "prompt")       /* detections, header, gaussian [1,1,2,128], embeddings [1,1,E,256],            \
+                                 tokens [1,1,5,256], points? [N,1,KP,4] -> tokens [NK,1,5+..,256]. E = 2:     \
+                                 a box's corners; 3: no point, background, object; 5: corners, then these.    \
+                                 Behind the tokens come P points, then two corners, or where there is no      \
+                                 box one row of no point */                                                   \
+    X(HYPER_MASK, "hyper_mask") /* up [NK,1,65536,32], hyper [NK,1,1,32] -> logits [NK,256,256,1] */          \
+    X(UPSAMPLE_MASK, "mask")    /* logits [NK,256,256,1], detections, header                                  \
+                                   -> mask U8 [NK,1,1,room], area I32 [NK,1,1,1],                             \
+                                   source logits? [NK,1,1,maxH*maxW]; mask: packed, see map_layout.h */       \
+    X(CLEAN_MASK, "clean_mask") /* mask, detections, header -> the same mask without small pieces and those   \
+                                   far from the box, area I32 [NK,1,1,1], pieces I32 [NK,1,2,room] */         \
+    X(BRIDGE_MASK, "bridge_mask")   /* pixels, header, detections, mask -> the same mask with gaps bridged    \
+                                       where there is an echo, area I32 [NK,1,1,1], runs I32 [NK,1,2,side] */ \
+    X(MASK_PROFILE, "mask_profile") /* mask, header -> profile I32 [N,1,3,side], sums I32 [N,1,1,1024] */     \
+    X(ECHO_PARTS,                                                                                             \
+      "echo_parts") /* pixels, header, mask, profile, detections -> echo I32 [N,1,1,16], the same sums */     \
+    X(AGREEMENT, "agreement")     /* mask, profile, header, kept -> agreement I32 [N,1,1,8], the same sums;   \
+                                     kept: U8 [1,1,1,kept_bytes()], see kept_layout.h */                      \
+    X(STATE, "state")             /* detections, iou? [NK,1,1,4], echo I32 [N,1,1,16], agreement? I32         \
+                                     [N,1,1,8], header, memory? U8 [1,1,1,256] -> verdict I32 [N,1,1,24], the \
+                                     same memory; see engine/state_machine.h */                               \
+    X(SHOW_MASK, "show_mask")     /* verdict I32 [N,1,1,24], profile, header -> mask, area and detections,    \
+                                     emptied where the state is LOST; kept? */                                \
+    X(SURFACE, "surface")         /* pixels, header, mask -> rows I32 [N,1,1,SONO_SURFACE_COLUMNS] in         \
+                                     1 / 256 px, -1 = none, runs I32 [N,1,SONO_SURFACE_RUNS, likewise] */     \
+    X(WEIGHT_MAPS, "weight_maps") /* mask, header -> edge, inside, outside U8 [NK,1,P-1,room], packed behind  \
                                      each mask: planes of one tensor with it */
 
 typedef enum sono_op_kind {
@@ -235,7 +335,7 @@ typedef enum sono_op_kind {
 const char *sono_op_name(sono_op_kind kind);
 
 #define SONO_OP_MAX_IN  6
-#define SONO_OP_MAX_OUT 3
+#define SONO_OP_MAX_OUT 4
 
 typedef struct sono_op {
     sono_op_kind kind;
@@ -259,6 +359,7 @@ typedef struct sono_op {
         sono_preprocess_args preprocess;
         sono_select_args select;
         sono_segment_args segment;
+        sono_machine_rules state;
     } args;
 } sono_op;
 

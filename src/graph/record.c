@@ -80,6 +80,12 @@ sono_tid sono_record_tensor(sono_recorder *rec, const char *name, sono_dtype dty
     return add_root(rec, name, SONO_TENSOR_ACTIVATION, dtype, n, h, w, c);
 }
 
+sono_tid sono_record_kept(sono_recorder *rec, const char *name, sono_dtype dtype, int32_t n, int32_t h,
+                          int32_t w, int32_t c)
+{
+    return add_root(rec, name, SONO_TENSOR_KEPT, dtype, n, h, w, c);
+}
+
 int sono_record_adopts(const sono_recorder *rec)
 {
     return rec->program->params->complete;

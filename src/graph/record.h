@@ -37,6 +37,9 @@ sono_tid sono_record_input(sono_recorder *rec, const char *name, sono_dtype dtyp
 /* An activation for others to write into through views. */
 sono_tid sono_record_tensor(sono_recorder *rec, const char *name, sono_dtype dtype, int32_t n, int32_t h,
                             int32_t w, int32_t c);
+/* What ops keep from one run to the next. Whoever touches it is on lane 0, behind lane 1's last op. */
+sono_tid sono_record_kept(sono_recorder *rec, const char *name, sono_dtype dtype, int32_t n, int32_t h,
+                          int32_t w, int32_t c);
 /* A zeroed float32 constant; *values (not NULL) is where the caller puts it. *values is NULL on failure, and
  * where the program takes over params that are complete: then there is nothing to fill in. */
 sono_tid sono_record_param(sono_recorder *rec, const char *name, int32_t n, int32_t h, int32_t w, int32_t c,
@@ -116,6 +119,35 @@ void sono_record_upsample_mask(sono_recorder *rec, const char *name, sono_tid lo
  * what stays. */
 void sono_record_clean_mask(sono_recorder *rec, const char *name, sono_tid mask, sono_tid area,
                             sono_tid detections, sono_tid header, const sono_segment_args *args);
+/* outs: the profile of each frame's first mask, and the sums that later ops of the state add up in. */
+void sono_record_mask_profile(sono_recorder *rec, const char *name, sono_tid mask, sono_tid header,
+                              const sono_segment_args *args, sono_tid outs[2]);
+/* profile, sums: what sono_record_mask_profile() gave. Returns the echo, a row of SONO_ECHO_INTS a frame. */
+sono_tid sono_record_echo_parts(sono_recorder *rec, const char *name, sono_tid pixels, sono_tid header,
+                                sono_tid mask, sono_tid profile, sono_tid sums, sono_tid detections,
+                                const sono_segment_args *args);
+/* What is kept of a stream's last frame: for sono_record_agreement() and sono_record_show_mask(). */
+sono_tid sono_record_kept_frame(sono_recorder *rec, const char *name, const sono_segment_args *args);
+/* Returns the agreement, a row of SONO_AGREEMENT_INTS a frame. */
+sono_tid sono_record_agreement(sono_recorder *rec, const char *name, sono_tid mask, sono_tid profile,
+                               sono_tid sums, sono_tid header, sono_tid kept, const sono_segment_args *args);
+/* verdict: a row of SONO_VERDICT_INTS a frame. Empties masks, areas and detections of LOST frames where
+ * they lie, and keeps the last frame in `kept`; 0 = nothing is kept. */
+void sono_record_show_mask(sono_recorder *rec, const char *name, sono_tid verdict, sono_tid profile,
+                           sono_tid header, sono_tid mask, sono_tid area, sono_tid detections, sono_tid kept,
+                           const sono_segment_args *args);
+/* Bridges gaps of a mask where it lies, likewise. */
+void sono_record_bridge_mask(sono_recorder *rec, const char *name, sono_tid mask, sono_tid area,
+                             sono_tid pixels, sono_tid header, sono_tid detections,
+                             const sono_segment_args *args);
+/* The first object's state in each frame. iou, agreement, memory: 0 = there is none; memory goes with states
+ * BY_STREAM, and is read and written. Returns the verdicts (sono_verdict). */
+sono_tid sono_record_state(sono_recorder *rec, const char *name, sono_tid detections, sono_tid iou,
+                           sono_tid echo, sono_tid agreement, sono_tid header, sono_tid memory,
+                           const sono_machine_rules *rules, sono_tid out);
+/* Returns the rows of the echo's ridge in each frame's first mask. */
+sono_tid sono_record_surface(sono_recorder *rec, const char *name, sono_tid pixels, sono_tid header,
+                             sono_tid mask, const sono_segment_args *args, sono_tid out);
 /* mask: the first plane of its tensor. Returns the planes behind it: edge, inside, outside. */
 sono_tid sono_record_weight_maps(sono_recorder *rec, const char *name, sono_tid mask, sono_tid header,
                                  const sono_segment_args *args);

@@ -26,7 +26,7 @@ void sono_record_topk_rows(sono_recorder *rec, const char *name, sono_tid logits
     snprintf(path, sizeof path, "%.80s.indices", name);
     op.out[2] = sono_record_target(rec, path, 0, SONO_DTYPE_I32, m.n, 1, k, 1);
     if (sono_record_op(rec, &op))
-        memcpy(outs, op.out, sizeof op.out);
+        memcpy(outs, op.out, 3 * sizeof *outs);
 }
 
 static int bins_fit(const sono_tensor *corners, const sono_bins_args *args)

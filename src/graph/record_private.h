@@ -28,6 +28,10 @@ int sono_is_dense(const sono_tensor *x);
 int sono_is_same_map(const sono_tensor *a, const sono_tensor *b);
 /* A vector of c floats: [1, 1, 1, c]. */
 int sono_is_vector(const sono_tensor *v, int32_t c);
+/* Whether frames and weight maps of such sizes are possible; latches a failure. */
+int sono_segment_sizes_fit(sono_recorder *rec, const char *name, const sono_segment_args *args);
+/* Bytes of a plane of the largest frame's maps. */
+int32_t sono_plane_bytes(const sono_segment_args *args);
 /* How many frames a header tensor describes; 0 when it is another tensor. */
 int32_t sono_header_frames(const sono_tensor *header);
 

@@ -57,7 +57,7 @@ sono_tid sono_record_hyper_mask(sono_recorder *rec, const char *name, sono_tid u
     return sono_record_op(rec, &op);
 }
 
-static int segment_sizes_fit(sono_recorder *rec, const char *name, const sono_segment_args *args)
+int sono_segment_sizes_fit(sono_recorder *rec, const char *name, const sono_segment_args *args)
 {
     if (args->max_width_px < 1 || args->max_height_px < 1 ||
         (int64_t)args->max_width_px * args->max_height_px > INT32_MAX - SONO_MAP_ALIGN_BYTES)
@@ -69,8 +69,7 @@ static int segment_sizes_fit(sono_recorder *rec, const char *name, const sono_se
     return rec->status == SONO_STATUS_OK;
 }
 
-/* Bytes of a plane of the largest frame. */
-static int32_t plane_bytes(const sono_segment_args *args)
+int32_t sono_plane_bytes(const sono_segment_args *args)
 {
     return (int32_t)map_bytes((int64_t)args->max_width_px * args->max_height_px, 1);
 }
@@ -81,7 +80,7 @@ void sono_record_upsample_mask(sono_recorder *rec, const char *name, sono_tid lo
 {
     sono_op op = {.kind = SONO_OP_UPSAMPLE_MASK, .in = {logits, detections, header}, .args.segment = *args};
     memset(outs, 0, 3 * sizeof *outs);
-    if (!sono_record_needs(rec, name, op.in, 3) || !segment_sizes_fit(rec, name, args))
+    if (!sono_record_needs(rec, name, op.in, 3) || !sono_segment_sizes_fit(rec, name, args))
         return;
     const sono_tensor l = sono_record_shape(rec, logits), d = sono_record_shape(rec, detections),
                       h = sono_record_shape(rec, header);
@@ -97,28 +96,29 @@ void sono_record_upsample_mask(sono_recorder *rec, const char *name, sono_tid lo
     snprintf(path, sizeof path, "%.80s.area", name);
     /* The area before the maps: what is in front of them is downloaded with any part of them. */
     op.out[1] = sono_record_target(rec, path, 0, SONO_DTYPE_I32, l.n, 1, 1, 1);
-    op.out[0] = sono_record_target(rec, name, 0, SONO_DTYPE_U8, l.n, 1, n_planes, plane_bytes(args));
+    op.out[0] = sono_record_target(rec, name, 0, SONO_DTYPE_U8, l.n, 1, n_planes, sono_plane_bytes(args));
     if (n_planes > 1)
         op.out[0] = sono_view_rows(rec, op.out[0], 0, 1, 1);
     snprintf(path, sizeof path, "%.80s.logits", name);
     op.out[2] = want_logits ? sono_record_target(rec, path, 0, SONO_DTYPE_F32, l.n, 1, 1, n_pixels) : 0;
     op.flops = 8.0 * l.n * n_pixels;
     if (sono_record_op(rec, &op))
-        memcpy(outs, op.out, sizeof op.out);
+        memcpy(outs, op.out, 3 * sizeof *outs);
 }
 
 void sono_record_clean_mask(sono_recorder *rec, const char *name, sono_tid mask, sono_tid area,
                             sono_tid detections, sono_tid header, const sono_segment_args *args)
 {
     sono_op op = {.kind = SONO_OP_CLEAN_MASK, .in = {mask, detections, header}, .args.segment = *args};
-    if (!area || !sono_record_needs(rec, name, op.in, 3) || !segment_sizes_fit(rec, name, args))
+    if (!area || !sono_record_needs(rec, name, op.in, 3) || !sono_segment_sizes_fit(rec, name, args))
         return;
     const sono_tensor m = sono_record_shape(rec, mask), a = sono_record_shape(rec, area),
                       d = sono_record_shape(rec, detections), h = sono_record_shape(rec, header);
     const int64_t n_pixels = (int64_t)args->max_width_px * args->max_height_px;
-    if (m.dtype != SONO_DTYPE_U8 || m.offset != 0 || m.c != plane_bytes(args) || a.dtype != SONO_DTYPE_I32 ||
-        a.n != m.n || d.c != SONO_DETECTION_FLOATS || sono_header_frames(&h) != d.n || d.n * d.w != m.n ||
-        args->min_piece_permille < 0 || args->min_piece_permille > 1000 || n_pixels >= 1 << 30) {
+    if (m.dtype != SONO_DTYPE_U8 || m.offset != 0 || m.c != sono_plane_bytes(args) ||
+        a.dtype != SONO_DTYPE_I32 || a.n != m.n || d.c != SONO_DETECTION_FLOATS ||
+        sono_header_frames(&h) != d.n || d.n * d.w != m.n || args->min_piece_permille < 0 ||
+        args->min_piece_permille > 1000 || n_pixels >= 1 << 30) {
         RECORD_FAIL(rec, "%s: mask, area, detections, header and sizes do not fit", name);
         return;
     }
@@ -134,7 +134,7 @@ static int has_room_for_maps(const sono_recorder *rec, const sono_tensor *mask, 
 {
     const sono_tensor root = sono_record_shape(rec, mask->root);
     return args->map_element_bytes > 0 && mask->dtype == SONO_DTYPE_U8 && mask->offset == 0 && mask->h == 1 &&
-           mask->w == 1 && mask->c == plane_bytes(args) && root.c == mask->c && root.n == mask->n &&
+           mask->w == 1 && mask->c == sono_plane_bytes(args) && root.c == mask->c && root.n == mask->n &&
            root.h == 1 && root.w == 1 + 3 * args->map_element_bytes;
 }
 
@@ -142,7 +142,7 @@ sono_tid sono_record_weight_maps(sono_recorder *rec, const char *name, sono_tid 
                                  const sono_segment_args *args)
 {
     sono_op op = {.kind = SONO_OP_WEIGHT_MAPS, .in = {mask, header}, .args.segment = *args};
-    if (!sono_record_needs(rec, name, op.in, 2) || !segment_sizes_fit(rec, name, args))
+    if (!sono_record_needs(rec, name, op.in, 2) || !sono_segment_sizes_fit(rec, name, args))
         return 0;
     const sono_tensor m = sono_record_shape(rec, mask), h = sono_record_shape(rec, header);
     const int32_t n_frames = sono_header_frames(&h), n_planes = 3 * args->map_element_bytes;

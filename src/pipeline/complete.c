@@ -2,7 +2,6 @@
 /* Batches that are done: waits for them in order and makes their packets. The thread that receives does so
  * itself while it waits anyway, else the pipeline's own thread does. */
 #include "pipeline/pipeline_private.h"
-#include "pipeline/state.h"
 
 /* Host memory of a frame's maps, which do not always come there, if there are any. */
 static const uint8_t *maps_of_frame(const sono_pipeline *p, const sono_pipeline_slot *s, int32_t i)
@@ -22,6 +21,8 @@ static sono_packet_outputs outputs_of(const sono_pipeline *p, const sono_pipelin
         .map_element_bytes = flow->map_element_bytes,
         .max_objects = p->config.max_objects,
     };
+    if (flow->verdict)
+        outputs.verdict = (const sono_verdict *)sono_pipeline_of_frame(p, s, flow->verdict, i);
     if (flow->mask) {
         outputs.iou = (const float *)sono_pipeline_of_frame(p, s, flow->iou, i);
         outputs.iou_stride = sono_program_tensor(flow->program, flow->iou)->c;
@@ -54,7 +55,7 @@ static void finish_packet(sono_pipeline *p, sono_pipeline_slot *s, int32_t index
         return;
     }
     const sono_packet_outputs outputs = outputs_of(p, s, index);
-    sono_packet_fill(&s->frames[index].storage, &outputs, sono_state_of(outputs.detections));
+    sono_packet_fill(&s->frames[index].storage, &outputs);
     packet->backend = p->choice.backend;
     packet->precision = p->choice.precision;
     for (int i = 0; i < SONO_STAGE_COUNT; i++)

@@ -80,6 +80,10 @@ sono_status sono_config_resolve(const sono_pipeline_config *config, sono_pipelin
         return SONO_FAIL(error, UNSUPPORTED, "batch is %d and max_objects is %d: one of the two must be 1",
                          c.batch, c.max_objects);
     SONO_TRY(check_range("map_dtype", c.map_dtype, SONO_MAP_DTYPE_U8, SONO_MAP_DTYPE_F32, error));
+    SONO_TRY(check_range("state_mode", c.state_mode, SONO_STATE_BY_SCORE, SONO_STATE_BY_STREAM, error));
+    SONO_TRY(check_range("want_surface", c.want_surface, 0, 1, error));
+    if (!(c.bridge_share >= 0.0f && c.bridge_share <= 1.0f))
+        return SONO_FAIL(error, INVALID_ARGUMENT, "bridge_share is %g: give 0 to 1", (double)c.bridge_share);
     SONO_TRY(check_range("gray16_white", c.gray16_white, 1, 65535, error));
     SONO_TRY(sono_weights_check(c.edge_width_px, c.outside_width_px, error));
     *out = c;

@@ -2,6 +2,7 @@
 #include "pipeline/flow.h"
 
 #include "nets/network.h"
+#include "pipeline/state_machine.h"
 
 #include <math.h>
 #include <string.h>
@@ -86,7 +87,8 @@ static sono_segment_args segment_args(const sono_pipeline_config *config, const 
                                .edge_width_px = config->edge_width_px,
                                .outside_width_px = config->outside_width_px,
                                .map_element_bytes = map_element_bytes(config),
-                               .min_piece_permille = (int32_t)lrintf(config->min_piece_share * 1000)};
+                               .min_piece_permille = (int32_t)lrintf(config->min_piece_share * 1000),
+                               .bridge_permille = (int32_t)lrintf(config->bridge_share * 1000)};
 }
 
 /* frame -> detections */
@@ -130,15 +132,67 @@ static int32_t first_op_of(const sono_program *program, sono_stage stage)
     return i;
 }
 
+/* Room for what crosses with every frame: in front of the maps, of which only what is used does. */
+static void reserve_outputs(sono_recorder *rec, const sono_pipeline_config *config, sono_flow *flow)
+{
+    if (config->state_mode != SONO_STATE_BY_SCORE)
+        flow->verdict =
+            sono_record_tensor(rec, "verdict", SONO_DTYPE_I32, config->batch, 1, 1, SONO_VERDICT_INTS);
+    if (config->want_surface)
+        flow->surface =
+            sono_record_tensor(rec, "surface", SONO_DTYPE_I32, config->batch, 1, 1, SONO_SURFACE_COLUMNS);
+}
+
+/* logits -> mask, as the network made it or cleaned */
+static void record_mask(sono_recorder *rec, const sono_pipeline_config *config, sono_tid logits,
+                        const sono_segment_args *args, sono_flow *flow)
+{
+    sono_tid outs[3];
+    rec->stage = SONO_STAGE_MASK;
+    sono_record_upsample_mask(rec, "mask", logits, flow->detections, flow->frame.header, args, 0, outs);
+    flow->mask = outs[0];
+    flow->area = outs[1];
+    if (args->min_piece_permille)
+        sono_record_clean_mask(rec, "pieces", flow->mask, flow->area, flow->detections, flow->frame.header,
+                               args);
+    if (config->bridge_share > 0.0f)
+        sono_record_bridge_mask(rec, "bridges", flow->mask, flow->area, flow->frame.pixels,
+                                flow->frame.header, flow->detections, args);
+}
+
+/* mask, pixels, what is kept of the frame before -> verdict; a mask that is not to be shown is emptied */
+static void record_state(sono_recorder *rec, const sono_machine_rules *rules, const sono_segment_args *args,
+                         sono_flow *flow)
+{
+    const int is_stream = rules->mode == SONO_STATE_BY_STREAM;
+    const sono_tid header = flow->frame.header;
+    sono_tid profile[2], memory = 0, kept = 0, agreement = 0;
+    rec->stage = SONO_STAGE_STATE;
+    sono_record_mask_profile(rec, "profile", flow->mask, header, args, profile);
+    const sono_tid echo = sono_record_echo_parts(rec, "echo", flow->frame.pixels, header, flow->mask,
+                                                 profile[0], profile[1], flow->detections, args);
+    if (is_stream) {
+        memory = sono_record_kept(rec, "memory", SONO_DTYPE_U8, 1, 1, 1, SONO_MEMORY_BYTES);
+        kept = sono_record_kept_frame(rec, "kept_frame", args);
+        agreement = sono_record_agreement(rec, "agreement", flow->mask, profile[0], profile[1], header, kept,
+                                          args);
+    }
+    sono_record_state(rec, "verdict", flow->detections, flow->iou, echo, agreement, header, memory, rules,
+                      flow->verdict);
+    sono_record_show_mask(rec, "shown", flow->verdict, profile[0], header, flow->mask, flow->area,
+                          flow->detections, kept, args);
+    sono_record_output(rec, flow->verdict);
+}
+
 /* frame, prompts -> mask, weight maps */
-static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *config, sono_flow *flow)
+static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *config,
+                             const sono_machine_rules *rules, sono_flow *flow)
 {
     const sono_network *network = sono_binder_network(rec->binder);
     const sono_preprocess_args input =
         sono_network_preprocess(network, &flow->segmenter, config->max_width_px, config->max_height_px);
     const sono_segment_args args = segment_args(config, &flow->segmenter);
     sono_segmenter_outputs outlined;
-    sono_tid outs[3];
     flow->first_segment_op = (int32_t)rec->program->n_ops;
     rec->lane = !flow->prompts.is_callers; /* nothing here depends on the detector until the prompt */
     rec->stage = SONO_STAGE_PREPROCESS;
@@ -154,14 +208,16 @@ static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *con
     flow->iou = outlined.iou;
     sono_record_output(rec, flow->iou);
     flow->first_mask_op = (int32_t)rec->program->n_ops;
-    rec->stage = SONO_STAGE_MASK;
-    sono_record_upsample_mask(rec, "mask", outlined.low_res, flow->detections, flow->frame.header, &args, 0,
-                              outs);
-    flow->mask = outs[0];
-    flow->area = outs[1];
-    if (args.min_piece_permille)
-        sono_record_clean_mask(rec, "pieces", flow->mask, flow->area, flow->detections, flow->frame.header,
-                               &args);
+    reserve_outputs(rec, config, flow);
+    record_mask(rec, config, outlined.low_res, &args, flow);
+    if (flow->verdict)
+        record_state(rec, rules, &args, flow);
+    if (flow->surface) {
+        rec->stage = SONO_STAGE_SURFACE;
+        sono_record_surface(rec, "surface", flow->frame.pixels, flow->frame.header, flow->mask, &args,
+                            flow->surface);
+        sono_record_output(rec, flow->surface);
+    }
     sono_record_output(rec, flow->area);
     sono_record_output(rec, flow->mask);
     flow->map_element_bytes = args.map_element_bytes;
@@ -179,6 +235,8 @@ static sono_status record_flow(const sono_pipeline_config *config, sono_flow_mod
                                sono_error *error)
 {
     sono_recorder rec;
+    sono_machine_rules rules;
+    SONO_TRY(sono_state_rules_resolve(config->state_rules, config->state_mode, &rules, error));
     sono_record_start(&rec, flow->program, models->detector.binder, error);
     if (!models->detector.binder)
         record_prompts(&rec, config, flow);
@@ -188,7 +246,7 @@ static sono_status record_flow(const sono_pipeline_config *config, sono_flow_mod
     SONO_TRY(sono_record_finish(&rec));
     rec.binder = models->segmenter.binder;
     if (models->segmenter.binder)
-        record_segmenter(&rec, config, flow);
+        record_segmenter(&rec, config, &rules, flow);
     SONO_TRY(sono_record_finish(&rec));
     if (models->params->complete)
         return SONO_STATUS_OK;
@@ -205,8 +263,16 @@ static sono_status check_wishes(const sono_pipeline_config *config, const sono_f
     if (config->want_weight_maps && !models->segmenter.binder)
         return SONO_FAIL(error, INVALID_ARGUMENT,
                          "edge, inside and outside maps are made from masks: they need a segmenter");
-    if (config->min_piece_share > 0.0f && !models->segmenter.binder)
-        return SONO_FAIL(error, INVALID_ARGUMENT, "min_piece_share cleans masks: it needs a segmenter");
+    if (!models->segmenter.binder && (config->min_piece_share > 0.0f || config->bridge_share > 0.0f))
+        return SONO_FAIL(error, INVALID_ARGUMENT,
+                         "min_piece_share and bridge_share are about masks: they need a segmenter");
+    if (!models->segmenter.binder && config->want_surface)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "want_surface: a surface is found in a mask: it needs a "
+                                                  "segmenter");
+    if (config->state_mode != SONO_STATE_BY_SCORE && (!models->segmenter.binder || !models->detector.binder))
+        return SONO_FAIL(error, INVALID_ARGUMENT,
+                         "state_mode: states other than BY_SCORE are found from boxes and masks: they need a "
+                         "detector and a segmenter");
     if (models->detector.binder && (config->prompt_points || !config->prompt_boxes))
         return SONO_FAIL(error, INVALID_ARGUMENT,
                          "prompt_points and prompt_boxes are for pipelines without a detector");

@@ -54,22 +54,29 @@ static size_t pitch_bytes_of(const sono_image *image)
     return image->pitch_bytes ? image->pitch_bytes : row_bytes_of(image);
 }
 
-void sono_frame_describe(const sono_image *image, float threshold, int32_t gray16_white,
+void sono_frame_describe(const sono_frame *frame, float threshold, int32_t gray16_white,
                          sono_frame_header *header)
 {
+    const sono_image *image = &frame->image;
+    const sono_frame_info *info = &frame->info;
     *header = (sono_frame_header){.width_px = image->width_px,
                                   .height_px = image->height_px,
                                   .pitch_bytes = (int32_t)pitch_bytes_of(image),
                                   .format = image->format,
                                   .gray16_white = image->gray16_white ? image->gray16_white : gray16_white,
-                                  .threshold = threshold};
+                                  .threshold = threshold,
+                                  .timestamp_ns = info->timestamp_ns,
+                                  .spacing_mm = {(float)info->spacing_mm[0], (float)info->spacing_mm[1]},
+                                  .has_pose = info->has_pose};
+    memcpy(header->image_to_reference, info->image_to_reference, sizeof header->image_to_reference);
 }
 
-void sono_frame_store(const sono_image *image, float threshold, int32_t gray16_white,
+void sono_frame_store(const sono_frame *frame, float threshold, int32_t gray16_white,
                       sono_frame_header *header, void *pixels, int64_t at_bytes)
 {
+    const sono_image *image = &frame->image;
     const size_t row_bytes = row_bytes_of(image), pitch_bytes = pitch_bytes_of(image);
-    sono_frame_describe(image, threshold, gray16_white, header);
+    sono_frame_describe(frame, threshold, gray16_white, header);
     header->pixels_at_bytes = at_bytes;
     if (!pixels) {
         header->device_pixels = (uint64_t)(uintptr_t)image->pixels;
@@ -88,7 +95,8 @@ void sono_frame_store_none(sono_frame_header *header)
                                   .pitch_bytes = 1,
                                   .format = SONO_PIXEL_GRAY8,
                                   .gray16_white = 255,
-                                  .threshold = 2.0f}; /* above every score */
+                                  .threshold = 2.0f, /* above every score */
+                                  .stream = SONO_STREAM_NO_FRAME};
 }
 
 void sono_frame_record(sono_recorder *rec, int32_t n_frames, int32_t max_width_px, int32_t max_height_px,

@@ -21,11 +21,11 @@ int64_t sono_frame_bytes(const sono_image *image);
 /* Copies a checked frame's pixels, rows contiguous, to at_bytes in the pixels of all frames, and fills in its
  * header. pixels NULL: the frame's are in device memory and stay where they are. gray16_white: of a frame
  * that does not say. */
-void sono_frame_store(const sono_image *image, float threshold, int32_t gray16_white,
+void sono_frame_store(const sono_frame *frame, float threshold, int32_t gray16_white,
                       sono_frame_header *header, void *pixels, int64_t at_bytes);
 
 /* Fills in the header of a checked frame whose pixels lie at the start of the pixels of all frames. */
-void sono_frame_describe(const sono_image *image, float threshold, int32_t gray16_white,
+void sono_frame_describe(const sono_frame *frame, float threshold, int32_t gray16_white,
                          sono_frame_header *header);
 
 /* A placeholder for a frame that a batch lacks: one pixel, whichever lies first, with a threshold that no

@@ -161,6 +161,7 @@ static sono_status open_parts(sono_pipeline *p, const sono_pipeline_config *conf
     SONO_TRY(open_slots(p, error));
     announce_models(p, 1e-6 * (double)(sono_clock_ns() - start_ns));
     SONO_TRY(warm_up(p, error));
+    p->stream_begins = 1;
     sono_pipeline_locate(p);
     sono_pipeline_warn(p);
     SONO_TRY(start_thread(p, sono_pipeline_main, &p->thread, &p->thread_started, error));
@@ -193,6 +194,7 @@ sono_status sono_pipeline_open_on(const sono_pipeline_config *config, const sono
     sono_slots_init(&p->ring, config->n_slots);
     p->config = *config;
     p->config.detector_path = p->config.segmenter_path = p->config.device = NULL;
+    p->config.state_rules = NULL;
     p->choice = *choice;
     p->models = config->models ? sono_model_set_share(config->models) : NULL;
     snprintf(p->detector_file, sizeof p->detector_file, "%s",

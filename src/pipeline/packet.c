@@ -20,10 +20,21 @@ void sono_packet_begin(sono_packet_storage *storage, const sono_frame *frame)
     packet->height_px = frame->image.height_px;
 }
 
-void sono_packet_fill(sono_packet_storage *storage, const sono_packet_outputs *outputs, sono_state state)
+/* The gate was applied where SELECT_BOXES ran, the rules where STATE did: nothing is decided again here. */
+static void fill_state(sono_packet_storage *storage, const sono_packet_outputs *outputs)
+{
+    storage->is_judged = outputs->verdict != NULL;
+    storage->packet.state = outputs->detections[0].valid > 0.0f ? SONO_STATE_VISIBLE : SONO_STATE_LOST;
+    if (!outputs->verdict)
+        return;
+    sono_state_show(outputs->verdict, &storage->parts, &storage->report);
+    storage->packet.state = storage->report.state;
+}
+
+void sono_packet_fill(sono_packet_storage *storage, const sono_packet_outputs *outputs)
 {
     sono_packet *packet = &storage->packet;
-    packet->state = state;
+    fill_state(storage, outputs);
     packet->n_objects = 0;
     storage->maps = outputs->maps;
     storage->map_element_bytes = outputs->map_element_bytes;
@@ -54,6 +65,16 @@ static const sono_packet_storage *storage_of(const sono_packet *packet)
 const sono_object *sono_packet_object(const sono_packet *packet, int32_t object)
 {
     return packet && object >= 0 && object < packet->n_objects ? &storage_of(packet)->objects[object] : NULL;
+}
+
+const sono_parts *sono_packet_parts(const sono_packet *packet)
+{
+    return packet && storage_of(packet)->is_judged ? &storage_of(packet)->parts : NULL;
+}
+
+const sono_state_report *sono_packet_report(const sono_packet *packet)
+{
+    return packet && storage_of(packet)->is_judged ? &storage_of(packet)->report : NULL;
 }
 
 double sono_packet_stage_ms(const sono_packet *packet, sono_stage stage)

@@ -6,6 +6,7 @@
 #include "base/frame.h"
 #include "base/stages.h"
 #include "graph/program.h"
+#include "pipeline/state_machine.h"
 
 #define SONO_MAX_OBJECTS 16
 
@@ -14,7 +15,8 @@ typedef struct sono_packet_outputs {
     const sono_detection *detections;
     const float *iou;       /* [K][iou_stride], channel 0 counts; NULL without a segmenter, as the next */
     const int32_t *area_px; /* [K] */
-    const uint8_t *maps;    /* as graph/map_layout.h says, from the frame's first mask on; NULL = not here */
+    const sono_verdict *verdict; /* NULL = the state is that of the score */
+    const uint8_t *maps; /* as graph/map_layout.h says, from the frame's first mask on; NULL = not here */
     int32_t map_element_bytes; /* of a weight map; 0 = there are none */
     int32_t iou_stride;
     int32_t max_objects;
@@ -28,12 +30,16 @@ typedef struct sono_packet_storage {
     double stage_ms[SONO_STAGE_COUNT];
     const uint8_t *maps;       /* as in the outputs */
     int32_t map_element_bytes; /* likewise */
+    int32_t is_judged;         /* 1: the next two say by what */
+    sono_parts parts;
+    sono_state_report report;
 } sono_packet_storage;
 
 /* Copies what the source said about the frame. */
 void sono_packet_begin(sono_packet_storage *storage, const sono_frame *frame);
 
-/* Fills in objects and state. A gated object's box, IoU and area are zero. */
-void sono_packet_fill(sono_packet_storage *storage, const sono_packet_outputs *outputs, sono_state state);
+/* Fills in objects and state: the verdict's or, without one, VISIBLE where the best box passed the gate. A
+ * gated object's box, IoU and area are zero. */
+void sono_packet_fill(sono_packet_storage *storage, const sono_packet_outputs *outputs);
 
 #endif

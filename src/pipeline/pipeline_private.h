@@ -61,7 +61,7 @@ typedef struct sono_pipeline_places {
 } sono_pipeline_places;
 
 struct sono_pipeline {
-    sono_pipeline_config config; /* its paths are NULL: they were the caller's */
+    sono_pipeline_config config; /* its paths and rules are NULL: they were the caller's */
     sono_backend_choice choice;
     sono_model_set *models; /* NULL = its parameters are its own */
     sono_flow flow;
@@ -80,6 +80,7 @@ struct sono_pipeline {
     sono_pipeline_slot slots[SONO_MAX_SLOTS];
     sono_pipeline_frame *frames; /* [n_slots][batch] */
     int32_t filling;             /* slot whose batch has room; -1 = none */
+    int32_t stream_begins;       /* with the next frame; under the submit mutex, as the slot is */
     pthread_t thread;
     int32_t thread_started;
     atomic_int n_users;   /* the open handle, and all that is lent: packets and tensors */

@@ -59,6 +59,13 @@ void sono_pipeline_begin(sono_pipeline_slot *s)
     s->status = SONO_STATUS_OK;
 }
 
+/* Under the submit mutex: says whether the frame is the first of its stream. */
+static void begin_stream(sono_pipeline *p, sono_frame_header *header)
+{
+    header->stream = p->stream_begins ? SONO_STREAM_BEGINS : SONO_STREAM_GOES_ON;
+    p->stream_begins = 0;
+}
+
 void sono_pipeline_store(sono_pipeline *p, sono_pipeline_slot *s, const sono_frame *frame,
                          const sono_pixel_source *source)
 {
@@ -67,9 +74,10 @@ void sono_pipeline_store(sono_pipeline *p, sono_pipeline_slot *s, const sono_fra
     sono_frame_header *header = sono_pipeline_headers(p, s) + s->n_frames;
     f->source = source->on_device ? *source : none;
     f->submitted_ns = sono_clock_ns();
-    sono_frame_store(&frame->image, p->config.threshold, p->config.gray16_white, header,
+    sono_frame_store(frame, p->config.threshold, p->config.gray16_white, header,
                      source->on_device ? NULL : in_block(p, s->inputs, p->flow.frame.pixels),
                      s->pixels_bytes);
+    begin_stream(p, header);
     place_maps(p, header, &s->maps_bytes);
     sono_pipeline_store_prompts(p, s, s->n_frames, source);
     sono_packet_begin(&f->storage, frame);
@@ -84,7 +92,8 @@ void sono_pipeline_store_lent(sono_pipeline *p, sono_pipeline_slot *s, const son
     sono_frame_header *header = sono_pipeline_headers(p, s);
     f->source = none;
     f->submitted_ns = sono_clock_ns();
-    sono_frame_describe(&frame->image, p->config.threshold, p->config.gray16_white, header);
+    sono_frame_describe(frame, p->config.threshold, p->config.gray16_white, header);
+    begin_stream(p, header);
     header->pixels_at_bytes = (const uint8_t *)frame->image.pixels - s->input.pixels;
     place_maps(p, header, &s->maps_bytes);
     sono_packet_begin(&f->storage, frame);

@@ -148,6 +148,16 @@ sono_status sono_pipeline_submit(sono_pipeline *p, const sono_image *image, cons
     return sono_pipeline_submit_from(p, &frame, &host, error);
 }
 
+sono_status sono_pipeline_reset_stream(sono_pipeline *p)
+{
+    if (!p)
+        return SONO_STATUS_INVALID_ARGUMENT;
+    pthread_mutex_lock(&p->submit_mutex);
+    p->stream_begins = 1;
+    pthread_mutex_unlock(&p->submit_mutex);
+    return SONO_STATUS_OK;
+}
+
 sono_status sono_pipeline_flush(sono_pipeline *p, sono_error *error)
 {
     if (!p)

@@ -26,7 +26,7 @@ says() { grep -q -- "$1" "$work/out" || { cat "$work/out"; fail "does not say '$
 
 run 0 --help
 says '^usage: sonoseg serve'
-for section in source mailbox engine sink control record log service; do says "^$section: "; done
+for section in source mailbox engine state sink control record log service; do says "^$section: "; done
 while IFS=$'\t' read -r flag _; do says "^      --$flag"; done < <("$SONO_COMMAND" serve --print-keys)
 [ "$("$SONO_COMMAND" serve --print-keys | awk -F'\t' 'NF != 8' | wc -l)" -eq 0 ] || fail "--print-keys: not 8 fields"
 "$SONO_COMMAND" --help | grep -q '^  serve ' || fail "the list of commands has no serve"
@@ -55,6 +55,8 @@ refuses "$work/wrong.yaml:2: unknown key 'mask_vlue' in section 'sink': did you 
 refuses "$work/wrong.yaml:2: " --config "$work/wrong.yaml" --check
 refuses "sink.listen: ':18945' is not an address" --check --listen :18945
 refuses "source.backoff_min_ms: 9000 ms is above source.backoff_max_ms, 5000 ms" --check --source-backoff-min-ms 9000
+refuses "state.off: 400 is above state.on, 300" --check --state-on 300
+refuses "state.agree_off: 501 is above state.agree_on, 500" --check --state-agree-off 501
 
 # --check: a null engine needs no models, and a word where others can reach it.
 run 0 --check --engine null --listen 0.0.0.0:18945

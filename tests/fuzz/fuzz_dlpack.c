@@ -73,10 +73,13 @@ static int64_t extent_of(const DLTensor *tensor)
 static void copy_frame(const sono_image *image)
 {
     sono_frame_header header;
+    sono_frame frame;
     const size_t n_bytes = (size_t)sono_frame_bytes(image);
     uint8_t *pixels = sono_alloc(n_bytes);
+    sono_frame_init(&frame);
+    frame.image = *image;
     if (pixels)
-        sono_frame_store(image, 0.3f, 65535, &header, pixels, 0);
+        sono_frame_store(&frame, 0.3f, 65535, &header, pixels, 0);
     sono_free(pixels);
 }
 

@@ -119,6 +119,23 @@ static void test_dead_bytes_are_reused(void **state)
     assert_int_equal(f->plan.block_bytes[SONO_BLOCK_ACTIVATIONS], 19 * 512);
 }
 
+static void test_what_is_kept_shares_no_bytes(void **state)
+{
+    fixture *f = *state;
+    sono_tid x = sono_record_input(&f->rec, "x", SONO_DTYPE_F32, 1, 4, 4, 8);
+    const sono_tid kept = sono_record_kept(&f->rec, "kept", SONO_DTYPE_F32, 1, 4, 4, 8),
+                   unused = sono_record_kept(&f->rec, "unused", SONO_DTYPE_U8, 1, 1, 1, 8);
+    for (int i = 0; i < 9; i++)
+        x = i == 4 ? sono_record_add(&f->rec, "sum", x, kept, 0) : gelu(f, x);
+    sono_record_output(&f->rec, x);
+    make_plan(f, SONO_PLAN_REUSE);
+    check_plan(f, SONO_PLAN_REUSE);
+    assert_int_equal(f->plan.first_op[kept], 0);
+    assert_int_equal(f->plan.last_op[kept], 9);
+    assert_int_equal(f->plan.block_bytes[SONO_BLOCK_ACTIVATIONS], 3 * 512);
+    assert_true(f->plan.offset_bytes[unused] == SIZE_MAX);
+}
+
 static void test_a_view_keeps_its_root_alive(void **state)
 {
     fixture *f = *state;
@@ -298,6 +315,7 @@ int main(void)
         TEST(test_lifetimes),
         TEST(test_dead_bytes_are_reused),
         TEST(test_what_has_no_place),
+        TEST(test_what_is_kept_shares_no_bytes),
         TEST(test_a_view_keeps_its_root_alive),
         TEST(test_sizes_by_type),
         TEST(test_lanes_share_nothing),

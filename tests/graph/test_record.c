@@ -720,6 +720,36 @@ static void record_bad_clean_mask(fixture *f, int i)
                            i == 0 ? low : area, i == 3 ? input(f, 2, 1, 3, 8) : found, header, &args);
 }
 
+/* No echo, two frames' echo, half an agreement, no memory, a memory without a stream, an agreement without
+ * one, a memory too short, an IoU a frame, one frame's header. */
+static void record_bad_state(fixture *f, int i)
+{
+    const sono_machine_rules rules = {.mode = i == 4 || i == 5 ? SONO_STATE_BY_FRAME : SONO_STATE_BY_STREAM};
+    const sono_tid found = input(f, 3, 1, 2, 8), iou = input(f, i == 7 ? 3 : 6, 1, 1, 4);
+    const sono_tid header = sono_record_input(&f->rec, "header", SONO_DTYPE_U8, i == 8 ? 1 : 3, 1, 1,
+                                              (int32_t)sizeof(sono_frame_header));
+    const sono_tid echo = sono_record_input(&f->rec, "echo", SONO_DTYPE_I32, i == 1 ? 2 : 3, 1, 1, 16);
+    const sono_tid agreement =
+        sono_record_input(&f->rec, "agreement", SONO_DTYPE_I32, 3, 1, 1, i == 2 ? 4 : 8);
+    const sono_tid memory = sono_record_kept(&f->rec, "memory", SONO_DTYPE_U8, 1, 1, 1, i == 6 ? 255 : 256);
+    sono_record_state(&f->rec, "bad", found, iou, i == 0 ? 0 : echo, i == 4 ? 0 : agreement, header,
+                      i == 3 || i == 5 ? 0 : memory, &rules, 0);
+}
+
+static void test_bad_state(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 9; i++) {
+        fixture f;
+        open_fixture(&f);
+        record_bad_state(&f, i);
+        if (f.rec.status != SONO_STATUS_INVALID_ARGUMENT || !strstr(f.error.text, "bad"))
+            fail_msg("case %d: %s: %s", i, sono_status_name(f.rec.status), f.error.text);
+        assert_int_equal(f.program->n_ops, 0);
+        sono_program_close(f.program);
+    }
+}
+
 static void test_bad_segmenter_ops(void **state)
 {
     (void)state;
@@ -762,6 +792,7 @@ int main(void)
         TEST(test_segmenter_shapes),
         TEST(test_weight_map_shapes),
         TEST(test_batch_shapes),
+        cmocka_unit_test(test_bad_state),
         cmocka_unit_test(test_bad_segmenter_ops),
     };
     return sono_test_run("program/record", tests, sizeof(tests) / sizeof(tests[0]));

@@ -488,15 +488,48 @@ static void test_nearest(void **state)
     assert_null(sono_serve_nearest("", names));
 }
 
+/* The section `state` has the library's rules, each with its range and default, and nothing else but the
+ * mode. */
+static void state_keys_are_the_rules(void **state)
+{
+    sono_state_rules rules, defaults;
+    int n_rules = 0, n_keys = 0;
+    (void)state;
+    sono_state_rules_init(&defaults);
+    for (int i = 0; i < SONO_SERVE_KEY_COUNT; i++)
+        n_keys += !strcmp(sono_serve_key_at(i)->section, "state");
+    for (const char *name; (name = sono_state_rule_name(n_rules)) != NULL; n_rules++) {
+        const sono_serve_key *key = NULL;
+        for (int i = 0; i < SONO_SERVE_KEY_COUNT; i++)
+            if (!strcmp(sono_serve_key_at(i)->section, "state") && !strcmp(sono_serve_key_at(i)->name, name))
+                key = sono_serve_key_at(i);
+        if (!key)
+            fail_msg("no key state.%s", name);
+        sono_state_rules_init(&rules);
+        assert_int_equal(sono_state_rules_set(&rules, name, (int64_t)key->low, NULL), SONO_STATUS_OK);
+        assert_int_equal(sono_state_rules_set(&rules, name, (int64_t)key->high, NULL), SONO_STATUS_OK);
+        assert_int_not_equal(sono_state_rules_set(&rules, name, (int64_t)key->low - 1, NULL), SONO_STATUS_OK);
+        assert_int_not_equal(sono_state_rules_set(&rules, name, (int64_t)key->high + 1, NULL),
+                             SONO_STATUS_OK);
+        assert_int_equal(sono_state_rules_set(&rules, name, strtol(key->value, NULL, 10), NULL),
+                         SONO_STATUS_OK);
+        assert_memory_equal(&rules, &defaults, sizeof rules);
+    }
+    assert_int_equal(n_keys, n_rules + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),   cmocka_unit_test(test_table),     cmocka_unit_test(test_file),
-        cmocka_unit_test(test_unknown),    cmocka_unit_test(test_values),    cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_no_yaml),    cmocka_unit_test(test_limits),    cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_precedence), cmocka_unit_test(test_reload),    cmocka_unit_test(test_check),
-        cmocka_unit_test(test_warnings),   cmocka_unit_test(test_addresses), cmocka_unit_test(test_write),
-        cmocka_unit_test(test_texts),      cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_defaults), cmocka_unit_test(test_table),
+        cmocka_unit_test(test_file),     cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_values),   cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_no_yaml),  cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_paths),    cmocka_unit_test(test_precedence),
+        cmocka_unit_test(test_reload),   cmocka_unit_test(test_check),
+        cmocka_unit_test(test_warnings), cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_write),    cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_nearest),  cmocka_unit_test(state_keys_are_the_rules),
     };
     return sono_test_run("live/config", tests, sizeof tests / sizeof tests[0]);
 }

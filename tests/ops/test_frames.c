@@ -96,7 +96,7 @@ static outputs record_ops(sono_op_test *t, const inputs *in, sono_tid pixels, so
                                              .inv_std = {0.02f, 0.03f, 0.04f},
                                              .max_width_px = MAX_W,
                                              .max_height_px = MAX_H};
-    const sono_segment_args segment = {SIZE_PX, MAX_W, MAX_H, 3, 5, element_bytes, 0};
+    const sono_segment_args segment = {SIZE_PX, MAX_W, MAX_H, 3, 5, element_bytes, 0, 0};
     outputs o = {0};
     sono_tid mask[3] = {0};
     o.out[0] = sono_record_preprocess(&t->rec, "image", pixels, header, &preprocess);

@@ -31,7 +31,7 @@ static const sono_packet *make_packet(int32_t element_bytes)
                                          .iou_stride = 1,
                                          .max_objects = N_OBJECTS};
     sono_packet_begin(&storage, &frame);
-    sono_packet_fill(&storage, &outputs, SONO_STATE_VISIBLE);
+    sono_packet_fill(&storage, &outputs);
     storage.stage_ms[SONO_STAGE_DETECT] = 1.5;
     return &storage.packet;
 }
@@ -116,7 +116,7 @@ static void test_stages(void **state)
     assert_true(sono_packet_stage_ms(packet, (sono_stage)sono_stage_count()) == 0);
     assert_true(sono_packet_stage_ms(packet, (sono_stage)-1) == 0);
     assert_true(sono_packet_stage_ms(NULL, SONO_STAGE_DETECT) == 0);
-    assert_int_equal(sono_stage_count(), SONO_STAGE_WEIGHTS + 1);
+    assert_int_equal(sono_stage_count(), SONO_STAGE_SURFACE + 1);
     assert_string_equal(sono_stage_name((sono_stage)sono_stage_count()), "unknown");
 }
 

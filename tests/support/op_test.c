@@ -337,7 +337,7 @@ static void mark_outputs(sono_op_test *t, sono_engine *engine)
         if (!t->host[id])
             t->host[id] = sono_alloc_array((size_t)count, sono_dtype_bytes(root->dtype));
         assert_non_null(t->host[id]);
-        if (!can_be_marked(root))
+        if (!can_be_marked(root) && !t->given[id])
             continue;
         if (root->dtype == SONO_DTYPE_U8)
             memset(t->host[id], SONO_OP_TEST_UNTOUCHED_U8, (size_t)count);

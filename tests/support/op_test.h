@@ -51,6 +51,13 @@
     X(HYPER_MASK, 5e-6)                                                                                      \
     X(UPSAMPLE_MASK, 2e-6)                                                                                   \
     X(CLEAN_MASK, 0)                                                                                         \
+    X(MASK_PROFILE, 0)                                                                                       \
+    X(ECHO_PARTS, 0)                                                                                         \
+    X(AGREEMENT, 0)                                                                                          \
+    X(SHOW_MASK, 0)                                                                                          \
+    X(BRIDGE_MASK, 0)                                                                                        \
+    X(STATE, 0)                                                                                              \
+    X(SURFACE, 0)                                                                                            \
     X(WEIGHT_MAPS, 0)
 
 double sono_op_test_tolerance(sono_op_kind kind);

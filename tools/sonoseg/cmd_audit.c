@@ -69,6 +69,7 @@ static const args_option options[] = {
     {"trace-file", ID_TRACE_FILE, "FILE", "--trace, and write it for Chrome's or Perfetto's viewer"},
     {"json", ID_JSON, "FILE", "also write the figures as JSON"},
     PIPELINE_OPTIONS,
+    STATE_OPTIONS,
     {"weights", ID_WEIGHTS, NULL, "also compute the weight maps"},
     PROFILER_OPTION,
 };

@@ -79,6 +79,7 @@ static const args_option options[] = {
      "losses first"},
     {"json", ID_JSON, "FILE", "also write the figures as JSON"},
     PIPELINE_OPTIONS,
+    STATE_OPTIONS,
     {"weights", ID_WEIGHTS, NULL, "also compute the weight maps"},
     PROFILER_OPTION,
 };

@@ -133,6 +133,7 @@ static const args_option options[] = {
      "folder for the results, made when missing; results.jsonl and\npictures that are there already are "
      "overwritten"},
     PIPELINE_OPTIONS,
+    STATE_OPTIONS,
     {"detector-only", ID_DETECTOR_ONLY, NULL, "find boxes, outline nothing: no segmenter, no masks"},
     {"box", ID_BOX, "X1,Y1,X2,Y2", "outline what is in this box of each frame: no detector"},
     {"point", ID_POINT, "X,Y[,0]",

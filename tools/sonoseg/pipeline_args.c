@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "phantom_input.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ void pipeline_args_init(pipeline_args *args)
 {
     *args = (pipeline_args){0};
     sono_pipeline_config_init(&args->config);
+    sono_state_rules_init(&args->state_rules);
     args->config.detector_path = from_environment("SONO_DETECTOR");
     args->config.segmenter_path = from_environment("SONO_SEGMENTER");
 }
@@ -122,6 +124,41 @@ static int take_white(pipeline_args *args, const char *value)
     return 0;
 }
 
+static int take_state_mode(pipeline_args *args, const char *value)
+{
+    static const char *const names[] = {
+        [SONO_STATE_BY_SCORE] = "score", [SONO_STATE_BY_FRAME] = "frame", [SONO_STATE_BY_STREAM] = "stream"};
+    for (int mode = SONO_STATE_BY_SCORE; mode <= SONO_STATE_BY_STREAM; mode++)
+        if (!strcmp(value, names[mode])) {
+            args->config.state_mode = (sono_state_mode)mode;
+            return 0;
+        }
+    report_error("--state: '%s' is none of score, frame, stream", value);
+    return -1;
+}
+
+static int take_state_rule(pipeline_args *args, const char *value)
+{
+    char name[32];
+    char *end = NULL;
+    sono_error error;
+    const size_t n = strcspn(value, "=");
+    const char *number = value + n + (value[n] == '=');
+    errno = 0;
+    const long long rule = strtoll(number, &end, 10);
+    if (!n || n >= sizeof name || end == number || *end || errno) {
+        report_error("--state-rule: '%s' is not a rule and a whole number, such as visible_after_ms=120",
+                     value);
+        return -1;
+    }
+    memcpy(name, value, n);
+    name[n] = 0;
+    if (!sono_state_rules_set(&args->state_rules, name, rule, &error))
+        return 0;
+    report_error("--state-rule: %s", error.text);
+    return -1;
+}
+
 int pipeline_args_take(pipeline_args *args, int id, const char *value)
 {
     sono_pipeline_config *config = &args->config;
@@ -176,6 +213,10 @@ int pipeline_args_take(pipeline_args *args, int id, const char *value)
     case ID_MIN_PIECE:
         args->has_min_piece = 1;
         return args_fraction("min-piece", value, 0, 1, &config->min_piece_share);
+    case ID_STATE_MODE:
+        return take_state_mode(args, value);
+    case ID_STATE_SETTING:
+        return take_state_rule(args, value);
     case ID_NO_GRAPH:
         config->without_graph = 1;
         return 0;
@@ -306,6 +347,7 @@ int pipeline_args_open(pipeline_args *args, sono_pipeline **out)
         args->config.on_event = events_write;
         args->config.on_event_user = &args->events;
     }
+    args->config.state_rules = &args->state_rules;
     const sono_status status = sono_pipeline_open(&args->config, out, &error);
     if (status == SONO_STATUS_OK) {
         warn_of_cpu(args, *out);

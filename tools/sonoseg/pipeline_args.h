@@ -33,6 +33,8 @@ enum {
     ID_SKIP_DECODER,
     ID_NO_GRAPH,
     ID_MIN_PIECE,
+    ID_STATE_MODE,
+    ID_STATE_SETTING,
     ID_OWN /* first id of a command's own options */
 };
 
@@ -83,6 +85,17 @@ void family_warn(const char *path);
         "events-json", ID_EVENTS_JSON, NULL, "KPI events as JSON lines"                                      \
     }
 
+/* Rows for commands that show states. */
+#define STATE_OPTIONS                                                                                        \
+    {"state", ID_STATE_MODE, "HOW",                                                                          \
+     "what a state is decided by: score (default), frame (the quality of\neach image), or stream (of the "   \
+     "images before it, too)"},                                                                              \
+    {                                                                                                        \
+        "state-rule", ID_STATE_SETTING, "NAME=V",                                                            \
+            "a rule of the states, such as visible_after_ms=120; may be repeated\n(docs/state.md lists "     \
+            "them)"                                                                                          \
+    }
+
 /* The last row of a command's table. */
 #define PROFILER_OPTION                                                                                      \
     {                                                                                                        \
@@ -93,6 +106,7 @@ void family_warn(const char *path);
 
 typedef struct pipeline_args {
     sono_pipeline_config config;
+    sono_state_rules state_rules; /* config's, once it is opened */
     int32_t keep_colour;
     double float_low, float_high;    /* 0, 0 = not given */
     int32_t gray16_white;            /* as in sono_source_options */

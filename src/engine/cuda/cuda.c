@@ -32,6 +32,22 @@ static void place_scratch(sono_engine *cuda, size_t *total)
         cuda->scratch_at[lane] = reserve(total, cuda->scratch_bytes[lane]);
 }
 
+/* Zeroes what is kept from frame to frame and what slots hold: what lies between outputs crosses with them,
+ * as it does in the pinned block. */
+static sono_status clear(sono_engine *cuda, size_t total, sono_error *error)
+{
+    const size_t slots_at = cuda->slots[0].inputs_at;
+    SONO_GPU_TRY(&cuda->gpu, "open", error,
+                 cudaMemsetAsync(cuda->gpu.device_block + slots_at, 0, total - slots_at, cuda->gpu.stream));
+    for (size_t i = 1; i < cuda->program->n_tensors; i++)
+        if (cuda->program->tensors[i].kind == SONO_TENSOR_KEPT && cuda->plan.offset_bytes[i] != SIZE_MAX)
+            SONO_GPU_TRY(
+                &cuda->gpu, "open", error,
+                cudaMemsetAsync(cuda->gpu.device_block + cuda->activations_at + cuda->plan.offset_bytes[i], 0,
+                                cuda->plan.n_bytes[i], cuda->gpu.stream));
+    return SONO_STATUS_OK;
+}
+
 static sono_status allocate(sono_engine *cuda, sono_error *error)
 {
     const size_t input_bytes = sono_gpu_round_up(cuda->plan.block_bytes[SONO_BLOCK_INPUTS]);
@@ -51,11 +67,7 @@ static sono_status allocate(sono_engine *cuda, sono_error *error)
         cuda->slots[i].host_inputs = pinned;
         cuda->slots[i].host_outputs = pinned + input_bytes;
     }
-    /* As the pinned block is: what lies between outputs crosses with them. */
-    const size_t slots_at = cuda->slots[0].inputs_at;
-    SONO_GPU_TRY(&cuda->gpu, "open", error,
-                 cudaMemsetAsync(cuda->gpu.device_block + slots_at, 0, total - slots_at, cuda->gpu.stream));
-    return SONO_STATUS_OK;
+    return clear(cuda, total, error);
 }
 
 static void free_slot(cuda_slot *slot)

@@ -34,6 +34,13 @@ const sono_cuda_kernel sono_cuda_kernels[SONO_CUDA_CANDIDATE_COUNT] = {
     [SONO_CUDA_HYPER_MASK] = {.run = sono_cuda_hyper_mask},
     [SONO_CUDA_UPSAMPLE_MASK] = {.run = sono_cuda_upsample_mask},
     [SONO_CUDA_CLEAN_MASK] = {.run = sono_cuda_clean_mask},
+    [SONO_CUDA_MASK_PROFILE] = {.run = sono_cuda_mask_profile},
+    [SONO_CUDA_ECHO_PARTS] = {.run = sono_cuda_echo_parts},
+    [SONO_CUDA_AGREEMENT] = {.run = sono_cuda_agreement},
+    [SONO_CUDA_SHOW_MASK] = {.run = sono_cuda_show_mask},
+    [SONO_CUDA_BRIDGE_MASK] = {.run = sono_cuda_bridge_mask},
+    [SONO_CUDA_STATE] = {.run = sono_cuda_state},
+    [SONO_CUDA_SURFACE] = {.run = sono_cuda_surface},
     [SONO_CUDA_WEIGHT_MAPS] = {.run = sono_cuda_weight_maps},
     [SONO_CUDA_MBCONV] = {.prepare = sono_cuda_mbconv_prepare, .run = sono_cuda_mbconv},
 #ifdef SONO_HAVE_SM90

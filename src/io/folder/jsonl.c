@@ -83,19 +83,45 @@ static void write_float(FILE *stream, float value)
 /* score, box, ...: the keys that each object has */
 static void write_object_keys(FILE *stream, const sono_object *object, sono_state state)
 {
+    const float *box = object->bbox_xyxy_px;
+    const int has_box = state == SONO_STATE_RELOCALIZING ? box[2] > box[0] || box[3] > box[1]
+                                                         : state != SONO_STATE_LOST;
     fputs("\"score\": ", stream);
     write_float(stream, object->score);
     fputs(", \"bbox_xyxy_px\": ", stream);
-    if (state == SONO_STATE_LOST)
+    if (!has_box)
         fputs("null", stream);
-    for (int i = 0; i < 4 && state != SONO_STATE_LOST; i++) {
+    for (int i = 0; i < 4 && has_box; i++) {
         fputs(i ? ", " : "[", stream);
-        write_float(stream, object->bbox_xyxy_px[i]);
+        write_float(stream, box[i]);
         fputs(i == 3 ? "]" : "", stream);
     }
     fputs(", \"iou_predicted\": ", stream);
     write_float(stream, object->iou_predicted);
     fprintf(stream, ", \"mask_area_px\": %" PRId64, object->mask_area_px);
+}
+
+/* What the state was decided by. Permille; null = unknown. */
+static void write_parts(FILE *stream, const sono_parts *parts, const sono_state_report *report)
+{
+    const struct {
+        const char *key;
+        int32_t value;
+    } shares[] = {{"quality", report->quality},       {"frame_agreement", report->agreement},
+                  {"score", parts->score},            {"iou", parts->iou},
+                  {"sharpness", parts->sharpness},    {"contrast", parts->contrast},
+                  {"shadow", parts->shadow},          {"continuity", parts->continuity},
+                  {"agreement", parts->agreement},    {"surface", parts->surface}};
+    fputs(", \"parts\": {", stream);
+    for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++)
+        if (shares[i].value < 0)
+            fprintf(stream, "\"%s\": null, ", shares[i].key);
+        else
+            fprintf(stream, "\"%s\": %d, ", shares[i].key, shares[i].value);
+    fprintf(stream,
+            "\"is_repeat\": %d, \"moved_x\": %d, \"moved_y\": %d, \"has_box\": %d, \"reasons\": %d, "
+            "\"dt_us\": %d}",
+            parts->is_repeat, parts->moved_x, parts->moved_y, parts->has_box, report->reasons, report->dt_us);
 }
 
 static void write_latency(FILE *stream, const sono_packet *packet)
@@ -141,6 +167,8 @@ void sono_jsonl_packet(FILE *stream, const sono_packet *packet, const char *path
         write_object_keys(stream, object, packet->state);
         fputs(i == packet->n_objects - 1 ? "}]" : "}", stream);
     }
+    if (sono_packet_parts(packet))
+        write_parts(stream, sono_packet_parts(packet), sono_packet_report(packet));
     fprintf(stream, ", \"backend\": \"%s\", \"precision\": \"%s\"", sono_backend_name(packet->backend),
             sono_precision_name(packet->precision));
     write_latency(stream, packet);

@@ -18,7 +18,7 @@ static const sono_colour object_colours[] = {
     {0, 230, 118},  {255, 196, 0}, {64, 156, 255},  {255, 64, 129},
     {29, 233, 182}, {255, 109, 0}, {179, 136, 255}, {205, 220, 57},
 };
-static const sono_colour lost_colour = {255, 82, 82};
+static const sono_colour lost_colour = {255, 82, 82}, uncertain_colour = {255, 171, 0};
 
 static uint8_t grey_at(const uint8_t *row, int32_t x, const sono_image *image, int32_t gray16_white)
 {
@@ -63,14 +63,17 @@ static int is_contour(const uint8_t *mask, const canvas *size, int32_t x, int32_
     return 0;
 }
 
-static void draw_mask(const canvas *out, const uint8_t *mask, sono_colour ink)
+/* gap_px: 0, or the outline is dashed, so wide. */
+static void draw_mask(const canvas *out, const uint8_t *mask, sono_colour ink, int32_t gap_px)
 {
     const uint8_t *pixel = mask;
     for (int32_t y = 0; y < out->picture.height_px; y++)
-        for (int32_t x = 0; x < out->picture.width_px; x++, pixel++)
+        for (int32_t x = 0; x < out->picture.width_px; x++, pixel++) {
+            const int is_drawn = !gap_px || (x + y) / gap_px % 2;
             if (*pixel)
                 sono_picture_fill(&out->picture, x, y, x + 1, y + 1, ink,
-                                  is_contour(mask, out, x, y, out->line_px) ? 256 : 48);
+                                  is_drawn && is_contour(mask, out, x, y, out->line_px) ? 256 : 48);
+        }
 }
 
 static int32_t plate_width(const canvas *out, const char *text)
@@ -123,29 +126,42 @@ static void draw_box(const canvas *out, const sono_object *object, const char *t
     draw_plate(out, clamp(x0, 0, out->picture.width_px - plate_width(out, text)), y, text, ink);
 }
 
+/* Of what is RELOCALIZING a frame may have none. */
+static int has_box(const sono_packet *packet, const sono_object *object)
+{
+    const float *box = object->bbox_xyxy_px;
+    return packet->state != SONO_STATE_RELOCALIZING || box[2] > box[0] || box[3] > box[1];
+}
+
 void sono_overlay_draw(const sono_packet *packet, const sono_image *image, int32_t gray16_white, uint8_t *rgb)
 {
     const int32_t longer_px = packet->width_px > packet->height_px ? packet->width_px : packet->height_px;
     const canvas out = {{rgb, packet->width_px, packet->height_px},
                         clamp((longer_px + 250) / 500, 1, 8),
                         clamp((longer_px + 250) / 400, 1, 10)};
-    char text[32];
+    const int is_uncertain = packet->state == SONO_STATE_RELOCALIZING;
+    char text[48];
     draw_grey(&out, image, gray16_white);
-    if (packet->state == SONO_STATE_LOST) {
-        snprintf(text, sizeof text, "LOST %.2f", (double)sono_packet_object(packet, 0)->score);
+    if (packet->state == SONO_STATE_LOST || is_uncertain) {
+        snprintf(text, sizeof text, "%s %.2f", sono_state_name(packet->state),
+                 (double)sono_packet_object(packet, 0)->score);
         if (plate_width(&out, text) <= out.picture.width_px)
-            draw_plate(&out, 0, 0, text, lost_colour);
-        return;
+            draw_plate(&out, 0, 0, text, is_uncertain ? uncertain_colour : lost_colour);
     }
+    if (packet->state == SONO_STATE_LOST)
+        return;
     const int32_t n_colours = (int32_t)(sizeof object_colours / sizeof object_colours[0]);
     for (int32_t i = packet->n_objects - 1; i >= 0; i--) {
         const sono_object *object = sono_packet_object(packet, i);
+        const sono_colour ink = is_uncertain ? uncertain_colour : object_colours[i % n_colours];
         sono_map_view mask;
+        if (!has_box(packet, object))
+            continue;
         snprintf(text, sizeof text, "%.2f", (double)object->score);
         if (packet->n_objects > 1)
             snprintf(text, sizeof text, "#%d %.2f", i, (double)object->score);
         if (sono_packet_map(packet, i, SONO_MAP_MASK, &mask) == SONO_STATUS_OK)
-            draw_mask(&out, mask.data, object_colours[i % n_colours]);
-        draw_box(&out, object, text, object_colours[i % n_colours]);
+            draw_mask(&out, mask.data, ink, is_uncertain ? 4 * out.line_px : 0);
+        draw_box(&out, object, text, ink);
     }
 }

@@ -35,6 +35,13 @@ const sono_cpu_table SONO_KERNEL(sono_cpu_table) = {
             RUN(HYPER_MASK, hyper_mask),
             RUN_SCRATCH(UPSAMPLE_MASK, upsample_mask),
             RUN(CLEAN_MASK, clean_mask),
+            RUN(MASK_PROFILE, mask_profile),
+            RUN(ECHO_PARTS, echo_parts),
+            RUN(AGREEMENT, agreement),
+            RUN(SHOW_MASK, show_mask),
+            RUN(BRIDGE_MASK, bridge_mask),
+            RUN(STATE, state),
+            RUN(SURFACE, surface),
             RUN_SCRATCH(WEIGHT_MAPS, weight_maps),
         },
 };

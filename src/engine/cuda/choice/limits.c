@@ -61,6 +61,8 @@ int sono_cuda_limits(const sono_program *program, const sono_op *op, const sono_
         return fits_launch(&call->in[0], 1, 0, why);
     case SONO_OP_UPSAMPLE_MASK:
     case SONO_OP_CLEAN_MASK:
+    case SONO_OP_SHOW_MASK:
+    case SONO_OP_BRIDGE_MASK:
         return fits_launch(&call->out[0], 1, SONO_WHY_OUT, why);
     default:
         return fits_launch(&call->out[0], call->out[0].c, SONO_WHY_OUT, why);

@@ -64,6 +64,13 @@ cudaError_t sono_cuda_prompt(const sono_cuda_call *call);
 cudaError_t sono_cuda_hyper_mask(const sono_cuda_call *call);
 cudaError_t sono_cuda_upsample_mask(const sono_cuda_call *call);
 cudaError_t sono_cuda_clean_mask(const sono_cuda_call *call);
+cudaError_t sono_cuda_mask_profile(const sono_cuda_call *call);
+cudaError_t sono_cuda_echo_parts(const sono_cuda_call *call);
+cudaError_t sono_cuda_agreement(const sono_cuda_call *call);
+cudaError_t sono_cuda_show_mask(const sono_cuda_call *call);
+cudaError_t sono_cuda_bridge_mask(const sono_cuda_call *call);
+cudaError_t sono_cuda_state(const sono_cuda_call *call);
+cudaError_t sono_cuda_surface(const sono_cuda_call *call);
 cudaError_t sono_cuda_weight_maps(const sono_cuda_call *call);
 cudaError_t sono_cuda_mbconv(const sono_cuda_call *call); /* of an MBConv's last op */
 cudaError_t sono_cuda_mbconv_prepare(const sono_cuda_call *call);
