@@ -189,7 +189,7 @@ static void test_networks(void **state)
     for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
         resolved.batch = batches[i];
         assert_ok(sono_flow_open(&resolved, &models, &flow, &error), &error);
-        check_program(flow.program, SONO_PRECISION_FP16, &h200, batches[i] == 1 ? 11 : 4); /* no queries */
+        check_program(flow.program, SONO_PRECISION_FP16, &h200, batches[i] == 1 ? 12 : 5); /* no queries */
         check_program(flow.program, SONO_PRECISION_FP32, &h200, 0);
         other.compute_capability = 100;
         check_program(flow.program, SONO_PRECISION_FP16, &other, 0);

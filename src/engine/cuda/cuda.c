@@ -89,6 +89,7 @@ static void cuda_close(sono_engine *cuda)
         cudaStreamSynchronize(cuda->gpu.stream);
     for (int32_t i = 0; cuda->slots && i < cuda->n_slots; i++)
         free_slot(&cuda->slots[i]);
+    sono_cuda_close_strands(cuda);
     sono_gpu_close(&cuda->gpu);
     sono_plan_free(&cuda->plan);
     sono_free(cuda->slots);
@@ -188,6 +189,7 @@ static sono_status open_parts(sono_engine *cuda, const sono_program *recorded, s
     SONO_TRY(take_params(cuda, error));
     SONO_TRY(allocate(cuda, error));
     SONO_TRY(sono_cuda_prepare_kernels(cuda, error));
+    SONO_TRY(sono_cuda_open_strands(cuda, error));
     return open_events(cuda, error);
 }
 

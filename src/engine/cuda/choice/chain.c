@@ -148,8 +148,8 @@ static int32_t last_of(const sono_program *program, sono_precision precision, co
     while (last + 1 < (int32_t)program->n_ops && last - first + 1 < SONO_CHAIN_MAX_STEPS) {
         const sono_op *op = &program->ops[last + 1];
         n_deforms += op->kind == SONO_OP_DEFORM_ATTENTION;
-        if (n_deforms > 1 || op->lane != start->lane || op->stage != start->stage ||
-            !is_member(program, precision, op, y->n, n_rows_of(y)))
+        if (n_deforms > 1 || op->lane != start->lane || op->strand != start->strand ||
+            op->stage != start->stage || !is_member(program, precision, op, y->n, n_rows_of(y)))
             break;
         last++;
     }
