@@ -288,6 +288,23 @@ typedef struct sono_map_view {
 SONO_API sono_status sono_packet_map(const sono_packet *packet, int32_t object, sono_map which,
                                      sono_map_view *out);
 
+/* The ridge of the echo in the first object's mask, as polylines from left to right: a point a column or, in
+ * frames that are wider than 1024 pixels, every second, third ... one. Where columns have none, or the ridge
+ * jumps, a line ends and another begins. Pixel (0, 0) has its middle at (0, 0); times spacing_mm these are
+ * millimetres. This struct never changes. */
+typedef struct sono_surface_view {
+    const float *points_px;     /* n_points times x, y */
+    const int32_t *line_starts; /* n_lines + 1 indices of points: line k has those from line_starts[k] to
+                                   line_starts[k + 1] - 1, one at least */
+    int32_t n_points;           /* 0: there is no surface */
+    int32_t n_lines;
+} sono_surface_view;
+SONO_FROZEN(sono_surface_view, 8 + 2 * sizeof(void *));
+
+/* The surface, borrowed with the packet. out: untouched on failure. Errors: INVALID_ARGUMENT (NULL),
+ * UNSUPPORTED (want_surface was not set at open). */
+SONO_API sono_status sono_packet_surface(const sono_packet *packet, sono_surface_view *out);
+
 /* ---- states -------------------------------------------------------------------------------------------- */
 
 /* How a frame's state is decided. docs/state.md draws the machine and says what each part measures. */

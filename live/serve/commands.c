@@ -52,13 +52,17 @@ static int query_output(sono_serve_sink *sink, sono_serve_client *client, sono_i
     int output = sono_serve_masks_output(&sink->masks, device);
     if (!device[0])
         output = is_image ? SONO_SERVE_OUTPUT_MASK : SONO_SERVE_OUTPUT_OUTLINE;
-    if (output < 0 || (output != SONO_SERVE_OUTPUT_OUTLINE) != is_image)
+    if (output < 0 || sono_serve_output_is_image((sono_serve_output)output) != is_image)
         return refuse(sink, client, SONO_IGTL_CODE_NOT_FOUND, "NO_SUCH_DEVICE",
                       "no device of that name and type is sent here");
     const int is_map = output >= SONO_SERVE_OUTPUT_EDGE && output <= SONO_SERVE_OUTPUT_OUTSIDE;
     if (is_map && !sink->config.sink_maps && verb != SONO_IGTL_STOP)
         return refuse(sink, client, SONO_IGTL_CODE_DISABLED, "NOT_MADE",
                       "maps are not made here: set sink.maps in the configuration");
+    if (output == SONO_SERVE_OUTPUT_SURFACE && sink->config.engine_surface != SONO_SERVE_SURFACE_ON &&
+        verb != SONO_IGTL_STOP)
+        return refuse(sink, client, SONO_IGTL_CODE_DISABLED, "NOT_MADE",
+                      "no surface is found here: set engine.surface in the configuration");
     const uint32_t bit = 1u << output;
     if (verb == SONO_IGTL_GET) {
         client->once |= bit;

@@ -33,6 +33,9 @@ enum sono_serve_key_index {
 
 #define SONO_SERVE_FROM_FLAG (-1) /* in place of a line */
 
+/* Places of engine.surface's choices. */
+enum { SONO_SERVE_SURFACE_AUTO, SONO_SERVE_SURFACE_ON, SONO_SERVE_SURFACE_OFF };
+
 /* One field a key, named <section>_<name>. A CHOICE is the place of its choice, from 0. */
 typedef struct sono_serve_config {
 #define TEXT(section, name, value, reload, help)               char section##_##name[SONO_SERVE_TEXT_BYTES];

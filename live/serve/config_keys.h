@@ -58,6 +58,12 @@
         engine, min_piece, -1, -1, 1, 0,                                                                     \
         "pieces of the mask with less than this share of its largest one, and those far from the box, are "  \
         "removed; 0 = none, -1 = 0.02 with the segmenter of sonoseg and 0 with others")                      \
+    NUMBER(engine, bridge, -1, -1, 1, 0,                                                                     \
+           "gaps in the mask up to this share of the box's width are closed where the image has an echo; 0 " \
+           "= none, -1 = 0.15 with the segmenter of sonoseg and 0 with others")                              \
+    CHOICE(engine, surface, "auto", "auto|on|off", 0,                                                        \
+           "on: the ridge of the echo is found and sent as POLYDATA <mask_name>Surface; auto = on with the " \
+           "segmenter of sonoseg")                                                                           \
     INTEGER(engine, max_width_px, 1920, 16, 8192, 0, "larger images are refused")                            \
     INTEGER(engine, max_height_px, 1200, 16, 8192, 0, "larger images are refused")                           \
     INTEGER(engine, gray16_white, 65535, 1, 65535, 0, "the 16-bit sample that means white")                  \

@@ -24,8 +24,10 @@ typedef struct sono_serve_result {
     int32_t width_px, height_px;
     const uint8_t *mask;    /* rows contiguous, 0 / 255; never NULL */
     const uint8_t *maps[3]; /* edge, inside, outside, 0 / 1; NULL unless sink.maps */
-    double latency_ms;      /* of the engine alone */
-    const void *lent;       /* the engine's own */
+    int32_t has_surface;    /* 0 unless engine.surface is on */
+    sono_surface_view surface;
+    double latency_ms; /* of the engine alone */
+    const void *lent;  /* the engine's own */
 } sono_serve_result;
 
 typedef enum sono_serve_engine_news {

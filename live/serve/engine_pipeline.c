@@ -93,6 +93,8 @@ static void configure(const sono_serve_engine_setup *setup, pipeline_engine *eng
     out->min_piece_share = config->engine_min_piece > 0 ? (float)config->engine_min_piece : 0;
     out->state_mode = (sono_state_mode)config->state_mode; /* score|frame|stream */
     out->state_rules = rules;
+    out->bridge_share = config->engine_bridge > 0 ? (float)config->engine_bridge : 0;
+    out->want_surface = config->engine_surface == SONO_SERVE_SURFACE_ON;
     out->max_width_px = config->engine_max_width_px;
     out->max_height_px = config->engine_max_height_px;
     out->gray16_white = config->engine_gray16_white;
@@ -158,6 +160,7 @@ static void fill_result(const pipeline_engine *engine, const sono_packet *packet
                                   .mask = map_of(packet, SONO_MAP_MASK),
                                   .latency_ms = packet->latency_ms,
                                   .lent = packet};
+    result->has_surface = sono_packet_surface(packet, &result->surface) == SONO_STATUS_OK;
     memcpy(result->bbox_xyxy_px, object->bbox_xyxy_px, sizeof result->bbox_xyxy_px);
     for (int i = 0; engine->with_maps && i < 3; ++i) {
         result->maps[i] = map_of(packet, (sono_map)(SONO_MAP_EDGE + i));

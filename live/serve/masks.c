@@ -23,7 +23,7 @@ static void name_output(char out[SONO_IGTL_DEVICE_CHARS + 1], const char *name, 
 
 int sono_serve_masks_open(sono_serve_masks *masks, const sono_serve_config *config, sono_serve_blobs *blobs)
 {
-    static const char *const suffixes[SONO_SERVE_OUTPUT_COUNT] = {"",       "",        "Edge",
+    static const char *const suffixes[SONO_SERVE_OUTPUT_COUNT] = {"",       "",        "Surface", "Edge",
                                                                   "Inside", "Outside", "Overlay"};
     *masks = (sono_serve_masks){.blobs = blobs, .gray16_white = config->engine_gray16_white};
     for (int i = 0; i < SONO_SERVE_OUTPUT_COUNT; i++)
@@ -160,31 +160,39 @@ static void write_image(sono_serve_masks *masks, sono_serve_set *set, sono_serve
 /* ---- POLYDATA -------------------------------------------------------------------------------------------
  */
 
-static size_t outline_bytes(const sono_serve_outline *outline)
+/* What is sent: line l has points [begins[l], begins[l + 1]). */
+typedef struct lines {
+    const float (*points_px)[2];
+    const uint32_t *begins;
+    uint32_t n_points, n_lines;
+    uint32_t is_closed; /* 1: each ends where it begins */
+} lines;
+
+static size_t lines_bytes(const lines *in)
 {
-    return POLYDATA_HEAD_BYTES + 12 * (size_t)outline->n_points +
-           4 * ((size_t)outline->n_points + 2 * (size_t)outline->n_lines);
+    return POLYDATA_HEAD_BYTES + 12 * (size_t)in->n_points +
+           4 * ((size_t)in->n_points + (1 + in->is_closed) * (size_t)in->n_lines);
 }
 
 /* Without points all of it is the head of zeros, which the reference library unpacks to a mesh of nothing
  * (Source/igtlPolyDataMessage.cxx:795 @ 94244fe). */
-static void write_outline(const sono_serve_masks *masks, const sono_igtl_image *image,
-                          sono_igtl_writer *writer)
+static void write_lines(const sono_serve_masks *masks, const lines *in, const sono_igtl_image *image,
+                        sono_igtl_writer *writer)
 {
-    const sono_serve_outline *outline = &masks->outline;
     uint32_t n = 0;
-    for (uint32_t i = 0; i < outline->n_points; i++)
-        sono_serve_outline_to_mm(image, outline->points_px[i], masks->points_mm[i]);
-    for (uint32_t line = 0; line < outline->n_lines; line++) {
-        const uint32_t begin = outline->begins[line], end = outline->begins[line + 1];
-        masks->n_indices[line] = end - begin + 1;
+    for (uint32_t i = 0; i < in->n_points; i++)
+        sono_serve_outline_to_mm(image, in->points_px[i], masks->points_mm[i]);
+    for (uint32_t line = 0; line < in->n_lines; line++) {
+        const uint32_t begin = in->begins[line], end = in->begins[line + 1];
+        masks->n_indices[line] = end - begin + in->is_closed;
         for (uint32_t i = begin; i < end; i++)
             masks->indices[n++] = i;
-        masks->indices[n++] = begin; /* closed */
+        if (in->is_closed)
+            masks->indices[n++] = begin;
     }
     const sono_igtl_mesh mesh = {.points = (const float(*)[3])masks->points_mm,
-                                 .n_points = outline->n_points,
-                                 .lines = {masks->n_indices, masks->indices, outline->n_lines}};
+                                 .n_points = in->n_points,
+                                 .lines = {masks->n_indices, masks->indices, in->n_lines}};
     sono_igtl_polydata_encode(writer, &mesh);
 }
 
@@ -199,13 +207,34 @@ static void trace_once(sono_serve_masks *masks, sono_serve_set *set)
                                  set->result->height_px);
 }
 
+static lines lines_of(sono_serve_masks *masks, sono_serve_set *set, sono_serve_output output)
+{
+    lines out = {.is_closed = output == SONO_SERVE_OUTPUT_OUTLINE};
+    if (output == SONO_SERVE_OUTPUT_OUTLINE) {
+        trace_once(masks, set);
+        out.points_px = (const float(*)[2])masks->outline.points_px;
+        out.begins = masks->outline.begins;
+        out.n_points = masks->outline.n_points;
+        out.n_lines = masks->outline.n_lines;
+    } else if (set->result) {
+        const sono_surface_view *surface = &set->result->surface;
+        out.points_px = (const float(*)[2])(const void *)surface->points_px;
+        out.begins = (const uint32_t *)surface->line_starts;
+        out.n_points = (uint32_t)surface->n_points;
+        out.n_lines = (uint32_t)surface->n_lines;
+    }
+    return out;
+}
+
 /* ---- messages -------------------------------------------------------------------------------------------
  */
 
 static int is_made(const sono_serve_set *set, sono_serve_output output)
 {
-    if (!set->result || output < SONO_SERVE_OUTPUT_EDGE)
+    if (!set->result || output < SONO_SERVE_OUTPUT_SURFACE)
         return 1;
+    if (output == SONO_SERVE_OUTPUT_SURFACE)
+        return set->result->has_surface;
     return output == SONO_SERVE_OUTPUT_OVERLAY ? set->frame->pixels.pixels != NULL
                                                : set->result->maps[output - SONO_SERVE_OUTPUT_EDGE] != NULL;
 }
@@ -220,13 +249,14 @@ static int fits(const sono_serve_set *set)
 static sono_serve_blob *encode(sono_serve_masks *masks, sono_serve_set *set, sono_serve_output output,
                                int32_t version)
 {
-    const int is_image = output != SONO_SERVE_OUTPUT_OUTLINE;
+    const int is_image = sono_serve_output_is_image(output);
+    lines sent = {.n_points = 0};
     size_t n_bytes = (size_t)set->image->size[0] * set->image->size[1];
     if (output == SONO_SERVE_OUTPUT_OVERLAY)
         n_bytes *= 3;
     if (!is_image) {
-        trace_once(masks, set);
-        n_bytes = outline_bytes(&masks->outline);
+        sent = lines_of(masks, set, output);
+        n_bytes = lines_bytes(&sent);
     }
     sono_serve_blob *blob =
         sono_serve_blobs_take(masks->blobs, SONO_IGTL_HEADER_BYTES + SONO_IGTL_EXTENDED_BYTES +
@@ -241,7 +271,7 @@ static sono_serve_blob *encode(sono_serve_masks *masks, sono_serve_set *set, son
     if (is_image)
         write_image(masks, set, output, &writer, n_bytes);
     else
-        write_outline(masks, set->image, &writer);
+        write_lines(masks, &sent, set->image, &writer);
     sono_serve_facts_collect(&facts, set, &masks->info);
     if (sono_igtl_message_end(&writer, ++masks->message_id, facts.list, facts.n) != SONO_IGTL_OK) {
         sono_serve_blobs_give(masks->blobs, blob);

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A frame and its result as messages to clients: mask, outline, maps and overlay, each encoded when it is
- * first asked for, once for each header version. Geometry and time are those of the frame, bit for bit: the
- * IMAGE's first 72 bytes are copied and only components and scalar type are set, the header's timestamp is
- * copied. So the byte that says RAS or LPS is the source's, too: 3D Slicer ignores it and takes every matrix
- * as RAS, and mask and image lie on each other whatever it says. docs/live-messages.md has the metadata.
+ * A frame and its result as messages to clients: mask, outline, surface, maps and overlay, each encoded when
+ * it is first asked for, once for each header version. Geometry and time are those of the frame, bit for bit:
+ * the IMAGE's first 72 bytes are copied and only components and scalar type are set, the header's timestamp
+ * is copied. So the byte that says RAS or LPS is the source's, too: 3D Slicer ignores it and takes every
+ * matrix as RAS, and mask and image lie on each other whatever it says. docs/live-messages.md has the
+ * metadata.
  *
  * An empty set stands for "what was shown is not to be believed any more": the geometry of the last frame
- * that was shown, pixels of 0, an outline without points, a reason, and a time of its own that is later than
- * that of everything sent before. Thread-safety: one thread.
+ * that was shown, pixels of 0, outline and surface without points, a reason, and a time of its own that is
+ * later than that of everything sent before. Thread-safety: one thread.
  */
 #ifndef SONO_SERVE_MASKS_H
 #define SONO_SERVE_MASKS_H
@@ -21,13 +22,19 @@
 
 typedef enum sono_serve_output {
     SONO_SERVE_OUTPUT_MASK = 0,
-    SONO_SERVE_OUTPUT_OUTLINE, /* POLYDATA; the others are IMAGEs */
+    SONO_SERVE_OUTPUT_OUTLINE, /* POLYDATA, as the next; the others are IMAGEs */
+    SONO_SERVE_OUTPUT_SURFACE, /* the ridge of the echo */
     SONO_SERVE_OUTPUT_EDGE,
     SONO_SERVE_OUTPUT_INSIDE,
     SONO_SERVE_OUTPUT_OUTSIDE,
     SONO_SERVE_OUTPUT_OVERLAY, /* RGB: the image with the outline in it */
     SONO_SERVE_OUTPUT_COUNT
 } sono_serve_output;
+
+static inline int sono_serve_output_is_image(sono_serve_output output)
+{
+    return output != SONO_SERVE_OUTPUT_OUTLINE && output != SONO_SERVE_OUTPUT_SURFACE;
+}
 
 typedef struct sono_serve_masks {
     char names[SONO_SERVE_OUTPUT_COUNT][SONO_IGTL_DEVICE_CHARS + 1]; /* of devices */
@@ -38,7 +45,7 @@ typedef struct sono_serve_masks {
     /* Its own. */
     sono_serve_blobs *blobs;
     sono_serve_outline outline;
-    float (*points_mm)[3]; /* of the outline */
+    float (*points_mm)[3]; /* of the outline, or of the surface */
     uint32_t *n_indices;   /* of each line */
     uint32_t *indices;     /* of the lines' points, back to back */
     uint32_t message_id;
@@ -76,8 +83,8 @@ void sono_serve_masks_begin(sono_serve_masks *masks, sono_serve_set *set, const 
 /* Returns 0, or -1 where no frame was shown yet: then there is nothing to empty and no set. utc_ns: now. */
 int sono_serve_masks_begin_empty(sono_serve_masks *masks, sono_serve_set *set, const char *reason,
                                  const char *text, int64_t utc_ns);
-/* Lent until _end(); to keep it longer, share it. version: 1 or 2. NULL: the engine does not make it (maps),
- * or n_unsent was counted up. */
+/* Lent until _end(); to keep it longer, share it. version: 1 or 2. NULL: the engine does not make it (maps,
+ * surface), or n_unsent was counted up. */
 sono_serve_blob *sono_serve_masks_message(sono_serve_masks *masks, sono_serve_set *set,
                                           sono_serve_output output, int32_t version);
 void sono_serve_masks_end(sono_serve_masks *masks, sono_serve_set *set);

@@ -258,10 +258,11 @@ static int wants(const sono_serve_sink *sink, const sono_serve_client *client, s
 {
     const uint32_t maps =
         1u << SONO_SERVE_OUTPUT_EDGE | 1u << SONO_SERVE_OUTPUT_INSIDE | 1u << SONO_SERVE_OUTPUT_OUTSIDE;
-    const uint32_t configured = 1u << SONO_SERVE_OUTPUT_MASK |
-                                (sink->config.sink_outline ? 1u << SONO_SERVE_OUTPUT_OUTLINE : 0) |
-                                (sink->config.sink_maps ? maps : 0) |
-                                (sink->config.sink_overlay ? 1u << SONO_SERVE_OUTPUT_OVERLAY : 0);
+    const uint32_t configured =
+        1u << SONO_SERVE_OUTPUT_MASK | (sink->config.sink_outline ? 1u << SONO_SERVE_OUTPUT_OUTLINE : 0) |
+        (sink->config.engine_surface == SONO_SERVE_SURFACE_ON ? 1u << SONO_SERVE_OUTPUT_SURFACE : 0) |
+        (sink->config.sink_maps ? maps : 0) |
+        (sink->config.sink_overlay ? 1u << SONO_SERVE_OUTPUT_OVERLAY : 0);
     return (((configured | client->asked) & ~client->stopped) | client->once) >> output & 1;
 }
 

@@ -151,7 +151,8 @@ static sono_status judge_phantom(const void *user, const char *path, const char 
         folder, path);
 }
 
-/* Whether path is a results.jsonl that a sink wrote, or is no file to look into. */
+/* Whether path is a results.jsonl that a sink wrote, a frames.jsonl of a phantom, or is no file to look into.
+ */
 static int is_of_sink(const char *path)
 {
     static const char *const starts[] = {"{\"schema\": ", "{\"frame_id\": "};
@@ -241,6 +242,13 @@ static sono_status check_set(const inputs *in, const char *folder, sono_error *e
         SONO_TRY(each_entry(path, &user, judge_input, error));
         SONO_TRY(each_entry(path, folder, judge_phantom, error));
     }
+    SONO_TRY(join(path, folder, "frames.jsonl", error));
+    SONO_TRY(check_file(in, path, error));
+    if (!access(path, F_OK) && !is_of_sink(path))
+        return SONO_FAIL(error, INVALID_ARGUMENT,
+                         "%.150s: %.150s was not made by `sonoseg phantom`, and would be replaced: choose "
+                         "another folder",
+                         folder, path);
     return check_free(folder, error);
 }
 

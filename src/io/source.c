@@ -88,13 +88,18 @@ sono_status sono_source_next(sono_source *source, sono_image *image, sono_frame_
     return status;
 }
 
-sono_status sono_source_truth(const sono_source *source, sono_truth *out, sono_error *error)
+sono_status sono_source_truth_sized(const sono_source *source, void *out, size_t truth_bytes,
+                                    sono_error *error)
 {
+    sono_truth truth;
     if (!source || !out)
         return SONO_FAIL(error, INVALID_ARGUMENT, "source and truth must not be NULL");
     if (!source->ops->truth)
         return SONO_FAIL(error, UNSUPPORTED, "this source knows no truth");
-    return source->ops->truth(source, out, error);
+    SONO_TRY(source->ops->truth(source, &truth, error));
+    memset(out, 0, truth_bytes);
+    memcpy(out, &truth, truth_bytes < sizeof truth ? truth_bytes : sizeof truth);
+    return SONO_STATUS_OK;
 }
 
 const sono_sequence_info *sono_source_sequence(const sono_source *source)

@@ -174,8 +174,8 @@ static void record_state(sono_recorder *rec, const sono_machine_rules *rules, co
     if (is_stream) {
         memory = sono_record_kept(rec, "memory", SONO_DTYPE_U8, 1, 1, 1, SONO_MEMORY_BYTES);
         kept = sono_record_kept_frame(rec, "kept_frame", args);
-        agreement = sono_record_agreement(rec, "agreement", flow->mask, profile[0], profile[1], header, kept,
-                                          args);
+        agreement =
+            sono_record_agreement(rec, "agreement", flow->mask, profile[0], profile[1], header, kept, args);
     }
     sono_record_state(rec, "verdict", flow->detections, flow->iou, echo, agreement, header, memory, rules,
                       flow->verdict);
@@ -267,8 +267,9 @@ static sono_status check_wishes(const sono_pipeline_config *config, const sono_f
         return SONO_FAIL(error, INVALID_ARGUMENT,
                          "min_piece_share and bridge_share are about masks: they need a segmenter");
     if (!models->segmenter.binder && config->want_surface)
-        return SONO_FAIL(error, INVALID_ARGUMENT, "want_surface: a surface is found in a mask: it needs a "
-                                                  "segmenter");
+        return SONO_FAIL(error, INVALID_ARGUMENT,
+                         "want_surface: a surface is found in a mask: it needs a "
+                         "segmenter");
     if (config->state_mode != SONO_STATE_BY_SCORE && (!models->segmenter.binder || !models->detector.binder))
         return SONO_FAIL(error, INVALID_ARGUMENT,
                          "state_mode: states other than BY_SCORE are found from boxes and masks: they need a "

@@ -20,7 +20,7 @@ typedef struct sono_flow {
     sono_tid area;            /* OUTPUT I32 [NK, 1, 1, 1] */
     sono_tid mask, weights;   /* OUTPUT U8, planes of one tensor (graph/map_layout.h); weights may be 0 */
     sono_tid verdict; /* OUTPUT I32 [N, 1, 1, SONO_VERDICT_INTS]; 0 = states are those of the scores */
-    sono_tid surface;          /* OUTPUT I32 [N, 1, 1, SONO_SURFACE_COLUMNS]; 0 = none */
+    sono_tid surface; /* OUTPUT I32 [N, 1, 1, SONO_SURFACE_COLUMNS]; 0 = none */
     int32_t map_element_bytes; /* of a weight map; 0 = there are none */
     /* Ops [first_segment_op, first_mask_op) only matter when a box passed the gate: the image encoder's, then
      * from first_decode_op on those that wait for the detector. */

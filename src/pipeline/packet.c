@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipeline/packet.h"
 
+#include "engine/ridge.h"
 #include "pipeline/maps.h"
 
 #include <string.h>
@@ -11,7 +12,7 @@ _Static_assert(offsetof(sono_packet_storage, packet) == 0, "programs hold a poin
 
 void sono_packet_begin(sono_packet_storage *storage, const sono_frame *frame)
 {
-    memset(storage, 0, sizeof *storage);
+    memset(storage, 0, offsetof(sono_packet_storage, points_px)); /* no points yet */
     sono_packet *packet = &storage->packet;
     packet->struct_size = sizeof *packet;
     storage->info = frame->info;
@@ -31,10 +32,28 @@ static void fill_state(sono_packet_storage *storage, const sono_packet_outputs *
     storage->packet.state = storage->report.state;
 }
 
+/* Rows of columns -> points of lines. */
+static void fill_surface(sono_packet_storage *storage, const int32_t *rows)
+{
+    const ridge_sizes sizes = ridge_sizes_of(storage->packet.width_px, storage->packet.height_px);
+    storage->has_surface = rows != NULL;
+    storage->n_points = storage->n_lines = 0;
+    for (int32_t i = 0; rows && i < sizes.n_columns; i++) {
+        if (rows[i] == RIDGE_NONE)
+            continue;
+        if (i == 0 || !ridge_joins(rows, sizes.n_columns, i, i - 1, sizes.jump))
+            storage->line_starts[storage->n_lines++] = storage->n_points;
+        storage->points_px[storage->n_points][0] = (float)(i * sizes.step_px);
+        storage->points_px[storage->n_points++][1] = (float)rows[i] / RIDGE_UNIT;
+    }
+    storage->line_starts[storage->n_lines] = storage->n_points;
+}
+
 void sono_packet_fill(sono_packet_storage *storage, const sono_packet_outputs *outputs)
 {
     sono_packet *packet = &storage->packet;
     fill_state(storage, outputs);
+    fill_surface(storage, outputs->surface);
     packet->n_objects = 0;
     storage->maps = outputs->maps;
     storage->map_element_bytes = outputs->map_element_bytes;
@@ -75,6 +94,20 @@ const sono_parts *sono_packet_parts(const sono_packet *packet)
 const sono_state_report *sono_packet_report(const sono_packet *packet)
 {
     return packet && storage_of(packet)->is_judged ? &storage_of(packet)->report : NULL;
+}
+
+sono_status sono_packet_surface(const sono_packet *packet, sono_surface_view *out)
+{
+    if (!packet || !out)
+        return SONO_STATUS_INVALID_ARGUMENT;
+    const sono_packet_storage *s = storage_of(packet);
+    if (!s->has_surface)
+        return SONO_STATUS_UNSUPPORTED;
+    *out = (sono_surface_view){.points_px = s->points_px[0],
+                               .line_starts = s->line_starts,
+                               .n_points = s->n_points,
+                               .n_lines = s->n_lines};
+    return SONO_STATUS_OK;
 }
 
 double sono_packet_stage_ms(const sono_packet *packet, sono_stage stage)

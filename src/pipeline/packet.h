@@ -16,6 +16,7 @@ typedef struct sono_packet_outputs {
     const float *iou;       /* [K][iou_stride], channel 0 counts; NULL without a segmenter, as the next */
     const int32_t *area_px; /* [K] */
     const sono_verdict *verdict; /* NULL = the state is that of the score */
+    const int32_t *surface;      /* [SONO_SURFACE_COLUMNS]; NULL = nobody wants it */
     const uint8_t *maps; /* as graph/map_layout.h says, from the frame's first mask on; NULL = not here */
     int32_t map_element_bytes; /* of a weight map; 0 = there are none */
     int32_t iou_stride;
@@ -33,6 +34,10 @@ typedef struct sono_packet_storage {
     int32_t is_judged;         /* 1: the next two say by what */
     sono_parts parts;
     sono_state_report report;
+    int32_t has_surface; /* 1: the rest was asked for */
+    int32_t n_points, n_lines;
+    float points_px[SONO_SURFACE_COLUMNS][2];
+    int32_t line_starts[SONO_SURFACE_COLUMNS + 1];
 } sono_packet_storage;
 
 /* Copies what the source said about the frame. */

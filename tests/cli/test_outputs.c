@@ -137,6 +137,37 @@ static void test_phantom_over_others(void **state)
     assert_false(exists("out/images"));
 }
 
+/* With events a line for each frame; one that another program wrote is kept, one of a phantom is replaced,
+ * and gone when the new one has no events. */
+static void test_phantom_lines(void **state)
+{
+    (void)state;
+    enter("phantom_lines");
+#define EVENTS WORDS("phantom", SPEC ",events=1,only=freeze", "--quiet", "--output", "set")
+    command_expect(0, NULL, EVENTS);
+    command_expect(0, NULL, EVENTS);
+    char *lines = (char *)sono_test_read_file("set/frames.jsonl", NULL);
+    int n_lines = 0;
+    char *end = NULL;
+    for (char *line = lines; (end = strchr(line, '\n')); line = end + 1, n_lines++) {
+        char start[32];
+        *end = 0;
+        snprintf(start, sizeof start, "{\"frame_id\": %d, ", n_lines);
+        assert_memory_equal(line, start, strlen(start));
+        assert_non_null(strstr(line, "\"event\": \"quiet\", \"event_s\": 0.000000, \"is_visible\": "));
+        assert_non_null(strstr(line, "\"surfaces_px\": ["));
+        assert_string_equal(end - 2, "]}");
+    }
+    assert_int_equal(n_lines, 3);
+    sono_free(lines);
+    make_set("set");
+    assert_false(exists("set/frames.jsonl"));
+    sono_test_write_file("set/frames.jsonl", "mine", 4);
+    command_expect(1, "set/frames.jsonl was not made by `sonoseg phantom`", EVENTS);
+    expect_same("set/frames.jsonl", (const uint8_t *)"mine", 4);
+#undef EVENTS
+}
+
 /* in/0.png ... of noise, which takes its time to compress. */
 static void make_frames(int n_frames, int32_t side_px)
 {
@@ -406,6 +437,7 @@ int main(void)
         cmocka_unit_test(test_run_over_inputs),
         cmocka_unit_test(test_other_writers),
         cmocka_unit_test(test_phantom_over_others),
+        cmocka_unit_test(test_phantom_lines),
         cmocka_unit_test(test_two_runs),
         cmocka_unit_test(test_two_phantoms),
         cmocka_unit_test(test_stop),

@@ -87,6 +87,8 @@ static void test_phantom(void **state)
     command_expect(2, "'size=64' is not understood", PHANTOM("phantom:size=64"));
     command_expect(2, "'frames=-1' is not understood", PHANTOM("phantom:frames=-1"));
     command_expect(2, "'shape=round' is not understood", PHANTOM("phantom:shape=round"));
+    command_expect(2, "'events=some' is not understood", PHANTOM("phantom:events=some"));
+    command_expect(2, "'only=quiet' is not understood", PHANTOM("phantom:events=tuning,only=quiet"));
     command_expect(2, "sides must be within 16..4096", PHANTOM("phantom:size=8x64"));
     command_expect(1, "none: ", PHANTOM("phantom:seed=3,size=64x48,rate=10,depth=40,shape=pair,sweep=2"));
     command_expect(

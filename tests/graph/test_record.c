@@ -565,14 +565,14 @@ static void test_segmenter_shapes(void **state)
     const sono_tid header =
         sono_record_input(&f->rec, "header", SONO_DTYPE_U8, 1, 1, 1, (int32_t)sizeof(sono_frame_header));
     const sono_tid found = input(f, 1, 1, 3, 8);
-    const sono_segment_args args = {1024, 40, 30, 3, 5, 0, 0};
+    const sono_segment_args args = {1024, 40, 30, 3, 5, 0, 0, 0};
     const sono_tid tokens = sono_record_prompt(&f->rec, "prompt", found, header, param(f, 1, 1, 2, 8),
                                                param(f, 1, 1, 2, 16), param(f, 1, 1, 5, 16), 0, &args);
     assert_shape(f, tokens, 3, 1, 7, 16);
     const sono_tid up = input(f, 3, 1, 4096, 16);
     const sono_tid low = sono_record_hyper_mask(&f->rec, "low", up, sono_view_rows(&f->rec, tokens, 1, 1, 1));
     assert_shape(f, low, 3, 64, 64, 1);
-    const sono_segment_args odd = {1024, 41, 30, 3, 5, 0, 0};
+    const sono_segment_args odd = {1024, 41, 30, 3, 5, 0, 0, 0};
     sono_tid mask[3];
     sono_record_upsample_mask(&f->rec, "mask", low, found, header, &odd, 1, mask);
     assert_shape(f, mask[0], 3, 1, 1, 1232); /* the next multiple of 16 */
@@ -590,7 +590,7 @@ static void test_weight_map_shapes(void **state)
         sono_record_input(&f->rec, "header", SONO_DTYPE_U8, 1, 1, 1, (int32_t)sizeof(sono_frame_header));
     const sono_tid found = input(f, 1, 1, 3, 8), low = input(f, 3, 64, 64, 1);
     for (int32_t element_bytes = 1; element_bytes <= 4; element_bytes += 3) {
-        const sono_segment_args args = {1024, 40, 30, 3, 5, element_bytes, 0};
+        const sono_segment_args args = {1024, 40, 30, 3, 5, element_bytes, 0, 0};
         sono_tid mask[3];
         sono_record_upsample_mask(&f->rec, "mask", low, found, header, &args, 0, mask);
         assert_shape(f, mask[0], 3, 1, 1, 1200);
@@ -612,7 +612,7 @@ static void test_batch_shapes(void **state)
     const sono_tid pixels = sono_record_input(&f->rec, "pixels", SONO_DTYPE_U8, 3, 1, 1, 4800);
     const sono_preprocess_args preprocess = {
         .fit = SONO_FIT_STRETCH, .width_px = 64, .height_px = 64, .max_width_px = 40, .max_height_px = 30};
-    const sono_segment_args args = {1024, 40, 30, 3, 5, 1, 0};
+    const sono_segment_args args = {1024, 40, 30, 3, 5, 1, 0, 0};
     sono_tid mask[3];
     assert_shape(f, sono_record_preprocess(&f->rec, "image", pixels, headers, &preprocess), 3, 64, 64, 3);
     const sono_tid found =
@@ -636,9 +636,10 @@ static void record_bad_segmenter_op(fixture *f, int i)
     const sono_tid maps = sono_record_input(&f->rec, "maps", SONO_DTYPE_U8, 3, 1, 4, 1200);
     const sono_tid mask = sono_view_rows(&f->rec, maps, 0, 1, 1);
     const sono_tid hyper = input(f, 3, 1, 1, 16);
-    const sono_segment_args args = {1024, 40, 30, 3, 5, 1, 0}, even = {1024, 40, 30, 4, 5, 1, 0},
-                            huge = {1024, 1 << 20, 1 << 20, 3, 5, 1, 0}, wide = {1024, 40, 30, 3, 5, 4, 0},
-                            half = {1024, 40, 30, 3, 5, 2, 0}, none = {1024, 40, 30, 3, 5, 0, 0};
+    const sono_segment_args args = {1024, 40, 30, 3, 5, 1, 0, 0}, even = {1024, 40, 30, 4, 5, 1, 0, 0},
+                            huge = {1024, 1 << 20, 1 << 20, 3, 5, 1, 0, 0},
+                            wide = {1024, 40, 30, 3, 5, 4, 0, 0}, half = {1024, 40, 30, 3, 5, 2, 0, 0},
+                            none = {1024, 40, 30, 3, 5, 0, 0, 0};
     sono_tid outs[3];
     switch (i) {
     case 0:
@@ -715,9 +716,37 @@ static void record_bad_clean_mask(fixture *f, int i)
     const sono_tid maps = sono_record_input(&f->rec, "maps", SONO_DTYPE_U8, 3, 1, 4, 1200);
     const sono_tid mask = sono_view_rows(&f->rec, maps, 0, 1, 1);
     const sono_tid area = sono_record_input(&f->rec, "area", SONO_DTYPE_I32, 3, 1, 1, 1);
-    const sono_segment_args args = {1024, 40, 30, 3, 5, 1, i == 1 ? 1001 : 20};
+    const sono_segment_args args = {1024, 40, 30, 3, 5, 1, i == 1 ? 1001 : 20, 0};
     sono_record_clean_mask(&f->rec, "bad", i == 2 ? sono_view_rows(&f->rec, maps, 1, 1, 1) : mask,
                            i == 0 ? low : area, i == 3 ? input(f, 2, 1, 3, 8) : found, header, &args);
+}
+
+/* No area, a share of more than all, a map for the mask, two frames' boxes, two frames' pixels. */
+static void record_bad_bridge_mask(fixture *f, int i)
+{
+    const sono_tid header =
+        sono_record_input(&f->rec, "header", SONO_DTYPE_U8, 1, 1, 1, (int32_t)sizeof(sono_frame_header));
+    const sono_tid found = input(f, 1, 1, 3, 8), low = input(f, 3, 64, 64, 1);
+    const sono_tid maps = sono_record_input(&f->rec, "maps", SONO_DTYPE_U8, 3, 1, 4, 1200);
+    const sono_tid pixels = sono_record_input(&f->rec, "pixels", SONO_DTYPE_U8, i == 4 ? 2 : 1, 1, 1, 4800);
+    const sono_tid area = sono_record_input(&f->rec, "area", SONO_DTYPE_I32, 3, 1, 1, 1);
+    const sono_segment_args args = {1024, 40, 30, 3, 5, 1, 0, i == 1 ? 1001 : 150};
+    sono_record_bridge_mask(&f->rec, "bad", sono_view_rows(&f->rec, maps, i == 2, 1, 1), i == 0 ? low : area,
+                            pixels, header, i == 3 ? input(f, 2, 1, 3, 8) : found, &args);
+}
+
+/* No mask, a map for the mask, pixels of two frames, three masks of two frames, a row too short. */
+static void record_bad_surface(fixture *f, int i)
+{
+    const sono_tid header = sono_record_input(&f->rec, "header", SONO_DTYPE_U8, i == 3 ? 2 : 1, 1, 1,
+                                              (int32_t)sizeof(sono_frame_header));
+    const sono_tid maps = sono_record_input(&f->rec, "maps", SONO_DTYPE_U8, 3, 1, 4, 1200);
+    const sono_tid pixels =
+        sono_record_input(&f->rec, "pixels", SONO_DTYPE_U8, i > 1 && i < 4 ? 2 : 1, 1, 1, 4800);
+    const sono_tid rows = sono_record_tensor(&f->rec, "rows", SONO_DTYPE_I32, 1, 1, 1, 1023);
+    const sono_segment_args args = {1024, 40, 30, 3, 5, 1, 0, 0};
+    sono_record_surface(&f->rec, "bad", pixels, header,
+                        i == 0 ? 0 : sono_view_rows(&f->rec, maps, i == 1, 1, 1), &args, i == 4 ? rows : 0);
 }
 
 /* No echo, two frames' echo, half an agreement, no memory, a memory without a stream, an agreement without
@@ -753,13 +782,17 @@ static void test_bad_state(void **state)
 static void test_bad_segmenter_ops(void **state)
 {
     (void)state;
-    for (int i = 0; i < 18 + 4; i++) {
+    for (int i = 0; i < 18 + 4 + 5 + 5; i++) {
         fixture f;
         open_fixture(&f);
         if (i < 18)
             record_bad_segmenter_op(&f, i);
-        else
+        else if (i < 22)
             record_bad_clean_mask(&f, i - 18);
+        else if (i < 27)
+            record_bad_bridge_mask(&f, i - 22);
+        else
+            record_bad_surface(&f, i - 27);
         if (f.rec.status != SONO_STATUS_INVALID_ARGUMENT || !strstr(f.error.text, "bad"))
             fail_msg("case %d: %s: %s", i, sono_status_name(f.rec.status), f.error.text);
         assert_int_equal(f.program->n_ops, 0);

@@ -277,6 +277,47 @@ static void the_outline_is_closed_lines_in_mm(void **state)
     sono_serve_masks_end(&self->masks, &set);
 }
 
+/* Two open lines in mm, none where there is no surface; nothing where none is looked for. */
+static void the_surface_is_open_lines_in_mm(void **state)
+{
+    static const float points_px[5][2] = {{3, 4.5f}, {4, 5}, {5, 5.25f}, {20, 9}, {21, 10}};
+    static const int32_t line_starts[3] = {0, 3, 5};
+    static const uint32_t cells[7] = {3, 0, 1, 2, 2, 3, 4};
+    bench *self = *state;
+    sono_serve_set set;
+    set_plain_matrix(&self->frame);
+    sono_serve_masks_begin(&self->masks, &set, &self->frame, &self->result, 0);
+    assert_null(sono_serve_masks_message(&self->masks, &set, SONO_SERVE_OUTPUT_SURFACE, 1));
+    assert_int_equal(self->masks.n_unsent, 0);
+    sono_serve_masks_end(&self->masks, &set);
+    self->result.has_surface = 1;
+    self->result.surface = (sono_surface_view){points_px[0], line_starts, 5, 2};
+    sono_serve_masks_begin(&self->masks, &set, &self->frame, &self->result, 0);
+    const message in = decode(sono_serve_masks_message(&self->masks, &set, SONO_SERVE_OUTPUT_SURFACE, 2));
+    assert_string_equal(in.header.type, "POLYDATA");
+    assert_string_equal(in.header.device, "BoneMaskSurface");
+    assert_true(in.header.timestamp == self->frame.timestamp);
+    assert_fact(&in, "FrameId", "41");
+    const uint8_t *at = in.body.content;
+    assert_int_equal(in.body.content_bytes, 40 + 12 * 5 + 4 * 7);
+    assert_int_equal(u32_at(at), 5);
+    assert_int_equal(u32_at(at + 12), 2);
+    assert_int_equal(u32_at(at + 16), 4 * 7);
+    for (uint32_t i = 0; i < 5; i++) { /* from the centre (16, 9.5) */
+        assert_true(f32_at(at + 40 + 12 * i) == 10 + 0.5f * (points_px[i][0] - 16));
+        assert_true(f32_at(at + 44 + 12 * i) == 20);
+        assert_true(f32_at(at + 48 + 12 * i) == 30 - 0.25f * (points_px[i][1] - 9.5f));
+    }
+    for (uint32_t i = 0; i < 7; i++)
+        assert_int_equal(u32_at(at + 40 + 12 * 5 + 4 * i), cells[i]);
+    sono_serve_masks_end(&self->masks, &set);
+    self->result.surface = (sono_surface_view){points_px[0], line_starts, 0, 0};
+    sono_serve_masks_begin(&self->masks, &set, &self->frame, &self->result, 0);
+    const message none = decode(sono_serve_masks_message(&self->masks, &set, SONO_SERVE_OUTPUT_SURFACE, 1));
+    assert_int_equal(none.body.content_bytes, 40);
+    sono_serve_masks_end(&self->masks, &set);
+}
+
 static void maps_and_overlay_are_images(void **state)
 {
     bench *self = *state;
@@ -334,7 +375,7 @@ static void an_empty_set_replaces_what_was_shown(void **state)
             assert_fact(&in, "ReasonText", "why");
             assert_fact(&in, "FrameId", NULL);
             assert_fact(&in, "SourceTimestamp", NULL);
-            const int is_image = output != SONO_SERVE_OUTPUT_OUTLINE;
+            const int is_image = sono_serve_output_is_image((sono_serve_output)output);
             const size_t from = is_image ? SONO_IGTL_IMAGE_HEAD_BYTES : 0;
             for (size_t byte = from; byte < in.body.content_bytes; byte++)
                 assert_int_equal(in.body.content[byte], 0);
@@ -397,6 +438,7 @@ int main(void)
         WITH_BENCH(metadata_says_what_the_mask_is),
         cmocka_unit_test(seconds_are_exact),
         WITH_BENCH(the_outline_is_closed_lines_in_mm),
+        WITH_BENCH(the_surface_is_open_lines_in_mm),
         WITH_BENCH(maps_and_overlay_are_images),
         WITH_BENCH(an_empty_set_replaces_what_was_shown),
         WITH_BENCH(the_last_timestamp_does_not_wrap),

@@ -800,6 +800,8 @@ static void queries_are_answered(void **state)
     assert_status_comes(self, &client, SONO_IGTL_CODE_NOT_FOUND, "NO_SUCH_DEVICE");
     ask(&client, 1, "STT_IMAGE", "BoneMaskEdge");
     assert_status_comes(self, &client, SONO_IGTL_CODE_DISABLED, "NOT_MADE");
+    ask(&client, 1, "STT_POLYDATA", "BoneMaskSurface");
+    assert_status_comes(self, &client, SONO_IGTL_CODE_DISABLED, "NOT_MADE");
     ask(&client, 1, "STT_TDATA", "Tracker");
     assert_status_comes(self, &client, SONO_IGTL_CODE_UNKNOWN_INSTRUCTION, "UNKNOWN_QUERY");
     ask(&client, 1, "RTS_TDATA", "Tracker");

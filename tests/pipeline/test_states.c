@@ -17,8 +17,10 @@
 #define HEIGHT_PX 558
 #define N_PIXELS  (WIDTH_PX * HEIGHT_PX)
 #define N_FRAMES  8
-#define RATE_HZ   10.0 /* 100 ms a frame: VISIBLE comes with the third good one, LOST with the third bad one */
-#define BATCH     4
+#define RATE_HZ                                                                                              \
+    10.0 /* 100 ms a frame: VISIBLE comes with the third good one, LOST with the third bad one               \
+          */
+#define BATCH 4
 
 static const int is_black[N_FRAMES] = {0, 0, 0, 0, 1, 1, 1, 0};
 static const sono_state expected[N_FRAMES] = {
@@ -105,11 +107,11 @@ static void run_all(sono_pipeline *pipeline, int32_t batch, result *out)
 static void say(int i, const result *r)
 {
     const sono_parts *p = &r->parts;
-    print_message("frame %d: %s, quality %d, agreement %d; score %d iou %d sharpness %d contrast %d shadow %d "
-                  "continuity %d agreement %d surface %d, moved %d %d\n",
-                  i, sono_state_name(r->state), r->report.quality, r->report.agreement, p->score, p->iou,
-                  p->sharpness, p->contrast, p->shadow, p->continuity, p->agreement, p->surface, p->moved_x,
-                  p->moved_y);
+    print_message(
+        "frame %d: %s, quality %d, agreement %d; score %d iou %d sharpness %d contrast %d shadow %d "
+        "continuity %d agreement %d surface %d, moved %d %d\n",
+        i, sono_state_name(r->state), r->report.quality, r->report.agreement, p->score, p->iou, p->sharpness,
+        p->contrast, p->shadow, p->continuity, p->agreement, p->surface, p->moved_x, p->moved_y);
 }
 
 static void test_a_bone_goes_and_comes_back(void **state)
@@ -153,8 +155,8 @@ static void test_replay(void **state)
     sono_state_report_init(&report);
     assert_ok(sono_state_machine_open(NULL, SONO_STATE_BY_STREAM, &machine, &error), &error);
     for (int i = 0; i < N_FRAMES; i++) {
-        assert_ok(sono_state_machine_step(machine, &one_by_one[i].parts, frames[i].info.timestamp_ns, WIDTH_PX,
-                                          HEIGHT_PX, &report, &error),
+        assert_ok(sono_state_machine_step(machine, &one_by_one[i].parts, frames[i].info.timestamp_ns,
+                                          WIDTH_PX, HEIGHT_PX, &report, &error),
                   &error);
         assert_memory_equal(&report, &one_by_one[i].report, sizeof report);
     }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "args.h"
 #include "commands.h"
+#include "output_file.h"
 #include "output_folder.h"
 #include "phantom_input.h"
 #include "progress.h"
 #include "stop.h"
+#include "truth_line.h"
 
 #include "sonoseg/io.h"
 #include "sonoseg/phantom.h"
@@ -19,6 +21,8 @@ typedef struct phantom_set {
     const char *input;
     const char *output;
     int is_quiet;
+    int has_events;
+    FILE *lines; /* frames.jsonl; NULL without events */
     sono_source *source;
     int64_t n_frames;
     int64_t n_empty;
@@ -55,9 +59,13 @@ static const args_spec spec = {
         "Writes frames of the synthetic scanner with their truth, as 'evaluate' and training read them:\n"
         "  DIR/images/<stem>.png   8 bits grey\n"
         "  DIR/masks/<stem>.png    0 = background, 1, 2 ... = one structure each\n"
-        "SPEC is phantom:seed=N,frames=N,sweep=N,size=WxH,rate=HZ,depth=MM,shape=NAME, each part optional;\n"
-        "sweep is how many frames share one anatomy, shape one of any, flat, arched, ridge, broken, pair, "
-        "empty.",
+        "  DIR/frames.jsonl        with events: what goes on in each frame, and the bone's surface\n"
+        "SPEC is phantom:seed=N,frames=N,sweep=N,size=WxH,rate=HZ,depth=MM,shape=NAME,events=SET, each part\n"
+        "optional; sweep is how many frames share one anatomy, shape one of any, flat, arched, ridge, "
+        "broken,\n"
+        "pair, empty, events one of none, held-out, tuning; only=EVENT draws these events only: "
+        "contact_lost,\n"
+        "probe_leaves, shadow, gain_jump, motion_blur, freeze, other_bone.",
     .options = options,
     .n_options = sizeof options / sizeof options[0],
     .examples =
@@ -80,6 +88,7 @@ static int open_source(phantom_set *self)
     }
     if (phantom_input_parse(input, &phantom))
         return STATUS_USAGE;
+    self->has_events = phantom.events != SONO_PHANTOM_EVENTS_NONE;
     if (!sono_source_open_phantom(&phantom, &self->source, &error))
         return STATUS_DONE;
     report_error("%s", error.text);
@@ -133,11 +142,13 @@ static int make_folders(const phantom_set *self)
 static int write_frames(phantom_set *self)
 {
     sono_image image;
+    sono_frame_info info;
     sono_truth truth;
     const char *name = NULL;
     sono_error error;
     sono_image_init(&image);
-    while (!stop_status() && !sono_source_next(self->source, &image, NULL, &name, &error)) {
+    sono_frame_info_init(&info);
+    while (!stop_status() && !sono_source_next(self->source, &image, &info, &name, &error)) {
         sono_status status = sono_source_truth(self->source, &truth, &error);
         if (status) {
             report_error("%s", error.text);
@@ -145,11 +156,32 @@ static int write_frames(phantom_set *self)
         }
         if (write_pair(self, name, &image, &truth))
             return -1;
+        if (self->lines)
+            truth_line_write(self->lines, &info, name, &truth);
         self->n_frames++;
         self->n_empty += !truth.is_visible;
         progress_update(&self->bar, self->n_frames, truth.is_visible ? "" : "empty");
     }
     return 0;
+}
+
+/* Frames and, with events, their lines; lines of an earlier phantom are gone either way. */
+static int write_all(phantom_set *self)
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/frames.jsonl", self->output) >= PATH_MAX) {
+        report_error("%s: the path is too long", self->output);
+        return -1;
+    }
+    if (!self->has_events) {
+        unlink(path);
+        return write_frames(self);
+    }
+    self->lines = output_file_open(path);
+    if (!self->lines)
+        return -1;
+    const int has_failed = write_frames(self);
+    return output_file_close(self->lines, path) || has_failed ? -1 : 0;
 }
 
 /* The folder is this run's own meanwhile: frames of two phantoms must not mix. */
@@ -170,7 +202,7 @@ static int fill_folder(phantom_set *self)
     }
     stop_watch();
     progress_start(&self->bar, sono_source_count(self->source), !self->is_quiet);
-    const int has_failed = write_frames(self);
+    const int has_failed = write_all(self);
     progress_clear(&self->bar);
     sono_folder_unlock(lock);
     return has_failed;

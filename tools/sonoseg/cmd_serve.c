@@ -57,11 +57,18 @@ static int make_plan(plan *self, sono_serve_config *config)
     const int status = pipeline_args_find_checkpoints(&self->models);
     if (status != STATUS_DONE)
         return status;
-    char min_piece[32];
+    char min_piece[32], bridge[32];
+    const sono_pipeline_config *found = &self->models.config;
     snprintf(min_piece, sizeof min_piece, "%g",
-             config->engine_min_piece < 0 ? (double)self->models.config.min_piece_share
-                                          : config->engine_min_piece);
+             config->engine_min_piece < 0 ? (double)found->min_piece_share : config->engine_min_piece);
+    snprintf(bridge, sizeof bridge, "%g",
+             config->engine_bridge < 0 ? (double)found->bridge_share : config->engine_bridge);
+    const int has_surface = config->engine_surface == SONO_SERVE_SURFACE_AUTO
+                                ? found->want_surface
+                                : config->engine_surface == SONO_SERVE_SURFACE_ON;
     if (sono_serve_config_set(config, "engine-min-piece", min_piece, &error) ||
+        sono_serve_config_set(config, "engine-bridge", bridge, &error) ||
+        sono_serve_config_set(config, "engine-surface", has_surface ? "on" : "off", &error) ||
         sono_serve_config_set(config, "detector", self->models.config.detector_path, &error) ||
         sono_serve_config_set(config, "segmenter", self->models.config.segmenter_path, &error)) {
         report_error("%s", error.text);

@@ -77,6 +77,29 @@ static int take_shape(const char *value, sono_phantom_shape *out)
     return -1;
 }
 
+static int take_events(const char *value, sono_phantom_event_set *out)
+{
+    static const char *const names[][SONO_PHANTOM_EVENTS_SET_COUNT] = {{"none", "held-out", "tuning"},
+                                                                       {"0", "1", "2"}};
+    for (int i = 0; i < SONO_PHANTOM_EVENTS_SET_COUNT; i++)
+        if (!strcmp(value, names[0][i]) || !strcmp(value, names[1][i])) {
+            *out = (sono_phantom_event_set)i;
+            return 0;
+        }
+    return -1;
+}
+
+/* May come more than once. */
+static int take_kind(const char *value, uint32_t *out)
+{
+    for (int i = SONO_PHANTOM_QUIET + 1; i < SONO_PHANTOM_EVENT_COUNT; i++)
+        if (!strcmp(value, sono_phantom_event_name((sono_phantom_event)i))) {
+            *out |= 1u << i;
+            return 0;
+        }
+    return -1;
+}
+
 static int take(const char *key, const char *value, sono_phantom_options *options)
 {
     if (!strcmp(key, "seed"))
@@ -91,6 +114,10 @@ static int take(const char *key, const char *value, sono_phantom_options *option
         return take_number(value, &options->rate_hz);
     if (!strcmp(key, "shape"))
         return take_shape(value, &options->shape);
+    if (!strcmp(key, "events"))
+        return take_events(value, &options->events);
+    if (!strcmp(key, "only"))
+        return take_kind(value, &options->event_kinds);
     double depth_mm = 0;
     if (strcmp(key, "depth") != 0 || take_number(value, &depth_mm))
         return -1;
@@ -115,7 +142,8 @@ int phantom_input_parse(const char *input, sono_phantom_options *options)
             *value++ = 0;
         if (!value || take(setting, value, options)) {
             report_error("%s: '%.*s' is not understood: phantom:seed=N,frames=N,sweep=N,size=WxH,rate=HZ,"
-                         "depth=MM,shape=any|flat|arched|ridge|broken|pair|empty",
+                         "depth=MM,shape=any|flat|arched|ridge|broken|pair|empty,events=none|held-out|tuning,"
+                         "only=EVENT",
                          input, (int)n, at);
             return -1;
         }

@@ -8,8 +8,9 @@
 /* Whether an input names the phantom. */
 int phantom_input_matches(const char *input);
 
-/* Reads seed=N, frames=N, sweep=N, size=WxH, rate=HZ, depth=MM and shape=NAME over the defaults. 0, -1 after
- * report_error(). What is out of range is left to sono_source_open_phantom(). */
+/* Reads seed=N, frames=N, sweep=N, size=WxH, rate=HZ, depth=MM, shape=NAME, events=none|held-out|tuning (or
+ * 0, 1, 2) and only=EVENT (may be repeated; only these kinds) over the defaults. 0, -1 after report_error().
+ * What is out of range is left to sono_source_open_phantom(). */
 int phantom_input_parse(const char *input, sono_phantom_options *options);
 
 #endif

@@ -13,6 +13,7 @@
 #define MAX_SIDE_PX 16384
 /* What the segmenter of sonoseg leaves beside a bone is below it, and no bone is (docs/evaluation.md). */
 #define SHIPPED_MIN_PIECE 0.02f
+#define SHIPPED_BRIDGE    0.15f
 
 static const char *from_environment(const char *name)
 {
@@ -159,6 +160,16 @@ static int take_state_rule(pipeline_args *args, const char *value)
     return -1;
 }
 
+static int take_surface(pipeline_args *args, const char *value)
+{
+    args->has_surface = 1;
+    args->config.want_surface = !strcmp(value, "on");
+    if (args->config.want_surface || !strcmp(value, "off"))
+        return 0;
+    report_error("--surface: %s is neither on nor off", value);
+    return -1;
+}
+
 int pipeline_args_take(pipeline_args *args, int id, const char *value)
 {
     sono_pipeline_config *config = &args->config;
@@ -217,6 +228,11 @@ int pipeline_args_take(pipeline_args *args, int id, const char *value)
         return take_state_mode(args, value);
     case ID_STATE_SETTING:
         return take_state_rule(args, value);
+    case ID_BRIDGE:
+        args->has_bridge = 1;
+        return args_fraction("bridge", value, 0, 1, &config->bridge_share);
+    case ID_SURFACE:
+        return take_surface(args, value);
     case ID_NO_GRAPH:
         config->without_graph = 1;
         return 0;
@@ -272,6 +288,10 @@ int pipeline_args_find_checkpoints(pipeline_args *args)
     }
     if (args->shipped[MODEL_SEGMENTER] && !args->has_min_piece)
         config->min_piece_share = SHIPPED_MIN_PIECE;
+    if (args->shipped[MODEL_SEGMENTER] && !args->has_bridge)
+        config->bridge_share = SHIPPED_BRIDGE;
+    if (args->shipped[MODEL_SEGMENTER] && !args->has_surface)
+        config->want_surface = 1;
     if (is_there[MODEL_DETECTOR] && is_there[MODEL_SEGMENTER])
         return STATUS_DONE;
     report_missing_checkpoints(is_there[MODEL_DETECTOR], is_there[MODEL_SEGMENTER]);

@@ -35,6 +35,8 @@ enum {
     ID_MIN_PIECE,
     ID_STATE_MODE,
     ID_STATE_SETTING,
+    ID_BRIDGE,
+    ID_SURFACE,
     ID_OWN /* first id of a command's own options */
 };
 
@@ -69,6 +71,12 @@ void family_warn(const char *path);
         {"min-piece", ID_MIN_PIECE, "SHARE",                                                                 \
          "remove pieces of the mask with less than this share of its largest\none, and those far from the "  \
          "box; 0 = none; default 0.02 with the\nsegmenter of sonoseg, 0 with others"},                       \
+        {"bridge", ID_BRIDGE, "SHARE",                                                                       \
+         "close gaps in the mask up to this share of the box's width where the\nimage has an echo; 0 = "     \
+         "none; default 0.15 with the segmenter of\nsonoseg, 0 with others"},                                \
+        {"surface", ID_SURFACE, "on|off",                                                                    \
+         "find the ridge of the echo, to a fraction of a pixel; default on with\nthe segmenter of sonoseg, " \
+         "off with others"},                                                                                 \
         {"skip-decoder", ID_SKIP_DECODER, NULL, "CUDA 12.4: run no mask decoder where nothing is found"},    \
         {"max-size", ID_MAX_SIZE, "WxH",                                                                     \
          "largest frame, default 1920x1200; what is longer or has more pixels\nis refused, 1200x1920 is "    \
@@ -119,6 +127,8 @@ typedef struct pipeline_args {
     int is_segmenter_only; /* likewise */
     int is_quiet;          /* no warnings */
     int has_min_piece;     /* the user said which pieces stay */
+    int has_bridge;        /* likewise which gaps are closed */
+    int has_surface;       /* likewise whether a surface is wanted */
     events events;
 } pipeline_args;
 

@@ -84,8 +84,8 @@ static void write_float(FILE *stream, float value)
 static void write_object_keys(FILE *stream, const sono_object *object, sono_state state)
 {
     const float *box = object->bbox_xyxy_px;
-    const int has_box = state == SONO_STATE_RELOCALIZING ? box[2] > box[0] || box[3] > box[1]
-                                                         : state != SONO_STATE_LOST;
+    const int has_box =
+        state == SONO_STATE_RELOCALIZING ? box[2] > box[0] || box[3] > box[1] : state != SONO_STATE_LOST;
     fputs("\"score\": ", stream);
     write_float(stream, object->score);
     fputs(", \"bbox_xyxy_px\": ", stream);
@@ -101,17 +101,60 @@ static void write_object_keys(FILE *stream, const sono_object *object, sono_stat
     fprintf(stream, ", \"mask_area_px\": %" PRId64, object->mask_area_px);
 }
 
+static void write_coordinate(FILE *stream, double value, int n_decimals)
+{
+    char text[40];
+    snprintf(text, sizeof text, "%.*f", n_decimals, value);
+    write_decimal(stream, text);
+}
+
+/* [[[x, y], [x, y], ...], ...]: an array a line. */
+static void write_lines(FILE *stream, const sono_surface_view *surface, const double scale[2],
+                        const int n_decimals[2])
+{
+    fputc('[', stream);
+    for (int32_t k = 0; k < surface->n_lines; k++) {
+        fputs(k ? ", [" : "[", stream);
+        for (int32_t i = surface->line_starts[k]; i < surface->line_starts[k + 1]; i++) {
+            fputs(i == surface->line_starts[k] ? "[" : ", [", stream);
+            write_coordinate(stream, scale[0] * (double)surface->points_px[2 * i], n_decimals[0]);
+            fputs(", ", stream);
+            write_coordinate(stream, scale[1] * (double)surface->points_px[2 * i + 1], n_decimals[1]);
+            fputc(']', stream);
+        }
+        fputc(']', stream);
+    }
+    fputc(']', stream);
+}
+
+/* Where it was asked for; millimetres where the spacing is known. */
+static void write_surface(FILE *stream, const sono_packet *packet)
+{
+    static const int px_decimals[2] = {0, 2}, mm_decimals[2] = {3, 3}; /* columns are whole */
+    static const double one[2] = {1, 1};
+    const double *spacing_mm = packet->info->spacing_mm;
+    sono_surface_view surface;
+    if (sono_packet_surface(packet, &surface) != SONO_STATUS_OK)
+        return;
+    fputs(", \"surface_px\": ", stream);
+    write_lines(stream, &surface, one, px_decimals);
+    if (!(spacing_mm[0] > 0 && spacing_mm[1] > 0))
+        return;
+    fputs(", \"surface_mm\": ", stream);
+    write_lines(stream, &surface, spacing_mm, mm_decimals);
+}
+
 /* What the state was decided by. Permille; null = unknown. */
 static void write_parts(FILE *stream, const sono_parts *parts, const sono_state_report *report)
 {
     const struct {
         const char *key;
         int32_t value;
-    } shares[] = {{"quality", report->quality},       {"frame_agreement", report->agreement},
-                  {"score", parts->score},            {"iou", parts->iou},
-                  {"sharpness", parts->sharpness},    {"contrast", parts->contrast},
-                  {"shadow", parts->shadow},          {"continuity", parts->continuity},
-                  {"agreement", parts->agreement},    {"surface", parts->surface}};
+    } shares[] = {{"quality", report->quality},    {"frame_agreement", report->agreement},
+                  {"score", parts->score},         {"iou", parts->iou},
+                  {"sharpness", parts->sharpness}, {"contrast", parts->contrast},
+                  {"shadow", parts->shadow},       {"continuity", parts->continuity},
+                  {"agreement", parts->agreement}, {"surface", parts->surface}};
     fputs(", \"parts\": {", stream);
     for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++)
         if (shares[i].value < 0)
@@ -169,6 +212,7 @@ void sono_jsonl_packet(FILE *stream, const sono_packet *packet, const char *path
     }
     if (sono_packet_parts(packet))
         write_parts(stream, sono_packet_parts(packet), sono_packet_report(packet));
+    write_surface(stream, packet);
     fprintf(stream, ", \"backend\": \"%s\", \"precision\": \"%s\"", sono_backend_name(packet->backend),
             sono_precision_name(packet->precision));
     write_latency(stream, packet);

@@ -19,6 +19,7 @@ static const sono_colour object_colours[] = {
     {29, 233, 182}, {255, 109, 0}, {179, 136, 255}, {205, 220, 57},
 };
 static const sono_colour lost_colour = {255, 82, 82}, uncertain_colour = {255, 171, 0};
+static const sono_colour surface_colour = {255, 0, 230};
 
 static uint8_t grey_at(const uint8_t *row, int32_t x, const sono_image *image, int32_t gray16_white)
 {
@@ -73,6 +74,26 @@ static void draw_mask(const canvas *out, const uint8_t *mask, sono_colour ink, i
             if (*pixel)
                 sono_picture_fill(&out->picture, x, y, x + 1, y + 1, ink,
                                   is_drawn && is_contour(mask, out, x, y, out->line_px) ? 256 : 48);
+        }
+}
+
+/* The surface: a dot of the lines' thickness every half pixel along each line. */
+static void draw_surface(const canvas *out, const sono_surface_view *surface)
+{
+    const float half = 0.5f * (float)(out->line_px - 1);
+    for (int32_t k = 0; k < surface->n_lines; k++)
+        for (int32_t i = surface->line_starts[k]; i < surface->line_starts[k + 1]; i++) {
+            const int32_t next = i + 1 < surface->line_starts[k + 1] ? i + 1 : i;
+            const float *a = surface->points_px + (ptrdiff_t)2 * i,
+                        *b = surface->points_px + (ptrdiff_t)2 * next;
+            const int32_t n_dots = 1 + (int32_t)(2 * fmaxf(b[0] - a[0], fabsf(b[1] - a[1])));
+            for (int32_t d = 0; d < n_dots; d++) {
+                const float share = (float)d / (float)n_dots;
+                const int32_t x = (int32_t)lroundf(a[0] + share * (b[0] - a[0]) - half);
+                const int32_t y = (int32_t)lroundf(a[1] + share * (b[1] - a[1]) - half);
+                sono_picture_fill(&out->picture, x, y, x + out->line_px, y + out->line_px, surface_colour,
+                                  256);
+            }
         }
 }
 
@@ -139,6 +160,7 @@ void sono_overlay_draw(const sono_packet *packet, const sono_image *image, int32
     const canvas out = {{rgb, packet->width_px, packet->height_px},
                         clamp((longer_px + 250) / 500, 1, 8),
                         clamp((longer_px + 250) / 400, 1, 10)};
+    sono_surface_view surface;
     const int is_uncertain = packet->state == SONO_STATE_RELOCALIZING;
     char text[48];
     draw_grey(&out, image, gray16_white);
@@ -164,4 +186,6 @@ void sono_overlay_draw(const sono_packet *packet, const sono_image *image, int32
             draw_mask(&out, mask.data, ink, is_uncertain ? 4 * out.line_px : 0);
         draw_box(&out, object, text, ink);
     }
+    if (sono_packet_surface(packet, &surface) == SONO_STATUS_OK)
+        draw_surface(&out, &surface);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The picture a person looks at: the frame in grey, each object's mask as a slight tint with a clear contour,
- * its box and its score. One colour an object; a LOST frame says so in words. Lines and letters grow with the
- * image.
+ * its box and its score, the surface as a line. One colour an object; a LOST frame says so in words. Lines
+ * and letters grow with the image.
  */
 #ifndef SONO_IO_FOLDER_OVERLAY_H
 #define SONO_IO_FOLDER_OVERLAY_H

@@ -14,9 +14,20 @@
 #define MAX_HELD    16
 #define NAME_BYTES  32
 
+#define VISIBLE_FROM    0.25f /* share of the bone's columns */
+#define BORDERLINE_FROM 0.1f
+#define BORDERLINE_TO   0.4f
+#define TRACE           (0.5f * SONO_PHANTOM_SHOWN) /* displayed level at which an eye still finds a bone */
+
+#define MOST_EXPOSURE_S 0.04
+#define BLUR_STEP_PX    1.5f /* of tissue from one pose within an exposure to the next */
+#define MOST_POSES      9    /* odd, so that one is in the middle */
+
 typedef struct held {
     uint8_t *grey, *mask, *labels;
+    float *surfaces_px; /* [SONO_TRUTH_STRUCTURES, width] */
     char name[NAME_BYTES];
+    float probe_mm; /* lateral place, of the image */
     sono_truth truth;
 } held;
 
@@ -27,8 +38,28 @@ typedef struct phantom {
     sono_phantom_work work;
     held *ring;      /* of n_held */
     uint8_t *pixels; /* all of the ring's */
+    float *surfaces_px;
+    uint16_t *exposure; /* one frame, summed over the poses within its exposure; NULL without events */
+    sono_phantom_timetable table;
+    int64_t imaged; /* the sweep's frame that was drawn last, not repeated */
     int64_t next;
 } phantom;
+
+static const char *const event_names[SONO_PHANTOM_EVENT_COUNT] = {
+    [SONO_PHANTOM_QUIET] = "quiet",
+    [SONO_PHANTOM_CONTACT_LOST] = "contact_lost",
+    [SONO_PHANTOM_PROBE_LEAVES] = "probe_leaves",
+    [SONO_PHANTOM_SHADOW] = "shadow",
+    [SONO_PHANTOM_GAIN_JUMP] = "gain_jump",
+    [SONO_PHANTOM_MOTION_BLUR] = "motion_blur",
+    [SONO_PHANTOM_FREEZE] = "freeze",
+    [SONO_PHANTOM_OTHER_BONE] = "other_bone",
+};
+
+const char *sono_phantom_event_name(sono_phantom_event event)
+{
+    return (int)event >= 0 && event < SONO_PHANTOM_EVENT_COUNT ? event_names[event] : "unknown";
+}
 
 static const sono_phantom_options phantom_defaults = {
     .struct_size = sizeof phantom_defaults,
@@ -76,6 +107,11 @@ static sono_status read_options(const sono_phantom_options *given, sono_phantom_
                          out->width_px, out->height_px, MIN_SIDE_PX, MAX_SIDE_PX);
     if ((int)out->shape < SONO_PHANTOM_ANY || (int)out->shape >= SONO_PHANTOM_SHAPE_COUNT)
         return SONO_FAIL(error, INVALID_ARGUMENT, "phantom: there is no shape %d", (int)out->shape);
+    if ((int)out->events < 0 || (int)out->events >= SONO_PHANTOM_EVENTS_SET_COUNT)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "phantom: there is no set of events %d", (int)out->events);
+    if (out->event_kinds >> SONO_PHANTOM_EVENT_COUNT || out->event_kinds & 1u << SONO_PHANTOM_QUIET)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "phantom: event_kinds is 0x%x, bits 1..%d are kinds",
+                         (unsigned)out->event_kinds, SONO_PHANTOM_EVENT_COUNT - 1);
     if (out->n_held < 1 || out->n_held > MAX_HELD)
         return SONO_FAIL(error, INVALID_ARGUMENT, "phantom: n_held is %d, not within 1..%d", out->n_held,
                          MAX_HELD);
@@ -87,7 +123,7 @@ static int64_t count_frames(const sono_source *source)
     return ((const phantom *)(const void *)source)->options.n_frames;
 }
 
-static void describe(const phantom *self, const held *out, double time_s, sono_frame *frame)
+static void describe(const phantom *self, const held *out, sono_frame *frame)
 {
     const double spacing_mm = 1 / (double)self->scene.px_per_mm;
     frame->image.pixels = out->grey;
@@ -102,7 +138,135 @@ static void describe(const phantom *self, const held *out, double time_s, sono_f
     info->image_to_reference[0] = info->image_to_reference[5] = info->image_to_reference[10] = 1;
     info->has_pose = 1;
     info->orientation = SONO_ORIENTATION_MF;
-    info->image_to_reference[3] = phantom_wave_at(&self->scene.probe_mm, time_s);
+    info->image_to_reference[3] = out->probe_mm;
+}
+
+static void render(phantom *self, held *out, double time_s)
+{
+    const uint64_t frame_key = phantom_hash(self->scene.key + 0x401e5eu + (uint64_t)self->next);
+    sono_phantom_pose(&self->scene, time_s, &self->work);
+    sono_phantom_render(&self->scene, time_s, frame_key, &self->work, out->grey);
+}
+
+/* Image and truth, as the event's effects in self->work are; marks are still to come. */
+static void finish(phantom *self, held *out, double time_s)
+{
+    sono_phantom_outline(&self->scene, &self->work, out->mask, out->labels, out->surfaces_px, &out->truth);
+    out->probe_mm = phantom_probe_mm(&self->scene, &self->work, time_s);
+}
+
+/* How far tissue moves within an exposure around a frame. */
+static float find_blur_px(phantom *self, int64_t frame, double exposure_s)
+{
+    sono_phantom_effects ends[2];
+    for (int i = 0; i < 2; i++)
+        sono_phantom_timetable_apply(&self->table, frame, (i - 0.5) * exposure_s, &self->scene, &ends[i]);
+    const float slide_mm = ends[1].slide_mm - ends[0].slide_mm,
+                press_mm = ends[1].press_mm - ends[0].press_mm;
+    return sqrtf(slide_mm * slide_mm + press_mm * press_mm) * self->scene.px_per_mm;
+}
+
+/* The mean over poses within the exposure, the middle one rendered last: truth is of that. */
+static void render_blurred(phantom *self, held *out, int64_t frame, double time_s)
+{
+    const size_t n = (size_t)self->work.width_px * (size_t)self->work.height_px;
+    const double exposure_s = fmin(1 / self->options.rate_hz, MOST_EXPOSURE_S);
+    const float blur_px = find_blur_px(self, frame, exposure_s);
+    const int half = (int)fminf(ceilf(0.5f * blur_px / BLUR_STEP_PX), MOST_POSES / 2);
+    const int n_poses = 2 * half + 1;
+    memset(self->exposure, 0, n * sizeof *self->exposure);
+    for (int i = 1; i <= n_poses; i++) {
+        const int pose = (half + i) % n_poses;
+        sono_phantom_timetable_apply(&self->table, frame, exposure_s * (pose - half) / n_poses, &self->scene,
+                                     &self->work.effects);
+        render(self, out, time_s);
+        for (size_t k = 0; k < n; k++)
+            self->exposure[k] = (uint16_t)(self->exposure[k] + out->grey[k]);
+    }
+    for (size_t k = 0; k < n; k++)
+        out->grey[k] = (uint8_t)((self->exposure[k] + half) / n_poses);
+    finish(self, out, time_s);
+    out->truth.blur_px = blur_px;
+}
+
+/* The image before once more. */
+static void repeat(phantom *self, held *out, int64_t frame)
+{
+    const int32_t n_held = self->options.n_held;
+    const held *last = &self->ring[(self->next + n_held - 1) % n_held];
+    const size_t plane = (size_t)self->work.width_px * (size_t)self->work.height_px;
+    if (last != out) {
+        memcpy(out->grey, last->grey, 3 * plane); /* mask and labels follow */
+        memcpy(out->surfaces_px, last->surfaces_px,
+               sizeof(float) * SONO_TRUTH_STRUCTURES * (size_t)self->work.width_px);
+        out->truth = last->truth;
+        out->truth.mask = out->mask;
+        out->truth.labels = out->labels;
+        for (int k = 0; k < SONO_TRUTH_STRUCTURES; k++)
+            out->truth.surface_px[k] = out->surfaces_px + (last->truth.surface_px[k] - last->surfaces_px);
+        out->probe_mm = last->probe_mm;
+    }
+    out->truth.is_trustworthy = 0;
+    out->truth.stale_s = (double)(frame - self->imaged) / self->options.rate_hz;
+}
+
+/* What shows of the bone, against the n_usual columns that would show without the event. */
+static void judge(const phantom *self, int32_t n_usual, sono_truth *truth)
+{
+    float shares[2] = {0, 0};
+    for (int i = 0; i < 2 && n_usual; i++) {
+        const int32_t n_shown = sono_phantom_shown(&self->scene, &self->work, self->table.n_bones,
+                                                   i ? TRACE : SONO_PHANTOM_SHOWN);
+        shares[i] = fminf((float)n_shown / (float)n_usual, 1);
+    }
+    truth->visible_share = shares[0];
+    truth->is_visible = truth->is_trustworthy = truth->n_structures > 0 && shares[0] >= VISIBLE_FROM;
+    truth->is_borderline = (shares[0] >= BORDERLINE_FROM && shares[0] < BORDERLINE_TO) ||
+                           (shares[0] < VISIBLE_FROM && shares[1] >= VISIBLE_FROM);
+}
+
+static void draw_event(phantom *self, sono_phantom_event event, held *out, int64_t frame, double time_s)
+{
+    sono_phantom_pose(&self->scene, time_s, &self->work);
+    sono_phantom_gains(&self->scene, &self->work);
+    const int32_t n_usual =
+        sono_phantom_shown(&self->scene, &self->work, self->table.n_bones, SONO_PHANTOM_SHOWN);
+    if (event == SONO_PHANTOM_MOTION_BLUR) {
+        render_blurred(self, out, frame, time_s);
+    } else {
+        sono_phantom_timetable_apply(&self->table, frame, 0, &self->scene, &self->work.effects);
+        render(self, out, time_s);
+        finish(self, out, time_s);
+    }
+    judge(self, n_usual, &out->truth);
+}
+
+/* Image and truth of the sweep's frame. */
+static void draw(phantom *self, held *out, int64_t frame)
+{
+    const double time_s = (double)frame / self->options.rate_hz;
+    sono_phantom_event event = SONO_PHANTOM_QUIET;
+    if (self->options.events) {
+        self->work.effects = (sono_phantom_effects){0};
+        self->scene.n_bones = self->table.n_bones;
+        event = sono_phantom_timetable_go(&self->table, &self->scene, frame);
+    }
+    if (event == SONO_PHANTOM_FREEZE) {
+        repeat(self, out, frame);
+    } else {
+        if (event != SONO_PHANTOM_QUIET) {
+            draw_event(self, event, out, frame, time_s);
+        } else {
+            render(self, out, time_s);
+            finish(self, out, time_s);
+        }
+        sono_phantom_mark(&self->scene, (uint64_t)self->next, self->work.width_px, self->work.height_px,
+                          out->grey);
+        self->imaged = frame;
+    }
+    out->truth.event = event;
+    out->truth.event_s =
+        event == SONO_PHANTOM_QUIET ? 0 : (double)(frame - self->table.first) / self->options.rate_hz;
 }
 
 static sono_status next_frame(sono_source *source, sono_frame *frame, const char **name, sono_error *error)
@@ -112,18 +276,15 @@ static sono_status next_frame(sono_source *source, sono_frame *frame, const char
     if (self->next == self->options.n_frames)
         return SONO_STATUS_END;
     const int64_t n_sweep = self->options.n_sweep_frames ? self->options.n_sweep_frames : MAX_FRAMES;
-    if (self->next % n_sweep == 0)
+    if (self->next % n_sweep == 0) {
         sono_phantom_scene_init(&self->scene, &self->options, (uint64_t)(self->next / n_sweep), &self->work);
+        if (self->options.events)
+            sono_phantom_timetable_init(&self->table, &self->scene, &self->options);
+    }
     held *out = &self->ring[self->next % self->options.n_held];
-    const double time_s = (double)(self->next % n_sweep) / self->options.rate_hz;
-    const uint64_t frame_key = phantom_hash(self->scene.key + 0x401e5eu + (uint64_t)self->next);
-    sono_phantom_pose(&self->scene, time_s, &self->work);
-    sono_phantom_render(&self->scene, time_s, frame_key, &self->work, out->grey);
-    sono_phantom_outline(&self->scene, &self->work, out->mask, out->labels, &out->truth);
-    sono_phantom_mark(&self->scene, (uint64_t)self->next, self->work.width_px, self->work.height_px,
-                      out->grey);
+    draw(self, out, self->next % n_sweep);
     snprintf(out->name, sizeof out->name, "phantom_%06lld", (long long)self->next);
-    describe(self, out, time_s, frame);
+    describe(self, out, frame);
     *name = out->name;
     self->next++;
     return SONO_STATUS_OK;
@@ -144,6 +305,8 @@ static void close_phantom(sono_source *source)
     sono_phantom_work_reset(&self->work);
     sono_free(self->ring);
     sono_free(self->pixels);
+    sono_free(self->surfaces_px);
+    sono_free(self->exposure);
     sono_free(self);
 }
 
@@ -158,12 +321,17 @@ static sono_status fill(phantom *self, const sono_phantom_options *options, sono
     SONO_TRY(sono_phantom_work_init(&self->work, self->options.width_px, self->options.height_px, error));
     self->ring = sono_alloc_array(n_held, sizeof *self->ring);
     self->pixels = sono_alloc_array(n_held * 3, plane);
-    if (!self->ring || !self->pixels)
+    const size_t n_columns = SONO_TRUTH_STRUCTURES * (size_t)self->options.width_px;
+    self->surfaces_px = sono_alloc_array(n_held * n_columns, sizeof *self->surfaces_px);
+    if (self->options.events)
+        self->exposure = sono_alloc_array(plane, sizeof *self->exposure);
+    if (!self->ring || !self->pixels || !self->surfaces_px || (self->options.events && !self->exposure))
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the phantom's frames");
     for (size_t i = 0; i < n_held; i++) {
         self->ring[i].grey = self->pixels + 3 * i * plane;
         self->ring[i].mask = self->ring[i].grey + plane;
         self->ring[i].labels = self->ring[i].mask + plane;
+        self->ring[i].surfaces_px = self->surfaces_px + i * n_columns;
     }
     return SONO_STATUS_OK;
 }

@@ -15,8 +15,9 @@
 #define SONO_PHANTOM_LATTICE   256 /* side of the texture lattice, a power of two */
 #define SONO_PHANTOM_LAYERS    3   /* lower edges of skin, fat and first muscle */
 #define SONO_PHANTOM_BONES     SONO_TRUTH_STRUCTURES
-#define SONO_PHANTOM_WIDTHS    64 /* widths that have a kernel */
-#define SONO_PHANTOM_RADIUS    15 /* of the widest kernel */
+#define SONO_PHANTOM_WIDTHS    64    /* widths that have a kernel */
+#define SONO_PHANTOM_RADIUS    15    /* of the widest kernel */
+#define SONO_PHANTOM_SHOWN     0.38f /* displayed level below which a clinician would not draw, 1 = white */
 
 /* A parameter that moves: mean + swing * sin(2 pi (rate_hz t + phase)). */
 typedef struct sono_phantom_wave {
@@ -64,6 +65,40 @@ typedef struct sono_phantom_scene {
     int32_t has_text, has_calliper, has_scale;
 } sono_phantom_scene;
 
+/* What an event does to one frame; all zero = nothing. */
+typedef struct sono_phantom_effects {
+    float slide_mm;                      /* of the probe, on top of its wave */
+    float press_mm;                      /* how much nearer to the probe the bone lies */
+    float lift;                          /* [0, 1] of the way on which the probe's face leaves the skin */
+    int32_t lift_side;                   /* where that begins: 0 = left */
+    float lift_db;                       /* how much darker it is without contact */
+    float air_db, air_mm, air_period_mm; /* reverberation without contact: level, decay, distance */
+    float cover_mm[2];                   /* edges of what casts a shadow, from the middle of the view */
+    float cover_db, cover_soft_mm, cover_top_mm; /* 0 dB = nothing does */
+    float gain_db;
+} sono_phantom_effects;
+
+/* The event that goes on in a sweep, or comes next. Counts of frames are of the sweep's. */
+typedef struct sono_phantom_timetable {
+    uint64_t key; /* of every random number of the timetable */
+    sono_phantom_event_set set;
+    double rate_hz;
+    float view_mm;
+    int32_t n_bones;             /* of the anatomy */
+    int32_t has_room, room_side; /* beside a single bone, for another */
+    int32_t n_kinds;
+    sono_phantom_event order[SONO_PHANTOM_EVENT_COUNT];
+    int64_t n_begun;
+    sono_phantom_event kind;
+    int64_t first, n_in, n_stay, n_out; /* first frame; frames on the way to its height, there, and back */
+    int32_t side;
+    sono_phantom_effects full; /* at the event's height */
+    float share;               /* of the bone that a shadow covers */
+    float fast_hz, phase;
+    float gap_mm;
+    sono_phantom_bone visitor;
+} sono_phantom_timetable;
+
 /* What varies along a frame's columns; arrays of stride elements in the one block of the work. */
 typedef struct sono_phantom_columns {
     float *layer[SONO_PHANTOM_LAYERS];
@@ -75,11 +110,14 @@ typedef struct sono_phantom_columns {
     float *contact;                          /* gain */
     float *streak;                           /* gain */
     float *rough;                            /* gain of the bone's echo */
+    float *air;      /* [0, 1]: how far the probe is off the skin; set with effects.lift > 0 only */
+    float *cover_mm; /* how far inside what casts a shadow; set with effects.cover_db > 0 only */
 } sono_phantom_columns;
 
 /* Everything a frame needs while it is made; nothing is allocated after open. */
 typedef struct sono_phantom_work {
     int32_t width_px, height_px, stride;
+    sono_phantom_effects effects;              /* of the frame that is posed and rendered */
     float *lattice;                            /* [LATTICE, LATTICE], uniform in [0, 1) */
     float *amplitude;                          /* [height, stride]; later the intensity */
     float *specular;                           /* [height, stride] */
@@ -103,6 +141,19 @@ void sono_phantom_work_reset(sono_phantom_work *work);
 void sono_phantom_scene_init(sono_phantom_scene *scene, const sono_phantom_options *options, uint64_t sweep,
                              sono_phantom_work *work);
 
+/* Begins the timetable of a sweep whose scene was just drawn. */
+void sono_phantom_timetable_init(sono_phantom_timetable *table, const sono_phantom_scene *scene,
+                                 const sono_phantom_options *options);
+
+/* What goes on in the sweep's frame number `frame`; frames are asked for one after the other. */
+sono_phantom_event sono_phantom_timetable_go(sono_phantom_timetable *table, const sono_phantom_scene *scene,
+                                             int64_t frame);
+
+/* What the event does to that frame, off_s after its middle; not for QUIET. Another bone is put into the
+ * scene. */
+void sono_phantom_timetable_apply(const sono_phantom_timetable *table, int64_t frame, double off_s,
+                                  sono_phantom_scene *scene, sono_phantom_effects *effects);
+
 /* Fills work->columns with the geometry at time_s after the sweep's start. */
 void sono_phantom_pose(const sono_phantom_scene *scene, double time_s, sono_phantom_work *work);
 
@@ -110,6 +161,14 @@ void sono_phantom_pose(const sono_phantom_scene *scene, double time_s, sono_phan
  */
 void sono_phantom_render(const sono_phantom_scene *scene, double time_s, uint64_t frame_key,
                          sono_phantom_work *work, uint8_t *grey);
+
+/* The part of sono_phantom_render() that finds columns.gain_at_bone. */
+void sono_phantom_gains(const sono_phantom_scene *scene, sono_phantom_work *work);
+
+/* In how many columns the echoes of the first n_bones bones are displayed at `least` (1 = white) or more,
+ * after either of the two. */
+int32_t sono_phantom_shown(const sono_phantom_scene *scene, const sono_phantom_work *work, int32_t n_bones,
+                           float least);
 
 /* Depth of the highest point of bone b within a band's width of column x. Nothing of its echo is further
  * above than it would be there, however steep the flank. */
@@ -128,9 +187,10 @@ void sono_phantom_scatter(const sono_phantom_scene *scene, double time_s, sono_p
 void sono_phantom_axial_row(const sono_phantom_scene *scene, int32_t y, sono_phantom_work *work);
 
 /* The outline a clinician would draw, after sono_phantom_render(): mask 0 / 255 and labels 0, 1, 2 ... of
- * width * height bytes each; fills in the rest of truth. */
+ * width * height bytes each, surfaces [BONES, width]; fills in the rest of truth as of a sweep without
+ * events. */
 void sono_phantom_outline(const sono_phantom_scene *scene, const sono_phantom_work *work, uint8_t *mask,
-                          uint8_t *labels, sono_truth *truth);
+                          uint8_t *labels, float *surfaces_px, sono_truth *truth);
 
 /* Text in the corners, callipers, depth scale. */
 void sono_phantom_mark(const sono_phantom_scene *scene, uint64_t frame, int32_t width_px, int32_t height_px,

@@ -38,7 +38,7 @@ typedef struct slices {
 } slices;
 
 /* Two neighbouring slices, mixed so that the variance stays: 1 in each part. */
-static slices slices_at(const sono_phantom_scene *scene, double time_s)
+static slices slices_at(const sono_phantom_scene *scene, const sono_phantom_work *work, double time_s)
 {
     const double place = (double)scene->slices_hz * time_s;
     const uint64_t slice = (uint64_t)place;
@@ -46,7 +46,7 @@ static slices slices_at(const sono_phantom_scene *scene, double time_s)
     slices s = {.share = {cosf(turn), sinf(turn)}};
     for (uint64_t k = 0; k < 2; k++)
         s.key[k] = phantom_hash(scene->key ^ (0x5ca77e5u + ((slice + k) << 24)));
-    s.shift = phantom_floor(phantom_wave_at(&scene->probe_mm, time_s) * scene->px_per_mm + 0.5f);
+    s.shift = phantom_floor(phantom_probe_mm(scene, work, time_s) * scene->px_per_mm + 0.5f);
     return s;
 }
 
@@ -83,7 +83,7 @@ static void filter_block(const float *kernel, int32_t radius, const float *in, f
 
 void sono_phantom_scatter(const sono_phantom_scene *scene, double time_s, sono_phantom_work *work)
 {
-    const slices s = slices_at(scene, time_s);
+    const slices s = slices_at(scene, work, time_s);
     for (int32_t y = 0; y < work->height_px; y++) {
         const float off_mm = ((float)y / scene->px_per_mm - scene->focus_mm) / scene->focus_length_mm;
         const float at_depth = scene->sigma_lateral_mm * scene->px_per_mm * sqrtf(1 + off_mm * off_mm);

@@ -46,6 +46,13 @@ static inline float phantom_wave_at(const sono_phantom_wave *wave, double time_s
     return wave->mean + wave->swing * sinf(PHANTOM_TURN * (float)(turns - floor(turns)));
 }
 
+/* Lateral place of the probe. */
+static inline float phantom_probe_mm(const sono_phantom_scene *scene, const sono_phantom_work *work,
+                                     double time_s)
+{
+    return phantom_wave_at(&scene->probe_mm, time_s) + work->effects.slide_mm;
+}
+
 /* 0 below a, 1 above b, 3 t^2 - 2 t^3 between. */
 static inline float phantom_step(float a, float b, float x)
 {

@@ -6,10 +6,10 @@
 #define MARGIN        SONO_PHANTOM_MARGIN_PX
 #define OUTLINE_ABOVE 0.42f /* of the band, above the surface */
 #define OUTLINE_BELOW 0.55f
-#define OUTLINE_GREY  0.38f /* displayed level below which a clinician would not draw, 1 = white */
-#define OUTLINE_LEAST 8     /* pixels of a structure that counts as visible */
-#define SHADOW_STARTS 0.6f  /* bands below the surface */
-#define NEAR_FREE_MM  1.5f  /* depth to which poor contact does not reach: the echoes of the probe's face */
+#define OUTLINE_LEAST 8    /* pixels of a structure that counts as visible */
+#define SHADOW_STARTS 0.6f /* bands below the surface */
+#define COVER_SOFT_MM 2.5f /* depth over which the shadow of an event sets in */
+#define NEAR_FREE_MM  1.5f /* depth to which poor contact does not reach: the echoes of the probe's face */
 
 static float *take(float **cursor, size_t n)
 {
@@ -25,7 +25,7 @@ sono_status sono_phantom_work_init(sono_phantom_work *work, int32_t width_px, in
     const int32_t stride = (width_px + block - 1) / block * block;
     const size_t row = (size_t)stride, plane = row * (size_t)height_px, padded = row + 2 * MARGIN;
     const size_t lattice = (size_t)SONO_PHANTOM_LATTICE * SONO_PHANTOM_LATTICE;
-    const size_t n_rows = 4 + 3 + SONO_PHANTOM_LAYERS + 5 * SONO_PHANTOM_BONES;
+    const size_t n_rows = 4 + 5 + SONO_PHANTOM_LAYERS + 5 * SONO_PHANTOM_BONES;
     float *cursor = sono_alloc_array(lattice + 4 * plane + 3 * padded + n_rows * row, sizeof(float));
     if (!cursor)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for a phantom of %d x %d pixels", width_px,
@@ -47,6 +47,8 @@ sono_status sono_phantom_work_init(sono_phantom_work *work, int32_t width_px, in
     work->columns.contact = take(&cursor, row);
     work->columns.streak = take(&cursor, row);
     work->columns.rough = take(&cursor, row);
+    work->columns.air = take(&cursor, row);
+    work->columns.cover_mm = take(&cursor, row);
     for (int32_t k = 0; k < SONO_PHANTOM_LAYERS; k++)
         work->columns.layer[k] = take(&cursor, row);
     for (int32_t b = 0; b < SONO_PHANTOM_BONES; b++) {
@@ -96,6 +98,19 @@ static void occlude_row(const sono_phantom_scene *scene, int32_t y, sono_phantom
     }
 }
 
+/* Below what casts a shadow it is darker, with edges that soften with depth. */
+static void cover_row(float y_mm, sono_phantom_work *work)
+{
+    const sono_phantom_effects *e = &work->effects;
+    const float reached = phantom_step(e->cover_top_mm, e->cover_top_mm + COVER_SOFT_MM, y_mm);
+    const float dark = phantom_level(-e->cover_db);
+    const float soft_mm = e->cover_soft_mm * (0.6f + 0.04f * fmaxf(y_mm - e->cover_top_mm, 0));
+    for (int32_t x = 0; x < work->stride && reached > 0; x++) {
+        const float covered = phantom_step(-soft_mm, soft_mm, work->columns.cover_mm[x]);
+        work->gain[x] *= 1 - reached * covered * (1 - dark);
+    }
+}
+
 /* Gain of row y: attenuation and time-gain compensation, contact, shadow with its penumbra. */
 static void gain_row(const sono_phantom_scene *scene, int32_t y, sono_phantom_work *work)
 {
@@ -121,10 +136,27 @@ static void gain_row(const sono_phantom_scene *scene, int32_t y, sono_phantom_wo
         }
         work->gain[x] = gain;
     }
+    if (work->effects.cover_db > 0)
+        cover_row(y_mm, work);
     for (int32_t b = 0; b < scene->n_bones; b++)
         for (int32_t x = 0; x < work->stride; x++)
             if ((int32_t)c->bone[b][x] == y)
                 work->columns.gain_at_bone[b][x] = work->gain[x];
+}
+
+/* Sound that goes to and fro in the probe's face where there is air below: even lines that fade with depth.
+ */
+static void air_row(float y_mm, float probe_mm, float px_per_mm, sono_phantom_work *work)
+{
+    const sono_phantom_effects *e = &work->effects;
+    const float wave = 0.5f + 0.5f * cosf(PHANTOM_TURN * y_mm / e->air_period_mm);
+    const float level =
+        phantom_level(e->air_db) * expf(-y_mm / e->air_mm) * (0.05f + wave * wave * wave * wave);
+    for (int32_t x = 0; x < work->stride && level > 1e-4f; x++) {
+        const float x_mm = (float)x / px_per_mm + probe_mm;
+        const float uneven = 0.6f + 0.8f * phantom_noise(work->lattice, x_mm * 0.15f, y_mm * 1.7f + 170);
+        work->extra[x] += level * uneven * work->columns.air[x];
+    }
 }
 
 /* Echoes that no shadow hides, into work->extra: the probe's ringing near the surface, and the bone once more
@@ -150,8 +182,11 @@ static void artefact_row(const sono_phantom_scene *scene, int32_t y, float probe
         }
         work->extra[x] = echo;
     }
+    if (work->effects.lift > 0)
+        air_row(y_mm, probe_mm, scene->px_per_mm, work);
 }
 
+/* Level on the screen, 1 = white. */
 static float displayed(const sono_phantom_scene *scene, float squared)
 {
     const float db = 3.0103f * phantom_log2(squared + 1e-12f);
@@ -176,9 +211,17 @@ static void detect_row(const sono_phantom_scene *scene, int32_t y, uint64_t fram
     }
 }
 
+/* The gain of an event, squared. */
+static float jump_of(const sono_phantom_work *work)
+{
+    const float gain = work->effects.gain_db != 0 ? phantom_level(work->effects.gain_db) : 1;
+    return gain * gain;
+}
+
 /* The filter behind the detector, 1 2 1 in both directions, and log compression. */
 static void grey_row(const sono_phantom_scene *scene, int32_t y, sono_phantom_work *work, uint8_t *grey)
 {
+    const float jump = jump_of(work);
     const size_t stride = (size_t)work->stride;
     const float *here = work->amplitude + (size_t)y * stride;
     const float *above = y ? here - stride : here, *below = y + 1 < work->height_px ? here + stride : here;
@@ -189,14 +232,14 @@ static void grey_row(const sono_phantom_scene *scene, int32_t y, sono_phantom_wo
         const float right = work->extra[x + 1 < work->width_px ? x + 1 : x];
         const float smooth = (left + 2 * work->extra[x] + right) * 0.0625f;
         const float intensity = here[x] + scene->smoothing * (smooth - here[x]);
-        grey[x] = (uint8_t)(displayed(scene, intensity) * 255 + 0.5f);
+        grey[x] = (uint8_t)(displayed(scene, intensity * jump) * 255 + 0.5f);
     }
 }
 
 void sono_phantom_render(const sono_phantom_scene *scene, double time_s, uint64_t frame_key,
                          sono_phantom_work *work, uint8_t *grey)
 {
-    const float probe_mm = phantom_wave_at(&scene->probe_mm, time_s);
+    const float probe_mm = phantom_probe_mm(scene, work, time_s);
     sono_phantom_tissue(scene, time_s, work);
     sono_phantom_scatter(scene, time_s, work);
     for (int32_t y = 0; y < work->height_px; y++) {
@@ -209,22 +252,48 @@ void sono_phantom_render(const sono_phantom_scene *scene, double time_s, uint64_
         grey_row(scene, y, work, grey + (size_t)y * (size_t)work->width_px);
 }
 
+void sono_phantom_gains(const sono_phantom_scene *scene, sono_phantom_work *work)
+{
+    for (int32_t y = 0; y < work->height_px; y++)
+        gain_row(scene, y, work);
+}
+
+/* Displayed level of bone b's echo in column x, its roughness left out. */
+static float level_at(const sono_phantom_scene *scene, const sono_phantom_work *work, int32_t b, int32_t x)
+{
+    const float level = work->columns.echo[b][x] * work->columns.gain_at_bone[b][x];
+    return displayed(scene, level * level * jump_of(work));
+}
+
+int32_t sono_phantom_shown(const sono_phantom_scene *scene, const sono_phantom_work *work, int32_t n_bones,
+                           float least)
+{
+    int32_t n = 0;
+    for (int32_t b = 0; b < n_bones; b++)
+        for (int32_t x = 0; x < work->width_px; x++)
+            n += level_at(scene, work, b, x) >= least;
+    return n;
+}
+
+/* Labels bone b's band; surface_px[x] becomes the row of its surface, -1 in columns without an echo. */
 static void draw_structure(const sono_phantom_scene *scene, const sono_phantom_work *work, int32_t b,
-                           uint8_t *labels)
+                           uint8_t *labels, float *surface_px)
 {
     const sono_phantom_columns *c = &work->columns;
-    const float band = band_px(scene);
+    const float band = band_px(scene), deepest = (float)(work->height_px - 1);
     for (int32_t x = 0; x < work->width_px; x++) {
-        const float level = c->echo[b][x] * c->gain_at_bone[b][x];
-        if (displayed(scene, level * level) < OUTLINE_GREY)
+        surface_px[x] = -1;
+        if (level_at(scene, work, b, x) < SONO_PHANTOM_SHOWN)
             continue;
         const float top = fmaxf(c->bone[b][x] - OUTLINE_ABOVE * band / c->cosine[b][x],
                                 sono_phantom_crest(work, b, x, band) - OUTLINE_ABOVE * band);
         const float bottom = c->bone[b][x] + OUTLINE_BELOW * band / c->cosine[b][x];
         const int32_t first = (int32_t)fmaxf(top + 0.5f, 0);
-        const int32_t last = (int32_t)fminf(bottom + 0.5f, (float)(work->height_px - 1));
+        const int32_t last = (int32_t)fminf(bottom + 0.5f, deepest);
         for (int32_t y = first; y <= last; y++)
             labels[(size_t)y * (size_t)work->width_px + (size_t)x] = (uint8_t)(b + 1);
+        if (c->bone[b][x] <= deepest)
+            surface_px[x] = c->bone[b][x];
     }
 }
 
@@ -244,20 +313,37 @@ static void number_structures(const int64_t *areas, int32_t n_bones, uint8_t *nu
         numbers[b + 1] = areas[b + 1] >= OUTLINE_LEAST ? ++next : 0;
 }
 
+/* Surfaces of what has a number first, in that order; the others without any. */
+static void order_surfaces(const uint8_t *numbers, int32_t width_px, float *surfaces_px, sono_truth *truth)
+{
+    int32_t next = 0;
+    for (int32_t b = 0; b < SONO_PHANTOM_BONES; b++)
+        if (numbers[b + 1])
+            truth->surface_px[next++] = surfaces_px + (size_t)b * (size_t)width_px;
+    for (int32_t b = 0; b < SONO_PHANTOM_BONES; b++)
+        if (!numbers[b + 1]) {
+            float *none = surfaces_px + (size_t)b * (size_t)width_px;
+            for (int32_t x = 0; x < width_px; x++)
+                none[x] = -1;
+            truth->surface_px[next++] = none;
+        }
+}
+
 void sono_phantom_outline(const sono_phantom_scene *scene, const sono_phantom_work *work, uint8_t *mask,
-                          uint8_t *labels, sono_truth *truth)
+                          uint8_t *labels, float *surfaces_px, sono_truth *truth)
 {
     const size_t n = (size_t)work->width_px * (size_t)work->height_px;
     int64_t areas[SONO_PHANTOM_BONES + 1] = {0};
     uint8_t numbers[SONO_PHANTOM_BONES + 1] = {0};
     memset(labels, 0, n);
     for (int32_t b = 0; b < scene->n_bones; b++)
-        draw_structure(scene, work, b, labels);
+        draw_structure(scene, work, b, labels, surfaces_px + (size_t)b * (size_t)work->width_px);
     for (size_t i = 0; i < n; i++)
         areas[labels[i]]++;
     number_structures(areas, scene->n_bones, numbers);
     *truth = (sono_truth){
         .width_px = work->width_px, .height_px = work->height_px, .mask = mask, .labels = labels};
+    order_surfaces(numbers, work->width_px, surfaces_px, truth);
     for (size_t i = 0; i < n; i++) {
         labels[i] = numbers[labels[i]];
         mask[i] = labels[i] ? 255 : 0;
@@ -270,5 +356,6 @@ void sono_phantom_outline(const sono_phantom_scene *scene, const sono_phantom_wo
         if (k >= truth->n_structures)
             truth->n_structures = k + 1;
     }
-    truth->is_visible = truth->n_structures > 0;
+    truth->is_visible = truth->is_trustworthy = truth->n_structures > 0;
+    truth->visible_share = truth->is_visible ? 1.0f : 0.0f;
 }

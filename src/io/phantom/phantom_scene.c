@@ -5,7 +5,8 @@
 #define MIN_COSINE    0.12f
 #define SOFT_END      0.14f /* of a bone's half width */
 #define LAYER_SOFT_MM 1.5f
-#define LAYER_GAP_MM  0.6f /* soft tissue that stays above a bone */
+#define LIFT_SOFT     0.12f /* of the view: half the zone in which contact fades while the probe lifts */
+#define LAYER_GAP_MM  0.6f  /* soft tissue that stays above a bone */
 
 typedef struct range {
     float low, high;
@@ -217,7 +218,8 @@ static void pose_bone(const sono_phantom_scene *scene, int32_t index, double tim
         const float bump =
             phantom_noise(work->lattice, (x_mm + probe_mm) * 0.2f + 31.0f * (float)index, 7.5f);
         const float fine = phantom_noise(work->lattice, (x_mm + probe_mm) * 1.1f, 11.5f + (float)index);
-        const float depth = surface_mm(bone, at, x_mm, &u) + 0.8f * (bump - 0.5f) + 0.22f * (fine - 0.5f);
+        const float depth = surface_mm(bone, at, x_mm, &u) + 0.8f * (bump - 0.5f) + 0.22f * (fine - 0.5f) -
+                            work->effects.press_mm;
         const float slope = (surface_mm(bone, at, x_mm + step_mm, &ignored) -
                              surface_mm(bone, at, x_mm - step_mm, &ignored)) *
                             0.5f / step_mm;
@@ -244,6 +246,7 @@ static void pose_layers(const sono_phantom_scene *scene, float probe_mm, sono_ph
             const float x_mm = ((float)x - 0.5f * (float)work->width_px) / scene->px_per_mm + probe_mm;
             const float wave = phantom_noise(work->lattice, x_mm * 0.07f, 40.5f + (float)k) - 0.5f;
             float y = scene->layer_mm[k] + scene->layer_tilt[k] * x_mm + scene->layer_wave_mm[k] * wave;
+            y -= work->effects.press_mm * (float)k / SONO_PHANTOM_LAYERS;
             for (int32_t b = 0; b < scene->n_bones && k; b++)
                 y = soft_min(y, work->columns.bone[b][x] / scene->px_per_mm - LAYER_GAP_MM * (float)(3 - k),
                              LAYER_SOFT_MM);
@@ -253,9 +256,32 @@ static void pose_layers(const sono_phantom_scene *scene, float probe_mm, sono_ph
         }
 }
 
+/* From one side on the probe's face leaves the skin: what is below it gets no sound. */
+static void lift_off(sono_phantom_work *work)
+{
+    const sono_phantom_effects *e = &work->effects;
+    for (int32_t x = 0; x < work->stride; x++) {
+        const float place = ((float)x + 0.5f) / (float)work->width_px;
+        const float from = e->lift_side ? 1 - place : place;
+        const float edge = -LIFT_SOFT + e->lift * (1 + 2 * LIFT_SOFT);
+        work->columns.air[x] = 1 - phantom_step(edge - LIFT_SOFT, edge + LIFT_SOFT, from);
+        work->columns.streak[x] *= phantom_level(-e->lift_db * work->columns.air[x]);
+    }
+}
+
+static void cover_columns(float px_per_mm, sono_phantom_work *work)
+{
+    const sono_phantom_effects *e = &work->effects;
+    for (int32_t x = 0; x < work->stride; x++) {
+        const float x_mm = ((float)x + 0.5f - 0.5f * (float)work->width_px) / px_per_mm;
+        const float ragged = e->cover_soft_mm * (phantom_noise(work->lattice, x_mm * 1.3f, 210.5f) - 0.5f);
+        work->columns.cover_mm[x] = fminf(x_mm - e->cover_mm[0], e->cover_mm[1] - x_mm) + ragged;
+    }
+}
+
 void sono_phantom_pose(const sono_phantom_scene *scene, double time_s, sono_phantom_work *work)
 {
-    const float probe_mm = phantom_wave_at(&scene->probe_mm, time_s);
+    const float probe_mm = phantom_probe_mm(scene, work, time_s);
     const float half_view_mm = 0.5f * (float)work->width_px / scene->px_per_mm;
     for (int32_t b = 0; b < scene->n_bones; b++)
         pose_bone(scene, b, time_s, probe_mm, work);
@@ -280,4 +306,8 @@ void sono_phantom_pose(const sono_phantom_scene *scene, double time_s, sono_phan
                             phantom_noise(work->lattice, along * 3.1f, 160.5f) - 1;
         work->columns.rough[x] = phantom_level(scene->roughness_db * rough);
     }
+    if (work->effects.lift > 0)
+        lift_off(work);
+    if (work->effects.cover_db > 0)
+        cover_columns(scene->px_per_mm, work);
 }

@@ -114,7 +114,7 @@ static void draw_bone(const sono_phantom_scene *scene, int32_t b, sono_phantom_w
 
 void sono_phantom_tissue(const sono_phantom_scene *scene, double time_s, sono_phantom_work *work)
 {
-    const float probe_mm = phantom_wave_at(&scene->probe_mm, time_s);
+    const float probe_mm = phantom_probe_mm(scene, work, time_s);
     const float drift = DRIFT_A_SLICE * scene->slices_hz * (float)time_s;
     muscle muscles[2];
     for (int32_t k = 0; k < 2; k++) {
