@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-#define SONO_NORMED_SLICE      128  /* hidden channels of an MLP are a multiple of it: slices divide it */
+#define SONO_NORMED_SLICE      64   /* channels of the first product that a block makes at a time */
 #define SONO_NORMED_MAX_HIDDEN 2048 /* of an MLP, whose biases a block holds */
 
 typedef enum sono_normed { SONO_NORMED_NONE, SONO_NORMED_LINEAR, SONO_NORMED_MLP } sono_normed;

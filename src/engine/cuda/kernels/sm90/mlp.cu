@@ -5,28 +5,25 @@
  * F16 packed (kernels.h), gamma, beta, b1, b2 F32; C is 128, 160 or 320.
  *
  * What lies between, 2 (C + E) bytes a row written and read again, never leaves the multiprocessor. A block
- * has 64 rows (128 where C = 128) normalised in shared memory, and a slice of the E hidden channels passes
- * through at a time, the weights of the next on the way meanwhile: W1 by products on shared memory, GELU in
- * the registers of the sums, which then are the left operand of the products with W2 (wgmma.cuh). Two or four
- * warpgroups have the same rows, each with 32 channels of a slice; in the end each adds up its share of the
- * columns. Numbers: float32 sums, what LAYER_NORM and GELU make rounded to half as when it is stored. 4096
- * rows: 64 blocks; 16384 rows of C = 128: 128. Test: tests/gpu/test_fused.c.
+ * of two warpgroups has 64 rows (128 where C = 128) normalised in shared memory, and 64 of the E hidden
+ * channels pass through at a time, their weights on the way while the 64 before are worked on: W1 by products
+ * on shared memory, GELU in the registers of the sums, which then are the left operand of the products with
+ * W2 (wgmma.cuh). With 128 rows a warpgroup has 64 of them; with 64 both have all of them, each with half of
+ * the hidden channels, and the two sums are added at the end. Numbers: float32 sums, what LAYER_NORM and GELU
+ * make rounded to half as when it is stored. 4096 rows: 64 blocks; 16384 rows of C = 128: 128. Test:
+ * tests/gpu/test_fused.c.
  */
 #include "engine/cuda/kernels/sm90/normed.cuh"
 
-template <int CHANNELS, int TALL, int PARTS> struct mlp_tile : normed_tile<CHANNELS, TALL, PARTS, 32> {
-    typedef normed_tile<CHANNELS, TALL, PARTS, 32> base;
+template <int CHANNELS, int HALVES> struct mlp_tile : normed_tile<CHANNELS, HALVES> {
+    typedef normed_tile<CHANNELS, HALVES> base;
     static constexpr int C = CHANNELS;
     static constexpr int WIDTH = C > 160 ? C / 2 : C; /* columns of one product with W2 */
     static constexpr int SUMS = C / 2;                /* of a thread */
-    static constexpr int SHARE = SUMS / PARTS;        /* of them, that it finishes */
-    static constexpr int DOWN_PANEL = C * ROW_BYTES, DOWN_PANELS = (base::SLICE + 63) / 64;
-    static constexpr int STAGE_BYTES = base::UP_BYTES + DOWN_PANELS * DOWN_PANEL;
+    static constexpr int STAGE_BYTES = base::UP_BYTES + C * ROW_BYTES;
     static constexpr int RING_AT = base::X_BYTES, BIAS_AT = RING_AT + 2 * STAGE_BYTES;
     static constexpr int BYTES = MIN_ALIGN + BIAS_AT + SONO_NORMED_MAX_HIDDEN * 4;
-    static_assert(TALL * (PARTS - 1) * SUMS * GROUP * 4 <= 2 * STAGE_BYTES,
-                  "sums are handed over in the ring");
-    static_assert(SHARE % 4 == 0, "whole columns of both rows");
+    static_assert(base::IS_TALL || SUMS * GROUP * 4 <= 2 * STAGE_BYTES, "sums are handed over in the ring");
 };
 
 typedef struct mlp_args {
@@ -43,19 +40,16 @@ static __device__ __forceinline__ void load_weights(const mlp_args &p, const nor
 {
     const uint32_t up = b.shared + T::RING_AT + s % 2 * T::STAGE_BYTES, down = up + T::UP_BYTES;
     const int chunk = (int)threadIdx.x % 8;
-    normed_load_weight<T>(p.up, p.up_pitch, s * T::SLICE, up);
+    normed_load_weight<T>(p.up, p.up_pitch, s * SLICE, up);
 #pragma unroll
-    for (int row = (int)threadIdx.x / 8; row < T::C; row += T::THREADS / 8) {
-        const __half *from = p.down + (int64_t)row * p.down_pitch + s * T::SLICE + chunk * 8;
-#pragma unroll
-        for (int panel = 0; panel < T::DOWN_PANELS; panel++)
-            sono_copy16(down + panel * T::DOWN_PANEL + normed_place(row, chunk), from + panel * 64, true);
-    }
+    for (int row = (int)threadIdx.x / 8; row < T::C; row += THREADS / 8)
+        sono_copy16(down + normed_place(row, chunk),
+                    p.down + (int64_t)row * p.down_pitch + s * SLICE + chunk * 8, true);
 }
 
-template <class T> static __device__ __forceinline__ void load_bias(const mlp_args &p, uint32_t to)
+static __device__ __forceinline__ void load_bias(const mlp_args &p, uint32_t to)
 {
-    for (int i = (int)threadIdx.x; i < p.n_slices * (T::SLICE / 4); i += T::THREADS)
+    for (int i = (int)threadIdx.x; i < p.n_slices * (SLICE / 4); i += THREADS)
         sono_copy16(to + i * 16, p.up_bias + i * 4, true);
 }
 
@@ -66,7 +60,7 @@ static __device__ __forceinline__ void activate(const normed_block &b, int s,
                                                 uint32_t (&left)[T::DEPTH / 16][4])
 {
     const float *biases =
-        reinterpret_cast<const float *>(b.area + T::BIAS_AT) + s * T::SLICE + normed_column_of<T>(b);
+        reinterpret_cast<const float *>(b.area + T::BIAS_AT) + s * SLICE + normed_column_of<T>(b);
 #pragma unroll
     for (int j = 0; j < T::DEPTH / 8; j++) {
         const float2 bias = *reinterpret_cast<const float2 *>(biases + j * 8);
@@ -82,9 +76,8 @@ template <class T>
 static __device__ __forceinline__ void contract(const normed_block &b, int s, float (&sum)[T::SUMS],
                                                 const uint32_t (&left)[T::DEPTH / 16][4])
 {
-    const int first = b.part * T::DEPTH;
     const uint32_t down = b.shared + T::RING_AT + s % 2 * T::STAGE_BYTES + T::UP_BYTES +
-                          first / 64 * T::DOWN_PANEL + first % 64 * 2;
+                          (T::IS_TALL ? 0 : b.group * T::DEPTH * 2);
     sono_wgmma_begin();
 #pragma unroll
     for (int k = 0; k < T::DEPTH / 16; k++) {
@@ -101,7 +94,7 @@ static __device__ __forceinline__ void contract(const normed_block &b, int s, fl
 /* The tile's rows of x once more, in the place of the normalised ones; 0 past the last row. */
 template <class T> static __device__ __forceinline__ void load_x(const mlp_args &p, const normed_block &b)
 {
-    for (int i = (int)threadIdx.x; i < T::ROWS * (T::C / 8); i += T::THREADS) {
+    for (int i = (int)threadIdx.x; i < T::ROWS * (T::C / 8); i += THREADS) {
         const int row = i / (T::C / 8), chunk = i % (T::C / 8);
         const bool take = b.first_row + row < p.rows.n_rows;
         const __half *from =
@@ -110,38 +103,34 @@ template <class T> static __device__ __forceinline__ void load_x(const mlp_args 
     }
 }
 
-/* Where part `from` of those with the same rows leaves what part `to` finishes. */
-template <class T> static __device__ __forceinline__ float *handed(const normed_block &b, int from, int to)
-{
-    const int place = (b.tall * T::PARTS + to) * (T::PARTS - 1) + (from < to ? from : from - 1);
-    return reinterpret_cast<float *>(b.area + T::RING_AT) + place * T::SHARE * GROUP + threadIdx.x % GROUP;
-}
-
-template <class T>
+/* Sums [FIRST, FIRST + SUMS / 2) of a group's threads to the other group, or from it. */
+template <class T, int FIRST>
 static __device__ __forceinline__ void hand_over(const normed_block &b, const float (&sum)[T::SUMS])
 {
+    float *to = reinterpret_cast<float *>(b.area + T::RING_AT) + b.group * (T::SUMS / 2) * GROUP;
 #pragma unroll
-    for (int part = 0; part < T::PARTS; part++)
-#pragma unroll
-        for (int i = 0; i < T::SHARE; i++)
-            if (part != b.part)
-                handed<T>(b, b.part, part)[i * GROUP] = sum[part * T::SHARE + i];
+    for (int i = 0; i < T::SUMS / 2; i++)
+        to[i * GROUP + threadIdx.x % GROUP] = sum[FIRST + i];
 }
 
-/* What part `part` has of the sums, those of the others, b2 and x, into the place of x. */
-template <class T>
-static __device__ __forceinline__ void finish(const mlp_args &p, const normed_block &b, int part,
-                                              float (&sum)[T::SUMS])
+template <class T, int FIRST>
+static __device__ __forceinline__ void take_over(const normed_block &b, float (&sum)[T::SUMS])
+{
+    const float *from =
+        reinterpret_cast<const float *>(b.area + T::RING_AT) + (1 - b.group) * (T::SUMS / 2) * GROUP;
+#pragma unroll
+    for (int i = 0; i < T::SUMS / 2; i++)
+        sum[FIRST + i] += from[i * GROUP + threadIdx.x % GROUP];
+}
+
+/* b2 and x on top of sums [FIRST, FIRST + N), into the place of x. */
+template <class T, int FIRST, int N>
+static __device__ __forceinline__ void finish(const mlp_args &p, const normed_block &b,
+                                              const float (&sum)[T::SUMS])
 {
     const int first_row = normed_row_of<T>(b);
 #pragma unroll
-    for (int other = 0; other < T::PARTS; other++)
-#pragma unroll
-        for (int i = 0; i < T::SHARE; i++)
-            if (other != part)
-                sum[part * T::SHARE + i] += handed<T>(b, other, part)[i * GROUP];
-#pragma unroll
-    for (int i = part * T::SHARE; i < (part + 1) * T::SHARE; i += 4) {
+    for (int i = FIRST; i < FIRST + N; i += 4) {
         const int chunk = i / 4, column = chunk * 8 + 2 * (b.lane % 4);
         const float2 bias = __ldg(reinterpret_cast<const float2 *>(p.down_bias + column));
 #pragma unroll
@@ -156,7 +145,7 @@ static __device__ __forceinline__ void finish(const mlp_args &p, const normed_bl
 
 template <class T> static __device__ __forceinline__ void store_y(const mlp_args &p, const normed_block &b)
 {
-    for (int i = (int)threadIdx.x; i < T::ROWS * (T::C / 8); i += T::THREADS) {
+    for (int i = (int)threadIdx.x; i < T::ROWS * (T::C / 8); i += THREADS) {
         const int row = i / (T::C / 8), chunk = i % (T::C / 8);
         if (b.first_row + row < p.rows.n_rows)
             *reinterpret_cast<uint4 *>(p.y + (int64_t)(b.first_row + row) * p.y_pitch + chunk * 8) =
@@ -164,27 +153,37 @@ template <class T> static __device__ __forceinline__ void store_y(const mlp_args
     }
 }
 
-/* Each warpgroup finishes its share of what those with the same rows have summed. */
+/* Each group finishes what it has summed, or half of what both have. */
 template <class T>
 static __device__ __forceinline__ void deliver(const mlp_args &p, const normed_block &b,
                                                float (&sum)[T::SUMS])
 {
+    constexpr int HALF = T::SUMS / 2;
     __syncthreads(); /* weights and x have been read: their places are free */
     load_x<T>(p, b);
     sono_copies_commit();
-    hand_over<T>(b, sum);
-    sono_copies_wait<0>();
-    __syncthreads(); /* x is there, and what the others have summed */
-#pragma unroll
-    for (int part = 0; part < T::PARTS; part++)
-        if (part == b.part)
-            finish<T>(p, b, part, sum);
+    if constexpr (T::IS_TALL) {
+        sono_copies_wait<0>();
+        __syncthreads(); /* x is there */
+        finish<T, 0, T::SUMS>(p, b, sum);
+    } else {
+        b.group ? hand_over<T, 0>(b, sum) : hand_over<T, HALF>(b, sum);
+        sono_copies_wait<0>();
+        __syncthreads(); /* x is there, and what the other group has summed */
+        if (b.group) {
+            take_over<T, HALF>(b, sum);
+            finish<T, HALF, HALF>(p, b, sum);
+        } else {
+            take_over<T, 0>(b, sum);
+            finish<T, 0, HALF>(p, b, sum);
+        }
+    }
     __syncthreads(); /* the tile is complete */
     store_y<T>(p, b);
 }
 
 template <class T>
-static __global__ void __launch_bounds__(T::THREADS, 1) mlp_kernel(const __grid_constant__ mlp_args p)
+static __global__ void __launch_bounds__(THREADS, 1) mlp_kernel(const __grid_constant__ mlp_args p)
 {
     extern __shared__ unsigned char mlp_shared[];
     const normed_block b = normed_start<T>(mlp_shared);
@@ -193,7 +192,7 @@ static __global__ void __launch_bounds__(T::THREADS, 1) mlp_kernel(const __grid_
     for (int i = 0; i < T::SUMS; i++)
         sum[i] = 0.0f;
     load_weights<T>(p, b, 0);
-    load_bias<T>(p, b.shared + T::BIAS_AT);
+    load_bias(p, b.shared + T::BIAS_AT);
     sono_copies_commit();
     normed_fill<T>(p.rows, b);
 #pragma unroll 1
@@ -213,10 +212,9 @@ static __global__ void __launch_bounds__(T::THREADS, 1) mlp_kernel(const __grid_
     deliver<T>(p, b, sum);
 }
 
-template <class T> static cudaError_t launch(mlp_args p, int32_t hidden, cudaStream_t stream)
+template <class T> static cudaError_t launch(const mlp_args &p, cudaStream_t stream)
 {
-    p.n_slices = hidden / T::SLICE;
-    mlp_kernel<T><<<(unsigned)sono_ceil_div(p.rows.n_rows, T::ROWS), T::THREADS, T::BYTES, stream>>>(p);
+    mlp_kernel<T><<<(unsigned)sono_ceil_div(p.rows.n_rows, T::ROWS), THREADS, T::BYTES, stream>>>(p);
     return cudaGetLastError();
 }
 
@@ -229,11 +227,11 @@ extern "C" cudaError_t sono_cuda_mlp_prepare(const sono_cuda_call *call)
 {
     switch (call->out[0].c) {
     case 128:
-        return allow<mlp_tile<128, 2, 2>>();
+        return allow<mlp_tile<128, 1>>();
     case 160:
-        return allow<mlp_tile<160, 1, 4>>();
+        return allow<mlp_tile<160, 2>>();
     default:
-        return allow<mlp_tile<320, 1, 2>>();
+        return allow<mlp_tile<320, 2>>();
     }
 }
 
@@ -255,13 +253,14 @@ extern "C" cudaError_t sono_cuda_mlp(const sono_cuda_call *call)
     p.up_pitch = (int32_t)up->in[1].pitch;
     p.down_pitch = (int32_t)down->in[1].pitch;
     p.rows.n_rows = y->n * y->h * y->w;
+    p.n_slices = up->out[0].c / SLICE;
     p.rows.eps = norm->op->args.norm.eps;
     switch (y->c) {
     case 128:
-        return launch<mlp_tile<128, 2, 2>>(p, up->out[0].c, call->stream);
+        return launch<mlp_tile<128, 1>>(p, call->stream);
     case 160:
-        return launch<mlp_tile<160, 1, 4>>(p, up->out[0].c, call->stream);
+        return launch<mlp_tile<160, 2>>(p, call->stream);
     default:
-        return launch<mlp_tile<320, 1, 2>>(p, up->out[0].c, call->stream);
+        return launch<mlp_tile<320, 2>>(p, call->stream);
     }
 }

@@ -12,13 +12,12 @@
  */
 #include "engine/cuda/kernels/sm90/normed.cuh"
 
-template <int CHANNELS, int TALL, int PARTS, int DEPTH>
-struct norm_linear_tile : normed_tile<CHANNELS, TALL, PARTS, DEPTH> {
-    typedef normed_tile<CHANNELS, TALL, PARTS, DEPTH> base;
+template <int CHANNELS, int HALVES> struct norm_linear_tile : normed_tile<CHANNELS, HALVES> {
+    typedef normed_tile<CHANNELS, HALVES> base;
     static constexpr int RING_AT = base::X_BYTES, OUT_AT = RING_AT + 2 * base::UP_BYTES;
     static constexpr int OUT_PITCH = base::DEPTH * 2 + 16; /* bytes: rows begin 4 banks apart */
     static constexpr int OUT_BYTES = 16 * OUT_PITCH;       /* of a warp: 16 rows */
-    static constexpr int BYTES = MIN_ALIGN + OUT_AT + base::THREADS / SONO_WARP * OUT_BYTES;
+    static constexpr int BYTES = MIN_ALIGN + OUT_AT + WARPS * OUT_BYTES;
 };
 
 typedef struct norm_linear_args {
@@ -37,7 +36,7 @@ static __device__ __forceinline__ void deliver(const norm_linear_args &p, const 
 {
     constexpr int CHUNKS = T::DEPTH / 8;
     unsigned char *out = b.area + T::OUT_AT + b.warp * T::OUT_BYTES;
-    const int first = s * T::SLICE + normed_column_of<T>(b), warp_column = first - 2 * (b.lane % 4);
+    const int first = s * SLICE + normed_column_of<T>(b), warp_column = first - 2 * (b.lane % 4);
 #pragma unroll
     for (int j = 0; j < CHUNKS; j++) {
         const int column = first + j * 8;
@@ -62,14 +61,13 @@ static __device__ __forceinline__ void deliver(const norm_linear_args &p, const 
 }
 
 template <class T>
-static __global__ void __launch_bounds__(T::THREADS)
+static __global__ void __launch_bounds__(THREADS)
     norm_linear_kernel(const __grid_constant__ norm_linear_args p)
 {
     extern __shared__ unsigned char norm_linear_shared[];
     const normed_block b = normed_start<T>(norm_linear_shared);
-    const int first = (int)blockIdx.y * p.n_slices,
-              end = min(first + p.n_slices, (p.n + T::SLICE - 1) / T::SLICE);
-    normed_load_weight<T>(p.weight, p.weight_pitch, first * T::SLICE, b.shared + T::RING_AT);
+    const int first = (int)blockIdx.y * p.n_slices, end = min(first + p.n_slices, (p.n + SLICE - 1) / SLICE);
+    normed_load_weight<T>(p.weight, p.weight_pitch, first * SLICE, b.shared + T::RING_AT);
     sono_copies_commit();
     normed_fill<T>(p.rows, b);
     for (int s = first; s < end; s++) {
@@ -80,7 +78,7 @@ static __global__ void __launch_bounds__(T::THREADS)
         sono_wgmma_publish();
         __syncthreads(); /* x and slice s are there; the slice before is done */
         if (s + 1 < end)
-            normed_load_weight<T>(p.weight, p.weight_pitch, (s + 1) * T::SLICE, next);
+            normed_load_weight<T>(p.weight, p.weight_pitch, (s + 1) * SLICE, next);
         sono_copies_commit();
         normed_multiply<T>(b, here, sum);
         deliver<T>(p, b, s, sum);
@@ -89,11 +87,11 @@ static __global__ void __launch_bounds__(T::THREADS)
 
 template <class T> static cudaError_t launch(norm_linear_args p, const sono_cuda_call *call)
 {
-    const int64_t tiles = sono_ceil_div(p.rows.n_rows, T::ROWS), slices = sono_ceil_div(p.n, T::SLICE);
+    const int64_t tiles = sono_ceil_div(p.rows.n_rows, T::ROWS), slices = sono_ceil_div(p.n, SLICE);
     const int64_t wanted = tiles < call->n_multiprocessors ? call->n_multiprocessors / tiles : 1;
     p.n_slices = (int32_t)sono_ceil_div(slices, wanted < slices ? wanted : slices);
     const dim3 grid((unsigned)tiles, (unsigned)sono_ceil_div(slices, p.n_slices));
-    norm_linear_kernel<T><<<grid, T::THREADS, T::BYTES, call->stream>>>(p);
+    norm_linear_kernel<T><<<grid, THREADS, T::BYTES, call->stream>>>(p);
     return cudaGetLastError();
 }
 
@@ -106,11 +104,11 @@ extern "C" cudaError_t sono_cuda_norm_linear_prepare(const sono_cuda_call *call)
 {
     switch (call->in[0].c) {
     case 128:
-        return allow<norm_linear_tile<128, 2, 1, 64>>();
+        return allow<norm_linear_tile<128, 1>>();
     case 160:
-        return allow<norm_linear_tile<160, 1, 2, 32>>();
+        return allow<norm_linear_tile<160, 2>>();
     default:
-        return allow<norm_linear_tile<320, 1, 2, 32>>();
+        return allow<norm_linear_tile<320, 2>>();
     }
 }
 
@@ -133,10 +131,10 @@ extern "C" cudaError_t sono_cuda_norm_linear(const sono_cuda_call *call)
     p.n = y->c;
     switch (x->c) {
     case 128:
-        return launch<norm_linear_tile<128, 2, 1, 64>>(p, call);
+        return launch<norm_linear_tile<128, 1>>(p, call);
     case 160:
-        return launch<norm_linear_tile<160, 1, 2, 32>>(p, call);
+        return launch<norm_linear_tile<160, 2>>(p, call);
     default:
-        return launch<norm_linear_tile<320, 1, 2, 32>>(p, call);
+        return launch<norm_linear_tile<320, 2>>(p, call);
     }
 }

@@ -12,23 +12,26 @@
 #include "engine/cuda/kernels/mma.cuh"
 #include "engine/cuda/kernels/sm90/wgmma.cuh"
 
-#define GROUP     128  /* threads of a warpgroup */
+#define GROUP     128 /* threads of a warpgroup */
+#define THREADS   (2 * GROUP)
+#define WARPS     (THREADS / SONO_WARP)
+#define SLICE     SONO_NORMED_SLICE
 #define ROW_BYTES 128  /* 64 halves: a row of a panel */
 #define MIN_ALIGN 1024 /* of a panel */
 #define BATCH     4    /* rows that a lane normalises at a time */
 
-/* A block of TALL x PARTS warpgroups: each of TALL has 64 rows of its own, each of PARTS its DEPTH of a slice
- * of the weight's rows. */
-template <int CHANNELS, int TALL_, int PARTS_, int DEPTH_> struct normed_tile {
-    static constexpr int C = CHANNELS, TALL = TALL_, PARTS = PARTS_, DEPTH = DEPTH_;
-    static constexpr int THREADS = TALL * PARTS * GROUP, ROWS = TALL * SONO_WGMMA_ROWS, SLICE = PARTS * DEPTH;
+/* A block of two warpgroups. HALVES = 1: each has 64 rows of its own, and the whole slice of the weight; 2:
+ * both have the same 64 rows, each with half of the slice. */
+template <int CHANNELS, int HALVES> struct normed_tile {
+    static constexpr int C = CHANNELS, ROWS = SONO_WGMMA_ROWS * 2 / HALVES;
+    static constexpr int IS_TALL = HALVES == 1;
+    static constexpr int DEPTH = SLICE / HALVES; /* of the slice, for a warpgroup */
     static constexpr int PANELS = (C + 63) / 64; /* of 64 channels */
     static constexpr int X_PANEL = ROWS * ROW_BYTES, X_BYTES = PANELS * X_PANEL;
     static constexpr int UP_PANEL = SLICE * ROW_BYTES, UP_BYTES = PANELS * UP_PANEL;
     static constexpr int LANES = C <= 128 ? 16 : SONO_WARP; /* of a row while it is normalised */
     static constexpr int VECTORS = (C / 8 + LANES - 1) / LANES;
     static_assert(ROWS % (THREADS / LANES * BATCH) == 0, "whole batches");
-    static_assert(SONO_NORMED_SLICE % SLICE == 0, "the choice knows other slices");
 };
 
 typedef struct normed_rows {
@@ -41,8 +44,8 @@ typedef struct normed_rows {
 /* A block's shared memory, which begins with the tile, and who a thread is. */
 struct normed_block {
     unsigned char *area;
-    uint32_t shared;                       /* the same as an address */
-    int first_row, tall, part, warp, lane; /* tall, part: of the warpgroup */
+    uint32_t shared; /* the same as an address */
+    int first_row, group, warp, lane;
 };
 
 /* given: dynamic shared memory, with MIN_ALIGN bytes to spare. */
@@ -55,8 +58,7 @@ template <class T> static __device__ __forceinline__ normed_block normed_start(u
     b.first_row = (int)blockIdx.x * T::ROWS;
     b.warp =
         __shfl_sync(0xffffffffu, (int)threadIdx.x / SONO_WARP, 0); /* known to be the same for all lanes */
-    b.tall = b.warp / 4 / T::PARTS;
-    b.part = b.warp / 4 % T::PARTS;
+    b.group = b.warp / 4;
     b.lane = (int)threadIdx.x % SONO_WARP;
     return b;
 }
@@ -79,7 +81,7 @@ static __device__ __forceinline__ void normed_load_weight(const __half *weight, 
 {
     const int chunk = (int)threadIdx.x % 8;
 #pragma unroll
-    for (int row = (int)threadIdx.x / 8; row < T::SLICE; row += T::THREADS / 8) {
+    for (int row = (int)threadIdx.x / 8; row < SLICE; row += THREADS / 8) {
         const __half *from = weight + (int64_t)(first + row) * pitch + chunk * 8;
 #pragma unroll
         for (int panel = 0; panel < T::PANELS; panel++)
@@ -119,7 +121,7 @@ static __device__ __forceinline__ void normed_row(const normed_rows &p, float (&
 template <class T>
 static __device__ __forceinline__ void normed_fill(const normed_rows &p, const normed_block &b)
 {
-    constexpr int ROWS_AT_ONCE = T::THREADS / T::LANES;
+    constexpr int ROWS_AT_ONCE = WARPS * SONO_WARP / T::LANES;
     const int lane = (int)threadIdx.x % T::LANES, own = (int)threadIdx.x / T::LANES;
     float scale[T::VECTORS][8] = {}, offset[T::VECTORS][8] = {};
 #pragma unroll
@@ -160,8 +162,8 @@ template <class T>
 static __device__ __forceinline__ void normed_multiply(const normed_block &b, uint32_t weight,
                                                        float (&sum)[T::DEPTH / 2])
 {
-    const uint32_t x = b.shared + b.tall * SONO_WGMMA_ROWS * ROW_BYTES;
-    weight += b.part * T::DEPTH * ROW_BYTES;
+    const uint32_t x = b.shared + (T::IS_TALL ? b.group * SONO_WGMMA_ROWS * ROW_BYTES : 0);
+    weight += T::IS_TALL ? 0 : b.group * T::DEPTH * ROW_BYTES;
     sono_wgmma_begin();
 #pragma unroll
     for (int k = 0; k < T::C / 16; k++)
@@ -173,12 +175,12 @@ static __device__ __forceinline__ void normed_multiply(const normed_block &b, ui
 /* The first of the rows, of the tile, and of the slice's columns that a lane has sums of. */
 template <class T> static __device__ __forceinline__ int normed_row_of(const normed_block &b)
 {
-    return b.tall * SONO_WGMMA_ROWS + b.warp % 4 * 16 + b.lane / 4;
+    return (T::IS_TALL ? b.group * SONO_WGMMA_ROWS : 0) + b.warp % 4 * 16 + b.lane / 4;
 }
 
 template <class T> static __device__ __forceinline__ int normed_column_of(const normed_block &b)
 {
-    return b.part * T::DEPTH + 2 * (b.lane % 4);
+    return (T::IS_TALL ? 0 : b.group * T::DEPTH) + 2 * (b.lane % 4);
 }
 
 #endif
