@@ -40,8 +40,8 @@ SONO_DETECTION_FN sono_detection detection_make(float logit, int32_t class_id, i
                                                 const float box[4], const sono_frame_header *header)
 {
     const float score = 1.0f / (1.0f + expf(-logit));
-    sono_detection found = {
-        0.0f, 0.0f, 0.0f, 0.0f, score != score ? 0.0f : score, (float)class_id, (float)query, 0.0f};
+    sono_detection found = {0.0f,         0.0f, 0.0f, 0.0f, score != score ? 0.0f : score, (float)class_id,
+                            (float)query, 0.0f};
     if (score >= header->threshold)
         detection_place(box, header, &found);
     return found;

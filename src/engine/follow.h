@@ -74,7 +74,8 @@ SONO_FOLLOW_FN float follow_most(float a, float b)
 }
 
 /* Whether a box (cx cy w h in 0..1) is where the kept one is. Whole numbers, so that host and device agree;
- * sides end at SONO_PROFILE_MAX_SIDE_PX, so that areas have 38 bits. Boxes without an area overlap nothing. */
+ * sides end at SONO_PROFILE_MAX_SIDE_PX, so that areas have 38 bits. Boxes without an area overlap nothing.
+ */
 SONO_FOLLOW_FN int follow_is_near(const sono_followed *kept, const float box[4],
                                   const sono_frame_header *header)
 {

@@ -280,7 +280,7 @@ static void a_stronger_newcomer(void **state)
 /* A frame without a box keeps it, until it is gap_ms old. */
 static void frames_without_a_box(void **state)
 {
-    frame frames[] = {scene(0, 2, 1), scene(1, -9, -9), scene(12, 1, 2),
+    frame frames[] = {scene(0, 2, 1),    scene(1, -9, -9),  scene(12, 1, 2),
                       scene(13, -9, -9), scene(24, -9, -9), scene(25, 1, 2)};
     (void)state;
     expect(frames, 6, "090991");
@@ -377,12 +377,15 @@ static void several_that_overlap(void **state)
     frames[2].logits[6][0] = 0.9f;
     expect(frames, 2, "04");
     expect(frames, 3, "040");
-    frame turned[] = {scene(0, 2, 1), scene(1, 1, 2)};
-    put_box(&turned[0], 0, 20, 20, 10, 4);
-    put_box(&turned[1], 0, 20, 20, 3, 4); /* a tenth of it is 3 */
-    expect(turned, 2, "00");
-    put_box(&turned[0], 0, 20, 20, 11, 4);
-    expect(turned, 2, "01");
+    frame pair[] = {scene(0, 2, 1), scene(1, 1, 2)};
+    put_box(&pair[0], 0, 20, 20, 10, 4);
+    put_box(&pair[1], 0, 20, 20, 3, 4); /* 3 of 10 */
+    expect(pair, 2, "00");
+    put_box(&pair[0], 0, 20, 20, 11, 4);
+    expect(pair, 2, "01");
+    put_box(&pair[0], 0, 20, 20, 10, 0); /* valid, but nothing overlaps it */
+    put_box(&pair[1], 0, 20, 20, 10, 0);
+    expect(pair, 2, "01");
 }
 
 static int odds(sono_op_test *t, int32_t one_in)
