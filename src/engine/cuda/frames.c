@@ -27,6 +27,8 @@ static sono_status launch_gated(sono_engine *cuda, sono_error *error)
 /* Launches op number *i, or all gated ops where it is their first; *i is the last one launched then. */
 static sono_status launch_next(sono_engine *cuda, size_t *i, sono_error *error)
 {
+    if (*i >= sono_program_join(cuda->program) && cuda->awaits)
+        return sono_cuda_launch_strand(cuda, *i, error);
     if (!sono_cuda_has_gated_ops(cuda) || *i != (size_t)cuda->options.gate.first_late_op)
         return sono_cuda_launch(cuda, *i, cuda->program->ops[*i].lane, error);
     *i = (size_t)cuda->options.gate.last_op - 1;
@@ -63,7 +65,9 @@ static sono_status launch_all(sono_engine *cuda, sono_error *error)
         SONO_TRY(launch_lane(cuda, 0, 0, join, error));
         SONO_TRY(sono_gpu_join(&cuda->gpu, error));
     }
-    return launch_lane(cuda, 0, join, cuda->program->n_ops, error);
+    SONO_TRY(sono_cuda_begin_strands(cuda, error));
+    SONO_TRY(launch_lane(cuda, 0, join, cuda->program->n_ops, error));
+    return sono_cuda_end_strands(cuda, error);
 }
 
 sono_status sono_cuda_copy_in(sono_engine *cuda, size_t n_bytes, sono_error *error)
