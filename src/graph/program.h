@@ -159,7 +159,7 @@ enum {
     SONO_QUALITY_PARTS
 };
 
-/* STATE: sono_state_rules of sonoseg.h without its size, and the mode. */
+/* STATE, FOLLOW_BOX: sono_state_rules of sonoseg.h without its size, and the mode. */
 typedef struct sono_machine_rules {
     int32_t mode; /* sono_state_mode */
     int32_t on, off, agree_on, agree_off;
@@ -268,6 +268,9 @@ enum {
 #define SONO_VERDICT_INTS 24
 #define SONO_MEMORY_BYTES 256
 
+/* What FOLLOW_BOX keeps of a stream: engine/follow.h. */
+#define SONO_FOLLOWED_BYTES 64
+
 /* SURFACE looks at columns 0, step, 2 step ..., step = ceil(width / this); of each column's runs of mask it
  * keeps so many. */
 #define SONO_SURFACE_COLUMNS 1024
@@ -297,6 +300,9 @@ enum {
     X(FDR_BOX, "fdr_box")     /* corners [n,1,Q,4*bins], boxes [n,1,Q,4], project [1,1,1,bins] -> boxes */    \
     X(LQE_STAT, "lqe_stat")   /* corners -> [n,1,Q,4*(top_k+1)]: top_k probabilities and their mean */        \
     X(SELECT_BOXES, "select") /* logits [N,1,Q,classes], boxes [N,1,Q,4], header -> detections [N,1,K,8] */   \
+    X(FOLLOW_BOX, "follow")   /* logits, boxes, header, detections, followed U8 [1,1,1,64] -> the same        \
+                                 detections, first the one that was first in the frame before, the same       \
+                                 followed; see engine/follow.h */                                             \
     X(PROMPT, "prompt")       /* detections, header, gaussian [1,1,2,128], embeddings [1,1,E,256],            \
                                  tokens [1,1,5,256], points? [N,1,KP,4] -> tokens [NK,1,5+..,256]. E = 2:     \
                                  a box's corners; 3: no point, background, object; 5: corners, then these.    \

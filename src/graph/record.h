@@ -38,7 +38,7 @@ sono_tid sono_record_input(sono_recorder *rec, const char *name, sono_dtype dtyp
 /* An activation for others to write into through views. */
 sono_tid sono_record_tensor(sono_recorder *rec, const char *name, sono_dtype dtype, int32_t n, int32_t h,
                             int32_t w, int32_t c);
-/* What ops keep from one run to the next. Whoever touches it is on lane 0, behind lane 1's last op. */
+/* What ops keep from one run to the next. Whoever touches it is on lane 0. */
 sono_tid sono_record_kept(sono_recorder *rec, const char *name, sono_dtype dtype, int32_t n, int32_t h,
                           int32_t w, int32_t c);
 /* A zeroed float32 constant; *values (not NULL) is where the caller puts it. *values is NULL on failure, and
@@ -106,6 +106,11 @@ sono_tid sono_record_lqe_stat(sono_recorder *rec, const char *name, sono_tid cor
                               const sono_bins_args *args);
 sono_tid sono_record_select(sono_recorder *rec, const char *name, sono_tid logits, sono_tid boxes,
                             sono_tid header, int32_t max_objects);
+/* Reorders detections where they lie, so that the frame's first one is where it was in the frame before.
+ * followed: kept, U8 [1, 1, 1, SONO_FOLLOWED_BYTES], read and written; rules: of a stream. */
+void sono_record_follow(sono_recorder *rec, const char *name, sono_tid logits, sono_tid boxes,
+                        sono_tid header, sono_tid detections, sono_tid followed,
+                        const sono_machine_rules *rules);
 /* points 0: boxes alone. embeddings: see SONO_OP_MAP. */
 sono_tid sono_record_prompt(sono_recorder *rec, const char *name, sono_tid detections, sono_tid header,
                             sono_tid gaussian, sono_tid embeddings, sono_tid tokens, sono_tid points,

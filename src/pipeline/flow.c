@@ -92,7 +92,8 @@ static sono_segment_args segment_args(const sono_pipeline_config *config, const 
 }
 
 /* frame -> detections */
-static void record_detector(sono_recorder *rec, const sono_pipeline_config *config, sono_flow *flow)
+static void record_detector(sono_recorder *rec, const sono_pipeline_config *config,
+                            const sono_machine_rules *rules, sono_flow *flow)
 {
     const sono_network *network = sono_binder_network(rec->binder);
     const sono_preprocess_args input =
@@ -106,6 +107,10 @@ static void record_detector(sono_recorder *rec, const sono_pipeline_config *conf
     rec->stage = SONO_STAGE_SELECT;
     flow->detections = sono_record_select(rec, "detections", found.logits, found.boxes, flow->frame.header,
                                           config->max_objects);
+    if (rules->mode == SONO_STATE_BY_STREAM)
+        sono_record_follow(rec, "follow", found.logits, found.boxes, flow->frame.header, flow->detections,
+                           sono_record_kept(rec, "followed", SONO_DTYPE_U8, 1, 1, 1, SONO_FOLLOWED_BYTES),
+                           rules);
     sono_record_output(rec, flow->detections);
     flow->prompts = (sono_prompt_tensors){.detections = flow->detections, .has_boxes = 1};
 }
@@ -242,7 +247,7 @@ static sono_status record_flow(const sono_pipeline_config *config, sono_flow_mod
         record_prompts(&rec, config, flow);
     sono_frame_record(&rec, config->batch, config->max_width_px, config->max_height_px, &flow->frame);
     if (models->detector.binder)
-        record_detector(&rec, config, flow);
+        record_detector(&rec, config, &rules, flow);
     SONO_TRY(sono_record_finish(&rec));
     rec.binder = models->segmenter.binder;
     if (models->segmenter.binder)
