@@ -270,18 +270,19 @@ static void frames_alone_agree(void **state)
     (void)state;
     clear(&b);
     rules.mode = SONO_STATE_BY_FRAME;
+    const int32_t varied = rules.weight[SONO_QUALITY_SCORE] + rules.weight[SONO_QUALITY_IOU];
     for (int k = 0; k < SONO_QUALITY_PARTS; k++)
         parts.permille[k] = k >= SONO_QUALITY_AGREEMENT ? -1 : 700;
     for (int32_t i = 0; i < MAX_BATCH; i++) {
         write_rows(&(frame){.is = {parts, {START_NS, 320, 200, 0}}}, &b);
         b.detections[i * N_OBJECTS][4] = b.iou[i * N_OBJECTS][0] = scores[i];
-        const int32_t quality = (400 * permille_of[i] + 600 * 700) / 1000;
-        want[i] = (sono_verdict){.state = quality >= 600   ? SONO_STATE_VISIBLE
-                                          : quality >= 400 ? SONO_STATE_RELOCALIZING
-                                                           : SONO_STATE_LOST,
+        const int32_t quality = (varied * permille_of[i] + (1000 - varied) * 700) / 1000;
+        want[i] = (sono_verdict){.state = quality >= rules.on    ? SONO_STATE_VISIBLE
+                                          : quality >= rules.off ? SONO_STATE_RELOCALIZING
+                                                                 : SONO_STATE_LOST,
                                  .quality = quality,
                                  .agreement = -1,
-                                 .reasons = quality >= 600 ? 0 : SONO_STATE_LOW_QUALITY,
+                                 .reasons = quality >= rules.on ? 0 : SONO_STATE_LOW_QUALITY,
                                  .parts = parts};
         want[i].parts.permille[SONO_QUALITY_SCORE] = want[i].parts.permille[SONO_QUALITY_IOU] =
             permille_of[i];
