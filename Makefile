@@ -75,6 +75,7 @@ check: ## the house rules: includes, banned calls, lengths, formatting
 	python3 scripts/check_rules.py
 	scripts/format.sh --check
 	python3 scripts/performance.py --check
+	python3 scripts/state_page.py --check
 
 format: ## clang-format every C file in place
 	scripts/format.sh

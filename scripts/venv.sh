@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Makes build/venv, a Python with the packages of tests/requirements.txt: venv.sh
+# Makes build/venv, a Python with the packages of tests/requirements.txt, or another one: venv.sh [REQUIREMENTS FOLDER]
 # Does nothing, quickly, when it is there already. Tests that need it say Skipped without it. Needs a package index and
 # python3-venv (scripts/setup.sh ci).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-wanted=tests/requirements.txt venv=build/venv
+wanted=${1:-tests/requirements.txt} venv=${2:-build/venv}
 if [ -x "$venv/bin/python" ] && cmp -s "$wanted" "$venv/made-of.txt"; then
     exit 0
 fi

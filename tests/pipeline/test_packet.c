@@ -107,6 +107,37 @@ static void test_refused_maps(void **state)
     assert_memory_equal(&view, &before, sizeof view);
 }
 
+/* Lines end where columns have nothing, and where the ridge jumps by more than six rows. */
+static void test_surface(void **state)
+{
+    static const int32_t rows[SONO_SURFACE_COLUMNS] = {256, 320, -1, 0, 6 * 256 + 1};
+    static const float points_px[4][2] = {{0, 1}, {1, 1.25f}, {3, 0}, {4, 6 + 1 / 256.0f}};
+    static const int32_t line_starts[4] = {0, 2, 3, 4};
+    const sono_detection found = {.valid = 1.0f};
+    sono_packet_outputs outputs = {.detections = &found, .surface = rows, .max_objects = 1};
+    sono_surface_view view, before;
+    (void)state;
+    const sono_packet *packet = make_packet(1);
+    memset(&view, 0xff, sizeof view);
+    before = view;
+    assert_int_equal(sono_packet_surface(packet, &view), SONO_STATUS_UNSUPPORTED);
+    assert_int_equal(sono_packet_surface(NULL, &view), SONO_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(sono_packet_surface(packet, NULL), SONO_STATUS_INVALID_ARGUMENT);
+    assert_memory_equal(&view, &before, sizeof view);
+    sono_packet_fill(&storage, &outputs);
+    assert_int_equal(sono_packet_surface(packet, &view), SONO_STATUS_OK);
+    assert_int_equal(view.n_points, 4);
+    assert_int_equal(view.n_lines, 3);
+    assert_memory_equal(view.points_px, points_px, sizeof points_px);
+    assert_memory_equal(view.line_starts, line_starts, sizeof line_starts);
+    outputs.surface = rows + 6; /* zeroes: a flat line; the packet is filled in again, not added to */
+    sono_packet_fill(&storage, &outputs);
+    assert_int_equal(sono_packet_surface(packet, &view), SONO_STATUS_OK);
+    assert_int_equal(view.n_points, WIDTH);
+    assert_int_equal(view.n_lines, 1);
+    assert_int_equal(view.line_starts[1], WIDTH);
+}
+
 static void test_stages(void **state)
 {
     (void)state;
@@ -124,7 +155,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_zero_is_lost), cmocka_unit_test(test_objects), cmocka_unit_test(test_maps),
-        cmocka_unit_test(test_refused_maps), cmocka_unit_test(test_stages),
+        cmocka_unit_test(test_refused_maps), cmocka_unit_test(test_surface), cmocka_unit_test(test_stages),
     };
     return sono_test_run("pipeline/packet", tests, sizeof tests / sizeof tests[0]);
 }

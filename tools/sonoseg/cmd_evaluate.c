@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "args.h"
 #include "commands.h"
+#include "evaluate_sequence.h"
 #include "flights.h"
 #include "json.h"
 #include "metrics_report.h"
@@ -21,6 +22,7 @@ enum { ID_OUTPUT = 'o', ID_QUIET = 'q', ID_JSON = ID_OWN };
 
 typedef struct evaluate {
     pipeline_args args;
+    sequence_options sequence;
     const char *output;
     const char *json_path;
     float threshold; /* of found and LOST; the pipeline itself runs without a gate */
@@ -50,6 +52,10 @@ static int take_option(void *user, int id, const char *value)
         self->json_path = value;
         return 0;
     default:
+        if (id >= ID_SEQUENCE)
+            return sequence_options_take(&self->sequence, id, value);
+        if (id == ID_STATE_SETTING && sequence_options_take(&self->sequence, id, value))
+            return -1;
         return pipeline_args_take(&self->args, id, value);
     }
 }
@@ -62,6 +68,7 @@ static const args_option options[] = {
     {"json", ID_JSON, "FILE", "write the figures as JSON, too"},
     PIPELINE_OPTIONS,
     {"quiet", ID_QUIET, NULL, "no progress line, no table; errors only"},
+    SEQUENCE_OPTIONS,
 };
 
 static const args_spec spec = {
@@ -69,13 +76,16 @@ static const args_spec spec = {
     .usage = "evaluate [--input SET] [options]",
     .intro =
         "Runs the pipeline over labelled frames and says how good boxes, masks and scores are. The best box\n"
-        "of each frame counts. A frame without a mask file, or with one of zeros, is an empty one.",
+        "of each frame counts. A frame without a mask file, or with one of zeros, is an empty one. With\n"
+        "--sequence: how soon and how surely states follow what a stream shows.",
     .options = options,
     .n_options = sizeof options / sizeof options[0],
     .examples =
         "examples\n"
         "  sonoseg evaluate --json figures.json\n"
-        "  sonoseg evaluate --input set/ --output out --detector dfine_s.pth --segmenter mobile_sam.pt\n\n"
+        "  sonoseg evaluate --input set/ --output out --detector dfine_s.pth --segmenter mobile_sam.pt\n"
+        "  sonoseg evaluate --sequence --sweeps 20 --parts parts.jsonl\n"
+        "  sonoseg evaluate --sequence --replay parts.jsonl --state-rule on=650\n\n"
         "exit status\n"
         "  0 all done   1 an input, a checkpoint or the output failed   2 usage   130 Ctrl-C, 143 SIGTERM,\n"
         "  129 SIGHUP: the figures are those of the frames so far",
@@ -261,9 +271,17 @@ static int evaluate_set(evaluate *self)
 
 static int check_usage(evaluate *self)
 {
-    if (self->args.n_inputs > 1)
+    const char *usual = self->sequence.is_on ? SEQUENCE_INPUT : HELD_OUT_SET;
+    const int status = sequence_options_check(&self->sequence, &self->args);
+    if (status)
+        return status;
+    if (self->sequence.replay_path)
+        return STATUS_DONE;
+    if (self->sequence.is_on && self->output)
+        report_error("--output is not for --sequence, whose frames --parts writes");
+    else if (self->args.n_inputs > 1 && !self->sequence.is_on)
         report_error("one labelled set at a time");
-    else if (!self->args.n_inputs && pipeline_args_take(&self->args, ID_INPUT, HELD_OUT_SET))
+    else if (!self->args.n_inputs && pipeline_args_take(&self->args, ID_INPUT, usual))
         return STATUS_FAILED;
     else
         return pipeline_args_find_checkpoints(&self->args);
@@ -280,7 +298,8 @@ int cmd_evaluate(int argc, char **argv)
     if (parsed == ARGS_GO)
         status = check_usage(&self);
     if (parsed == ARGS_GO && !status)
-        status = evaluate_set(&self);
+        status = self.sequence.is_on ? evaluate_sequence(&self.args, &self.sequence, self.json_path)
+                                     : evaluate_set(&self);
     sono_pipeline_close(self.pipeline);
     sono_source_close(self.source);
     flights_free(&self.flights);

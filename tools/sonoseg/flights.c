@@ -8,9 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
+static int64_t n_to_read(const flights *self)
+{
+    return self->read ? self->n_to_read : sono_source_count(self->source);
+}
+
 static void show_progress(flights *self, const char *state)
 {
-    self->bar.total = sono_source_count(self->source); /* grows as files turn out to hold pages */
+    self->bar.total = n_to_read(self); /* grows as files turn out to hold pages */
     progress_update(&self->bar, self->n_frames + self->n_failed, state);
 }
 
@@ -64,6 +69,12 @@ static void look_at_depth(flights *self, const sono_image *image)
         hint_at_depth(self);
 }
 
+static sono_status read_source(flights *self, flight *next, sono_error *error)
+{
+    const sono_status status = sono_source_next(self->source, &next->image, &next->info, &next->name, error);
+    return status || !self->wants_truth ? status : sono_source_truth(self->source, &next->truth, error);
+}
+
 /* Reads the next frame that can be read, naming those that cannot. Returns whether there is one. */
 static int read_next(flights *self, flight *next)
 {
@@ -72,11 +83,10 @@ static int read_next(flights *self, flight *next)
     sono_image_init(&next->image);
     sono_frame_info_init(&next->info);
     while (!self->at_end && !stop_status()) {
-        sono_status status = sono_source_next(self->source, &next->image, &next->info, &next->name, &error);
+        const sono_status status =
+            self->read ? self->read(self->user, next, &error) : read_source(self, next, &error);
         if (status == SONO_STATUS_END)
             break;
-        if (status == SONO_STATUS_OK && self->wants_truth)
-            status = sono_source_truth(self->source, &next->truth, &error);
         if (status == SONO_STATUS_OK) {
             look_at_depth(self, &next->image);
             return 1;
@@ -169,7 +179,7 @@ int flights_run(flights *self)
 {
     stop_watch();
     const double started_s = now_s();
-    progress_start(&self->bar, sono_source_count(self->source), !self->is_quiet);
+    progress_start(&self->bar, n_to_read(self), !self->is_quiet);
     show_progress(self, "");
     fly(self);
     progress_clear(&self->bar);

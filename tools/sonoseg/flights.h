@@ -22,17 +22,22 @@ typedef struct flight {
     sono_frame_info info;
     const char *name; /* where the frame came from */
     sono_truth truth; /* with wants_truth, else zero */
+    int32_t sweep;    /* that read() says the frame belongs to, else 0 */
 } flight;
 
 typedef struct flights {
     /* To be filled in; the rest zero. */
-    sono_source *source;        /* borrowed */
+    sono_source *source;        /* borrowed; NULL: read() gives the frames */
     sono_pipeline *pipeline;    /* borrowed */
     int wants_truth;            /* the source is one that knows it */
     const sono_prompt *prompts; /* of every frame, borrowed; NULL = the pipeline has a detector */
     int32_t n_prompts;
     int is_quiet;     /* no progress line */
     int has_no_hints; /* nothing on stderr but what fails */
+    /* In place of a source: the next frame, all of it, with what it points to valid until its result was
+     * taken; END behind the last. Whoever fails sets the name, too. */
+    sono_status (*read)(void *user, flight *out, sono_error *error);
+    int64_t n_to_read; /* frames that read() will give */
     /* Called with each result, in input order; both are borrowed for the call. A failure ends the run. */
     sono_status (*take)(void *user, const flight *current, const sono_packet *packet, sono_error *error);
     void *user;
