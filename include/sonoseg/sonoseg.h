@@ -539,7 +539,8 @@ typedef struct sono_pipeline_config {
     /* While frames are VISIBLE and good the detector runs in every so manyth only, and the box of the others
      * is that of the mask before; one that would not be VISIBLE and good with it has the detector after all.
      * Decided where the networks run. [1, 100], default 1 = it runs in every frame. Above 1 state_mode must
-     * be BY_STREAM, batch and max_objects 1, and on CUDA it takes CUDA 12.4 or later and without_graph 0. */
+     * be BY_STREAM, batch and max_objects 1, and on CUDA it takes CUDA 12.4 or later and without_graph 0; the
+     * detector's time is that of the stage `detect` there, its input's and the choice of the box included. */
     int32_t detect_every;
     int32_t reserved; /* 0 */
 } sono_pipeline_config;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Which frames of a stream go without the detector, as SCHEDULE and DOUBT decide on every backend: in a frame
- * that follows a VISIBLE and good one the box is that of the mask before, unless the detector's turn has come.
- * Where such a frame does not turn out good and VISIBLE itself, the detector runs in it after all. C and CUDA
- * C; whole numbers, so that all agree to the bit.
+ * that follows a VISIBLE and good one the box is that of the mask before, unless the detector's turn has
+ * come. Where such a frame does not turn out good and VISIBLE itself, the detector runs in it after all. C
+ * and CUDA C; whole numbers, so that all agree to the bit.
  */
 #ifndef SONO_ENGINE_SCHEDULE_H
 #define SONO_ENGINE_SCHEDULE_H

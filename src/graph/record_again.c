@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-/* Ops [first, last) of lane 0, and what stands for each of the tensors when they are run again; 0 = not known yet. */
+/* Ops [first, last) of lane 0, and what stands for each of the tensors when they are run again; 0 = not known
+ * yet. */
 typedef struct again {
     int32_t first, last;
     sono_tid *twins;

@@ -305,10 +305,12 @@ static void bench(void)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(box_is_recalled),  cmocka_unit_test(detector_runs),
-        cmocka_unit_test(box_without_extent), cmocka_unit_test(margins_are_kept),
-        cmocka_unit_test(doubts),           cmocka_unit_test(detector_is_not_doubted)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(box_is_recalled),
+                                       cmocka_unit_test(detector_runs),
+                                       cmocka_unit_test(box_without_extent),
+                                       cmocka_unit_test(margins_are_kept),
+                                       cmocka_unit_test(doubts),
+                                       cmocka_unit_test(detector_is_not_doubted)};
     if (sono_op_test_wants_bench(argc, argv)) {
         bench();
         return 0;

@@ -135,10 +135,10 @@ static void test_detector_is_left_out(void **state)
         print_message("frame %d: %s and %s, recalled %d, detect %.1f and %.1f ms, agreement %d and %d, IoU "
                       "%.3f, box %.1f %.1f %.1f %.1f and %.1f %.1f %.1f %.1f\n",
                       i, sono_state_name(a->state), sono_state_name(s->state), s->parts.is_recalled,
-                      a->detect_ms, s->detect_ms, a->report.agreement, s->report.agreement,
-                      overlap, (double)a->bbox_xyxy_px[0], (double)a->bbox_xyxy_px[1],
-                      (double)a->bbox_xyxy_px[2], (double)a->bbox_xyxy_px[3], (double)s->bbox_xyxy_px[0],
-                      (double)s->bbox_xyxy_px[1], (double)s->bbox_xyxy_px[2], (double)s->bbox_xyxy_px[3]);
+                      a->detect_ms, s->detect_ms, a->report.agreement, s->report.agreement, overlap,
+                      (double)a->bbox_xyxy_px[0], (double)a->bbox_xyxy_px[1], (double)a->bbox_xyxy_px[2],
+                      (double)a->bbox_xyxy_px[3], (double)s->bbox_xyxy_px[0], (double)s->bbox_xyxy_px[1],
+                      (double)s->bbox_xyxy_px[2], (double)s->bbox_xyxy_px[3]);
     }
     for (int i = 0; i < N_FRAMES; i++) {
         const result *a = &always[i], *s = &sometimes[i];
@@ -238,8 +238,10 @@ static void test_profile_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_detector_is_left_out), cmocka_unit_test(test_bone_is_gone),
-        cmocka_unit_test(test_replay),               cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_detector_is_left_out),
+        cmocka_unit_test(test_bone_is_gone),
+        cmocka_unit_test(test_replay),
+        cmocka_unit_test(test_refused),
         cmocka_unit_test(test_profile_is_refused),
     };
     return sono_test_run_with("pipeline/schedule", tests, sizeof tests / sizeof tests[0], make_frames, NULL);
