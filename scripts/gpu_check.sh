@@ -23,7 +23,7 @@
 #   cold       sonoseg run on one frame, from start to end (<= 3 s)
 #   repeat     one frame 1,000 times, bitwise
 #   models     the shipped models on the held-out phantoms: the same figures in both precisions, to 3 digits
-#   sanitizer  compute-sanitizer memcheck, racecheck and initcheck on the op tests
+#   sanitizer  compute-sanitizer memcheck, racecheck and initcheck on the op tests and on fused kernels
 #   soak       100,000 frames without growth of memory; only with --only
 # --quick: fewer frames and repeats, memcheck only, no peers. --budget: nothing goes on beyond it; what it cut off counts
 # as skipped. 570 do for everything up to peers, and more. --device cpu tries the script itself. No failure stops it;
@@ -525,8 +525,8 @@ sanitizer() {
     [ -x "$path" ] && [ "$device" = cuda ] || { skip "sanitizer: no compute-sanitizer, or not on CUDA"; return; }
     [ "$quick" -eq 0 ] || tools=memcheck
     for tool in $tools; do
-        label=$tool run_tests 100 6 "$path --tool $tool --error-exitcode 99 --print-limit 5" \
-            "$programs"/tests/test_ops_*
+        SONO_TEST_FEW=1 label=$tool run_tests 100 6 "$path --tool $tool --error-exitcode 99 --print-limit 5" \
+            "$programs"/tests/test_ops_* "$programs"/tests/test_gpu_fused
     done
 }
 

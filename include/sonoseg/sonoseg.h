@@ -349,22 +349,22 @@ static inline void sono_parts_init(sono_parts *parts)
  * [0, 1000]. agreement = the larger of the parts agreement and surface. */
 typedef struct sono_state_rules {
     size_t struct_size;
-    int32_t on;                /* quality from which a frame is good; default 600 */
-    int32_t off;               /* quality below which a frame is bad; at most `on`, default 400 */
-    int32_t agree_on;          /* agreement from which a frame is good; default 500 */
-    int32_t agree_off;         /* agreement below which a frame is bad; at most `agree_on`, default 400 */
+    int32_t on;                /* quality from which a frame is good; default 720 */
+    int32_t off;               /* quality below which a frame is bad; at most `on`, default 620 */
+    int32_t agree_on;          /* agreement from which a frame is good; default 300 */
+    int32_t agree_off;         /* agreement below which a frame is bad; at most `agree_on`, default 0 */
     int32_t found_after_ms;    /* frames that are not bad, until LOST ends; default 0 = with the first */
-    int32_t visible_after_ms;  /* good frames, until VISIBLE; default 120 */
-    int32_t lost_after_ms;     /* bad frames since the first one, until LOST; default 160 */
-    int32_t frozen_after_ms;   /* the same pixels, until the image counts as frozen; default 160 */
+    int32_t visible_after_ms;  /* good frames, until VISIBLE; default 80 */
+    int32_t lost_after_ms;     /* bad frames since the first one, until LOST; default 120 */
+    int32_t frozen_after_ms;   /* the same pixels, until the image counts as frozen; default 250 */
     int32_t gap_ms;            /* from frame to frame: beyond it the stream begins anew; default 500 */
     int32_t default_dt_ms;     /* from frame to frame, where timestamps are unknown; default 40 */
-    int32_t weight_score;      /* of the parts in the quality; [-100000, 100000]. Default 300 */
-    int32_t weight_iou;        /* default 100 */
-    int32_t weight_sharpness;  /* default 100 */
-    int32_t weight_contrast;   /* default 200 */
+    int32_t weight_score;      /* of the parts in the quality; [-100000, 100000]. Default 600 */
+    int32_t weight_iou;        /* default 200 */
+    int32_t weight_sharpness;  /* default 0 */
+    int32_t weight_contrast;   /* default 0 */
     int32_t weight_shadow;     /* default 100 */
-    int32_t weight_continuity; /* default 200 */
+    int32_t weight_continuity; /* default 100 */
     int32_t weight_agreement;  /* default 0 */
     int32_t weight_surface;    /* default 0 */
     int32_t bias;              /* 1000 = a permille of quality; [-100000000, 100000000], default 0 */

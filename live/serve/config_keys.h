@@ -80,33 +80,33 @@
     INTEGER(engine, close_ms, 10000, 100, 600000, 1,                                                         \
             "a hanging engine may take so long to close; then exit 1")                                       \
     INTEGER(engine, error_limit, 3, 1, 1000, 1, "so many device errors in a row reopen the engine")          \
-    CHOICE(state, mode, "score", "score|frame|stream", 0,                                                    \
+    CHOICE(state, mode, "stream", "score|frame|stream", 0,                                                   \
            "score: VISIBLE where a score reaches engine.threshold; frame: by the quality of each image; "    \
            "stream: by that of the images before it, too (docs/state.md)")                                   \
-    INTEGER(state, on, 600, 0, 1000, 0, "quality in thousandths from which an image is good")                \
-    INTEGER(state, off, 400, 0, 1000, 0, "quality below which it is bad")                                    \
-    INTEGER(state, agree_on, 500, 0, 1000, 0, "agreement with the image before from which an image is good") \
-    INTEGER(state, agree_off, 400, 0, 1000, 0, "agreement below which it is bad")                            \
+    INTEGER(state, on, 720, 0, 1000, 0, "quality in thousandths from which an image is good")                \
+    INTEGER(state, off, 620, 0, 1000, 0, "quality below which it is bad")                                    \
+    INTEGER(state, agree_on, 300, 0, 1000, 0, "agreement with the image before from which an image is good") \
+    INTEGER(state, agree_off, 0, 0, 1000, 0, "agreement below which it is bad")                              \
     INTEGER(state, found_after_ms, 0, 0, 600000, 0,                                                          \
             "LOST ends with images that are not bad for so long; 0 = with the first")                        \
-    INTEGER(state, visible_after_ms, 120, 0, 600000, 0, "good images for so long are VISIBLE")               \
-    INTEGER(state, lost_after_ms, 160, 0, 600000, 0, "bad images for so long are LOST")                      \
-    INTEGER(state, frozen_after_ms, 160, 0, 600000, 0,                                                       \
+    INTEGER(state, visible_after_ms, 80, 0, 600000, 0, "good images for so long are VISIBLE")                \
+    INTEGER(state, lost_after_ms, 120, 0, 600000, 0, "bad images for so long are LOST")                      \
+    INTEGER(state, frozen_after_ms, 250, 0, 600000, 0,                                                       \
             "an image with the same pixels for so long is frozen, and not VISIBLE")                          \
     INTEGER(state, gap_ms, 500, 0, 600000, 0,                                                                \
             "a longer pause between two timestamps, and the stream begins anew")                             \
     INTEGER(state, default_dt_ms, 40, 0, 600000, 0, "from image to image where timestamps are unknown")      \
-    INTEGER(state, weight_score, 300, -100000, 100000, 0,                                                    \
+    INTEGER(state, weight_score, 600, -100000, 100000, 0,                                                    \
             "weight of the detector's score in the quality; 1000 = all of it")                               \
-    INTEGER(state, weight_iou, 100, -100000, 100000, 0,                                                      \
+    INTEGER(state, weight_iou, 200, -100000, 100000, 0,                                                      \
             "weight of the segmenter's own estimate in the quality; 1000 = all of it")                       \
-    INTEGER(state, weight_sharpness, 100, -100000, 100000, 0,                                                \
+    INTEGER(state, weight_sharpness, 0, -100000, 100000, 0,                                                  \
             "weight of sharpness in the quality; 1000 = all of it")                                          \
-    INTEGER(state, weight_contrast, 200, -100000, 100000, 0,                                                 \
+    INTEGER(state, weight_contrast, 0, -100000, 100000, 0,                                                   \
             "weight of contrast in the quality; 1000 = all of it")                                           \
     INTEGER(state, weight_shadow, 100, -100000, 100000, 0,                                                   \
             "weight of the shadow below in the quality; 1000 = all of it")                                   \
-    INTEGER(state, weight_continuity, 200, -100000, 100000, 0,                                               \
+    INTEGER(state, weight_continuity, 100, -100000, 100000, 0,                                               \
             "weight of continuity in the quality; 1000 = all of it")                                         \
     INTEGER(state, weight_agreement, 0, -100000, 100000, 0,                                                  \
             "weight of IoU with the mask before in the quality; 1000 = all of it")                           \

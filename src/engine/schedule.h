@@ -10,6 +10,12 @@
 
 #include "engine/state_rows.h"
 
+/* Permille. The score of a frame without the detector is an old one, and may be most of its quality: what the
+ * other parts lose since the detector ran shows in the quality's fall. And such a frame must agree with the
+ * one before it better than any good one must. */
+#define SCHEDULE_MOST_FALL       30
+#define SCHEDULE_LEAST_AGREEMENT 600
+
 /* Pixels [x1, x2) x [y1, y2) that a mask reaches over; x2 == 0: it is empty. */
 typedef struct sono_extent {
     int32_t x1, y1, x2, y2;
@@ -60,7 +66,9 @@ SONO_STATE_FN int schedule_doubts(const sono_machine_rules *rules, const sono_st
     if (rows->detection[SONO_DETECTION_VALID] <= 0.0f || rows->detection[SONO_DETECTION_QUERY] >= 0.0f)
         return 0;
     state_judge(rules, rows, &copy, &v);
-    return v.state != SONO_STATE_VISIBLE || copy.grade != SONO_GRADE_GOOD;
+    return v.state != SONO_STATE_VISIBLE || copy.grade != SONO_GRADE_GOOD ||
+           v.quality < memory->detected_quality - SCHEDULE_MOST_FALL ||
+           (v.agreement >= 0 && v.agreement < SCHEDULE_LEAST_AGREEMENT);
 }
 
 #endif

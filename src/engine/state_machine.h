@@ -60,11 +60,12 @@ typedef struct sono_stream_memory {
     int32_t has_mask;             /* 1: the last frame's mask is shown, and is not empty */
     float image_to_reference[12]; /* of the last frame; counts when has_pose is 1 */
     int32_t has_pose;
-    float box[4];          /* of the last frame: x1, y1, x2, y2 in pixels; 0 where it is not valid */
-    float score, class_id; /* of the last detection */
-    int32_t n_recalled;    /* frames since the detector ran, the last one included */
-    float margin[4];       /* from the mask's ends to the detector's box; SCHEDULE's */
-    int32_t reserved[22];  /* 0 */
+    float box[4];             /* of the last frame: x1, y1, x2, y2 in pixels; 0 where it is not valid */
+    float score, class_id;    /* of the last detection */
+    int32_t n_recalled;       /* frames since the detector ran, the last one included */
+    int32_t detected_quality; /* of the last frame in which it ran */
+    float margin[4];          /* from the mask's ends to the detector's box; SCHEDULE's */
+    int32_t reserved[21];     /* 0 */
 } sono_stream_memory;
 static_assert(sizeof(sono_stream_memory) == SONO_MEMORY_BYTES, "the tensor `memory` holds one");
 

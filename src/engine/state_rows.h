@@ -65,6 +65,8 @@ SONO_STATE_FN void state_remember(const sono_state_rows *rows, const sono_verdic
     memory->score = rows->detection[SONO_DETECTION_SCORE];
     memory->class_id = rows->detection[SONO_DETECTION_CLASS];
     memory->n_recalled = v->parts.is_recalled ? memory->n_recalled + 1 : 0;
+    if (!v->parts.is_recalled)
+        memory->detected_quality = v->quality;
 }
 
 /* The verdict on the next frame; a placeholder is LOST and leaves the memory as it is. memory: NULL unless

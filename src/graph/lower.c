@@ -52,7 +52,7 @@ int32_t sono_lower_producer(const sono_program *lowered, size_t i, int k)
         if (how == 0)
             continue;
         if (how != 2 || producer >= 0 || o > i || op->out[0] != id || op->out[1] ||
-            op->lane != lowered->ops[i].lane)
+            op->lane != lowered->ops[i].lane || op->strand != lowered->ops[i].strand)
             return -1;
         producer = (int32_t)o;
     }

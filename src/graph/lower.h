@@ -24,13 +24,13 @@ sono_status sono_lower(const sono_program *program, const sono_rewrite *rewrites
                        sono_program *out, sono_error *error);
 void sono_lower_free(sono_program *lowered); /* leaves it zeroed; a zeroed one is allowed */
 
-/* The op that makes the whole of op i's input k, on the same lane, where nobody but op i sees that tensor; -1
- * where there is none. Only such an op can be absorbed. */
+/* The op that makes the whole of op i's input k, on the same lane and strand, where nobody but op i sees that
+ * tensor; -1 where there is none. Only such an op can be absorbed. */
 int32_t sono_lower_producer(const sono_program *lowered, size_t i, int k);
 void sono_lower_absorb(sono_program *lowered, int32_t op);
 
-/* Makes ops [first, last], of one lane and one stage, a chain: one launch does the work of all of them at the
- * place of the last. Their tensors stay as they are. */
+/* Makes ops [first, last], of one lane, strand and stage, a chain: one launch does the work of all of them at
+ * the place of the last. Their tensors stay as they are. */
 void sono_lower_chain(sono_program *lowered, int32_t first, int32_t last);
 
 /* Where op i's work is done: its own number, or that of its chain's last op. */

@@ -63,9 +63,12 @@ typedef struct interval {
     int32_t first_op, last_op;
     int32_t in_lane_1;     /* touched by an op of lane 1 */
     int32_t beside_lane_1; /* touched by an op of lane 0 that may run at the same time */
+    int32_t in_strand_1;   /* touched behind the join, by an op of strand 1 */
+    int32_t behind_join;   /* touched by any op there */
 } interval;
 
-/* Fills in which tensors are touched by lane 1, and which by the lane 0 ops before lane 1's last. */
+/* Fills in which tensors are touched by lane 1, which by the lane 0 ops before lane 1's last, and likewise of
+ * the strands behind it. */
 static void find_lanes(const sono_program *program, interval *items, size_t n_items, sono_tid *item_of)
 {
     const size_t join = sono_program_join(program);
@@ -80,6 +83,8 @@ static void find_lanes(const sono_program *program, interval *items, size_t n_it
                 continue;
             items[item - 1].in_lane_1 |= op->lane == 1;
             items[item - 1].beside_lane_1 |= op->lane == 0 && i < join;
+            items[item - 1].in_strand_1 |= op->strand == 1 && i >= join;
+            items[item - 1].behind_join |= i >= join;
         }
     }
 }
@@ -92,10 +97,12 @@ static int larger_first(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
+/* Whether tensors may be needed at the same time. */
 static int overlap(const interval *a, const interval *b)
 {
     return (a->first_op <= b->last_op && b->first_op <= a->last_op) || (a->in_lane_1 && b->beside_lane_1) ||
-           (b->in_lane_1 && a->beside_lane_1);
+           (b->in_lane_1 && a->beside_lane_1) || (a->in_strand_1 && b->behind_join) ||
+           (b->in_strand_1 && a->behind_join);
 }
 
 /* Places items[at] at the lowest offset that is free of every placed tensor alive at the same time. `placed`

@@ -36,7 +36,8 @@ typedef struct sono_plan_options {
     sono_plan_mode mode;
     size_t align_bytes;       /* power of two, of every tensor */
     sono_precision precision; /* decides how many bytes an activation's element takes */
-    int32_t lanes; /* 1: lane 1 runs side by side with the lane 0 ops before it, so they share no bytes */
+    int32_t lanes; /* 1: lane 1 runs side by side with the lane 0 ops before it, so they share no bytes; nor
+                      does strand 1 with anything behind the join */
 } sono_plan_options;
 
 /* Errors: OUT_OF_MEMORY. */

@@ -362,8 +362,10 @@ typedef struct sono_op {
     sono_stage stage;
     sono_tid in[SONO_OP_MAX_IN]; /* in the order of SONO_OP_MAP; 0 = not given */
     sono_tid out[SONO_OP_MAX_OUT];
-    double flops;        /* multiplications and additions counted apart */
-    int32_t lane;        /* 0, or 1: may run side by side with the lane 0 ops recorded before lane 1's last */
+    double flops;   /* multiplications and additions counted apart */
+    int32_t lane;   /* 0, or 1: may run side by side with the lane 0 ops recorded before lane 1's last */
+    int32_t strand; /* behind lane 1's last op: 0, or 1: may run beside ops of strand 0, wherever what both
+                       touch allows it */
     int32_t is_absorbed; /* 1: another op does its work (lower.h), and it is not run; 0 as recorded */
     int32_t leader;      /* 1 + the last op of the chain that it is run with, at that one's place (lower.h);
                             0 as recorded: run by itself */

@@ -275,6 +275,7 @@ sono_tid sono_record_op(sono_recorder *rec, const sono_op *op)
     program->ops[program->n_ops] = *op;
     program->ops[program->n_ops].stage = rec->stage;
     program->ops[program->n_ops].lane = rec->lane;
+    program->ops[program->n_ops].strand = rec->strand;
     program->n_ops++;
     inherit_precision(program, op, rec->coarse);
     return op->out[0];

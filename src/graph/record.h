@@ -18,6 +18,7 @@ typedef struct sono_recorder {
     struct sono_binder *binder; /* where layers take their parameters from; NULL in op tests */
     sono_stage stage;           /* of the ops recorded from now on */
     int32_t lane;               /* likewise: 0, or 1 for ops that may run beside lane 0's; see sono_op */
+    int32_t strand;             /* likewise: 0, or 1 for ops that may run beside strand 0's; see sono_op */
     int32_t precise;    /* 1: activations made from now on, and what is made from them, stay float32 */
     int32_t coarse;     /* 1: what is made from now on need not, whatever it is made from */
     sono_status status; /* the first failure */

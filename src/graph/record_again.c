@@ -87,11 +87,12 @@ void sono_record_again(sono_recorder *rec, int32_t first_op, int32_t last_op, co
         const sono_tid root = rec->program->tensors[shared[i]].root;
         self.twins[root] = root;
     }
-    rec->lane = 0;
+    rec->lane = rec->strand = 0;
     rec->coarse = 1; /* twins are as precise as what they stand for */
     run_again(rec, &self);
     rec->stage = before.stage;
     rec->lane = before.lane;
+    rec->strand = before.strand;
     rec->coarse = before.coarse;
     sono_free(self.twins);
 }

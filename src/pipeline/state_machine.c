@@ -13,22 +13,22 @@
 
 /* NAME in both structs (weights: in the public one), least, most, default. */
 #define RULE_MAP(X)                                                                                          \
-    X(on, on, 0, MOST_PERMILLE, 600)                                                                         \
-    X(off, off, 0, MOST_PERMILLE, 400)                                                                       \
-    X(agree_on, agree_on, 0, MOST_PERMILLE, 500)                                                             \
-    X(agree_off, agree_off, 0, MOST_PERMILLE, 400)                                                           \
+    X(on, on, 0, MOST_PERMILLE, 720)                                                                         \
+    X(off, off, 0, MOST_PERMILLE, 620)                                                                       \
+    X(agree_on, agree_on, 0, MOST_PERMILLE, 300)                                                             \
+    X(agree_off, agree_off, 0, MOST_PERMILLE, 0)                                                             \
     X(found_after_ms, found_after_ms, 0, MOST_MS, 0)                                                         \
-    X(visible_after_ms, visible_after_ms, 0, MOST_MS, 120)                                                   \
-    X(lost_after_ms, lost_after_ms, 0, MOST_MS, 160)                                                         \
-    X(frozen_after_ms, frozen_after_ms, 0, MOST_MS, 160)                                                     \
+    X(visible_after_ms, visible_after_ms, 0, MOST_MS, 80)                                                    \
+    X(lost_after_ms, lost_after_ms, 0, MOST_MS, 120)                                                         \
+    X(frozen_after_ms, frozen_after_ms, 0, MOST_MS, 250)                                                     \
     X(gap_ms, gap_ms, 0, MOST_MS, 500)                                                                       \
     X(default_dt_ms, default_dt_ms, 0, MOST_MS, 40)                                                          \
-    X(weight_score, weight[SONO_QUALITY_SCORE], -MOST_WEIGHT, MOST_WEIGHT, 300)                              \
-    X(weight_iou, weight[SONO_QUALITY_IOU], -MOST_WEIGHT, MOST_WEIGHT, 100)                                  \
-    X(weight_sharpness, weight[SONO_QUALITY_SHARPNESS], -MOST_WEIGHT, MOST_WEIGHT, 100)                      \
-    X(weight_contrast, weight[SONO_QUALITY_CONTRAST], -MOST_WEIGHT, MOST_WEIGHT, 200)                        \
+    X(weight_score, weight[SONO_QUALITY_SCORE], -MOST_WEIGHT, MOST_WEIGHT, 600)                              \
+    X(weight_iou, weight[SONO_QUALITY_IOU], -MOST_WEIGHT, MOST_WEIGHT, 200)                                  \
+    X(weight_sharpness, weight[SONO_QUALITY_SHARPNESS], -MOST_WEIGHT, MOST_WEIGHT, 0)                        \
+    X(weight_contrast, weight[SONO_QUALITY_CONTRAST], -MOST_WEIGHT, MOST_WEIGHT, 0)                          \
     X(weight_shadow, weight[SONO_QUALITY_SHADOW], -MOST_WEIGHT, MOST_WEIGHT, 100)                            \
-    X(weight_continuity, weight[SONO_QUALITY_CONTINUITY], -MOST_WEIGHT, MOST_WEIGHT, 200)                    \
+    X(weight_continuity, weight[SONO_QUALITY_CONTINUITY], -MOST_WEIGHT, MOST_WEIGHT, 100)                    \
     X(weight_agreement, weight[SONO_QUALITY_AGREEMENT], -MOST_WEIGHT, MOST_WEIGHT, 0)                        \
     X(weight_surface, weight[SONO_QUALITY_SURFACE], -MOST_WEIGHT, MOST_WEIGHT, 0)                            \
     X(bias, bias, -MOST_BIAS, MOST_BIAS, 0)                                                                  \

@@ -2,8 +2,8 @@
 // labels: timeout=300
 /*
  * The choice of CUDA kernels, which needs no GPU: for every op of both networks it is the one that the
- * launchers made for every launch before kernels were chosen at open. That rule stands here once more,
- * written down from them: tiles with the numbers their templates come to.
+ * launchers made for every launch before kernels were chosen at open, but for what a tile is said to cost.
+ * That rule stands here once more: tiles with the numbers their templates come to.
  */
 #include "engine/cuda/choice/families.h"
 #include "base/alloc.h"
@@ -77,11 +77,13 @@ static float old_estimate(int32_t n_sm, int64_t m, int64_t n, const old_tile *t,
     const int64_t tiles = ceil_div(m, t->bm) * ceil_div(n, t->bn) * n_splits;
     const int64_t blocks = ceil_div(tiles, n_sm);
     const float rounds = (float)ceil_div(blocks, together), area = (float)(t->bm * t->bn);
-    const float work = (float)blocks * area * ((float)(steps * t->bk) / t->rate + 0.12f);
+    const float each = area * ((float)(steps * t->bk) / t->rate + 0.12f), work = (float)blocks * each;
     const float latency = rounds * (float)steps * t->latency;
+    const float time = (work > latency ? work : latency) + rounds * 1500.0f;
+    const float taken = (float)tiles / (float)n_sm * (each + 1500.0f / (float)together);
     const float traffic = (float)(m * n) * 4.0f * (float)(n_splits + 1);
     const float sums = n_splits == 1 ? 0.0f : 4000.0f + traffic / (20.0f * (float)n_sm);
-    return (work > latency ? work : latency) + rounds * 1500.0f + sums;
+    return 0.5f * (time + taken) + sums;
 }
 
 static old_plan old_choose(const sono_cuda_facts *device, const sono_conv_product *g, int is_half,

@@ -6,7 +6,6 @@
  */
 #include "engine/cuda/choice/candidates.h"
 #include "engine/cuda/choice/chain.h"
-#include "engine/cuda/choice/mbconv.h"
 #include "graph/lower.h"
 #include "pipeline/config.h"
 #include "pipeline/flow.h"
@@ -160,7 +159,7 @@ static void check_program(const sono_program *program, sono_precision precision,
     for (int32_t i = 0; i < (int32_t)lowered.n_ops; i++) {
         sono_chain chain;
         const int32_t last = lowered.ops[i].leader - 1;
-        if (last < 0 || sono_mbconv_is(&lowered, i))
+        if (!sono_chain_is(&lowered, i))
             continue;
         for (int keeps_all = 0; keeps_all <= 1; keeps_all++)
             if (sono_chain_plan(&lowered, precision, facts, i, last, keeps_all, &chain))
@@ -190,7 +189,7 @@ static void test_networks(void **state)
     for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
         resolved.batch = batches[i];
         assert_ok(sono_flow_open(&resolved, &models, &flow, &error), &error);
-        check_program(flow.program, SONO_PRECISION_FP16, &h200, batches[i] == 1 ? 11 : 4); /* no queries */
+        check_program(flow.program, SONO_PRECISION_FP16, &h200, batches[i] == 1 ? 12 : 5); /* no queries */
         check_program(flow.program, SONO_PRECISION_FP32, &h200, 0);
         other.compute_capability = 100;
         check_program(flow.program, SONO_PRECISION_FP16, &other, 0);

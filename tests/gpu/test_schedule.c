@@ -58,9 +58,13 @@ static int make_frames(void **state)
     return 0;
 }
 
-static void configure(sono_pipeline_config *config, const char *device, int32_t every)
+static void configure(sono_pipeline_config *config, sono_state_rules *rules, const char *device,
+                      int32_t every)
 {
+    sono_state_rules_init(rules);
+    rules->visible_after_ms = 120; /* VISIBLE comes with the third frame */
     pipeline_fixture_shipped(config);
+    config->state_rules = rules;
     config->device = device;
     config->precision = SONO_PRECISION_FP32;
     config->state_mode = SONO_STATE_BY_STREAM;
@@ -72,7 +76,8 @@ static sono_pipeline *open_on(const char *device, int32_t every)
     sono_pipeline_config config;
     sono_pipeline *pipeline = NULL;
     sono_error error = {0};
-    configure(&config, device, every);
+    sono_state_rules rules;
+    configure(&config, &rules, device, every);
     const sono_status status = sono_pipeline_open(&config, &pipeline, &error);
     if (status == SONO_STATUS_UNSUPPORTED)
         sono_test_skip(error.text);
@@ -184,7 +189,8 @@ static void test_without_graph_is_refused(void **state)
     sono_pipeline *pipeline = NULL;
     sono_error error = {0};
     gpu_fixture_need();
-    configure(&config, "cuda", EVERY);
+    sono_state_rules rules;
+    configure(&config, &rules, "cuda", EVERY);
     config.without_graph = 1;
     assert_int_equal(sono_pipeline_open(&config, &pipeline, &error), SONO_STATUS_UNSUPPORTED);
     assert_non_null(strstr(error.text, "detect_every"));

@@ -216,8 +216,8 @@ static void make_judged(judged *j)
     make_scene(&s);
     *j = (judged){.memory = s.memory,
                   .header = s.header,
-                  .detection = {55, 45, 205, 97, 0.9f, 2, -1, 1},
-                  .iou = {0.9f},
+                  .detection = {55, 45, 205, 97, 0.9005f, 2, -1, 1},
+                  .iou = {0.9005f},
                   .echo = {900, 900, 900, 900, FINGER_LOW},
                   .agreement = {900, 900}};
 }
@@ -253,9 +253,16 @@ static void doubts(void **state)
     (void)state;
     make_judged(&j);
     check_doubt(&j, 0);
-    j.agreement[0] = j.agreement[1] = rules.agree_on; /* just good enough */
+    j.agreement[0] = j.agreement[1] = 600; /* just steady enough */
     check_doubt(&j, 0);
-    j.agreement[0] = j.agreement[1] = rules.agree_on - 1; /* fair: it would stay VISIBLE */
+    j.agreement[0] = j.agreement[1] = 599; /* still good */
+    check_doubt(&j, 1);
+    j.agreement[0] = j.agreement[1] = -1;
+    check_doubt(&j, 0);
+    make_judged(&j);
+    j.memory.detected_quality = 930; /* all parts are 900, and so is the quality */
+    check_doubt(&j, 0);
+    j.memory.detected_quality = 931;
     check_doubt(&j, 1);
     make_judged(&j);
     for (int i = 0; i < 4; i++)

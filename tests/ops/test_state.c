@@ -269,6 +269,7 @@ static void frames_alone_agree(void **state)
 {
     static const float scores[MAX_BATCH] = {0.9994f, 1.0f, 1.5f, -0.5f, NAN, INFINITY, 0.5f, 0.0004f};
     static const int32_t permille_of[MAX_BATCH] = {999, 1000, 1000, 0, 0, 1000, 500, 0};
+    static const int32_t weights[SONO_QUALITY_PARTS] = {300, 100, 100, 200, 100, 200};
     sono_machine_rules rules = state_reference_rules();
     sono_verdict want[MAX_BATCH];
     sono_frame_parts parts = {.has_box = 1};
@@ -277,6 +278,10 @@ static void frames_alone_agree(void **state)
     (void)state;
     clear(&b);
     rules.mode = SONO_STATE_BY_FRAME;
+    rules.on = 600;
+    rules.off = 400;
+    rules.bias = 0;
+    memcpy(rules.weight, weights, sizeof weights);
     for (int k = 0; k < SONO_QUALITY_PARTS; k++)
         parts.permille[k] = k >= SONO_QUALITY_AGREEMENT ? -1 : 700;
     for (int32_t i = 0; i < MAX_BATCH; i++) {

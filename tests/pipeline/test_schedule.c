@@ -66,11 +66,21 @@ static int make_frames(void **state)
     return 0;
 }
 
+static sono_state_rules rules_of_test(void)
+{
+    sono_state_rules rules;
+    sono_state_rules_init(&rules);
+    rules.visible_after_ms = 120;
+    return rules;
+}
+
 static sono_pipeline *open_with(int32_t every)
 {
     sono_pipeline_config config;
+    const sono_state_rules rules = rules_of_test();
     pipeline_fixture_shipped(&config);
     config.state_mode = SONO_STATE_BY_STREAM;
+    config.state_rules = &rules;
     config.detect_every = every;
     return pipeline_fixture_open(&config);
 }
@@ -152,7 +162,7 @@ static void test_detector_is_left_out(void **state)
         else
             assert_true(s->detect_ms < 0.1 * a->detect_ms);
     }
-    assert_true(always[MIRRORED].report.agreement < 500); /* it was doubtful, else nothing was shown */
+    assert_true(always[MIRRORED].report.agreement < 300); /* it was doubtful, else nothing was shown */
 }
 
 /* A frame without anything behind a VISIBLE one: the detector says so in that very frame. */
@@ -181,8 +191,9 @@ static void test_replay(void **state)
     sono_state_machine *machine = NULL;
     sono_state_report report;
     sono_error error = {0};
+    const sono_state_rules rules = rules_of_test();
     sono_state_report_init(&report);
-    assert_ok(sono_state_machine_open(NULL, SONO_STATE_BY_STREAM, &machine, &error), &error);
+    assert_ok(sono_state_machine_open(&rules, SONO_STATE_BY_STREAM, &machine, &error), &error);
     for (int i = 0; i < N_FRAMES; i++) {
         assert_ok(sono_state_machine_step(machine, &sometimes[i].parts, frames[i].info.timestamp_ns, WIDTH_PX,
                                           HEIGHT_PX, &report, &error),

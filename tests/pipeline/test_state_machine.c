@@ -28,14 +28,14 @@ static void defaults_are_as_the_header_says(void **state)
     (void)state;
     sono_state_rules_init(&rules);
     assert_int_equal(rules.struct_size, sizeof rules);
-    assert_int_equal(rules.on, 600);
-    assert_int_equal(rules.off, 400);
-    assert_int_equal(rules.agree_on, 500);
-    assert_int_equal(rules.agree_off, 400);
+    assert_int_equal(rules.on, 720);
+    assert_int_equal(rules.off, 620);
+    assert_int_equal(rules.agree_on, 300);
+    assert_int_equal(rules.agree_off, 0);
     assert_int_equal(rules.found_after_ms, 0);
-    assert_int_equal(rules.visible_after_ms, 120);
-    assert_int_equal(rules.lost_after_ms, 160);
-    assert_int_equal(rules.frozen_after_ms, 160);
+    assert_int_equal(rules.visible_after_ms, 80);
+    assert_int_equal(rules.lost_after_ms, 120);
+    assert_int_equal(rules.frozen_after_ms, 250);
     assert_int_equal(rules.gap_ms, 500);
     assert_int_equal(rules.default_dt_ms, 40);
     assert_int_equal(rules.weight_score + rules.weight_iou + rules.weight_sharpness + rules.weight_contrast +
@@ -90,11 +90,12 @@ static void rules_out_of_range_are_refused(void **state)
     sono_error error;
     (void)state;
     sono_state_rules_init(&rules);
-    rules.off = 601;
-    REFUSE(INVALID_ARGUMENT, "off is 601",
+    rules.off = 721;
+    REFUSE(INVALID_ARGUMENT, "off is 721",
            sono_state_machine_open(&rules, SONO_STATE_BY_STREAM, &machine, &error));
     sono_state_rules_init(&rules);
     rules.agree_on = 399;
+    rules.agree_off = 400;
     REFUSE(INVALID_ARGUMENT, "agree_on 399",
            sono_state_machine_open(&rules, SONO_STATE_BY_STREAM, &machine, &error));
     sono_state_rules_init(&rules);

@@ -11,6 +11,7 @@
 #include "packet_maps.h"
 #include "test.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define WIDTH_PX  422
@@ -18,13 +19,13 @@
 #define N_PIXELS  (WIDTH_PX * HEIGHT_PX)
 #define N_FRAMES  8
 #define RATE_HZ                                                                                              \
-    10.0 /* 100 ms a frame: VISIBLE comes with the third good one, LOST with the third bad one               \
+    10.0 /* 100 ms a frame: VISIBLE comes with the second good one, LOST with the third bad one              \
           */
 #define BATCH 4
 
 static const int is_black[N_FRAMES] = {0, 0, 0, 0, 1, 1, 1, 0};
 static const sono_state expected[N_FRAMES] = {
-    SONO_STATE_RELOCALIZING, SONO_STATE_RELOCALIZING, SONO_STATE_VISIBLE, SONO_STATE_VISIBLE,
+    SONO_STATE_RELOCALIZING, SONO_STATE_VISIBLE,      SONO_STATE_VISIBLE, SONO_STATE_VISIBLE,
     SONO_STATE_RELOCALIZING, SONO_STATE_RELOCALIZING, SONO_STATE_LOST,    SONO_STATE_RELOCALIZING};
 
 typedef struct result {
@@ -38,6 +39,12 @@ typedef struct result {
 static uint8_t pictures[N_FRAMES][N_PIXELS];
 static sono_frame frames[N_FRAMES];
 static result one_by_one[N_FRAMES], batched[N_FRAMES];
+
+static int is_on_cpu(void)
+{
+    const char *device = getenv("SONO_TEST_DEVICE");
+    return !device || !*device || !strcmp(device, "cpu");
+}
 
 static int make_frames(void **state)
 {
@@ -132,7 +139,8 @@ static void test_a_bone_goes_and_comes_back(void **state)
     }
 }
 
-/* Frames of one batch are judged one after the other, too. */
+/* Frames of one batch are judged one after the other, too. On a GPU a batch's products are summed in another
+ * order, so that parts may differ by a thousandth or two: there only the states must be the same. */
 static void test_batches(void **state)
 {
     (void)state;
@@ -140,6 +148,9 @@ static void test_batches(void **state)
     run_all(pipeline, BATCH, batched);
     sono_pipeline_close(pipeline);
     for (int i = 0; i < N_FRAMES; i++) {
+        assert_int_equal(batched[i].state, one_by_one[i].state);
+        if (!is_on_cpu())
+            continue;
         assert_memory_equal(&batched[i].parts, &one_by_one[i].parts, sizeof batched[i].parts);
         assert_memory_equal(&batched[i].report, &one_by_one[i].report, sizeof batched[i].report);
         assert_int_equal(batched[i].n_set, one_by_one[i].n_set);

@@ -7,7 +7,6 @@
 #include "engine/cuda/cuda_private.h"
 
 #include "base/alloc.h"
-#include "engine/cuda/choice/mbconv.h"
 #include "engine/cuda/device/range.h"
 
 /* Takes n_bytes from the end of a block that is being laid out. */
@@ -90,6 +89,7 @@ static void cuda_close(sono_engine *cuda)
         cudaStreamSynchronize(cuda->gpu.stream);
     for (int32_t i = 0; cuda->slots && i < cuda->n_slots; i++)
         free_slot(&cuda->slots[i]);
+    sono_cuda_close_strands(cuda);
     sono_gpu_close(&cuda->gpu);
     sono_plan_free(&cuda->plan);
     sono_free(cuda->slots);
@@ -154,7 +154,7 @@ static sono_status form_chains(sono_engine *cuda, sono_error *error)
     if (!cuda->chains)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for %zu chains of ops", n);
     for (int32_t i = 0; cuda->n_chains < n; i = cuda->chains[cuda->n_chains++].last_op + 1) {
-        while (!cuda->program->ops[i].leader || sono_mbconv_is(cuda->program, i))
+        while (!sono_chain_is(cuda->program, i))
             i++;
         if (!sono_chain_plan(cuda->program, precision, &facts, i, cuda->program->ops[i].leader - 1, keeps_all,
                              &cuda->chains[cuda->n_chains]))
@@ -193,6 +193,7 @@ static sono_status open_parts(sono_engine *cuda, const sono_program *recorded, s
     SONO_TRY(take_params(cuda, error));
     SONO_TRY(allocate(cuda, error));
     SONO_TRY(sono_cuda_prepare_kernels(cuda, error));
+    SONO_TRY(sono_cuda_open_strands(cuda, error));
     return open_events(cuda, error);
 }
 

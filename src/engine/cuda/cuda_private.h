@@ -4,6 +4,7 @@
 #define SONO_ENGINE_CUDA_CUDA_PRIVATE_H
 
 #include "engine/cuda/choice/chain.h"
+#include "engine/cuda/choice/strands.h"
 #include "engine/cuda/kernels/kernels.h"
 #include "engine/cuda/params.h"
 #include "engine/engine.h"
@@ -39,7 +40,9 @@ struct sono_engine {
     sono_cuda_choice *choices; /* [n_ops]: the kernel of each op */
     sono_chain *chains;        /* [n_chains], in the order of their ops */
     size_t n_chains;
-    sono_engine_params *params; /* its own, or shared with other engines */
+    int32_t *awaits;                       /* [n_ops]: choice/strands.h; NULL: all ops are of one strand */
+    cudaEvent_t awaited[SONO_STRANDS_MAX]; /* NULL = not made */
+    sono_engine_params *params;            /* its own, or shared with other engines */
     size_t activations_at;
     size_t scratch_at[N_LANES], scratch_bytes[N_LANES];
     sono_ledger_account *issuing; /* of the frame whose ops are being launched one by one; NULL = none */
@@ -59,6 +62,17 @@ sono_cuda_call sono_cuda_make_call(const sono_engine *cuda, size_t i, int32_t la
 sono_status sono_cuda_launch(sono_engine *cuda, size_t i, int32_t lane, sono_error *error);
 /* What kernels need done before their first launch. */
 sono_status sono_cuda_prepare_kernels(sono_engine *cuda, sono_error *error);
+
+/* ---- strands.c: what waits for both lanes ---- */
+
+/* Once, when there is a plan. */
+sono_status sono_cuda_open_strands(sono_engine *cuda, sono_error *error);
+void sono_cuda_close_strands(sono_engine *cuda);
+/* Strand 1 starts after what is on lane 0 now; lane 0 goes on after what strand 1 has got until the end. */
+sono_status sono_cuda_begin_strands(sono_engine *cuda, sono_error *error);
+sono_status sono_cuda_end_strands(sono_engine *cuda, sono_error *error);
+/* Op i, behind the join, on its strand, after those of the other strand that it waits for. */
+sono_status sono_cuda_launch_strand(sono_engine *cuda, size_t i, sono_error *error);
 
 /* ---- times.c ---- */
 

@@ -54,6 +54,14 @@ static sono_status launch_optional(sono_engine *cuda, size_t first, const piece 
     return sono_gpu_condition_end(&cuda->gpu, error);
 }
 
+/* Op i by itself. */
+static sono_status launch_op(sono_engine *cuda, size_t i, int32_t lane, sono_error *error)
+{
+    if (i >= sono_program_join(cuda->program) && cuda->awaits)
+        return sono_cuda_launch_strand(cuda, i, error);
+    return sono_cuda_launch(cuda, i, lane, error);
+}
+
 /* Launches the ops of one lane in [first, last), timing each run of pieces of one stage. */
 static sono_status launch_lane(sono_engine *cuda, int32_t lane, size_t first, size_t last, sono_error *error)
 {
@@ -71,8 +79,7 @@ static sono_status launch_lane(sono_engine *cuda, int32_t lane, size_t first, si
         if (has_previous && previous != p.stage)
             start = sono_cuda_mark_time(cuda, lane, start, previous, &status, error);
         if (status == SONO_STATUS_OK)
-            status =
-                p.is_optional ? launch_optional(cuda, i, &p, error) : sono_cuda_launch(cuda, i, lane, error);
+            status = p.is_optional ? launch_optional(cuda, i, &p, error) : launch_op(cuda, i, lane, error);
         has_previous = 1;
         previous = p.stage;
     }
@@ -90,7 +97,9 @@ static sono_status launch_all(sono_engine *cuda, sono_error *error)
         SONO_TRY(launch_lane(cuda, 0, 0, join, error));
         SONO_TRY(sono_gpu_join(&cuda->gpu, error));
     }
-    return launch_lane(cuda, 0, join, cuda->program->n_ops, error);
+    SONO_TRY(sono_cuda_begin_strands(cuda, error));
+    SONO_TRY(launch_lane(cuda, 0, join, cuda->program->n_ops, error));
+    return sono_cuda_end_strands(cuda, error);
 }
 
 sono_status sono_cuda_copy_in(sono_engine *cuda, size_t n_bytes, sono_error *error)

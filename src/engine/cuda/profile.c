@@ -71,15 +71,22 @@ static sono_status capture_op(sono_engine *cuda, size_t op, cudaGraphExec_t *out
     return end_capture(&cuda->gpu, status, out, error);
 }
 
+static sono_status launch_part(sono_engine *cuda, sono_part part, sono_error *error)
+{
+    const int has_strands = part == SONO_PART_TAIL && cuda->awaits;
+    if (has_strands)
+        SONO_TRY(sono_cuda_begin_strands(cuda, error));
+    for (size_t i = 0; i < cuda->program->n_ops; i++)
+        if (sono_program_part(cuda->program, i) == part)
+            SONO_TRY(has_strands ? sono_cuda_launch_strand(cuda, i, error)
+                                 : sono_cuda_launch(cuda, i, 0, error));
+    return has_strands ? sono_cuda_end_strands(cuda, error) : SONO_STATUS_OK;
+}
+
 static sono_status capture_part(sono_engine *cuda, sono_part part, cudaGraphExec_t *out, sono_error *error)
 {
-    const sono_program *program = cuda->program;
-    sono_status status = SONO_STATUS_OK;
     SONO_TRY(begin_capture(&cuda->gpu, error));
-    for (size_t i = 0; i < program->n_ops && status == SONO_STATUS_OK; i++)
-        if (sono_program_part(program, i) == part)
-            status = sono_cuda_launch(cuda, i, 0, error);
-    return end_capture(&cuda->gpu, status, out, error);
+    return end_capture(&cuda->gpu, launch_part(cuda, part, error), out, error);
 }
 
 static sono_status launch(bench *self, cudaGraphExec_t graph, sono_error *error)

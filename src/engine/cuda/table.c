@@ -49,6 +49,8 @@ const sono_cuda_kernel sono_cuda_kernels[SONO_CUDA_CANDIDATE_COUNT] = {
     [SONO_CUDA_ATTENTION_FEW] = {.run = sono_cuda_attention_few},
     [SONO_CUDA_CHAIN_LINEAR] = {.prepare = sono_cuda_chain_prepare, .run = sono_cuda_chain},
     [SONO_CUDA_CHAIN_ROWS] = {.prepare = sono_cuda_chain_prepare, .run = sono_cuda_chain},
+    [SONO_CUDA_NORM_LINEAR] = {.prepare = sono_cuda_norm_linear_prepare, .run = sono_cuda_norm_linear},
+    [SONO_CUDA_MLP] = {.prepare = sono_cuda_mlp_prepare, .run = sono_cuda_mlp},
 #endif
 };
 /* clang-format on */

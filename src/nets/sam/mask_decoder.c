@@ -124,7 +124,9 @@ static void record_image_side(sono_recorder *rec, sono_mask_decoder *t, int32_t 
     sono_layer_path(rec, k_proj, "%s.k_proj", to_image);
     sono_layer_path(rec, q_proj, "%s.cross_attn_image_to_token.q_proj", layer);
     record_pair(rec, k_proj, q_proj, record_keys_pe(rec, t, layer), CROSS, t->k_and_q);
+    rec->strand = 1;
     t->v = record_projection(rec, to_image, "v_proj", t->keys);
+    rec->strand = 0;
 }
 
 /* A layer's tokens up to the q of their cross attention. */
@@ -175,7 +177,9 @@ static sono_tid record_final_q(sono_recorder *rec, const sono_mask_decoder *t)
 static sono_tid record_final_attention(sono_recorder *rec, const sono_mask_decoder *t, sono_tid q)
 {
     const sono_tid k = record_projection(rec, FINAL, "k_proj", record_keys_pe(rec, t, FINAL));
+    rec->strand = 1;
     const sono_tid v = record_projection(rec, FINAL, "v_proj", t->keys);
+    rec->strand = 0;
     return record_norm(rec, "mask_decoder.transformer", "norm_final_attn",
                        record_attend(rec, FINAL, q, k, v, t->queries));
 }
@@ -229,7 +233,9 @@ void sono_mask_decoder_finish(sono_recorder *rec, sono_mask_decoder *t, sono_seg
     const sono_norm_args norm_gelu = {.eps = SONO_LAYER_NORM_2D_EPS, .act = SONO_ACT_GELU};
     const sono_epilogue gelu = sono_epilogue_act(SONO_ACT_GELU), none = sono_epilogue_none();
     record_tokens_behind(rec, t, 0);
+    rec->strand = 1; /* beside the keys */
     record_tokens_before(rec, t, 1);
+    rec->strand = 0;
     record_keys(rec, t, 0);
     record_image_side(rec, t, 1);
     record_tokens_behind(rec, t, 1);
@@ -242,9 +248,11 @@ void sono_mask_decoder_finish(sono_recorder *rec, sono_mask_decoder *t, sono_seg
                               &none, 0);
     const sono_tid hyper = sono_layer_mlp(rec, "mask_decoder.output_hypernetworks_mlps.0", mask_token, DIM,
                                           DIM / 8, 3, SONO_ACT_RELU, &none, 0); // [K, 1, 1, 32]
+    rec->strand = 1; /* beside the last attention and its heads */
     sono_tid up = record_upscale(rec, "mask_decoder.output_upscaling.0", t->keys, DIM / 4, &none);
     up = sono_layer_norm(rec, "mask_decoder.output_upscaling.1", up, 0, &norm_gelu, 0); // [K, 1, 16384, 64]
     up = record_upscale(rec, "mask_decoder.output_upscaling.3", up, DIM / 8, &gelu);    // [K, 1, 65536, 32]
+    rec->strand = 0;
     rec->precise = 1;
     out->low_res = sono_record_hyper_mask(rec, "mask_decoder.0", up, hyper); // [K, 256, 256, 1]
     rec->precise = 0;

@@ -5,6 +5,7 @@
 #include "engine/cuda/choice/chain.h"
 #include "engine/cuda/choice/families.h"
 #include "engine/cuda/choice/mbconv.h"
+#include "engine/cuda/choice/normed.h"
 #include "graph/lower.h"
 
 #include <math.h>
@@ -67,6 +68,9 @@ const sono_cuda_candidate sono_cuda_candidates[SONO_CUDA_CANDIDATE_COUNT] = {
     CANDIDATE(CHAIN_ROWS, COUNT, .name = "chain rows")
     CANDIDATE(MBCONV, COUNT, .name = "mbconv", .pack = SONO_CUDA_FORM_PACKED)
     CANDIDATE(MBCONV_FILTER, COUNT, .name = "mbconv filter")
+    CANDIDATE(MLP, COUNT, .name = "mlp", .pack = SONO_CUDA_FORM_PACKED)
+    CANDIDATE(NORM_LINEAR, COUNT, .name = "norm linear", .pack = SONO_CUDA_FORM_PACKED)
+    CANDIDATE(NORM_FIRST, COUNT, .name = "norm first")
 };
 /* clang-format on */
 
@@ -123,10 +127,16 @@ static sono_cuda_choice cheapest(const sono_cuda_call *call)
 /* What runs an op together with others. */
 static const sono_cuda_candidate *member_candidate(const sono_program *program, const sono_op *op)
 {
-    const int is_mbconv = sono_mbconv_is(program, (int32_t)(op - program->ops));
-    if (op->kind == SONO_OP_LINEAR)
-        return &sono_cuda_candidates[is_mbconv ? SONO_CUDA_MBCONV : SONO_CUDA_CHAIN_LINEAR];
-    return &sono_cuda_candidates[is_mbconv ? SONO_CUDA_MBCONV_FILTER : SONO_CUDA_CHAIN_ROWS];
+    const int32_t i = (int32_t)(op - program->ops);
+    const sono_normed normed = sono_normed_of(program, i);
+    const int is_linear = op->kind == SONO_OP_LINEAR;
+    const sono_cuda_candidate_id id =
+        sono_mbconv_is(program, i)     ? (is_linear ? SONO_CUDA_MBCONV : SONO_CUDA_MBCONV_FILTER)
+        : normed == SONO_NORMED_NONE   ? (is_linear ? SONO_CUDA_CHAIN_LINEAR : SONO_CUDA_CHAIN_ROWS)
+        : !is_linear                   ? SONO_CUDA_NORM_FIRST
+        : normed == SONO_NORMED_LINEAR ? SONO_CUDA_NORM_LINEAR
+                                       : SONO_CUDA_MLP;
+    return &sono_cuda_candidates[id];
 }
 
 static int choose_one(const sono_program *program, const sono_op *op, sono_precision precision,
@@ -160,9 +170,21 @@ sono_status sono_cuda_choose(const sono_program *program, sono_precision precisi
 void sono_cuda_fuse(sono_program *lowered, sono_precision precision, const sono_cuda_facts *facts,
                     int keeps_all)
 {
-    if (!keeps_all)
+    if (!keeps_all) {
         sono_mbconv_form(lowered, precision, facts);
+        sono_normed_form(lowered, precision, facts);
+    }
     sono_chain_form(lowered, precision, facts);
+}
+
+/* Of the launch that op i is part of. */
+static const char *group_name(const sono_program *program, int32_t i)
+{
+    const sono_normed normed = sono_normed_of(program, i);
+    return sono_mbconv_is(program, i)     ? "mbconv"
+           : normed == SONO_NORMED_MLP    ? "mlp"
+           : normed == SONO_NORMED_LINEAR ? "norm linear"
+                                          : "chain";
 }
 
 static sono_status name_lowered(const sono_program *program, sono_precision precision,
@@ -174,8 +196,8 @@ static sono_status name_lowered(const sono_program *program, sono_precision prec
     const sono_status status = sono_cuda_choose(program, precision, facts, choices, error);
     for (size_t i = 0; i < program->n_ops && status == SONO_STATUS_OK; i++) {
         if (program->ops[i].leader)
-            snprintf(out[i].text, sizeof out[i].text, "%s to %d",
-                     sono_mbconv_is(program, (int32_t)i) ? "mbconv" : "chain", program->ops[i].leader - 1);
+            snprintf(out[i].text, sizeof out[i].text, "%s to %d", group_name(program, (int32_t)i),
+                     program->ops[i].leader - 1);
         else if (choices[i].n_splits > 1)
             snprintf(out[i].text, sizeof out[i].text, "%s, %d splits", choices[i].candidate->name,
                      choices[i].n_splits);

@@ -59,6 +59,9 @@ typedef enum sono_cuda_candidate_id {
     SONO_CUDA_CHAIN_ROWS,
     SONO_CUDA_MBCONV,
     SONO_CUDA_MBCONV_FILTER,
+    SONO_CUDA_MLP,
+    SONO_CUDA_NORM_LINEAR,
+    SONO_CUDA_NORM_FIRST,
     SONO_CUDA_CANDIDATE_COUNT
 } sono_cuda_candidate_id;
 
@@ -104,8 +107,8 @@ sono_cuda_call sono_cuda_describe_call(const sono_program *program, sono_precisi
 sono_status sono_cuda_choose(const sono_program *program, sono_precision precision,
                              const sono_cuda_facts *facts, sono_cuda_choice *out, sono_error *error);
 
-/* Joins ops of a lowered program that kernels can do at once (chain.h, mbconv.h). keeps_all: every result is
- * wanted in memory. */
+/* Joins ops of a lowered program that kernels can do at once (chain.h, mbconv.h, normed.h). keeps_all: every
+ * result is wanted in memory. */
 void sono_cuda_fuse(sono_program *lowered, sono_precision precision, const sono_cuda_facts *facts,
                     int keeps_all);
 

@@ -3,6 +3,7 @@
 
 #include "engine/cuda/choice/families.h"
 #include "engine/cuda/choice/mbconv.h"
+#include "engine/cuda/choice/normed.h"
 #include "graph/lower.h"
 
 #include <string.h>
@@ -147,8 +148,8 @@ static int32_t last_of(const sono_program *program, sono_precision precision, co
     while (last + 1 < (int32_t)program->n_ops && last - first + 1 < SONO_CHAIN_MAX_STEPS) {
         const sono_op *op = &program->ops[last + 1];
         n_deforms += op->kind == SONO_OP_DEFORM_ATTENTION;
-        if (n_deforms > 1 || op->lane != start->lane || op->stage != start->stage ||
-            !is_member(program, precision, op, y->n, n_rows_of(y)))
+        if (n_deforms > 1 || op->lane != start->lane || op->strand != start->strand ||
+            op->stage != start->stage || !is_member(program, precision, op, y->n, n_rows_of(y)))
             break;
         last++;
     }
@@ -172,11 +173,17 @@ void sono_chain_form(sono_program *lowered, sono_precision precision, const sono
     }
 }
 
+int sono_chain_is(const sono_program *program, int32_t i)
+{
+    return program->ops[i].leader && !sono_mbconv_is(program, i) &&
+           sono_normed_of(program, i) == SONO_NORMED_NONE;
+}
+
 size_t sono_chain_count(const sono_program *program)
 {
     size_t n = 0;
     for (int32_t i = 0; i < (int32_t)program->n_ops; i++)
-        n += program->ops[i].leader == i + 1 && !sono_mbconv_is(program, i);
+        n += program->ops[i].leader == i + 1 && sono_chain_is(program, i);
     return n;
 }
 

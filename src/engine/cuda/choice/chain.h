@@ -85,6 +85,8 @@ int sono_chain_has_kernel(const sono_cuda_facts *facts, sono_precision precision
 /* Joins ops of a lowered program into chains. */
 void sono_chain_form(sono_program *lowered, sono_precision precision, const sono_cuda_facts *facts);
 
+/* Whether op i is part of one; other kernels also do several ops at once (mbconv.h, normed.h). */
+int sono_chain_is(const sono_program *program, int32_t i);
 size_t sono_chain_count(const sono_program *program);
 
 /* How the chain of ops [first, last] runs; 0 where it cannot. keeps_all: every result is also stored. */

@@ -55,19 +55,23 @@ static int32_t resident_blocks(const sono_cuda_call *call, const sono_conv_tile 
     return fit < t->blocks ? fit : t->blocks;
 }
 
-/* Clocks from launch to end, roughly: the fuller multiprocessors' work, or their blocks' latency one after
- * another. */
+/* Clocks, roughly, as the mean of two. From launch to end: the fuller multiprocessors' work, or their blocks'
+ * latency one after another. And what of the device is taken, as if its work were spread evenly: the other
+ * lane, which runs beside this one, gets the rest. */
 static float estimate(const sono_cuda_call *call, const sono_conv_product *g, const sono_conv_tile *t,
                       int32_t steps, int32_t n_splits, int32_t together)
 {
     const int64_t tiles = sono_ceil_div(g->m, t->bm) * sono_ceil_div(g->n, t->bn) * n_splits;
     const int64_t blocks = sono_ceil_div(tiles, call->n_multiprocessors);
     const float rounds = (float)sono_ceil_div(blocks, together), area = (float)(t->bm * t->bn);
-    const float work = (float)blocks * area * ((float)(steps * t->bk) / t->rate + 0.12f);
-    const float latency = rounds * (float)steps * t->latency;
+    const float each = area * ((float)(steps * t->bk) / t->rate + 0.12f);
+    const float work = (float)blocks * each, latency = rounds * (float)steps * t->latency;
+    const float time = (work > latency ? work : latency) + rounds * BLOCK_CLOCKS;
+    const float evenly = (float)tiles / (float)call->n_multiprocessors;
+    const float taken = evenly * (each + BLOCK_CLOCKS / (float)together);
     const float traffic = (float)(g->m * g->n) * 4.0f * (float)(n_splits + 1);
     const float sums = n_splits == 1 ? 0.0f : SUM_CLOCKS + traffic / (20.0f * (float)call->n_multiprocessors);
-    return (work > latency ? work : latency) + rounds * BLOCK_CLOCKS + sums;
+    return 0.5f * (time + taken) + sums;
 }
 
 void sono_conv_tile_cost(const sono_cuda_call *call, const sono_cuda_candidate *self, sono_cuda_choice *out)

@@ -61,12 +61,37 @@ static sono_status find_copies(sono_gpu *gpu, sono_gpu_graph *graph, sono_error 
     return SONO_STATUS_OK;
 }
 
+/* Has every kernel ask for as much shared memory of a multiprocessor as there is: one that asked for less
+ * would have its multiprocessors divided anew, for which they must be empty, before a kernel of the other
+ * lane that needs more can start there. What a launch may leave out keeps its own wishes. */
+static sono_status divide_alike(sono_gpu *gpu, sono_gpu_graph *graph, sono_error *error)
+{
+#if CUDART_VERSION >= 12080
+    cudaGraphNode_t nodes[MAX_NODES];
+    size_t n_nodes = MAX_NODES;
+    const cudaLaunchAttributeValue all = {.sharedMemCarveout = cudaSharedmemCarveoutMaxShared};
+    SONO_GPU_TRY(gpu, "capture", error, cudaGraphGetNodes(graph->graph, nodes, &n_nodes));
+    for (size_t i = 0; i < n_nodes; i++) {
+        enum cudaGraphNodeType type;
+        SONO_GPU_TRY(gpu, "capture", error, cudaGraphNodeGetType(nodes[i], &type));
+        if (type == cudaGraphNodeTypeKernel)
+            SONO_GPU_TRY(gpu, "capture", error,
+                         cudaGraphKernelNodeSetAttribute(
+                             nodes[i], cudaLaunchAttributePreferredSharedMemoryCarveout, &all));
+    }
+#else
+    (void)gpu, (void)graph, (void)error;
+#endif
+    return SONO_STATUS_OK;
+}
+
 sono_status sono_gpu_graph_end(sono_gpu *gpu, sono_gpu_graph *graph, sono_error *error)
 {
     gpu->ledger.capture = NULL;
     sono_gpu_condition_abandon(gpu);
     SONO_GPU_TRY(gpu, "capture", error, cudaStreamEndCapture(gpu->stream, &graph->graph));
     SONO_TRY(find_copies(gpu, graph, error));
+    SONO_TRY(divide_alike(gpu, graph, error));
     SONO_GPU_TRY(gpu, "capture", error,
                  cudaGraphInstantiate(&graph->exec, graph->graph, cudaGraphInstantiateFlagUseNodePriority));
     graph->upload_bytes = (size_t)graph->account.bytes[SONO_CROSSING_H2D];

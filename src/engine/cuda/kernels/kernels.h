@@ -81,6 +81,10 @@ cudaError_t sono_cuda_mbconv_prepare(const sono_cuda_call *call);
 cudaError_t sono_cuda_attention_few(const sono_cuda_call *call);
 cudaError_t sono_cuda_chain(const sono_cuda_call *call); /* of a chain's last op */
 cudaError_t sono_cuda_chain_prepare(const sono_cuda_call *call);
+cudaError_t sono_cuda_norm_linear(const sono_cuda_call *call); /* of the LINEAR */
+cudaError_t sono_cuda_norm_linear_prepare(const sono_cuda_call *call);
+cudaError_t sono_cuda_mlp(const sono_cuda_call *call); /* of an MLP's last op */
+cudaError_t sono_cuda_mlp_prepare(const sono_cuda_call *call);
 
 #ifdef __cplusplus
 }
