@@ -266,7 +266,11 @@ static void doubts(void **state)
     check_doubt(&j, 1);
     make_judged(&j);
     for (int i = 0; i < 4; i++)
-        j.echo[i] = 0; /* of no quality */
+        j.echo[i] = 0; /* of little quality: the old score alone may hold it up */
+    j.memory.detected_quality = 900;
+    check_doubt(&j, 1);
+    j.memory.detected_quality = 0;
+    j.iou[0] = 0;
     check_doubt(&j, 1);
     make_judged(&j);
     j.echo[SONO_ECHO_CONTINUITY] = -1; /* an empty mask */
