@@ -22,9 +22,12 @@ typedef struct sono_serve_result {
     float iou_predicted;
     int64_t mask_area_px;
     int32_t width_px, height_px;
-    const uint8_t *mask;    /* rows contiguous, 0 / 255; never NULL */
-    const uint8_t *maps[3]; /* edge, inside, outside, 0 / 1; NULL unless sink.maps */
-    int32_t has_surface;    /* 0 unless engine.surface is on */
+    const uint8_t *mask;        /* rows contiguous, 0 / 255; never NULL */
+    const uint8_t *maps[3];     /* edge, inside, outside, 0 / 1; NULL unless sink.maps */
+    int32_t is_judged;          /* 0 with state.mode score: the next three are 0 */
+    int32_t quality, agreement; /* of 1000; agreement -1 = unknown */
+    int32_t reasons;            /* sono_state_reason */
+    int32_t has_surface;        /* 0 unless engine.surface is on */
     sono_surface_view surface;
     double latency_ms; /* of the engine alone */
     const void *lent;  /* the engine's own */

@@ -161,6 +161,13 @@ static void fill_result(const pipeline_engine *engine, const sono_packet *packet
                                   .mask = map_of(packet, SONO_MAP_MASK),
                                   .latency_ms = packet->latency_ms,
                                   .lent = packet};
+    const sono_state_report *report = sono_packet_report(packet);
+    if (report) {
+        result->is_judged = 1;
+        result->quality = report->quality;
+        result->agreement = report->agreement;
+        result->reasons = report->reasons;
+    }
     result->has_surface = sono_packet_surface(packet, &result->surface) == SONO_STATUS_OK;
     memcpy(result->bbox_xyxy_px, object->bbox_xyxy_px, sizeof result->bbox_xyxy_px);
     for (int i = 0; engine->with_maps && i < 3; ++i) {

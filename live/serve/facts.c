@@ -60,6 +60,35 @@ static void add_float(sono_serve_facts *facts, const char *key, float value)
     add_text(facts, key, "%s", text);
 }
 
+/* What the state was decided by. */
+static void add_verdict(sono_serve_facts *facts, const sono_serve_result *result)
+{
+    static const struct {
+        int32_t bit;
+        const char *name;
+    } reasons[] = {{SONO_STATE_NO_BOX, "NO_BOX"},
+                   {SONO_STATE_NO_MASK, "NO_MASK"},
+                   {SONO_STATE_LOW_QUALITY, "LOW_QUALITY"},
+                   {SONO_STATE_DISAGREES, "DISAGREES"},
+                   {SONO_STATE_FROZEN, "FROZEN"},
+                   {SONO_STATE_TOO_SOON, "TOO_SOON"},
+                   {SONO_STATE_BEGAN, "BEGAN"}};
+    char text[96] = "";
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; ++i) {
+        if (result->reasons & reasons[i].bit) {
+            n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", n ? " " : "", reasons[i].name);
+        }
+    }
+    add_text(facts, "Quality", "%.3f", result->quality / 1000.0);
+    if (result->agreement >= 0) {
+        add_text(facts, "Agreement", "%.3f", result->agreement / 1000.0);
+    }
+    if (n) {
+        add_text(facts, "StateReasons", "%s", text);
+    }
+}
+
 static void add_frame(sono_serve_facts *facts, const sono_serve_set *set)
 {
     const sono_serve_result *result = set->result;
@@ -78,6 +107,9 @@ static void add_frame(sono_serve_facts *facts, const sono_serve_set *set)
     add_text(facts, "AreaPx", "%" PRId64, result->mask_area_px);
     add_text(facts, "LatencyMs", "%.3f", set->latency_ms);
     add_text(facts, "EngineMs", "%.3f", result->latency_ms);
+    if (result->is_judged) {
+        add_verdict(facts, result);
+    }
 }
 
 void sono_serve_facts_collect(sono_serve_facts *facts, const sono_serve_set *set,

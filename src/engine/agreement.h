@@ -193,6 +193,24 @@ SONO_AGREE_FN int agree_fits_better(const sono_agree_fit *a, const sono_agree_fi
     return a->shift < b->shift;
 }
 
+#define SONO_AGREE_RANK_BITS 13 /* of a rank, for the shift: agree_reach() stays below 2^12 */
+
+/* The same order as one number, which is smaller for a better fit. cost: at most 2^16 - 1 times n, and n
+ * below 2^16. Means that differ do so by at least 1 / (n n') > 2^-32, so that their whole multiples of 2^-32,
+ * which stay below 2^48, differ, too. */
+SONO_AGREE_FN uint64_t agree_rank(const sono_agree_fit *fit)
+{
+    const uint64_t mean = ((uint64_t)fit->cost << 32) / (uint32_t)fit->n;
+    const uint32_t way = 2 * (uint32_t)agree_size(fit->shift) + (fit->shift > 0);
+    return mean << SONO_AGREE_RANK_BITS | way;
+}
+
+SONO_AGREE_FN int32_t agree_shift_of_rank(uint64_t rank)
+{
+    const int32_t way = (int32_t)(rank & ((1u << SONO_AGREE_RANK_BITS) - 1));
+    return way & 1 ? way / 2 : -(way / 2);
+}
+
 /* Element i of this frame's profile against the one it was, for i within [0, side_px). */
 SONO_AGREE_FN int64_t agree_difference(const int32_t *before, const int32_t *now, int32_t i, int32_t shift,
                                        int32_t side_px)

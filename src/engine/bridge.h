@@ -109,10 +109,22 @@ typedef struct bridge_sum {
 SONO_GREY_FN void bridge_add(bridge_sum *sum, const sono_frame_header *header, const uint8_t *pixels,
                              int32_t x, int32_t first, int32_t last)
 {
-    for (int32_t y = first < 0 ? 0 : first; y <= last && y < header->height_px; y++) {
-        sum->grey += grey_of(header, pixels + (int64_t)y * header->pitch_bytes, x);
-        sum->n++;
+    const int32_t begin = first < 0 ? 0 : first,
+                  end = last < header->height_px ? last + 1 : header->height_px;
+    int32_t grey = 0; /* below 2^31: of fewer than 2^23 rows */
+    if (header->format == SONO_PIXEL_GRAY8) {
+        const uint8_t *at = pixels + x;
+#ifdef __CUDA_ARCH__
+#pragma unroll 4 /* so that loads overlap, which the choice of a format between them prevents */
+#endif
+        for (int32_t y = begin; y < end; y++)
+            grey += at[(int64_t)y * header->pitch_bytes];
+    } else {
+        for (int32_t y = begin; y < end; y++)
+            grey += grey_of(header, pixels + (int64_t)y * header->pitch_bytes, x);
     }
+    sum->grey += grey;
+    sum->n += begin < end ? end - begin : 0;
 }
 
 /* What is above and below a band and as thick as it is, a quarter of it and a pixel away. */

@@ -8,6 +8,7 @@
 #ifndef SONO_ENGINE_SCHEDULE_H
 #define SONO_ENGINE_SCHEDULE_H
 
+#include "engine/follow.h"
 #include "engine/state_rows.h"
 
 /* Permille. The score of a frame without the detector is an old one, and may be most of its quality: what the
@@ -38,9 +39,10 @@ SONO_STATE_FN float schedule_within(float value, int32_t size)
 }
 
 /* The box of the mask before, as a detection: the mask's ends, and what lay between them and the detector's
- * box when it ran last, which differs from structure to structure. Not valid where nothing is left of it. */
-SONO_STATE_FN sono_detection schedule_recall(sono_stream_memory *memory, const sono_frame_header *header,
-                                             const sono_extent *mask)
+ * box when it ran last, which differs from structure to structure. Not valid where nothing is left of it;
+ * else it is what the next detection is to follow. */
+SONO_STATE_FN sono_detection schedule_recall(sono_stream_memory *memory, sono_followed *followed,
+                                             const sono_frame_header *header, const sono_extent *mask)
 {
     const float ends[4] = {(float)mask->x1, (float)mask->y1, (float)mask->x2, (float)mask->y2};
     const sono_detection none = {0, 0, 0, 0, 0, 0, 0, 0};
@@ -54,7 +56,10 @@ SONO_STATE_FN sono_detection schedule_recall(sono_stream_memory *memory, const s
     }
     const sono_detection found = {box[0],        box[1],           box[2], box[3],
                                   memory->score, memory->class_id, -1.0f,  1.0f};
-    return box[0] < box[2] && box[1] < box[3] ? found : none;
+    if (!(box[0] < box[2] && box[1] < box[3]))
+        return none;
+    follow_remember(followed, &found, header, 1);
+    return found;
 }
 
 /* Whether a frame with a recalled box needs the detector: tried on a copy of the stream's memory. */

@@ -21,22 +21,22 @@ typedef struct types {
 } types;
 
 static const types types_of[SONO_OP_COUNT] = {
-    [SONO_OP_PREPROCESS] = {"bb", "r"},    [SONO_OP_CONV] = {"rffr", "r"},
-    [SONO_OP_LINEAR] = {"rffr", "r"},      [SONO_OP_DWCONV] = {"rffr", "r"},
-    [SONO_OP_MAX_POOL] = {"r", "r"},       [SONO_OP_UPSAMPLE2] = {"r", "r"},
-    [SONO_OP_LAYER_NORM] = {"rffr", "r"},  [SONO_OP_ADD] = {"rr", "r"},
-    [SONO_OP_SCALE_ROWS] = {"rr", "r"},    [SONO_OP_UNARY] = {"r", "r"},
-    [SONO_OP_ATTENTION] = {"rrrfff", "r"}, [SONO_OP_DEFORM_ATTENTION] = {"rrrr", "r"},
-    [SONO_OP_GATED_NORM] = {"rrrff", "r"}, [SONO_OP_TOPK_ROWS] = {"rrr", "rri"},
-    [SONO_OP_FDR_BOX] = {"rrr", "r"},      [SONO_OP_LQE_STAT] = {"r", "r"},
-    [SONO_OP_SELECT_BOXES] = {"rrb", "r"}, [SONO_OP_PROMPT] = {"rbrrrr", "r"},
-    [SONO_OP_HYPER_MASK] = {"rr", "r"},    [SONO_OP_UPSAMPLE_MASK] = {"rfb", "bir"},
-    [SONO_OP_CLEAN_MASK] = {"bfb", "bii"}, [SONO_OP_BRIDGE_MASK] = {"bbfb", "bii"},
-    [SONO_OP_MASK_PROFILE] = {"bb", "ii"}, [SONO_OP_ECHO_PARTS] = {"bbbif", "ii"},
-    [SONO_OP_AGREEMENT] = {"bibb", "ii"},  [SONO_OP_STATE] = {"ffiibb", "ib"},
-    [SONO_OP_SCHEDULE] = {"bbb", "ifb"},   [SONO_OP_DOUBT] = {"ffiibb", "i"},
-    [SONO_OP_SHOW_MASK] = {"iib", "bifb"}, [SONO_OP_SURFACE] = {"bbb", "ii"},
-    [SONO_OP_WEIGHT_MAPS] = {"bb", "b"},
+    [SONO_OP_PREPROCESS] = {"bb", "r"},       [SONO_OP_CONV] = {"rffr", "r"},
+    [SONO_OP_LINEAR] = {"rffr", "r"},         [SONO_OP_DWCONV] = {"rffr", "r"},
+    [SONO_OP_MAX_POOL] = {"r", "r"},          [SONO_OP_UPSAMPLE2] = {"r", "r"},
+    [SONO_OP_LAYER_NORM] = {"rffr", "r"},     [SONO_OP_ADD] = {"rr", "r"},
+    [SONO_OP_SCALE_ROWS] = {"rr", "r"},       [SONO_OP_UNARY] = {"r", "r"},
+    [SONO_OP_ATTENTION] = {"rrrfff", "r"},    [SONO_OP_DEFORM_ATTENTION] = {"rrrr", "r"},
+    [SONO_OP_GATED_NORM] = {"rrrff", "r"},    [SONO_OP_TOPK_ROWS] = {"rrr", "rri"},
+    [SONO_OP_FDR_BOX] = {"rrr", "r"},         [SONO_OP_LQE_STAT] = {"r", "r"},
+    [SONO_OP_SELECT_BOXES] = {"rrb", "r"},    [SONO_OP_FOLLOW_BOX] = {"rrbfb", "fb"},
+    [SONO_OP_PROMPT] = {"rbrrrr", "r"},       [SONO_OP_HYPER_MASK] = {"rr", "r"},
+    [SONO_OP_UPSAMPLE_MASK] = {"rfb", "bir"}, [SONO_OP_CLEAN_MASK] = {"bfb", "bii"},
+    [SONO_OP_BRIDGE_MASK] = {"bbfb", "bii"},  [SONO_OP_MASK_PROFILE] = {"bb", "ii"},
+    [SONO_OP_ECHO_PARTS] = {"bbbif", "ii"},   [SONO_OP_AGREEMENT] = {"bibb", "ii"},
+    [SONO_OP_STATE] = {"ffiibb", "ib"},       [SONO_OP_SCHEDULE] = {"bbb", "ifbb"},
+    [SONO_OP_DOUBT] = {"ffiibb", "i"},        [SONO_OP_SHOW_MASK] = {"iib", "bifb"},
+    [SONO_OP_SURFACE] = {"bbb", "ii"},        [SONO_OP_WEIGHT_MAPS] = {"bb", "b"},
 };
 
 static const char *wanted_by(char letter)

@@ -159,7 +159,7 @@ enum {
     SONO_QUALITY_PARTS
 };
 
-/* STATE: sono_state_rules of sonoseg.h without its size, and the mode. */
+/* STATE, FOLLOW_BOX: sono_state_rules of sonoseg.h without its size, and the mode. */
 typedef struct sono_machine_rules {
     int32_t mode; /* sono_state_mode */
     int32_t on, off, agree_on, agree_off;
@@ -283,6 +283,9 @@ enum {
  * run; what follows is 0. */
 #define SONO_STEP_INTS 4
 
+/* What FOLLOW_BOX keeps of a stream: engine/follow.h. */
+#define SONO_FOLLOWED_BYTES 64
+
 /* SURFACE looks at columns 0, step, 2 step ..., step = ceil(width / this); of each column's runs of mask it
  * keeps so many. */
 #define SONO_SURFACE_COLUMNS 1024
@@ -312,6 +315,9 @@ enum {
     X(FDR_BOX, "fdr_box")     /* corners [n,1,Q,4*bins], boxes [n,1,Q,4], project [1,1,1,bins] -> boxes */    \
     X(LQE_STAT, "lqe_stat")   /* corners -> [n,1,Q,4*(top_k+1)]: top_k probabilities and their mean */        \
     X(SELECT_BOXES, "select") /* logits [N,1,Q,classes], boxes [N,1,Q,4], header -> detections [N,1,K,8] */   \
+    X(FOLLOW_BOX, "follow")   /* logits, boxes, header, detections, followed U8 [1,1,1,64] -> the same        \
+                                 detections, first the one that was first in the frame before, the same       \
+                                 followed; see engine/follow.h */                                             \
     X(PROMPT, "prompt")       /* detections, header, gaussian [1,1,2,128], embeddings [1,1,E,256],            \
                                  tokens [1,1,5,256], points? [N,1,KP,4] -> tokens [NK,1,5+..,256]. E = 2:     \
                                  a box's corners; 3: no point, background, object; 5: corners, then these.    \
@@ -335,7 +341,7 @@ enum {
                                  same memory; see engine/state_machine.h */                                   \
     X(SCHEDULE, "schedule")   /* memory U8 [1,1,1,256], kept, header -> step I32 [1,1,1,4]: 1 = the           \
                                  detector runs, detections [1,1,1,8]: the box of the mask before where it     \
-                                 does not, else none; the same memory; see engine/schedule.h */               \
+                                 does not, else none; memory, followed; see engine/schedule.h */              \
     X(DOUBT, "doubt")         /* detections, iou?, echo, agreement, header, memory -> step I32 [1,1,1,4]:     \
                                  1 = the box is recalled, and with it the frame is not a good one */          \
     X(SHOW_MASK, "show_mask") /* verdict I32 [N,1,1,24], profile, header -> mask, area and detections,        \

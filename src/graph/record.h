@@ -38,7 +38,7 @@ sono_tid sono_record_input(sono_recorder *rec, const char *name, sono_dtype dtyp
 /* An activation for others to write into through views. */
 sono_tid sono_record_tensor(sono_recorder *rec, const char *name, sono_dtype dtype, int32_t n, int32_t h,
                             int32_t w, int32_t c);
-/* What ops keep from one run to the next. Whoever touches it is on lane 0, behind lane 1's last op. */
+/* What ops keep from one run to the next. Whoever touches it is on lane 0. */
 sono_tid sono_record_kept(sono_recorder *rec, const char *name, sono_dtype dtype, int32_t n, int32_t h,
                           int32_t w, int32_t c);
 /* A zeroed float32 constant; *values (not NULL) is where the caller puts it. *values is NULL on failure, and
@@ -106,6 +106,11 @@ sono_tid sono_record_lqe_stat(sono_recorder *rec, const char *name, sono_tid cor
                               const sono_bins_args *args);
 sono_tid sono_record_select(sono_recorder *rec, const char *name, sono_tid logits, sono_tid boxes,
                             sono_tid header, int32_t max_objects, sono_tid out);
+/* Reorders detections where they lie, so that the frame's first one is where it was in the frame before.
+ * followed: kept, U8 [1, 1, 1, SONO_FOLLOWED_BYTES], read and written; rules: of a stream. */
+void sono_record_follow(sono_recorder *rec, const char *name, sono_tid logits, sono_tid boxes,
+                        sono_tid header, sono_tid detections, sono_tid followed,
+                        const sono_machine_rules *rules);
 /* points 0: boxes alone. embeddings: see SONO_OP_MAP. */
 sono_tid sono_record_prompt(sono_recorder *rec, const char *name, sono_tid detections, sono_tid header,
                             sono_tid gaussian, sono_tid embeddings, sono_tid tokens, sono_tid points,
@@ -147,11 +152,11 @@ sono_tid sono_record_state(sono_recorder *rec, const char *name, sono_tid detect
                            sono_tid echo, sono_tid agreement, sono_tid header, sono_tid memory,
                            const sono_machine_rules *rules, sono_tid out);
 /* Whether a stream's next frame, alone in its batch, goes without the detector (engine/schedule.h). sizes: as
- * for sono_record_kept_frame(). outs: the step, and the detection of the frame, for the detector to overwrite
- * where it runs. */
+ * for sono_record_kept_frame(); followed: as for sono_record_follow(), told of a box that is recalled. outs:
+ * the step, and the detection of the frame, for the detector to overwrite where it runs. */
 void sono_record_schedule(sono_recorder *rec, const char *name, sono_tid memory, sono_tid kept,
-                          sono_tid header, const sono_segment_args *sizes, const sono_schedule_args *args,
-                          sono_tid outs[2]);
+                          sono_tid header, sono_tid followed, const sono_segment_args *sizes,
+                          const sono_schedule_args *args, sono_tid outs[2]);
 /* Whether such a frame needs the detector after all; what it is judged by is what STATE will get. Returns the
  * step. */
 sono_tid sono_record_doubt(sono_recorder *rec, const char *name, sono_tid detections, sono_tid iou,

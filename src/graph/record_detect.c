@@ -79,3 +79,31 @@ sono_tid sono_record_select(sono_recorder *rec, const char *name, sono_tid logit
         sono_record_target(rec, name, out, SONO_DTYPE_F32, l.n, 1, max_objects, SONO_DETECTION_FLOATS);
     return sono_record_op(rec, &op);
 }
+
+static int is_bytes(const sono_tensor *t, int32_t n, int32_t c)
+{
+    return t->dtype == SONO_DTYPE_U8 && t->n == n && t->h == 1 && t->w == 1 && t->c == c;
+}
+
+void sono_record_follow(sono_recorder *rec, const char *name, sono_tid logits, sono_tid boxes,
+                        sono_tid header, sono_tid detections, sono_tid followed,
+                        const sono_machine_rules *rules)
+{
+    const sono_op op = {.kind = SONO_OP_FOLLOW_BOX,
+                        .in = {logits, boxes, header, detections, followed},
+                        .out = {detections, followed},
+                        .args.state = *rules};
+    if (!sono_record_needs(rec, name, op.in, 5))
+        return;
+    const sono_tensor l = sono_record_shape(rec, logits), b = sono_record_shape(rec, boxes),
+                      h = sono_record_shape(rec, header), d = sono_record_shape(rec, detections),
+                      f = sono_record_shape(rec, followed);
+    if (rules->mode != SONO_STATE_BY_STREAM)
+        RECORD_FAIL(rec, "%s: boxes are followed through a stream: the state must be BY_STREAM", name);
+    else if (sono_header_frames(&h) != l.n || b.n != l.n || b.c != 4 || l.w != b.w || d.n != l.n ||
+             d.w > l.w || d.c != SONO_DETECTION_FLOATS || d.dtype != SONO_DTYPE_F32 ||
+             !is_bytes(&f, 1, SONO_FOLLOWED_BYTES))
+        RECORD_FAIL(rec, "%s: logits, boxes, header, detections and followed do not fit", name);
+    else
+        sono_record_op(rec, &op);
+}

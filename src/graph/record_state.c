@@ -186,17 +186,19 @@ void sono_record_show_mask(sono_recorder *rec, const char *name, sono_tid verdic
 }
 
 void sono_record_schedule(sono_recorder *rec, const char *name, sono_tid memory, sono_tid kept,
-                          sono_tid header, const sono_segment_args *sizes, const sono_schedule_args *args,
-                          sono_tid outs[2])
+                          sono_tid header, sono_tid followed, const sono_segment_args *sizes,
+                          const sono_schedule_args *args, sono_tid outs[2])
 {
     sono_op op = {.kind = SONO_OP_SCHEDULE, .in = {memory, kept, header}, .args.schedule = *args};
     char path[96];
     memset(outs, 0, 2 * sizeof *outs);
-    if (!sono_record_needs(rec, name, op.in, 3) || !sizes_fit(rec, name, sizes))
+    if (!followed || !sono_record_needs(rec, name, op.in, 3) || !sizes_fit(rec, name, sizes))
         return;
-    if (!is_memory(rec, memory) || !is_kept_frame(rec, kept, sizes) || frames_of(rec, header) != 1 ||
+    if (!is_memory(rec, memory) ||
+        sono_tensor_count(&rec->program->tensors[followed]) != SONO_FOLLOWED_BYTES ||
+        !is_kept_frame(rec, kept, sizes) || frames_of(rec, header) != 1 ||
         args->rules.mode != SONO_STATE_BY_STREAM || args->detect_every < 1) {
-        RECORD_FAIL(rec, "%s: memory, kept, header, sizes or rules do not fit", name);
+        RECORD_FAIL(rec, "%s: memory, kept, header, followed, sizes or rules do not fit", name);
         return;
     }
     snprintf(path, sizeof path, "%.80s.box", name);
@@ -204,6 +206,7 @@ void sono_record_schedule(sono_recorder *rec, const char *name, sono_tid memory,
     op.out[0] = sono_record_target(rec, name, 0, SONO_DTYPE_I32, 1, 1, 1, SONO_STEP_INTS);
     op.out[1] = sono_record_target(rec, path, 0, SONO_DTYPE_F32, 1, 1, 1, SONO_DETECTION_FLOATS);
     op.out[2] = memory;
+    op.out[3] = followed;
     if (sono_record_op(rec, &op))
         memcpy(outs, op.out, 2 * sizeof *outs);
 }

@@ -98,6 +98,14 @@ static void record_memory(sono_recorder *rec, const sono_segment_args *args, son
     flow->kept = sono_record_kept_frame(rec, "kept_frame", args);
 }
 
+/* Where a stream's first box was. */
+static sono_tid followed_of(sono_recorder *rec, sono_flow *flow)
+{
+    if (!flow->followed)
+        flow->followed = sono_record_kept(rec, "followed", SONO_DTYPE_U8, 1, 1, 1, SONO_FOLLOWED_BYTES);
+    return flow->followed;
+}
+
 /* memory -> whether the detector runs; detections, for it to write into. The ops that come next are its own.
  */
 static void record_schedule(sono_recorder *rec, const sono_pipeline_config *config,
@@ -108,15 +116,16 @@ static void record_schedule(sono_recorder *rec, const sono_pipeline_config *conf
     sono_tid outs[2];
     record_memory(rec, &args, flow);
     rec->stage = SONO_STAGE_STATE;
-    sono_record_schedule(rec, "schedule", flow->memory, flow->kept, flow->frame.header, &args, &schedule,
-                         outs);
+    sono_record_schedule(rec, "schedule", flow->memory, flow->kept, flow->frame.header,
+                         followed_of(rec, flow), &args, &schedule, outs);
     flow->detections = outs[1];
     flow->branches[flow->n_branches++] =
         (sono_branch){.first_op = (int32_t)rec->program->n_ops, .step = outs[0], .stage = SONO_STAGE_DETECT};
 }
 
 /* frame -> detections */
-static void record_detector(sono_recorder *rec, const sono_pipeline_config *config, sono_flow *flow)
+static void record_detector(sono_recorder *rec, const sono_pipeline_config *config,
+                            const sono_machine_rules *rules, sono_flow *flow)
 {
     const sono_network *network = sono_binder_network(rec->binder);
     const sono_preprocess_args input =
@@ -130,6 +139,9 @@ static void record_detector(sono_recorder *rec, const sono_pipeline_config *conf
     rec->stage = SONO_STAGE_SELECT;
     flow->detections = sono_record_select(rec, "detections", found.logits, found.boxes, flow->frame.header,
                                           config->max_objects, flow->detections);
+    if (rules->mode == SONO_STATE_BY_STREAM)
+        sono_record_follow(rec, "follow", found.logits, found.boxes, flow->frame.header, flow->detections,
+                           followed_of(rec, flow), rules);
     sono_record_output(rec, flow->detections);
     if (flow->n_branches)
         flow->branches[0].last_op = (int32_t)rec->program->n_ops;
@@ -290,7 +302,7 @@ static sono_status record_flow(const sono_pipeline_config *config, sono_flow_mod
     if (config->detect_every > 1)
         record_schedule(&rec, config, &rules, flow);
     if (models->detector.binder)
-        record_detector(&rec, config, flow);
+        record_detector(&rec, config, &rules, flow);
     SONO_TRY(sono_record_finish(&rec));
     rec.binder = models->segmenter.binder;
     if (models->segmenter.binder)

@@ -31,7 +31,7 @@ typedef struct sono_flow {
         branches[SONO_MAX_BRANCHES]; /* with detect_every above 1: the detector; and all that depends on
                                         it once more, for frames in which it was left out too boldly */
     int32_t n_branches;
-    sono_tid memory, kept; /* KEPT, of states by stream; 0 = none */
+    sono_tid memory, kept, followed; /* KEPT, of states by stream; 0 = none */
 } sono_flow;
 
 /* All 0 where there is none. */

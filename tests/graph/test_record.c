@@ -765,6 +765,33 @@ static void record_bad_state(fixture *f, int i)
                       i == 3 || i == 5 ? 0 : memory, &rules, 0);
 }
 
+/* No logits, another number of boxes, one frame's header, as many rows as there are no queries for, rows too
+ * short, a memory too short, a state without a stream. */
+static void record_bad_follow(fixture *f, int i)
+{
+    const sono_machine_rules rules = {.mode = i == 6 ? SONO_STATE_BY_FRAME : SONO_STATE_BY_STREAM};
+    const sono_tid logits = input(f, 3, 1, 9, 2), boxes = input(f, 3, 1, i == 1 ? 8 : 9, 4);
+    const sono_tid header = sono_record_input(&f->rec, "header", SONO_DTYPE_U8, i == 2 ? 1 : 3, 1, 1,
+                                              (int32_t)sizeof(sono_frame_header));
+    const sono_tid found = input(f, 3, 1, i == 3 ? 10 : 2, i == 4 ? 7 : 8);
+    const sono_tid followed = sono_record_kept(&f->rec, "followed", SONO_DTYPE_U8, 1, 1, 1, i == 5 ? 63 : 64);
+    sono_record_follow(&f->rec, "bad", i == 0 ? 0 : logits, boxes, header, found, followed, &rules);
+}
+
+static void test_bad_follow(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 7; i++) {
+        fixture f;
+        open_fixture(&f);
+        record_bad_follow(&f, i);
+        if (f.rec.status != SONO_STATUS_INVALID_ARGUMENT || !strstr(f.error.text, "bad"))
+            fail_msg("case %d: %s: %s", i, sono_status_name(f.rec.status), f.error.text);
+        assert_int_equal(f.program->n_ops, 0);
+        sono_program_close(f.program);
+    }
+}
+
 static void test_bad_state(void **state)
 {
     (void)state;
@@ -825,6 +852,7 @@ int main(void)
         TEST(test_segmenter_shapes),
         TEST(test_weight_map_shapes),
         TEST(test_batch_shapes),
+        cmocka_unit_test(test_bad_follow),
         cmocka_unit_test(test_bad_state),
         cmocka_unit_test(test_bad_segmenter_ops),
     };

@@ -189,6 +189,34 @@ static void metadata_says_what_the_mask_is(void **state)
     sono_serve_masks_end(&self->masks, &set);
 }
 
+static void metadata_says_why_a_mask_is_uncertain(void **state)
+{
+    bench *self = *state;
+    sono_serve_set set;
+    self->result.state = SONO_STATE_RELOCALIZING;
+    self->result.is_judged = 1;
+    self->result.quality = 645;
+    self->result.agreement = 87;
+    self->result.reasons = SONO_STATE_LOW_QUALITY | SONO_STATE_DISAGREES;
+    sono_serve_masks_begin(&self->masks, &set, &self->frame, &self->result, 3500000);
+    message in = decode(sono_serve_masks_message(&self->masks, &set, SONO_SERVE_OUTPUT_MASK, 2));
+    assert_fact(&in, "State", "RELOCALIZING");
+    assert_fact(&in, "Quality", "0.645");
+    assert_fact(&in, "Agreement", "0.087");
+    assert_fact(&in, "StateReasons", "LOW_QUALITY DISAGREES");
+    assert_fact(&in, "Version", sono_version());
+    sono_serve_masks_end(&self->masks, &set);
+    self->result.state = SONO_STATE_VISIBLE;
+    self->result.agreement = -1;
+    self->result.reasons = 0;
+    sono_serve_masks_begin(&self->masks, &set, &self->frame, &self->result, 3500000);
+    in = decode(sono_serve_masks_message(&self->masks, &set, SONO_SERVE_OUTPUT_MASK, 2));
+    assert_fact(&in, "Quality", "0.645");
+    assert_fact(&in, "Agreement", NULL);
+    assert_fact(&in, "StateReasons", NULL);
+    sono_serve_masks_end(&self->masks, &set);
+}
+
 /* Reading the decimals back gives the raw timestamp, whatever it is. */
 static void seconds_are_exact(void **state)
 {
@@ -436,6 +464,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_BENCH(the_mask_has_its_frames_geometry_and_time),
         WITH_BENCH(metadata_says_what_the_mask_is),
+        WITH_BENCH(metadata_says_why_a_mask_is_uncertain),
         cmocka_unit_test(seconds_are_exact),
         WITH_BENCH(the_outline_is_closed_lines_in_mm),
         WITH_BENCH(the_surface_is_open_lines_in_mm),

@@ -74,6 +74,27 @@ static void make_scene(scene *s)
     set_box(s, 55.0f, 45.0f, 205.0f, 97.25f);
 }
 
+/* What the next detection is to follow: a recalled box, else what it was. */
+static void want_followed(sono_op_test *t, sono_tid tensor, const scene *s, const float *box)
+{
+    double *want = sono_op_test_want(t, tensor, sono_op_test_tolerance(SONO_OP_SCHEDULE));
+    sono_followed followed = {0};
+    if (box)
+        followed = (sono_followed){s->header.timestamp_ns,
+                                   s->header.timestamp_ns,
+                                   box[0],
+                                   box[1],
+                                   box[2],
+                                   box[3],
+                                   2,
+                                   WIDTH_PX,
+                                   HEIGHT_PX,
+                                   1,
+                                   {0}};
+    for (int i = 0; i < SONO_FOLLOWED_BYTES; i++)
+        want[i] = ((const uint8_t *)&followed)[i];
+}
+
 /* want: the box; NULL = the detector runs. */
 static void check(const scene *s, int32_t every, const float *want)
 {
@@ -87,13 +108,16 @@ static void check(const scene *s, int32_t every, const float *want)
     const sono_tid kept = sono_op_test_input_values(&t, SONO_DTYPE_U8, 1, 1, 1, N_KEPT, s->kept);
     const sono_tid header =
         sono_op_test_input_values(&t, SONO_DTYPE_U8, 1, 1, 1, (int32_t)sizeof s->header, &s->header);
-    sono_record_schedule(&t.rec, "schedule", memory, kept, header, &sizes, &args, outs);
+    const sono_tid followed =
+        sono_op_test_inout_values(&t, SONO_DTYPE_U8, 1, 1, 1, SONO_FOLLOWED_BYTES, &(sono_followed){0});
+    sono_record_schedule(&t.rec, "schedule", memory, kept, header, followed, &sizes, &args, outs);
     sono_record_output(&t.rec, outs[0]);
     sono_record_output(&t.rec, outs[1]);
     sono_op_test_finish(&t);
     double *step = sono_op_test_want(&t, outs[0], sono_op_test_tolerance(SONO_OP_SCHEDULE));
     double *found = sono_op_test_want(&t, outs[1], sono_op_test_tolerance(SONO_OP_SCHEDULE));
     step[0] = want == NULL;
+    want_followed(&t, followed, s, want);
     for (int i = 0; want && i < 4; i++)
         found[i] = (double)want[i];
     if (want) {
@@ -193,12 +217,13 @@ static void margins_are_kept(void **state)
     make_scene(&s);
     const sono_extent mask = {60, 50, 200, 90}, later = {80, 40, 210, 80};
     sono_stream_memory memory = s.memory;
-    assert_float_equal(schedule_recall(&memory, &s.header, &mask).x2, 205, 0);
+    sono_followed followed = {0};
+    assert_float_equal(schedule_recall(&memory, &followed, &s.header, &mask).x2, 205, 0);
     assert_float_equal(memory.margin[0], -5, 0);
     assert_float_equal(memory.margin[3], 7.25, 0);
     memory.n_recalled = 1;
     set_box(&s, 1, 2, 3, 4);
-    assert_float_equal(schedule_recall(&memory, &s.header, &later).x2, 215, 0);
+    assert_float_equal(schedule_recall(&memory, &followed, &s.header, &later).x2, 215, 0);
     assert_float_equal(memory.margin[3], 7.25, 0);
 }
 
@@ -308,7 +333,9 @@ static void bench(void)
     const sono_tid kept = sono_op_test_input_values(&t, SONO_DTYPE_U8, 1, 1, 1, N_KEPT, s.kept);
     const sono_tid header =
         sono_op_test_input_values(&t, SONO_DTYPE_U8, 1, 1, 1, (int32_t)sizeof s.header, &s.header);
-    sono_record_schedule(&t.rec, "schedule", memory, kept, header, &sizes, &args, outs);
+    const sono_tid followed =
+        sono_op_test_inout_values(&t, SONO_DTYPE_U8, 1, 1, 1, SONO_FOLLOWED_BYTES, &(sono_followed){0});
+    sono_record_schedule(&t.rec, "schedule", memory, kept, header, followed, &sizes, &args, outs);
     sono_op_test_finish(&t);
     sono_op_test_bench(&t, "schedule");
     sono_op_test_close(&t);

@@ -47,6 +47,7 @@
     X(FDR_BOX, 1e-5)                                                                                         \
     X(LQE_STAT, 2e-6)                                                                                        \
     X(SELECT_BOXES, 1e-6)                                                                                    \
+    X(FOLLOW_BOX, 1e-6)                                                                                      \
     X(PROMPT, 1e-5)                                                                                          \
     X(HYPER_MASK, 5e-6)                                                                                      \
     X(UPSAMPLE_MASK, 2e-6)                                                                                   \

@@ -30,6 +30,7 @@ const sono_cuda_kernel sono_cuda_kernels[SONO_CUDA_CANDIDATE_COUNT] = {
     [SONO_CUDA_FDR_BOX] = {.run = sono_cuda_fdr_box},
     [SONO_CUDA_LQE_STAT] = {.run = sono_cuda_lqe_stat},
     [SONO_CUDA_SELECT] = {.run = sono_cuda_select},
+    [SONO_CUDA_FOLLOW] = {.run = sono_cuda_follow},
     [SONO_CUDA_PROMPT] = {.run = sono_cuda_prompt},
     [SONO_CUDA_HYPER_MASK] = {.run = sono_cuda_hyper_mask},
     [SONO_CUDA_UPSAMPLE_MASK] = {.run = sono_cuda_upsample_mask},

@@ -78,6 +78,7 @@ void SONO_KERNEL(sono_cpu_fdr_box)(const sono_cpu_call *call);
 void SONO_KERNEL(sono_cpu_lqe_stat)(const sono_cpu_call *call);
 void SONO_KERNEL(sono_cpu_select)(const sono_cpu_call *call);
 size_t SONO_KERNEL(sono_cpu_select_scratch)(const sono_cpu_call *call);
+void SONO_KERNEL(sono_cpu_follow)(const sono_cpu_call *call);
 void SONO_KERNEL(sono_cpu_prompt)(const sono_cpu_call *call);
 void SONO_KERNEL(sono_cpu_hyper_mask)(const sono_cpu_call *call);
 void SONO_KERNEL(sono_cpu_upsample_mask)(const sono_cpu_call *call);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* SCHEDULE: memory U8 [1, 1, 1, 256], kept U8 [1, 1, 1, n] (graph/kept_layout.h), header -> step I32
  * [1, 1, 1, 4], detection F32 [1, 1, 1, 8]: the box of the kept mask where the frame goes without the
- * detector, else none; and the memory, in place. DOUBT: detections F32 [1, 1, 1, 8], predicted IoU? F32 [1,
+ * detector, else none; and the memory and
+ * followed U8 [1, 1, 1, 64], in place. DOUBT: detections F32 [1, 1, 1, 8], predicted IoU? F32 [1,
  * 1, 1, 4], echo I32 [1, 1, 1, 16], agreement? I32 [1, 1, 1, 8], header, memory -> step. By
  * engine/schedule.h. Test: tests/ops/test_schedule.c. */
 #include "engine/cpu/kernels/kernels.h"
@@ -33,7 +34,7 @@ void SONO_KERNEL(sono_cpu_schedule)(const sono_cpu_call *call)
     if (schedule_trusts(args, memory, header)) {
         find_ends(profile + SONO_PROFILE_COLUMNS * args->side, header->width_px, &mask.x1, &mask.x2);
         find_ends(profile + SONO_PROFILE_ROWS * args->side, header->height_px, &mask.y1, &mask.y2);
-        found = schedule_recall(memory, header, &mask);
+        found = schedule_recall(memory, call->out[3].data, header, &mask);
         step[0] = found.valid == 0.0f;
     }
     memcpy(call->out[0].data, step, sizeof step);

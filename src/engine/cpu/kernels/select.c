@@ -10,29 +10,11 @@
  */
 #include "engine/cpu/kernels/kernels.h"
 #include "engine/cpu/kernels/rank.h"
-
-#include <math.h>
+#include "engine/detection.h"
 
 size_t SONO_KERNEL(sono_cpu_select_scratch)(const sono_cpu_call *call)
 {
     return (size_t)call->op->args.select.max_objects * sizeof(uint64_t);
-}
-
-static float clamp(float value, float high)
-{
-    return value < 0.0f ? 0.0f : value > high ? high : value;
-}
-
-static void place_box(const float *box, const sono_frame_header *header, sono_detection *out)
-{
-    const float width = (float)header->width_px, height = (float)header->height_px;
-    if (!isfinite(box[0]) || !isfinite(box[1]) || !isfinite(box[2]) || !isfinite(box[3]))
-        return;
-    out->x1 = clamp((box[0] - 0.5f * box[2]) * width, width - 1.0f);
-    out->y1 = clamp((box[1] - 0.5f * box[3]) * height, height - 1.0f);
-    out->x2 = clamp((box[0] + 0.5f * box[2]) * width, width - 1.0f);
-    out->y2 = clamp((box[1] + 0.5f * box[3]) * height, height - 1.0f);
-    out->valid = 1.0f;
 }
 
 static void run_frame(void *context, int64_t frame, int32_t thread)
@@ -56,11 +38,8 @@ static void run_frame(void *context, int64_t frame, int32_t thread)
         const float *row = all_logits + q * logits->pitch;
         const float logit = rank_row_max(row, logits->c);
         const int32_t class_id = rank_row_find(row, logits->c, logit);
-        const float score = 1.0f / (1.0f + expf(-logit));
-        sono_detection found = {
-            .score = isnan(score) ? 0.0f : score, .class_id = (float)class_id, .query = (float)q};
-        if (score >= header.threshold)
-            place_box(all_boxes + q * boxes->pitch, &header, &found);
+        const sono_detection found =
+            detection_make(logit, class_id, q, all_boxes + q * boxes->pitch, &header);
         memcpy((float *)out->data + frame * out->batch_stride + i * out->pitch, &found, sizeof found);
     }
 }

@@ -31,6 +31,7 @@ const sono_cpu_table SONO_KERNEL(sono_cpu_table) = {
             RUN(FDR_BOX, fdr_box),
             RUN(LQE_STAT, lqe_stat),
             RUN_SCRATCH(SELECT_BOXES, select),
+            RUN(FOLLOW_BOX, follow),
             RUN(PROMPT, prompt),
             RUN(HYPER_MASK, hyper_mask),
             RUN_SCRATCH(UPSAMPLE_MASK, upsample_mask),

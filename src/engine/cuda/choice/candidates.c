@@ -50,6 +50,7 @@ const sono_cuda_candidate sono_cuda_candidates[SONO_CUDA_CANDIDATE_COUNT] = {
     CANDIDATE(FDR_BOX, FDR_BOX, .name = "fdr_box")
     CANDIDATE(LQE_STAT, LQE_STAT, .name = "lqe_stat")
     CANDIDATE(SELECT, SELECT_BOXES, .name = "select")
+    CANDIDATE(FOLLOW, FOLLOW_BOX, .name = "follow")
     CANDIDATE(PROMPT, PROMPT, .name = "prompt")
     CANDIDATE(HYPER_MASK, HYPER_MASK, .name = "hyper_mask")
     CANDIDATE(UPSAMPLE_MASK, UPSAMPLE_MASK, .name = "upsample_mask")

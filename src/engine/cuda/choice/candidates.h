@@ -41,6 +41,7 @@ typedef enum sono_cuda_candidate_id {
     SONO_CUDA_FDR_BOX,
     SONO_CUDA_LQE_STAT,
     SONO_CUDA_SELECT,
+    SONO_CUDA_FOLLOW,
     SONO_CUDA_PROMPT,
     SONO_CUDA_HYPER_MASK,
     SONO_CUDA_UPSAMPLE_MASK,

@@ -53,13 +53,14 @@ static __device__ __forceinline__ object object_of(const bridge_args &p)
 static __global__ void __launch_bounds__(THREADS) runs_kernel(bridge_args p)
 {
     const object o = object_of(p);
-    const int32_t x = blockIdx.x * WARPS + threadIdx.x / SONO_WARP;
-    if (x >= o.header->width_px)
+    const int32_t width = o.header->width_px, first_x = blockIdx.x * WARPS;
+    const int32_t x = first_x + (int32_t)threadIdx.x / SONO_WARP;
+    if (first_x >= width) /* the same for all threads */
         return;
     bridge_run longest = {-1, -1};
-    sono_column_runs(o.mask, o.header->width_px, o.header->height_px, x,
-                     [&](int32_t first, int32_t last) { bridge_take(&longest, first, last); });
-    if (threadIdx.x % SONO_WARP)
+    sono_column_runs<WARPS>(o.mask, width, o.header->height_px, first_x, 1, width,
+                            [&](int32_t first, int32_t last) { bridge_take(&longest, first, last); });
+    if (threadIdx.x % SONO_WARP || x >= width)
         return;
     o.firsts[x] = longest.first;
     o.lasts[x] = longest.last;

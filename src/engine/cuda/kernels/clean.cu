@@ -4,10 +4,10 @@
  * without the pieces that are out of reach or small, area I32 [NK, 1, 1, 1], pieces I32 [NK, 1, 2, room].
  * Semantics: the CPU twin. Exact: a piece is a set and its pixels a count, whatever the order of the threads.
  *
- * Five launches over the frame's pixels, a grid line an object: every pixel points to the first of its run
+ * Four launches over the frame's pixels, a grid line an object: every pixel points to the first of its run
  * within its warp; neighbours are united, the smaller number always the parent (atomicMin); pixels are
- * counted at their roots, a warp's pixels of one root together; the largest count is found; pieces are
- * removed. The largest count lies behind the counts. The area is zeroed before, on the same stream.
+ * counted at their roots, a warp's pixels of one root together, and the largest count is kept up; pieces are
+ * removed. The largest count lies behind the counts.
  *
  * Test: tests/ops/test_clean.c.
  */
@@ -65,12 +65,30 @@ static __device__ __forceinline__ int32_t find(const int32_t *parent, int32_t i)
     return i;
 }
 
+/* The same; on the way every pixel is pointed to its parent's parent, so that the next one's way is shorter.
+ * Should that replace what another thread's atomicMin() has put there meanwhile, nothing is lost: that thread
+ * still unites it with the parent that it got back (Jaiganesh and Burtscher, A high-performance connected
+ * components implementation for GPUs, HPDC 2018). */
+static __device__ __forceinline__ int32_t find_and_shorten(int32_t *parent, int32_t i)
+{
+    volatile int32_t *up = parent;
+    int32_t above = up[i];
+    while (above != i) {
+        const int32_t next = up[above];
+        if (next != above)
+            up[i] = next;
+        i = above;
+        above = next;
+    }
+    return i;
+}
+
 /* Roots only ever get smaller parents, so that every step of the loop gets nearer to the end. */
 static __device__ void unite(int32_t *parent, int32_t a, int32_t b)
 {
     for (;;) {
-        a = find(parent, a);
-        b = find(parent, b);
+        a = find_and_shorten(parent, a);
+        b = find_and_shorten(parent, b);
         if (a == b)
             return;
         const int32_t low = min(a, b), high = max(a, b), before = atomicMin(&parent[high], low);
@@ -84,8 +102,10 @@ static __device__ void unite(int32_t *parent, int32_t a, int32_t b)
 static __global__ void __launch_bounds__(THREADS) runs_kernel(clean_args p)
 {
     const object o = object_of(p);
-    if (blockIdx.x == 0 && threadIdx.x == 0)
+    if (blockIdx.x == 0 && threadIdx.x == 0) {
         *o.largest = 0;
+        p.area[blockIdx.y * p.area_stride] = 0;
+    }
     FOR_PIXELS(i, o.n_pixels)
     {
         const bool set = i < o.n_pixels && o.mask[i];
@@ -108,18 +128,32 @@ static __global__ void __launch_bounds__(THREADS) unite_kernel(clean_args p)
         if (i >= o.n_pixels || !o.mask[i])
             continue;
         const int32_t x = i % o.width, above = i - o.width;
-        const bool left = x > 0 && o.mask[i - 1], up = above >= 0 && o.mask[above];
+        const bool has_up = above >= 0, has_left = x > 0, has_right = x + 1 < o.width;
+        const bool left = has_left && o.mask[i - 1], up = has_up && o.mask[above];
+        const bool up_left = has_up && has_left && o.mask[above - 1];
+        const bool up_right = has_up && has_right && o.mask[above + 1];
         if (left && i % SONO_WARP == 0)
             unite(o.parent, i, i - 1);
-        if (up && !(left && o.mask[above - 1]))
+        if (up && !(left && up_left))
             unite(o.parent, i, above);
         if (up)
             continue; /* the corners touch the pixel between them */
-        if (above > 0 && x > 0 && !left && o.mask[above - 1])
+        if (up_left && !left)
             unite(o.parent, i, above - 1);
-        if (above >= 0 && x + 1 < o.width && o.mask[above + 1])
+        if (up_right)
             unite(o.parent, i, above + 1);
     }
+}
+
+/* Adds n pixels of a root. Whatever is done to a root's count last gets the whole count back, so that the
+ * largest of all that came back is the largest whole one: what came back before is no more than that. */
+static __device__ __forceinline__ void add_pixels(const object &o, int32_t root, int32_t n, bool is_reached)
+{
+    int32_t count = atomicAdd(&o.count[root], n) + n;
+    if (is_reached && !(count & SONO_PIECE_IN_REACH))
+        count = atomicOr(&o.count[root], SONO_PIECE_IN_REACH) | SONO_PIECE_IN_REACH;
+    if (piece_area(count) > *(volatile int32_t *)o.largest)
+        atomicMax(o.largest, piece_area(count));
 }
 
 static __global__ void __launch_bounds__(THREADS) count_kernel(clean_args p)
@@ -139,25 +173,12 @@ static __global__ void __launch_bounds__(THREADS) count_kernel(clean_args p)
             const int32_t first = __ffs(todo) - 1, one = __shfl_sync(0xffffffffu, root, first);
             const uint32_t same = __ballot_sync(0xffffffffu, root == one);
             const uint32_t reached = __ballot_sync(0xffffffffu, root == one && near);
-            if ((int32_t)(threadIdx.x % SONO_WARP) == first) {
-                atomicAdd(&o.count[one], __popc(same));
-                if (reached)
-                    atomicOr(&o.count[one], SONO_PIECE_IN_REACH);
-            }
+            if ((int32_t)(threadIdx.x % SONO_WARP) == first)
+                add_pixels(o, one, __popc(same), reached != 0);
             todo &= ~same;
         }
         if (set)
             o.parent[i] = root;
-    }
-}
-
-static __global__ void __launch_bounds__(THREADS) largest_kernel(clean_args p)
-{
-    const object o = object_of(p);
-    FOR_PIXELS(i, o.n_pixels)
-    {
-        if (i < o.n_pixels && o.mask[i] && o.parent[i] == i && piece_area(o.count[i]) > 0)
-            atomicMax(o.largest, piece_area(o.count[i]));
     }
 }
 
@@ -205,17 +226,12 @@ extern "C" cudaError_t sono_cuda_clean_mask(const sono_cuda_call *call)
                           detections->w,
                           op->map_element_bytes,
                           op->min_piece_permille};
-    const cudaError_t error = cudaMemset2DAsync(p.area, (size_t)p.area_stride * sizeof *p.area, 0,
-                                                sizeof *p.area, (size_t)area->n, call->stream);
-    if (error != cudaSuccess)
-        return error;
     const int64_t needed = sono_ceil_div((int64_t)op->max_width_px * op->max_height_px, THREADS);
     const int64_t most = (int64_t)BLOCKS_PER_SM * call->n_multiprocessors;
     const dim3 grid((unsigned)(needed < most ? needed : most), (unsigned)area->n);
     runs_kernel<<<grid, THREADS, 0, call->stream>>>(p);
     unite_kernel<<<grid, THREADS, 0, call->stream>>>(p);
     count_kernel<<<grid, THREADS, 0, call->stream>>>(p);
-    largest_kernel<<<grid, THREADS, 0, call->stream>>>(p);
     remove_kernel<<<grid, THREADS, 0, call->stream>>>(p);
     return cudaGetLastError();
 }

@@ -60,6 +60,7 @@ cudaError_t sono_cuda_topk_rows(const sono_cuda_call *call);
 cudaError_t sono_cuda_fdr_box(const sono_cuda_call *call);
 cudaError_t sono_cuda_lqe_stat(const sono_cuda_call *call);
 cudaError_t sono_cuda_select(const sono_cuda_call *call);
+cudaError_t sono_cuda_follow(const sono_cuda_call *call);
 cudaError_t sono_cuda_prompt(const sono_cuda_call *call);
 cudaError_t sono_cuda_hyper_mask(const sono_cuda_call *call);
 cudaError_t sono_cuda_upsample_mask(const sono_cuda_call *call);

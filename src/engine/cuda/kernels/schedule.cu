@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * SCHEDULE: memory U8 [1, 1, 1, 256], kept U8 [1, 1, 1, n] (graph/kept_layout.h), header -> step I32
- * [1, 1, 1, 4], detection F32 [1, 1, 1, 8], and the memory, in place. One block; the kept profile is looked
+ * [1, 1, 1, 4], detection F32 [1, 1, 1, 8], and the memory and followed U8
+ * [1, 1, 1, 64], in place. One block; the kept profile is looked
  * through only where the frame may go without the detector. DOUBT: detections F32 [1, 1, 1, 8], predicted
  * IoU? F32 [1, 1, 1, 4], echo I32 [1, 1, 1, 16], agreement? I32 [1, 1, 1, 8], header, memory -> step. One
  * thread. By engine/schedule.h; the steps are read by kernels/gate.cu. Test: tests/ops/test_schedule.c.
@@ -14,6 +15,7 @@
 
 typedef struct schedule_args {
     sono_stream_memory *memory;
+    sono_followed *followed;
     const uint8_t *kept;
     const sono_frame_header *header;
     int32_t *step;
@@ -56,7 +58,7 @@ static __global__ void __launch_bounds__(THREADS) schedule_kernel(const schedule
     __syncthreads();
     if (threadIdx.x == 0) {
         const sono_detection none = {0, 0, 0, 0, 0, 0, 0, 0};
-        const sono_detection found = trusts ? schedule_recall(p.memory, p.header, &mask) : none;
+        const sono_detection found = trusts ? schedule_recall(p.memory, p.followed, p.header, &mask) : none;
         write_step(p.step, found.valid == 0.0f);
         *p.found = found;
     }
@@ -64,9 +66,13 @@ static __global__ void __launch_bounds__(THREADS) schedule_kernel(const schedule
 
 extern "C" cudaError_t sono_cuda_schedule(const sono_cuda_call *call)
 {
-    const schedule_args p = {(sono_stream_memory *)call->out[2].data,     (const uint8_t *)call->in[1].data,
-                             (const sono_frame_header *)call->in[2].data, (int32_t *)call->out[0].data,
-                             (sono_detection *)call->out[1].data,         call->op->args.schedule};
+    const schedule_args p = {(sono_stream_memory *)call->out[2].data,
+                             (sono_followed *)call->out[3].data,
+                             (const uint8_t *)call->in[1].data,
+                             (const sono_frame_header *)call->in[2].data,
+                             (int32_t *)call->out[0].data,
+                             (sono_detection *)call->out[1].data,
+                             call->op->args.schedule};
     schedule_kernel<<<1, THREADS, 0, call->stream>>>(p);
     return cudaGetLastError();
 }

@@ -11,6 +11,7 @@
  * tests/ops/test_select.c.
  */
 #include "engine/cuda/kernels/rank.cuh"
+#include "engine/detection.h"
 
 #define BLOCK   512
 #define N_WARPS (BLOCK / SONO_WARP)
@@ -21,11 +22,6 @@ typedef struct select_args {
     const sono_frame_header *headers;
     int32_t n_queries, n_classes, max_objects, lanes;
 } select_args;
-
-static __device__ __forceinline__ float clamp_to(float value, float high)
-{
-    return value < 0.0f ? 0.0f : value > high ? high : value;
-}
 
 static __device__ __forceinline__ uint64_t warp_best(uint64_t key)
 {
@@ -53,19 +49,6 @@ static __device__ __forceinline__ int32_t class_of(const select_args &args, int6
     return first;
 }
 
-static __device__ __forceinline__ void place_box(const float box[4], const sono_frame_header *header,
-                                                 float out[SONO_DETECTION_FLOATS])
-{
-    const float width = (float)header->width_px, height = (float)header->height_px;
-    if (!isfinite(box[0]) || !isfinite(box[1]) || !isfinite(box[2]) || !isfinite(box[3]))
-        return;
-    out[0] = clamp_to((box[0] - 0.5f * box[2]) * width, width - 1.0f);
-    out[1] = clamp_to((box[1] - 0.5f * box[3]) * height, height - 1.0f);
-    out[2] = clamp_to((box[0] + 0.5f * box[2]) * width, width - 1.0f);
-    out[3] = clamp_to((box[1] + 0.5f * box[3]) * height, height - 1.0f);
-    out[SONO_DETECTION_VALID] = 1.0f;
-}
-
 /* Detection number `object`, as sono_detection. Whole warp. */
 static __device__ __forceinline__ void write_detection(const select_args &args, int32_t object, uint64_t key,
                                                        int lane)
@@ -75,16 +58,14 @@ static __device__ __forceinline__ void write_detection(const select_args &args, 
     const int32_t class_id = class_of(args, sono_rows_at(args.logits, blockIdx.x, query), bits, lane);
     if (lane != 0)
         return;
-    const float score = 1.0f / (1.0f + expf(-sono_rank_value(bits)));
-    float out[SONO_DETECTION_FLOATS] = {
-        0.0f, 0.0f, 0.0f, 0.0f, score != score ? 0.0f : score, (float)class_id, (float)query, 0.0f};
     float box[4];
 #pragma unroll
     for (int i = 0; i < 4; i++)
         box[i] = sono_rows_value(args.boxes, sono_rows_at(args.boxes, blockIdx.x, query) + i);
-    const sono_frame_header *header = args.headers + blockIdx.x;
-    if (score >= header->threshold)
-        place_box(box, header, out);
+    const sono_detection found =
+        detection_make(sono_rank_value(bits), class_id, query, box, args.headers + blockIdx.x);
+    const float out[SONO_DETECTION_FLOATS] = {found.x1,    found.y1,       found.x2,    found.y2,
+                                              found.score, found.class_id, found.query, found.valid};
 #pragma unroll
     for (int i = 0; i < SONO_DETECTION_FLOATS; i++)
         sono_rows_store<1>(args.out, sono_rows_at(args.out, blockIdx.x, object) + i, &out[i]);

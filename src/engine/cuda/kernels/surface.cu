@@ -4,7 +4,7 @@
  * the first object's mask, runs I32 [N, 1, RIDGE_RUNS, SONO_SURFACE_COLUMNS]. Semantics: the CPU twin.
  * Exact: sums, least and most of whole numbers, whatever the order of the lanes.
  *
- * Two launches. In the first a warp takes a column: it finds the runs of its mask from 128 rows at a time,
+ * Two launches. In the first a warp takes a column: it finds the runs of its mask from 1024 rows at a time,
  * and of each run its levels, one row a lane; most runs are shorter than a warp, and a level is computed once
  * then. In the second a block takes a frame's line, a thread a column, in shared memory.
  *
@@ -24,6 +24,17 @@ typedef struct surface_args {
     int64_t rows_stride, runs_pitch, runs_stride;
 } surface_args;
 
+/* ridge_level(), with the usual format as a constant, so that its 25 loads do not wait for one another. */
+static __device__ __forceinline__ int32_t level_of(const sono_frame_header *header, const uint8_t *pixels,
+                                                   int32_t x, int32_t y)
+{
+    if (header->format != SONO_PIXEL_GRAY8)
+        return ridge_level(header, pixels, x, y);
+    sono_frame_header plain = *header;
+    plain.format = SONO_PIXEL_GRAY8;
+    return ridge_level(&plain, pixels, x, y);
+}
+
 /* A run's levels: lane l has those of rows first + l, first + l + 32, ..., the first of them kept. */
 struct run_levels {
     const sono_frame_header *header;
@@ -32,7 +43,7 @@ struct run_levels {
 
     __device__ __forceinline__ int32_t operator()(int32_t y) const
     {
-        return y - first < SONO_WARP ? kept : ridge_level(header, pixels, x, y);
+        return y - first < SONO_WARP ? kept : level_of(header, pixels, x, y);
     }
 };
 
@@ -68,7 +79,7 @@ static __device__ void add_run(const sono_frame_header *header, const uint8_t *p
     const int32_t lane = threadIdx.x % SONO_WARP;
     run_levels level = {header, pixels, x, first, last, 0};
     if (first + lane <= last)
-        level.kept = ridge_level(header, pixels, x, first + lane);
+        level.kept = level_of(header, pixels, x, first + lane);
     int64_t mass = 0, darkest = INT64_MIN, brightest = INT64_MIN;
     for (int32_t y = first + lane; y <= last; y += SONO_WARP) {
         const int32_t v = level(y);
@@ -88,16 +99,19 @@ static __global__ void __launch_bounds__(THREADS) columns_kernel(surface_args p)
 {
     const sono_frame_header *header = &p.headers[blockIdx.y];
     const ridge_sizes sizes = ridge_sizes_of(header->width_px, header->height_px);
-    const int32_t column = blockIdx.x * WARPS + threadIdx.x / SONO_WARP;
-    if (column >= sizes.n_columns)
+    const int32_t first_column = blockIdx.x * WARPS;
+    const int32_t column = first_column + (int32_t)threadIdx.x / SONO_WARP;
+    if (first_column >= sizes.n_columns) /* the same for all threads */
         return;
     const uint8_t *pixels = frame_pixels_of(p.pixels, header);
     const int32_t x = column * sizes.step_px;
     ridge_runs runs = {};
-    sono_column_runs(p.maps + header->maps_at_bytes, header->width_px, header->height_px, x,
-                     [&](int32_t first, int32_t last) { add_run(header, pixels, x, first, last, &runs); });
+    sono_column_runs<WARPS>(p.maps + header->maps_at_bytes, header->width_px, header->height_px, first_column,
+                            sizes.step_px, sizes.n_columns, [&](int32_t first, int32_t last) {
+                                add_run(header, pixels, x, first, last, &runs);
+                            });
     int32_t *out = p.runs + blockIdx.y * p.runs_stride + column;
-    if (threadIdx.x % SONO_WARP == 0)
+    if (threadIdx.x % SONO_WARP == 0 && column < sizes.n_columns)
 #pragma unroll
         for (int32_t k = 0; k < RIDGE_RUNS; k++)
             out[k * p.runs_pitch] = runs.mass[k] ? runs.row[k] : RIDGE_NONE;
