@@ -18,6 +18,7 @@
 #   peers      sonoseg and the official PyTorch code on the same frame in turn, unless --no-peers
 #   tests      GPU, budget, golden and pipeline tests that can use the GPU
 #   decoder    frames with and without a find, the mask decoder always run and left out when LOST
+#   schedule   the detector in every frame and in every 5th: p50, energy, shares, accuracy; only with --only
 #   memory     device memory of a running pipeline (<= 1 GB)
 #   cold       sonoseg run on one frame, from start to end (<= 3 s)
 #   repeat     one frame 1,000 times, bitwise
@@ -434,6 +435,28 @@ decoder() {
     audit_command "audit of LOST frames without decoder" "$work/audit_skip.json" --skip-decoder --threshold 1 "${trace[@]}"
 }
 
+schedule() {
+    [ -f models/dfine_s_bone.safetensors ] || { skip "schedule: no shipped models"; return; }
+    local every way n_frames=3000 n_sweeps=20 n_sweep=500 warmup=25 models=(--detector models/dfine_s_bone.safetensors
+        --segmenter models/mobile_sam_bone.safetensors --min-piece 0.02 --bridge 0.15)
+    [ "$quick" -eq 0 ] || n_frames=500 n_sweeps=4
+    [ "$device" = cuda ] || n_frames=8 n_sweeps=1 n_sweep=8 warmup=0
+    for every in 1 5; do
+        for way in free paced; do
+            local flags=() n=$n_frames
+            [ $way = free ] || flags=(--pace 25) n=$((n_frames / 4))
+            check "schedule $every $way" 400 "$sonoseg" bench --input "phantom:seed=30001,frames=$n_frames,shape=arched" \
+                --frames "$n" --warmup "$warmup" --state stream \
+                --detect-every "$every" "${models[@]}" "${pipeline_flags[@]}" "${flags[@]}" \
+                --json "$work/schedule_${every}_$way.json"
+        done
+        check "schedule $every states" 400 "$sonoseg" evaluate --sequence --sweeps "$n_sweeps" \
+            --input "phantom:seed=30000,frames=$n_sweep,events=held-out" --detect-every "$every" "${models[@]}" \
+            "${pipeline_flags[@]}" --json "$work/schedule_${every}_states.json"
+    done
+    python3 scripts/gpu/schedule.py "$work"
+}
+
 models() {
     local precision held_out=phantom:seed=20261123,frames=500,sweep=1 files=()
     [ -f models/dfine_s_bone.safetensors ] || { skip "models: not there"; return; }
@@ -534,6 +557,7 @@ section throughput throughput
 section peers peers
 section tests tests
 section decoder decoder
+[ -z "$only" ] || section schedule schedule
 section memory memory
 section cold cold
 section repeat repeat

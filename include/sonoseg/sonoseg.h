@@ -331,7 +331,10 @@ typedef struct sono_parts {
     int32_t is_repeat;  /* 1: the same pixels as the frame before */
     int32_t moved_x;    /* by how much the mask before was moved for the comparison, in 1/8 pixel */
     int32_t moved_y;
-    int32_t has_box; /* 1: the score reached the threshold */
+    int32_t has_box;     /* 1: the score reached the threshold */
+    int32_t is_recalled; /* 1: the detector did not run (detect_every): the box is that of the mask before,
+                            and the score that of the detector's last one */
+    int32_t reserved;    /* 0 */
 } sono_parts;
 
 /* Nothing is known: permille -1, the rest 0. */
@@ -520,7 +523,8 @@ typedef struct sono_pipeline_config {
     int32_t prompt_boxes;  /* likewise: 1 (default) = each prompt has a box */
     int32_t without_graph; /* CUDA, for profilers that replay kernels but not graphs: 1 = each op is launched
                               by itself; packets are the same, but later, and their ledger counts a launch an
-                              op; not with skip_decoder_when_lost. 0 (default) = one launch a batch */
+                              op; not with skip_decoder_when_lost or detect_every. 0 (default) = one launch a
+                              batch */
     /* Of each mask only pieces stay (pixels that touch, corners too) that have at least this share of the
      * pixels of its largest one, and a pixel in the object's box, grown by a quarter on every side. [0, 1],
      * in steps of 0.001; 0 (default) = masks are as the network made them. */
@@ -532,6 +536,13 @@ typedef struct sono_pipeline_config {
      * along the way. [0, 1], in steps of 0.001; 0 (default) = masks are not bridged. */
     float bridge_share;
     int32_t want_surface; /* 1: packets carry the ridge of the echo as polylines; 0 (default): they do not */
+    /* While frames are VISIBLE and good the detector runs in every so manyth only, and the box of the others
+     * is that of the mask before; one that would not be VISIBLE and good with it has the detector after all.
+     * Decided where the networks run. [1, 100], default 1 = it runs in every frame. Above 1 state_mode must
+     * be BY_STREAM, batch and max_objects 1, and on CUDA it takes CUDA 12.4 or later and without_graph 0; the
+     * detector's time is that of the stage `detect` there, its input's and the choice of the box included. */
+    int32_t detect_every;
+    int32_t reserved; /* 0 */
 } sono_pipeline_config;
 
 /* Fills in the defaults named above. */
@@ -558,8 +569,9 @@ typedef struct sono_pipeline sono_pipeline;
  * besides, for which OpenBLAS waits for ever where it cannot have them: OPENBLAS_NUM_THREADS=1 spares them.
  * config: copied. out: the new handle, to be closed by the caller. error: optional.
  * Errors: INVALID_ARGUMENT (a field outside its range), IO, FORMAT, UNSUPPORTED, MODEL_MISMATCH
- * (checkpoints), NO_DEVICE (device "cuda" without a usable one), UNSUPPORTED (skip_decoder_when_lost before
- * CUDA 12.4), OUT_OF_MEMORY, LIMIT (more threads in all than OpenBLAS has buffers: 128 as Debian builds it).
+ * (checkpoints), NO_DEVICE (device "cuda" without a usable one), UNSUPPORTED (skip_decoder_when_lost or
+ * detect_every before CUDA 12.4), OUT_OF_MEMORY, LIMIT (more threads in all than OpenBLAS has buffers: 128 as
+ * Debian builds it).
  */
 SONO_API sono_status sono_pipeline_open(const sono_pipeline_config *config, sono_pipeline **out,
                                         sono_error *error);

@@ -35,6 +35,8 @@ enum sono_serve_key_index {
 
 /* Places of engine.surface's choices. */
 enum { SONO_SERVE_SURFACE_AUTO, SONO_SERVE_SURFACE_ON, SONO_SERVE_SURFACE_OFF };
+/* Likewise of state.mode's. */
+enum { SONO_SERVE_STATE_SCORE, SONO_SERVE_STATE_FRAME, SONO_SERVE_STATE_STREAM };
 
 /* One field a key, named <section>_<name>. A CHOICE is the place of its choice, from 0. */
 typedef struct sono_serve_config {

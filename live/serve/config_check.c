@@ -174,6 +174,9 @@ static int check_state(findings *at)
     if (config->state_agree_off > config->state_agree_on)
         return find(at, PLACE(state_agree_off), "%d is above state.agree_on, %d",
                     (int)config->state_agree_off, (int)config->state_agree_on);
+    if (config->engine_detect_every > 1 && config->state_mode != SONO_SERVE_STATE_STREAM)
+        return find(at, PLACE(engine_detect_every), "%d needs state.mode stream",
+                    (int)config->engine_detect_every);
     return FINE;
 }
 

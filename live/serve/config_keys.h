@@ -64,6 +64,9 @@
     CHOICE(engine, surface, "auto", "auto|on|off", 0,                                                        \
            "on: the ridge of the echo is found and sent as POLYDATA <mask_name>Surface; auto = on with the " \
            "segmenter of sonoseg")                                                                           \
+    INTEGER(engine, detect_every, 1, 1, 100, 0,                                                              \
+            "with state.mode stream: while VISIBLE the detector runs in every so manyth image only, else "   \
+            "the box is that of the mask before")                                                            \
     INTEGER(engine, max_width_px, 1920, 16, 8192, 0, "larger images are refused")                            \
     INTEGER(engine, max_height_px, 1200, 16, 8192, 0, "larger images are refused")                           \
     INTEGER(engine, gray16_white, 65535, 1, 65535, 0, "the 16-bit sample that means white")                  \

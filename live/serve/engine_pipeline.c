@@ -95,6 +95,7 @@ static void configure(const sono_serve_engine_setup *setup, pipeline_engine *eng
     out->state_rules = rules;
     out->bridge_share = config->engine_bridge > 0 ? (float)config->engine_bridge : 0;
     out->want_surface = config->engine_surface == SONO_SERVE_SURFACE_ON;
+    out->detect_every = config->engine_detect_every;
     out->max_width_px = config->engine_max_width_px;
     out->max_height_px = config->engine_max_height_px;
     out->gray16_white = config->engine_gray16_white;

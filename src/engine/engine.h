@@ -34,6 +34,16 @@ typedef struct sono_gate {
     sono_tid detections; /* OUTPUT F32 [N, 1, K, 8], sono_detection; a frame's rows are ordered by score */
 } sono_gate;
 
+/* Ops [first_op, last_op), all on lane 0, run in frames in which the first int32 of `step` is not 0; an op
+ * before them has written it in the same frame. No two overlap, nor does one overlap with the gate's. */
+typedef struct sono_branch {
+    int32_t first_op, last_op;
+    sono_tid step;
+    sono_stage stage; /* CUDA: where their time counts */
+} sono_branch;
+
+#define SONO_MAX_BRANCHES 2
+
 typedef struct sono_engine_options {
     sono_plan_mode plan_mode;
     int32_t n_slots;          /* frames that may be in flight, each with its own inputs and outputs; 0 = 1 */
@@ -42,10 +52,12 @@ typedef struct sono_engine_options {
     sono_precision precision; /* CUDA: how activations are stored; the CPU is FP32 */
     int32_t time_stages;      /* CUDA: put timing events into the graph */
     int32_t time_device;      /* CUDA: put timing events around it */
-    int32_t without_graph;  /* CUDA: launch op by op, for profilers that see kernels and not graphs: the same
-                               results, a launch an op; not with gate_on_device (UNSUPPORTED) */
-    sono_gate gate;         /* the CPU leaves its ops out when they do not matter */
-    int32_t gate_on_device; /* CUDA leaves out those from first_late_op on */
+    int32_t without_graph; /* CUDA: launch op by op, for profilers that see kernels and not graphs: the same
+                              results, a launch an op; not with gate_on_device or branches (UNSUPPORTED) */
+    sono_branch branches[SONO_MAX_BRANCHES]; /* [n_branches], in the order of their ops */
+    int32_t n_branches;
+    sono_gate gate;               /* the CPU leaves its ops out when they do not matter */
+    int32_t gate_on_device;       /* CUDA leaves out those from first_late_op on */
     sono_engine_params *params;   /* shared ones, from params_open; NULL = its own */
     const sono_rewrite *rewrites; /* [n_rewrites], tried before planning; NULL = none, as engines have no
                                      fusions of their own yet */

@@ -26,6 +26,7 @@
 typedef struct sono_frame_parts {
     int32_t permille[SONO_QUALITY_PARTS]; /* [0, 1000]; -1 = unknown */
     int32_t is_repeat, moved_x, moved_y, has_box;
+    int32_t is_recalled; /* 1: the box is that of the mask before: the detector did not run */
 } sono_frame_parts;
 
 /* What is found out about a frame: a row of STATE's output I32 [N, 1, 1, SONO_VERDICT_INTS]. */
@@ -36,7 +37,7 @@ typedef struct sono_verdict {
     int32_t reasons;   /* bits of sono_state_reason; 0 exactly where VISIBLE */
     int32_t dt_us, trust_us, doubt_us, repeat_us;
     sono_frame_parts parts; /* as they were judged */
-    int32_t reserved[4];    /* 0 */
+    int32_t reserved[3];    /* 0 */
 } sono_verdict;
 static_assert(sizeof(sono_verdict) == SONO_VERDICT_INTS * sizeof(int32_t), "a verdict is a row of STATE");
 
@@ -59,7 +60,12 @@ typedef struct sono_stream_memory {
     int32_t has_mask;             /* 1: the last frame's mask is shown, and is not empty */
     float image_to_reference[12]; /* of the last frame; counts when has_pose is 1 */
     int32_t has_pose;
-    int32_t reserved[33]; /* 0 */
+    float box[4];             /* of the last frame: x1, y1, x2, y2 in pixels; 0 where it is not valid */
+    float score, class_id;    /* of the last detection */
+    int32_t n_recalled;       /* frames since the detector ran, the last one included */
+    int32_t detected_quality; /* of the last frame in which it ran */
+    float margin[4];          /* from the mask's ends to the detector's box; SCHEDULE's */
+    int32_t reserved[21];     /* 0 */
 } sono_stream_memory;
 static_assert(sizeof(sono_stream_memory) == SONO_MEMORY_BYTES, "the tensor `memory` holds one");
 
@@ -234,8 +240,9 @@ SONO_STATE_FN void state_alone(const sono_machine_rules *rules, const sono_frame
 }
 
 /* The next frame of a stream: a verdict, and the memory for the frame after it. Of the memory it leaves
- * fingerprint, has_mask and the pose alone, but where the stream begins, with all 0. Anew where a stream
- * begins, and while LOST, a frame agrees with nothing. memory: not used, may be NULL, unless BY_STREAM. */
+ * fingerprint, has_mask, the pose and what was detected alone, but where the stream begins, with all 0. Anew
+ * where a stream begins, and while LOST, a frame agrees with nothing. memory: not used, may be NULL, unless
+ * BY_STREAM. */
 SONO_STATE_FN void state_step(const sono_machine_rules *rules, sono_stream_memory *memory,
                               const sono_frame_parts *parts, const sono_state_frame *frame, sono_verdict *v)
 {

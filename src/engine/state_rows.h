@@ -30,9 +30,10 @@ SONO_STATE_FN uint64_t state_fingerprint(const int32_t *echo)
 SONO_STATE_FN void state_parts(const sono_state_rows *rows, const sono_stream_memory *memory,
                                sono_frame_parts *parts)
 {
-    const sono_frame_parts unknown = {{-1, -1, -1, -1, -1, -1, -1, -1}, 0, 0, 0, 0};
+    const sono_frame_parts unknown = {{-1, -1, -1, -1, -1, -1, -1, -1}, 0, 0, 0, 0, 0};
     *parts = unknown;
     parts->has_box = rows->detection[SONO_DETECTION_VALID] > 0.0f;
+    parts->is_recalled = parts->has_box && rows->detection[SONO_DETECTION_QUERY] < 0.0f;
     parts->permille[SONO_QUALITY_SCORE] = state_permille(rows->detection[SONO_DETECTION_SCORE]);
     if (rows->iou && parts->has_box)
         parts->permille[SONO_QUALITY_IOU] = state_permille(rows->iou[0]);
@@ -59,6 +60,13 @@ SONO_STATE_FN void state_remember(const sono_state_rows *rows, const sono_verdic
     memory->has_pose = rows->header->has_pose;
     for (int i = 0; i < 12; i++)
         memory->image_to_reference[i] = rows->header->has_pose ? rows->header->image_to_reference[i] : 0.0f;
+    for (int i = 0; i < 4; i++)
+        memory->box[i] = rows->detection[i];
+    memory->score = rows->detection[SONO_DETECTION_SCORE];
+    memory->class_id = rows->detection[SONO_DETECTION_CLASS];
+    memory->n_recalled = v->parts.is_recalled ? memory->n_recalled + 1 : 0;
+    if (!v->parts.is_recalled)
+        memory->detected_quality = v->quality;
 }
 
 /* The verdict on the next frame; a placeholder is LOST and leaves the memory as it is. memory: NULL unless
@@ -69,9 +77,16 @@ SONO_STATE_FN void state_judge(const sono_machine_rules *rules, const sono_state
     const sono_frame_header *header = rows->header;
     const sono_state_frame frame = {header->timestamp_ns, header->width_px, header->height_px,
                                     header->stream == SONO_STREAM_BEGINS};
-    const sono_verdict none = {
-        SONO_STATE_LOST, 0, -1, SONO_STATE_NO_BOX, 0, 0, 0, 0, {{-1, -1, -1, -1, -1, -1, -1, -1}, 0, 0, 0, 0},
-        {0, 0, 0, 0}};
+    const sono_verdict none = {SONO_STATE_LOST,
+                               0,
+                               -1,
+                               SONO_STATE_NO_BOX,
+                               0,
+                               0,
+                               0,
+                               0,
+                               {{-1, -1, -1, -1, -1, -1, -1, -1}, 0, 0, 0, 0, 0},
+                               {0, 0, 0}};
     sono_frame_parts parts;
     *v = none;
     if (header->stream == SONO_STREAM_NO_FRAME)

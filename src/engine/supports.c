@@ -34,7 +34,8 @@ static const types types_of[SONO_OP_COUNT] = {
     [SONO_OP_UPSAMPLE_MASK] = {"rfb", "bir"}, [SONO_OP_CLEAN_MASK] = {"bfb", "bii"},
     [SONO_OP_BRIDGE_MASK] = {"bbfb", "bii"},  [SONO_OP_MASK_PROFILE] = {"bb", "ii"},
     [SONO_OP_ECHO_PARTS] = {"bbbif", "ii"},   [SONO_OP_AGREEMENT] = {"bibb", "ii"},
-    [SONO_OP_STATE] = {"ffiibb", "ib"},       [SONO_OP_SHOW_MASK] = {"iib", "bifb"},
+    [SONO_OP_STATE] = {"ffiibb", "ib"},       [SONO_OP_SCHEDULE] = {"bbb", "ifbb"},
+    [SONO_OP_DOUBT] = {"ffiibb", "i"},        [SONO_OP_SHOW_MASK] = {"iib", "bifb"},
     [SONO_OP_SURFACE] = {"bbb", "ii"},        [SONO_OP_WEIGHT_MAPS] = {"bb", "b"},
 };
 

@@ -168,6 +168,13 @@ typedef struct sono_machine_rules {
     int32_t bias, unknown_part;
 } sono_machine_rules;
 
+/* SCHEDULE: when a frame goes without the detector. */
+typedef struct sono_schedule_args {
+    sono_machine_rules rules; /* BY_STREAM */
+    int32_t detect_every;     /* of so many frames at least one has the detector; at least 1 */
+    int32_t side;             /* of the kept profile */
+} sono_schedule_args;
+
 /* What changes from frame to frame; the INPUT tensor "frame_header" holds one for each of N frames: U8
  * [N, 1, 1, sizeof(sono_frame_header)]. */
 typedef struct sono_frame_header {
@@ -205,16 +212,20 @@ typedef struct sono_detection {
     float x1, y1, x2, y2; /* source pixels; all 0 when not valid */
     float score;          /* [0, 1] */
     float class_id;
-    float query; /* row of the decoder's output it came from */
+    float query; /* row of the decoder's output it came from; -1: recalled from the mask before */
     float valid; /* 1: score >= threshold; 0: gated */
 } sono_detection;
 
 /* The row as float32: how many, and which of them says whether it is valid. */
 #define SONO_DETECTION_FLOATS 8
 #define SONO_DETECTION_SCORE  4
+#define SONO_DETECTION_CLASS  5
+#define SONO_DETECTION_QUERY  6
 #define SONO_DETECTION_VALID  7
 static_assert(sizeof(sono_detection) == SONO_DETECTION_FLOATS * sizeof(float) &&
                   offsetof(sono_detection, score) == SONO_DETECTION_SCORE * sizeof(float) &&
+                  offsetof(sono_detection, class_id) == SONO_DETECTION_CLASS * sizeof(float) &&
+                  offsetof(sono_detection, query) == SONO_DETECTION_QUERY * sizeof(float) &&
                   offsetof(sono_detection, valid) == SONO_DETECTION_VALID * sizeof(float),
               "a row of SELECT_BOXES is a sono_detection");
 
@@ -268,6 +279,10 @@ enum {
 #define SONO_VERDICT_INTS 24
 #define SONO_MEMORY_BYTES 256
 
+/* What a step of the schedule says, SCHEDULE and DOUBT: an int32 that is 1 where the ops that depend on it
+ * run; what follows is 0. */
+#define SONO_STEP_INTS 4
+
 /* What FOLLOW_BOX keeps of a stream: engine/follow.h. */
 #define SONO_FOLLOWED_BYTES 64
 
@@ -319,15 +334,20 @@ enum {
     X(MASK_PROFILE, "mask_profile") /* mask, header -> profile I32 [N,1,3,side], sums I32 [N,1,1,1024] */     \
     X(ECHO_PARTS,                                                                                             \
       "echo_parts") /* pixels, header, mask, profile, detections -> echo I32 [N,1,1,16], the same sums */     \
-    X(AGREEMENT, "agreement")     /* mask, profile, header, kept -> agreement I32 [N,1,1,8], the same sums;   \
-                                     kept: U8 [1,1,1,kept_bytes()], see kept_layout.h */                      \
-    X(STATE, "state")             /* detections, iou? [NK,1,1,4], echo I32 [N,1,1,16], agreement? I32         \
-                                     [N,1,1,8], header, memory? U8 [1,1,1,256] -> verdict I32 [N,1,1,24], the \
-                                     same memory; see engine/state_machine.h */                               \
-    X(SHOW_MASK, "show_mask")     /* verdict I32 [N,1,1,24], profile, header -> mask, area and detections,    \
-                                     emptied where the state is LOST; kept? */                                \
-    X(SURFACE, "surface")         /* pixels, header, mask -> rows I32 [N,1,1,SONO_SURFACE_COLUMNS] in         \
-                                     1 / 256 px, -1 = none, runs I32 [N,1,SONO_SURFACE_RUNS, likewise] */     \
+    X(AGREEMENT, "agreement") /* mask, profile, header, kept -> agreement I32 [N,1,1,8], the same sums;       \
+                                 kept: U8 [1,1,1,kept_bytes()], see kept_layout.h */                          \
+    X(STATE, "state")         /* detections, iou? [NK,1,1,4], echo I32 [N,1,1,16], agreement? I32             \
+                                 [N,1,1,8], header, memory? U8 [1,1,1,256] -> verdict I32 [N,1,1,24], the     \
+                                 same memory; see engine/state_machine.h */                                   \
+    X(SCHEDULE, "schedule")   /* memory U8 [1,1,1,256], kept, header -> step I32 [1,1,1,4]: 1 = the           \
+                                 detector runs, detections [1,1,1,8]: the box of the mask before where it     \
+                                 does not, else none; memory, followed; see engine/schedule.h */              \
+    X(DOUBT, "doubt")         /* detections, iou?, echo, agreement, header, memory -> step I32 [1,1,1,4]:     \
+                                 1 = the box is recalled, and with it the frame is not a good one */          \
+    X(SHOW_MASK, "show_mask") /* verdict I32 [N,1,1,24], profile, header -> mask, area and detections,        \
+                                 emptied where the state is LOST; kept? */                                    \
+    X(SURFACE, "surface")     /* pixels, header, mask -> rows I32 [N,1,1,SONO_SURFACE_COLUMNS] in             \
+                                 1 / 256 px, -1 = none, runs I32 [N,1,SONO_SURFACE_RUNS, likewise] */         \
     X(WEIGHT_MAPS, "weight_maps") /* mask, header -> edge, inside, outside U8 [NK,1,P-1,room], packed behind  \
                                      each mask: planes of one tensor with it */
 
@@ -367,7 +387,8 @@ typedef struct sono_op {
         sono_preprocess_args preprocess;
         sono_select_args select;
         sono_segment_args segment;
-        sono_machine_rules state;
+        sono_machine_rules state; /* DOUBT, too */
+        sono_schedule_args schedule;
     } args;
 } sono_op;
 

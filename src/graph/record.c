@@ -74,6 +74,11 @@ sono_tid sono_record_input(sono_recorder *rec, const char *name, sono_dtype dtyp
     return add_root(rec, name, SONO_TENSOR_INPUT, dtype, n, h, w, c);
 }
 
+sono_tid sono_record_copy(sono_recorder *rec, const sono_tensor *tensor)
+{
+    return add_tensor(rec, tensor);
+}
+
 sono_tid sono_record_tensor(sono_recorder *rec, const char *name, sono_dtype dtype, int32_t n, int32_t h,
                             int32_t w, int32_t c)
 {

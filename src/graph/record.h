@@ -105,7 +105,7 @@ sono_tid sono_record_fdr_box(sono_recorder *rec, const char *name, sono_tid corn
 sono_tid sono_record_lqe_stat(sono_recorder *rec, const char *name, sono_tid corners,
                               const sono_bins_args *args);
 sono_tid sono_record_select(sono_recorder *rec, const char *name, sono_tid logits, sono_tid boxes,
-                            sono_tid header, int32_t max_objects);
+                            sono_tid header, int32_t max_objects, sono_tid out);
 /* Reorders detections where they lie, so that the frame's first one is where it was in the frame before.
  * followed: kept, U8 [1, 1, 1, SONO_FOLLOWED_BYTES], read and written; rules: of a stream. */
 void sono_record_follow(sono_recorder *rec, const char *name, sono_tid logits, sono_tid boxes,
@@ -151,6 +151,23 @@ void sono_record_bridge_mask(sono_recorder *rec, const char *name, sono_tid mask
 sono_tid sono_record_state(sono_recorder *rec, const char *name, sono_tid detections, sono_tid iou,
                            sono_tid echo, sono_tid agreement, sono_tid header, sono_tid memory,
                            const sono_machine_rules *rules, sono_tid out);
+/* Whether a stream's next frame, alone in its batch, goes without the detector (engine/schedule.h). sizes: as
+ * for sono_record_kept_frame(); followed: as for sono_record_follow(), told of a box that is recalled. outs:
+ * the step, and the detection of the frame, for the detector to overwrite where it runs. */
+void sono_record_schedule(sono_recorder *rec, const char *name, sono_tid memory, sono_tid kept,
+                          sono_tid header, sono_tid followed, const sono_segment_args *sizes,
+                          const sono_schedule_args *args, sono_tid outs[2]);
+/* Whether such a frame needs the detector after all; what it is judged by is what STATE will get. Returns the
+ * step. */
+sono_tid sono_record_doubt(sono_recorder *rec, const char *name, sono_tid detections, sono_tid iou,
+                           sono_tid echo, sono_tid agreement, sono_tid header, sono_tid memory,
+                           const sono_machine_rules *rules);
+/* Records those of ops [first_op, last_op) that are on lane 0 a second time. What lives within them alone
+ * gets storage of its own; all else, and what shares storage with `shared` tensors, is read and written where
+ * it lies: what they read from outside must not be overwritten before the last of them. Parameters are the
+ * same. Operations are not counted a second time. */
+void sono_record_again(sono_recorder *rec, int32_t first_op, int32_t last_op, const sono_tid *shared,
+                       int32_t n_shared);
 /* Returns the rows of the echo's ridge in each frame's first mask. */
 sono_tid sono_record_surface(sono_recorder *rec, const char *name, sono_tid pixels, sono_tid header,
                              sono_tid mask, const sono_segment_args *args, sono_tid out);

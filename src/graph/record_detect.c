@@ -65,7 +65,7 @@ sono_tid sono_record_lqe_stat(sono_recorder *rec, const char *name, sono_tid cor
 }
 
 sono_tid sono_record_select(sono_recorder *rec, const char *name, sono_tid logits, sono_tid boxes,
-                            sono_tid header, int32_t max_objects)
+                            sono_tid header, int32_t max_objects, sono_tid out)
 {
     sono_op op = {.kind = SONO_OP_SELECT_BOXES, .in = {logits, boxes, header}, .args.select = {max_objects}};
     if (!sono_record_needs(rec, name, op.in, 3))
@@ -75,7 +75,8 @@ sono_tid sono_record_select(sono_recorder *rec, const char *name, sono_tid logit
     if (sono_header_frames(&h) != l.n || b.n != l.n || b.c != 4 || l.w != b.w || max_objects < 1 ||
         max_objects > l.w)
         return RECORD_FAIL(rec, "%s: the best %d of %d queries of %d frames", name, max_objects, l.w, h.n);
-    op.out[0] = sono_record_target(rec, name, 0, SONO_DTYPE_F32, l.n, 1, max_objects, SONO_DETECTION_FLOATS);
+    op.out[0] =
+        sono_record_target(rec, name, out, SONO_DTYPE_F32, l.n, 1, max_objects, SONO_DETECTION_FLOATS);
     return sono_record_op(rec, &op);
 }
 

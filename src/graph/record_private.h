@@ -16,6 +16,8 @@ int sono_record_needs(sono_recorder *rec, const char *name, const sono_tid *in, 
 /* The tensor an op writes: `out` when given and of that shape, else a new one. */
 sono_tid sono_record_target(sono_recorder *rec, const char *name, sono_tid out, sono_dtype dtype, int32_t n,
                             int32_t h, int32_t w, int32_t c);
+/* Adds a tensor that is described already; root 0: it gets storage of its own. */
+sono_tid sono_record_copy(sono_recorder *rec, const sono_tensor *tensor);
 /* Appends an op whose inputs and outputs are filled in; returns its first output. */
 sono_tid sono_record_op(sono_recorder *rec, const sono_op *op);
 

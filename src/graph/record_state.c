@@ -130,6 +130,16 @@ static int is_memory(const sono_recorder *rec, sono_tid memory)
     return m.dtype == SONO_DTYPE_U8 && m.n == 1 && m.h == 1 && m.w == 1 && m.c == SONO_MEMORY_BYTES;
 }
 
+/* Whether these are what a frame is judged by; iou, agreement: 0 = there is none. */
+static int are_judged(const sono_recorder *rec, sono_tid detections, sono_tid iou, sono_tid echo,
+                      sono_tid agreement, sono_tid header)
+{
+    const sono_tensor d = sono_record_shape(rec, detections);
+    return d.dtype == SONO_DTYPE_F32 && d.c == SONO_DETECTION_FLOATS && frames_of(rec, header) == d.n &&
+           is_rows(rec, echo, d.n, 1, SONO_ECHO_INTS) && (!iou || is_iou(rec, iou, &d)) &&
+           (!agreement || is_rows(rec, agreement, d.n, 1, SONO_AGREEMENT_INTS));
+}
+
 sono_tid sono_record_state(sono_recorder *rec, const char *name, sono_tid detections, sono_tid iou,
                            sono_tid echo, sono_tid agreement, sono_tid header, sono_tid memory,
                            const sono_machine_rules *rules, sono_tid out)
@@ -141,15 +151,12 @@ sono_tid sono_record_state(sono_recorder *rec, const char *name, sono_tid detect
     const int by_stream = rules->mode == SONO_STATE_BY_STREAM;
     if (!sono_record_needs(rec, name, needed, 3))
         return 0;
-    const sono_tensor d = sono_record_shape(rec, detections);
-    if (d.dtype != SONO_DTYPE_F32 || d.c != SONO_DETECTION_FLOATS || frames_of(rec, header) != d.n ||
-        !is_rows(rec, echo, d.n, 1, SONO_ECHO_INTS) || (iou && !is_iou(rec, iou, &d)) ||
-        (agreement && !is_rows(rec, agreement, d.n, 1, SONO_AGREEMENT_INTS)) ||
-        (memory && !is_memory(rec, memory)))
+    if (!are_judged(rec, detections, iou, echo, agreement, header) || (memory && !is_memory(rec, memory)))
         return RECORD_FAIL(rec, "%s: detections, IoU, echo, agreement, header and memory do not fit", name);
     if ((memory != 0) != by_stream || (agreement && !by_stream))
         return RECORD_FAIL(rec, "%s: memory goes with states by stream, and agreement with memory", name);
-    op.out[0] = sono_record_target(rec, name, out, SONO_DTYPE_I32, d.n, 1, 1, SONO_VERDICT_INTS);
+    op.out[0] =
+        sono_record_target(rec, name, out, SONO_DTYPE_I32, frames_of(rec, header), 1, 1, SONO_VERDICT_INTS);
     op.out[1] = memory;
     return sono_record_op(rec, &op);
 }
@@ -176,4 +183,48 @@ void sono_record_show_mask(sono_recorder *rec, const char *name, sono_tid verdic
                     name);
     else
         sono_record_op(rec, &op);
+}
+
+void sono_record_schedule(sono_recorder *rec, const char *name, sono_tid memory, sono_tid kept,
+                          sono_tid header, sono_tid followed, const sono_segment_args *sizes,
+                          const sono_schedule_args *args, sono_tid outs[2])
+{
+    sono_op op = {.kind = SONO_OP_SCHEDULE, .in = {memory, kept, header}, .args.schedule = *args};
+    char path[96];
+    memset(outs, 0, 2 * sizeof *outs);
+    if (!followed || !sono_record_needs(rec, name, op.in, 3) || !sizes_fit(rec, name, sizes))
+        return;
+    if (!is_memory(rec, memory) ||
+        sono_tensor_count(&rec->program->tensors[followed]) != SONO_FOLLOWED_BYTES ||
+        !is_kept_frame(rec, kept, sizes) || frames_of(rec, header) != 1 ||
+        args->rules.mode != SONO_STATE_BY_STREAM || args->detect_every < 1) {
+        RECORD_FAIL(rec, "%s: memory, kept, header, followed, sizes or rules do not fit", name);
+        return;
+    }
+    snprintf(path, sizeof path, "%.80s.box", name);
+    op.args.schedule.side = longer_side(sizes);
+    op.out[0] = sono_record_target(rec, name, 0, SONO_DTYPE_I32, 1, 1, 1, SONO_STEP_INTS);
+    op.out[1] = sono_record_target(rec, path, 0, SONO_DTYPE_F32, 1, 1, 1, SONO_DETECTION_FLOATS);
+    op.out[2] = memory;
+    op.out[3] = followed;
+    if (sono_record_op(rec, &op))
+        memcpy(outs, op.out, 2 * sizeof *outs);
+}
+
+sono_tid sono_record_doubt(sono_recorder *rec, const char *name, sono_tid detections, sono_tid iou,
+                           sono_tid echo, sono_tid agreement, sono_tid header, sono_tid memory,
+                           const sono_machine_rules *rules)
+{
+    sono_op op = {.kind = SONO_OP_DOUBT,
+                  .in = {detections, iou, echo, agreement, header, memory},
+                  .args.state = *rules};
+    const sono_tid needed[4] = {detections, echo, header, memory};
+    if (!sono_record_needs(rec, name, needed, 4))
+        return 0;
+    if (!are_judged(rec, detections, iou, echo, agreement, header) || !is_memory(rec, memory) ||
+        frames_of(rec, header) != 1 || rules->mode != SONO_STATE_BY_STREAM)
+        return RECORD_FAIL(rec, "%s: detections, IoU, echo, agreement, header, memory or rules do not fit",
+                           name);
+    op.out[0] = sono_record_target(rec, name, 0, SONO_DTYPE_I32, 1, 1, 1, SONO_STEP_INTS);
+    return sono_record_op(rec, &op);
 }

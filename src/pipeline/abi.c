@@ -13,9 +13,9 @@
 
 ENDS_WITH(sono_image, gray16_white);
 ENDS_WITH(sono_frame_info, device_name);
-ENDS_WITH(sono_pipeline_config, want_surface);
+ENDS_WITH(sono_pipeline_config, reserved);
 ENDS_WITH(sono_pipeline_info, segmenter);
 ENDS_WITH(sono_input, n_bytes);
-ENDS_WITH(sono_parts, has_box);
+ENDS_WITH(sono_parts, reserved);
 ENDS_WITH(sono_state_rules, unknown_part);
 ENDS_WITH(sono_state_report, repeat_us);

@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_FRAME_PX 16384
+#define MAX_FRAME_PX     16384
+#define MAX_DETECT_EVERY 100
 
 static const sono_pipeline_config defaults = {
     .struct_size = sizeof defaults,
@@ -30,6 +31,7 @@ static const sono_pipeline_config defaults = {
     .batch = 1,
     .host_maps = 1,
     .prompt_boxes = 1,
+    .detect_every = 1,
 };
 
 void sono_pipeline_config_init_sized(void *config, size_t struct_size)
@@ -82,6 +84,12 @@ sono_status sono_config_resolve(const sono_pipeline_config *config, sono_pipelin
     SONO_TRY(check_range("map_dtype", c.map_dtype, SONO_MAP_DTYPE_U8, SONO_MAP_DTYPE_F32, error));
     SONO_TRY(check_range("state_mode", c.state_mode, SONO_STATE_BY_SCORE, SONO_STATE_BY_STREAM, error));
     SONO_TRY(check_range("want_surface", c.want_surface, 0, 1, error));
+    SONO_TRY(check_range("detect_every", c.detect_every, 1, MAX_DETECT_EVERY, error));
+    if (c.detect_every > 1 && (c.state_mode != SONO_STATE_BY_STREAM || c.batch > 1 || c.max_objects > 1))
+        return SONO_FAIL(error, INVALID_ARGUMENT,
+                         "detect_every is %d: the box of the image before can stand for the detector's only "
+                         "with state_mode BY_STREAM, batch 1 and max_objects 1",
+                         c.detect_every);
     if (!(c.bridge_share >= 0.0f && c.bridge_share <= 1.0f))
         return SONO_FAIL(error, INVALID_ARGUMENT, "bridge_share is %g: give 0 to 1", (double)c.bridge_share);
     SONO_TRY(check_range("gray16_white", c.gray16_white, 1, 65535, error));

@@ -91,6 +91,38 @@ static sono_segment_args segment_args(const sono_pipeline_config *config, const 
                                .bridge_permille = (int32_t)lrintf(config->bridge_share * 1000)};
 }
 
+/* What is kept of a stream. */
+static void record_memory(sono_recorder *rec, const sono_segment_args *args, sono_flow *flow)
+{
+    flow->memory = sono_record_kept(rec, "memory", SONO_DTYPE_U8, 1, 1, 1, SONO_MEMORY_BYTES);
+    flow->kept = sono_record_kept_frame(rec, "kept_frame", args);
+}
+
+/* Where a stream's first box was. */
+static sono_tid followed_of(sono_recorder *rec, sono_flow *flow)
+{
+    if (!flow->followed)
+        flow->followed = sono_record_kept(rec, "followed", SONO_DTYPE_U8, 1, 1, 1, SONO_FOLLOWED_BYTES);
+    return flow->followed;
+}
+
+/* memory -> whether the detector runs; detections, for it to write into. The ops that come next are its own.
+ */
+static void record_schedule(sono_recorder *rec, const sono_pipeline_config *config,
+                            const sono_machine_rules *rules, sono_flow *flow)
+{
+    const sono_segment_args args = segment_args(config, &flow->segmenter);
+    const sono_schedule_args schedule = {.rules = *rules, .detect_every = config->detect_every};
+    sono_tid outs[2];
+    record_memory(rec, &args, flow);
+    rec->stage = SONO_STAGE_STATE;
+    sono_record_schedule(rec, "schedule", flow->memory, flow->kept, flow->frame.header,
+                         followed_of(rec, flow), &args, &schedule, outs);
+    flow->detections = outs[1];
+    flow->branches[flow->n_branches++] =
+        (sono_branch){.first_op = (int32_t)rec->program->n_ops, .step = outs[0], .stage = SONO_STAGE_DETECT};
+}
+
 /* frame -> detections */
 static void record_detector(sono_recorder *rec, const sono_pipeline_config *config,
                             const sono_machine_rules *rules, sono_flow *flow)
@@ -106,12 +138,13 @@ static void record_detector(sono_recorder *rec, const sono_pipeline_config *conf
     network->detect(rec, image, &found);
     rec->stage = SONO_STAGE_SELECT;
     flow->detections = sono_record_select(rec, "detections", found.logits, found.boxes, flow->frame.header,
-                                          config->max_objects);
+                                          config->max_objects, flow->detections);
     if (rules->mode == SONO_STATE_BY_STREAM)
         sono_record_follow(rec, "follow", found.logits, found.boxes, flow->frame.header, flow->detections,
-                           sono_record_kept(rec, "followed", SONO_DTYPE_U8, 1, 1, 1, SONO_FOLLOWED_BYTES),
-                           rules);
+                           followed_of(rec, flow), rules);
     sono_record_output(rec, flow->detections);
+    if (flow->n_branches)
+        flow->branches[0].last_op = (int32_t)rec->program->n_ops;
     flow->prompts = (sono_prompt_tensors){.detections = flow->detections, .has_boxes = 1};
 }
 
@@ -165,27 +198,46 @@ static void record_mask(sono_recorder *rec, const sono_pipeline_config *config, 
                                 flow->frame.header, flow->detections, args);
 }
 
+/* Whether a frame without the detector looks doubtful; then the detector, and all from the prompt to here,
+ * once more. n_shared of `shared`: what later ops read, too. */
+static void record_doubt(sono_recorder *rec, const sono_machine_rules *rules, sono_tid echo,
+                         sono_tid agreement, const sono_tid *shared, int32_t n_shared, sono_flow *flow)
+{
+    const sono_branch detector = flow->branches[0];
+    const sono_tid step = sono_record_doubt(rec, "doubt", flow->detections, flow->iou, echo, agreement,
+                                            flow->frame.header, flow->memory, rules);
+    const int32_t first = (int32_t)rec->program->n_ops;
+    sono_record_again(rec, detector.first_op, detector.last_op, shared, n_shared);
+    sono_record_again(rec, flow->first_prompt_op, first - 1, shared, n_shared);
+    flow->branches[flow->n_branches++] =
+        (sono_branch){first, (int32_t)rec->program->n_ops, step, SONO_STAGE_DETECT};
+}
+
 /* mask, pixels, what is kept of the frame before -> verdict; a mask that is not to be shown is emptied */
 static void record_state(sono_recorder *rec, const sono_machine_rules *rules, const sono_segment_args *args,
                          sono_flow *flow)
 {
-    const int is_stream = rules->mode == SONO_STATE_BY_STREAM;
     const sono_tid header = flow->frame.header;
-    sono_tid profile[2], memory = 0, kept = 0, agreement = 0;
+    sono_tid profile[2], agreement = 0;
     rec->stage = SONO_STAGE_STATE;
     sono_record_mask_profile(rec, "profile", flow->mask, header, args, profile);
     const sono_tid echo = sono_record_echo_parts(rec, "echo", flow->frame.pixels, header, flow->mask,
                                                  profile[0], profile[1], flow->detections, args);
-    if (is_stream) {
-        memory = sono_record_kept(rec, "memory", SONO_DTYPE_U8, 1, 1, 1, SONO_MEMORY_BYTES);
-        kept = sono_record_kept_frame(rec, "kept_frame", args);
-        agreement =
-            sono_record_agreement(rec, "agreement", flow->mask, profile[0], profile[1], header, kept, args);
+    if (rules->mode == SONO_STATE_BY_STREAM) {
+        if (!flow->memory)
+            record_memory(rec, args, flow);
+        agreement = sono_record_agreement(rec, "agreement", flow->mask, profile[0], profile[1], header,
+                                          flow->kept, args);
     }
-    sono_record_state(rec, "verdict", flow->detections, flow->iou, echo, agreement, header, memory, rules,
-                      flow->verdict);
+    if (flow->n_branches) {
+        const sono_tid shared[] = {flow->detections, flow->iou, flow->mask, flow->area,
+                                   profile[0],       echo,      agreement};
+        record_doubt(rec, rules, echo, agreement, shared, (int32_t)(sizeof shared / sizeof shared[0]), flow);
+    }
+    sono_record_state(rec, "verdict", flow->detections, flow->iou, echo, agreement, header, flow->memory,
+                      rules, flow->verdict);
     sono_record_show_mask(rec, "shown", flow->verdict, profile[0], header, flow->mask, flow->area,
-                          flow->detections, kept, args);
+                          flow->detections, flow->kept, args);
     sono_record_output(rec, flow->verdict);
 }
 
@@ -208,6 +260,7 @@ static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *con
     const sono_tid embedding = network->encode(rec, image);
     rec->lane = 0;
     rec->stage = SONO_STAGE_DECODE;
+    flow->first_prompt_op = (int32_t)rec->program->n_ops;
     network->decode(rec, embedding, &flow->prompts, flow->frame.header, &outlined);
     flow->first_decode_op = first_op_of(rec->program, SONO_STAGE_DECODE);
     flow->iou = outlined.iou;
@@ -246,6 +299,8 @@ static sono_status record_flow(const sono_pipeline_config *config, sono_flow_mod
     if (!models->detector.binder)
         record_prompts(&rec, config, flow);
     sono_frame_record(&rec, config->batch, config->max_width_px, config->max_height_px, &flow->frame);
+    if (config->detect_every > 1)
+        record_schedule(&rec, config, &rules, flow);
     if (models->detector.binder)
         record_detector(&rec, config, &rules, flow);
     SONO_TRY(sono_record_finish(&rec));

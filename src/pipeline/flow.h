@@ -4,6 +4,7 @@
 #define SONO_PIPELINE_FLOW_H
 
 #include "pipeline/frame.h"
+#include "engine/engine.h"
 #include "nets/network.h"
 #include "graph/params.h"
 #include "pipeline/maps.h"
@@ -25,6 +26,12 @@ typedef struct sono_flow {
     /* Ops [first_segment_op, first_mask_op) only matter when a box passed the gate: the image encoder's, then
      * from first_decode_op on those that wait for the detector. */
     int32_t first_segment_op, first_decode_op, first_mask_op;
+    int32_t first_prompt_op; /* lane 0's from here on wait for detections, or for what does */
+    sono_branch
+        branches[SONO_MAX_BRANCHES]; /* with detect_every above 1: the detector; and all that depends on
+                                        it once more, for frames in which it was left out too boldly */
+    int32_t n_branches;
+    sono_tid memory, kept, followed; /* KEPT, of states by stream; 0 = none */
 } sono_flow;
 
 /* All 0 where there is none. */

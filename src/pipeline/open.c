@@ -131,16 +131,18 @@ static sono_status open_engine(sono_pipeline *p, const sono_pipeline_config *con
 {
     sono_engine_info info;
     const sono_flow *flow = &p->flow;
-    const sono_engine_options options = {.n_slots = config->n_slots,
-                                         .n_threads = config->n_threads,
-                                         .device = p->choice.device,
-                                         .precision = p->choice.precision,
-                                         .params = p->models ? p->models->stored : NULL,
-                                         .time_stages = config->time_stages,
-                                         .time_device = config->time_device,
-                                         .without_graph = config->without_graph,
-                                         .gate = gate_of(flow),
-                                         .gate_on_device = config->skip_decoder_when_lost};
+    sono_engine_options options = {.n_slots = config->n_slots,
+                                   .n_threads = config->n_threads,
+                                   .device = p->choice.device,
+                                   .precision = p->choice.precision,
+                                   .params = p->models ? p->models->stored : NULL,
+                                   .time_stages = config->time_stages,
+                                   .time_device = config->time_device,
+                                   .without_graph = config->without_graph,
+                                   .gate = gate_of(flow),
+                                   .gate_on_device = config->skip_decoder_when_lost,
+                                   .n_branches = flow->n_branches};
+    memcpy(options.branches, flow->branches, sizeof options.branches);
     SONO_TRY(p->choice.ops->open(flow->program, &options, &p->engine, error));
     p->choice.ops->info(p->engine, &info);
     p->plan = info.plan;

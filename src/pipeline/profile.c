@@ -84,6 +84,10 @@ sono_status sono_pipeline_profile(sono_pipeline *p, sono_profile *out, sono_erro
     sono_profile profile = {0};
     if (!p || !out)
         return SONO_FAIL(error, INVALID_ARGUMENT, "pipeline and out must not be NULL");
+    if (p->flow.n_branches)
+        return SONO_FAIL(error, UNSUPPORTED,
+                         "with detect_every above 1 not every op runs in every frame: open with 1 to time "
+                         "them");
     profile.ops = sono_alloc_array(p->flow.program->n_ops, sizeof *profile.ops);
     found.op_ns = sono_alloc_array(p->flow.program->n_ops, sizeof *found.op_ns);
     sono_status status = SONO_STATUS_OK;

@@ -69,7 +69,8 @@ static const sono_state_rules default_rules = {.struct_size = sizeof default_rul
     X(is_repeat, is_repeat, 0, 1)                                                                            \
     X(moved_x, moved_x, INT32_MIN, INT32_MAX)                                                                \
     X(moved_y, moved_y, INT32_MIN, INT32_MAX)                                                                \
-    X(has_box, has_box, 0, 1)
+    X(has_box, has_box, 0, 1)                                                                                \
+    X(is_recalled, is_recalled, 0, 1)
 
 static const field part_fields[] = {
 #define PART_FIELD(name, inner, least, most)                                                                 \

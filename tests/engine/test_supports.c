@@ -78,7 +78,7 @@ static void record_many_queries(sono_recorder *rec)
     const sono_tid header =
         sono_record_input(rec, "header", SONO_DTYPE_U8, 1, 1, 1, (int32_t)sizeof(sono_frame_header));
     sono_record_select(rec, "found", tensor(rec, "logits", 1, 1, 12000, 1),
-                       tensor(rec, "boxes", 1, 1, 12000, 4), header, 1);
+                       tensor(rec, "boxes", 1, 1, 12000, 4), header, 1, 0);
 }
 
 static void record_wide_maps(sono_recorder *rec)

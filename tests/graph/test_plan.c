@@ -136,6 +136,48 @@ static void test_what_is_kept_shares_no_bytes(void **state)
     assert_true(f->plan.offset_bytes[unused] == SIZE_MAX);
 }
 
+/* Ops that run a second time: what they read from outside lives until then, what is shared is written again,
+ * and what lives within them has bytes of its own in each run. */
+static void test_ops_that_run_again(void **state)
+{
+    fixture *f = *state;
+    const sono_tid x = sono_record_input(&f->rec, "x", SONO_DTYPE_F32, 1, 4, 4, 8);
+    const sono_tid outer = gelu(f, x);
+    f->rec.lane = 1;
+    const sono_tid beside = gelu(f, x);
+    f->rec.lane = 0;
+    const sono_tid inner = gelu(f, outer);
+    const sono_tid half = sono_view_channels(&f->rec, inner, 0, 4);
+    const sono_tid y = sono_record_add(&f->rec, "y", inner, beside, 0);
+    const sono_tid z = gelu(f, half);
+    sono_tid other = y;
+    for (int i = 0; i < 6; i++)
+        other = gelu(f, other);
+    const size_t n_before = f->program->n_ops;
+    sono_record_again(&f->rec, 1, 5, &y, 1);
+    const sono_op *ops = f->program->ops;
+    assert_int_equal(f->program->n_ops, n_before + 3); /* not the one on lane 1 */
+    const sono_op *again = &ops[n_before];
+    assert_int_equal(again[0].in[0], outer);
+    assert_int_not_equal(again[0].out[0], inner);
+    assert_int_equal(again[1].in[0], again[0].out[0]);
+    assert_int_equal(again[1].in[1], beside);
+    assert_int_equal(again[1].out[0], y);
+    assert_int_not_equal(again[2].in[0], half);
+    assert_int_equal(sono_program_tensor(f->program, again[2].in[0])->root, again[0].out[0]);
+    assert_int_equal(sono_program_tensor(f->program, again[2].in[0])->c, 4);
+    assert_int_not_equal(again[2].out[0], z);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(again[i].lane, 0);
+    sono_record_output(&f->rec, sono_record_add(&f->rec, "sum", y, other, 0));
+    make_plan(f, SONO_PLAN_REUSE);
+    check_plan(f, SONO_PLAN_REUSE);
+    assert_int_equal(f->plan.last_op[outer], n_before);
+    assert_int_equal(f->plan.last_op[beside], n_before + 1);
+    assert_int_equal(f->plan.last_op[inner], 4);
+    assert_int_equal(f->plan.first_op[again[0].out[0]], n_before);
+}
+
 static void test_a_view_keeps_its_root_alive(void **state)
 {
     fixture *f = *state;
@@ -316,6 +358,7 @@ int main(void)
         TEST(test_dead_bytes_are_reused),
         TEST(test_what_has_no_place),
         TEST(test_what_is_kept_shares_no_bytes),
+        TEST(test_ops_that_run_again),
         TEST(test_a_view_keeps_its_root_alive),
         TEST(test_sizes_by_type),
         TEST(test_lanes_share_nothing),

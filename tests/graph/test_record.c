@@ -544,7 +544,7 @@ static void test_detector_shapes(void **state)
     assert_shape(f, sono_record_fdr_box(&f->rec, "box", corners, outs[1], param(f, 1, 1, 1, 33), &bins), 1, 1,
                  10, 4);
     assert_shape(f, sono_record_lqe_stat(&f->rec, "lqe", corners, &bins), 1, 1, 10, 20);
-    assert_shape(f, sono_record_select(&f->rec, "select", logits, input(f, 1, 1, 50, 4), header, 16), 1, 1,
+    assert_shape(f, sono_record_select(&f->rec, "select", logits, input(f, 1, 1, 50, 4), header, 16, 0), 1, 1,
                  16, 8);
     const sono_deform_args deform = {.n_heads = 2,
                                      .head_dim = 8,
@@ -616,7 +616,7 @@ static void test_batch_shapes(void **state)
     sono_tid mask[3];
     assert_shape(f, sono_record_preprocess(&f->rec, "image", pixels, headers, &preprocess), 3, 64, 64, 3);
     const sono_tid found =
-        sono_record_select(&f->rec, "found", input(f, 3, 1, 50, 2), input(f, 3, 1, 50, 4), headers, 2);
+        sono_record_select(&f->rec, "found", input(f, 3, 1, 50, 2), input(f, 3, 1, 50, 4), headers, 2, 0);
     assert_shape(f, found, 3, 1, 2, 8);
     assert_shape(f,
                  sono_record_prompt(&f->rec, "prompt", found, headers, param(f, 1, 1, 2, 8),
@@ -665,13 +665,13 @@ static void record_bad_segmenter_op(fixture *f, int i)
         sono_record_weight_maps(&f->rec, "bad", low, header, &args);
         break;
     case 7:
-        sono_record_select(&f->rec, "bad", input(f, 1, 1, 9, 1), input(f, 1, 1, 9, 4), header, 10);
+        sono_record_select(&f->rec, "bad", input(f, 1, 1, 9, 1), input(f, 1, 1, 9, 4), header, 10, 0);
         break;
     case 8:
         assert_int_equal(sono_record_weight_maps(&f->rec, "bad", 0, header, &args), 0);
         break;
     case 9: /* two frames' boxes, one header */
-        sono_record_select(&f->rec, "bad", input(f, 2, 1, 9, 1), input(f, 2, 1, 9, 4), header, 1);
+        sono_record_select(&f->rec, "bad", input(f, 2, 1, 9, 1), input(f, 2, 1, 9, 4), header, 1, 0);
         break;
     case 10:
         sono_record_prompt(&f->rec, "bad", input(f, 2, 1, 3, 8), header, param(f, 1, 1, 2, 8),

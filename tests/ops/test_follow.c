@@ -168,7 +168,7 @@ static tensors record(sono_op_test *t, const frame *frames, int32_t n, int32_t n
     tensors x;
     t->rec.precise = 1;
     x.followed = sono_op_test_inout_values(t, SONO_DTYPE_U8, 1, 1, 1, SONO_FOLLOWED_BYTES, kept);
-    x.detections = sono_record_select(&t->rec, "detections", l, b, header, n_rows);
+    x.detections = sono_record_select(&t->rec, "detections", l, b, header, n_rows, 0);
     sono_record_follow(&t->rec, "follow", l, b, header, x.detections, x.followed, &rules);
     sono_record_output(&t->rec, x.detections);
     sono_op_test_finish(t);

@@ -100,7 +100,7 @@ static outputs record_ops(sono_op_test *t, const inputs *in, sono_tid pixels, so
     outputs o = {0};
     sono_tid mask[3] = {0};
     o.out[0] = sono_record_preprocess(&t->rec, "image", pixels, header, &preprocess);
-    o.out[1] = sono_record_select(&t->rec, "detections", logits, boxes, header, N_OBJECTS);
+    o.out[1] = sono_record_select(&t->rec, "detections", logits, boxes, header, N_OBJECTS, 0);
     o.out[2] = sono_record_prompt(&t->rec, "tokens", o.out[1], header, in->gaussian, in->corners, in->tokens,
                                   0, &segment);
     sono_record_upsample_mask(&t->rec, "mask", low, o.out[1], header, &segment, 0, mask);

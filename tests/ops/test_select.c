@@ -61,7 +61,7 @@ static void check(sono_op_test *t, sono_tid logits, sono_tid boxes, int32_t n_qu
 {
     candidate sorted[MAX_QUERIES];
     const sono_tid header = op_frame_header(t, width, height, threshold);
-    const sono_tid found = sono_record_select(&t->rec, "detections", logits, boxes, header, k);
+    const sono_tid found = sono_record_select(&t->rec, "detections", logits, boxes, header, k, 0);
     sono_op_test_finish(t);
     for (int32_t q = 0; q < n_queries; q++) {
         const candidate c = best_class(t, logits, q, n_classes);

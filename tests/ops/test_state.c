@@ -52,6 +52,7 @@ static frame any_frame(sono_op_test *t, const frame *last, int64_t *now, int32_t
         parts->permille[SONO_QUALITY_SCORE] = 0;
     if (parts->permille[SONO_QUALITY_IOU] < 0 || !parts->has_box)
         parts->permille[SONO_QUALITY_IOU] = parts->has_box ? 0 : -1;
+    parts->is_recalled = parts->has_box && sono_op_test_int(t, 0, 2) == 0;
     parts->moved_x = sono_op_test_int(t, -50, 50);
     parts->moved_y = sono_op_test_int(t, -50, 50);
     parts->is_repeat = last && sono_op_test_int(t, 0, 2) == 0;
@@ -81,7 +82,10 @@ static void write_rows(const frame *f, batch *b)
     for (int i = 0; i < 12; i++)
         b->headers[n].image_to_reference[i] = (float)(i + n);
     detection[4] = middle_of(parts->permille[SONO_QUALITY_SCORE]);
+    detection[6] = parts->is_recalled ? -1.0f : (float)n;
     detection[7] = (float)parts->has_box;
+    for (int i = 0; i < 4; i++)
+        detection[i] = (float)(10 * n + i);
     b->iou[n * N_OBJECTS][0] = middle_of(parts->permille[SONO_QUALITY_IOU]);
     b->echo[n][0] = parts->permille[SONO_QUALITY_SHARPNESS];
     b->echo[n][1] = parts->permille[SONO_QUALITY_CONTRAST];
@@ -204,6 +208,9 @@ static void check_memory(const sono_stream_memory *memory, const frame *f, int32
     assert_true(memory->timestamp_ns == f->is.when.timestamp_ns);
     assert_int_equal(memory->has_mask, verdict->state != SONO_STATE_LOST && f->is.parts.has_box &&
                                            f->is.parts.permille[SONO_QUALITY_CONTINUITY] >= 0);
+    assert_int_equal(memory->n_recalled > 0, f->is.parts.is_recalled);
+    assert_float_equal(memory->box[3], 10 * row + 3, 0);
+    assert_float_equal(memory->score, middle_of(f->is.parts.permille[SONO_QUALITY_SCORE]), 0);
     assert_int_equal(memory->has_pose, f->has_pose);
     for (int i = 0; i < 12; i++)
         assert_float_equal(memory->image_to_reference[i], f->has_pose ? i + row : 0, 0);
@@ -262,6 +269,7 @@ static void frames_alone_agree(void **state)
 {
     static const float scores[MAX_BATCH] = {0.9994f, 1.0f, 1.5f, -0.5f, NAN, INFINITY, 0.5f, 0.0004f};
     static const int32_t permille_of[MAX_BATCH] = {999, 1000, 1000, 0, 0, 1000, 500, 0};
+    static const int32_t weights[SONO_QUALITY_PARTS] = {300, 100, 100, 200, 100, 200};
     sono_machine_rules rules = state_reference_rules();
     sono_verdict want[MAX_BATCH];
     sono_frame_parts parts = {.has_box = 1};
@@ -270,6 +278,10 @@ static void frames_alone_agree(void **state)
     (void)state;
     clear(&b);
     rules.mode = SONO_STATE_BY_FRAME;
+    rules.on = 600;
+    rules.off = 400;
+    rules.bias = 0;
+    memcpy(rules.weight, weights, sizeof weights);
     const int32_t varied = rules.weight[SONO_QUALITY_SCORE] + rules.weight[SONO_QUALITY_IOU];
     for (int k = 0; k < SONO_QUALITY_PARTS; k++)
         parts.permille[k] = k >= SONO_QUALITY_AGREEMENT ? -1 : 700;

@@ -57,6 +57,8 @@
     X(AGREEMENT, 0)                                                                                          \
     X(SHOW_MASK, 0)                                                                                          \
     X(BRIDGE_MASK, 0)                                                                                        \
+    X(SCHEDULE, 0)                                                                                           \
+    X(DOUBT, 0)                                                                                              \
     X(STATE, 0)                                                                                              \
     X(SURFACE, 0)                                                                                            \
     X(WEIGHT_MAPS, 0)

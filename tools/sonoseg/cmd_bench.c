@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "args.h"
 #include "commands.h"
+#include "energy.h"
 #include "frame_loop.h"
 #include "json.h"
 #include "output_check.h"
@@ -10,6 +11,8 @@
 #include "stats.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #define CACHE_BYTES  16e6 /* what a kernel of ours finds in the second-level cache for sure */
@@ -37,6 +40,8 @@ typedef struct bench {
     int32_t width_px; /* of the last frame */
     int32_t height_px;
     int32_t n_lost;
+    int32_t n_recalled; /* frames without the detector */
+    double frame_j;     /* the GPU's energy; below 0 = it is not known */
     sono_profile profile;
     roofline roofline;
 } bench;
@@ -111,6 +116,8 @@ static void record(bench *self, const sono_packet *packet)
     self->width_px = packet->width_px;
     self->height_px = packet->height_px;
     self->n_lost += packet->state == SONO_STATE_LOST;
+    const sono_parts *parts = sono_packet_parts(packet);
+    self->n_recalled += parts && parts->is_recalled;
 }
 
 /* Takes n_frames packets. */
@@ -173,16 +180,27 @@ static int reserve(bench *self)
     return failed ? STATUS_FAILED : STATUS_DONE;
 }
 
+/* By the GPU so far; below 0 = it is not known. */
+static double energy_used(const bench *self)
+{
+    const char *device = self->args.config.device;
+    if (self->info.backend != SONO_BACKEND_CUDA)
+        return -1;
+    return energy_j(device && !strncmp(device, "cuda:", 5) ? (int)strtol(device + 5, NULL, 10) : 0);
+}
+
 static int time_frames(bench *self)
 {
     if (reserve(self))
         return STATUS_FAILED;
     if (run_frames(self, self->n_warmup, 0))
         return STATUS_FAILED;
-    const double start_s = now_s();
+    const double start_j = energy_used(self), start_s = now_s();
     if (run_frames(self, self->n_frames, 1))
         return STATUS_FAILED;
     self->frames_per_s = self->n_frames / (now_s() - start_s);
+    const double end_j = energy_used(self);
+    self->frame_j = start_j >= 0 && end_j > start_j ? (end_j - start_j) / self->n_frames : -1;
     return STATUS_DONE;
 }
 
@@ -226,6 +244,10 @@ static void print_table(bench *self)
     if (self->device_ms.count)
         printf("GPU p50 %.3f ms, from before the upload to after the download\n",
                samples_percentile(&self->device_ms, 50));
+    if (self->frame_j >= 0)
+        printf("GPU energy %.3f J a frame, what it does between frames included\n", self->frame_j);
+    if (self->args.config.detect_every > 1)
+        printf("the detector ran in %d of %d frames\n", self->n_frames - self->n_recalled, self->n_frames);
     if (self->pace_hz > 0)
         printf("paced at %g Hz\n", (double)self->pace_hz);
     printf("open %.2f s, peak memory %.0f MB (params %.0f MB, activations %.0f MB, slots %.0f MB)\n",
@@ -276,6 +298,10 @@ static int write_json(bench *self)
             self->args.config.batch, self->frames_per_s, (double)self->pace_hz);
     fprintf(stream, "  \"skip_decoder\": %s,\n  \"lost\": %d,\n",
             self->args.config.skip_decoder_when_lost ? "true" : "false", self->n_lost);
+    fprintf(stream, "  \"detect_every\": %d,\n  \"detector_frames\": %d,\n", self->args.config.detect_every,
+            self->n_frames - self->n_recalled);
+    if (self->frame_j >= 0)
+        fprintf(stream, "  \"gpu_frame_j\": %.5f,\n", self->frame_j);
     write_json_latency(self, stream);
     if (self->wants_roofline) {
         roofline_write_json(&self->roofline, stream, ROWS_JSON);
@@ -310,12 +336,13 @@ static int open_and_time(bench *self)
     const double start_s = now_s();
     status = pipeline_args_open(&self->args, &self->pipeline);
     self->open_s = now_s() - start_s;
-    if (!status)
-        status = time_frames(self);
     if (status)
         return status;
     sono_pipeline_info_init(&self->info);
     sono_pipeline_query(self->pipeline, &self->info);
+    status = time_frames(self);
+    if (status)
+        return status;
     for (int i = 0; i < sono_stage_count(); i++)
         self->stage_flops[i] = sono_pipeline_stage_flops(self->pipeline, (sono_stage)i);
     print_table(self);

@@ -241,6 +241,15 @@ static sono_status take_result(void *user, const flight *current, const sono_pac
 
 /* ---- report */
 
+/* Frames in which the detector ran. */
+static size_t count_detected(const sequence_set *set)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < set->n; i++)
+        n += !set->inputs[i].parts.is_recalled;
+    return n;
+}
+
 static int write_json(const evaluation *self, const sequence_report *report)
 {
     sono_pipeline_info info;
@@ -256,6 +265,8 @@ static int write_json(const evaluation *self, const sequence_report *report)
     }
     fputs("  \"input\": ", stream);
     json_string(stream, self->pipeline ? self->args->inputs[0] : self->options->replay_path);
+    if (self->pipeline)
+        fprintf(stream, ",\n  \"detector_frames\": %zu", count_detected(&self->set));
     fputs(",\n", stream);
     sequence_report_json(stream, report);
     fputs("}\n", stream);
@@ -276,6 +287,8 @@ static int report_figures(const evaluation *self)
     }
     if (!self->args->is_quiet)
         sequence_report_table(stdout, report);
+    if (!self->args->is_quiet && count_detected(&self->set) < self->set.n)
+        printf("\nthe detector ran in %zu of %zu frames\n", count_detected(&self->set), self->set.n);
     const int status = self->json_path ? write_json(self, report) : STATUS_DONE;
     free(report);
     return status;

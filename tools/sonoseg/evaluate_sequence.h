@@ -19,6 +19,7 @@ enum { ID_SEQUENCE = ID_OWN + 100, ID_SWEEPS, ID_JOBS, ID_PARTS, ID_REPLAY };
         {"jobs", ID_JOBS, "N", "threads that render the phantom ahead; default: every core"},                \
         {"parts", ID_PARTS, "FILE", "write what the states are decided from, a line a frame, to FILE"},      \
         {"replay", ID_REPLAY, "FILE", "no input, no networks: the frames of such a file, decided again"},    \
+        DETECT_EVERY_OPTION,                                                                                 \
     {                                                                                                        \
         "state-rule", ID_STATE_SETTING, "RULE=VALUE",                                                        \
             "a rule of the state machine, as sono_state_rules names it; may be\nrepeated"                    \

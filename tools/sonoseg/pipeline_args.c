@@ -228,6 +228,8 @@ int pipeline_args_take(pipeline_args *args, int id, const char *value)
         return take_state_mode(args, value);
     case ID_STATE_SETTING:
         return take_state_rule(args, value);
+    case ID_DETECT_EVERY:
+        return args_integer("detect-every", value, 1, 100, &config->detect_every);
     case ID_BRIDGE:
         args->has_bridge = 1;
         return args_fraction("bridge", value, 0, 1, &config->bridge_share);

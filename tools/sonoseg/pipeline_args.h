@@ -35,6 +35,7 @@ enum {
     ID_MIN_PIECE,
     ID_STATE_MODE,
     ID_STATE_SETTING,
+    ID_DETECT_EVERY,
     ID_BRIDGE,
     ID_SURFACE,
     ID_OWN /* first id of a command's own options */
@@ -93,11 +94,21 @@ void family_warn(const char *path);
         "events-json", ID_EVENTS_JSON, NULL, "KPI events as JSON lines"                                      \
     }
 
+/* A row for commands that run streams. */
+#define DETECT_EVERY_OPTION                                                                                  \
+    {                                                                                                        \
+        "detect-every", ID_DETECT_EVERY, "K",                                                                \
+            "with states by stream: while VISIBLE the detector runs in every K-th\nframe only, else the "    \
+            "box "                                                                                           \
+            "is that of the mask before; 1..100, default 1"                                                  \
+    }
+
 /* Rows for commands that show states. */
 #define STATE_OPTIONS                                                                                        \
     {"state", ID_STATE_MODE, "HOW",                                                                          \
      "what a state is decided by: score (default), frame (the quality of\neach image), or stream (of the "   \
      "images before it, too)"},                                                                              \
+        DETECT_EVERY_OPTION,                                                                                 \
     {                                                                                                        \
         "state-rule", ID_STATE_SETTING, "NAME=V",                                                            \
             "a rule of the states, such as visible_after_ms=120; may be repeated\n(docs/state.md lists "     \

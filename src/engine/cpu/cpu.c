@@ -197,6 +197,9 @@ static sono_status cpu_open(const sono_program *program, const sono_engine_optio
     cpu->program = &cpu->lowered;
     cpu->table = choose_table();
     cpu->gate = options->gate;
+    cpu->n_branches = options->n_branches;
+    for (int32_t i = 0; i < options->n_branches; i++)
+        cpu->branches[i] = options->branches[i];
     cpu->poison = options->poison;
     sono_status status =
         sono_lower(program, options->rewrites, (size_t)options->n_rewrites, &cpu->lowered, error);

@@ -48,6 +48,8 @@ struct sono_engine {
     int32_t n_reserved;   /* threads that sono_blas_reserve() knows of */
     int32_t poison;
     sono_gate gate;
+    sono_branch branches[SONO_MAX_BRANCHES]; /* [n_branches] */
+    int32_t n_branches;
     sono_cpu_worker worker;
 };
 

@@ -18,15 +18,44 @@ static int found_any(sono_engine *cpu)
     return 0;
 }
 
+/* Ops [first, last) that a frame may leave out; first == last: there are none. */
+typedef struct span {
+    int32_t first, last;
+    const sono_branch *branch; /* NULL = those of the gate */
+} span;
+
+/* The next such ops from op i on. */
+static span next_span(const sono_engine *cpu, int32_t i)
+{
+    const int32_t n_ops = (int32_t)cpu->program->n_ops;
+    span next = {n_ops, n_ops, NULL};
+    if (cpu->gate.first_op < cpu->gate.last_op && cpu->gate.first_op >= i)
+        next = (span){cpu->gate.first_op, cpu->gate.last_op, NULL};
+    for (int32_t k = 0; k < cpu->n_branches; k++) {
+        const sono_branch *branch = &cpu->branches[k];
+        if (branch->first_op >= i && branch->first_op < next.first)
+            next = (span){branch->first_op, branch->last_op, branch};
+    }
+    return next;
+}
+
+static int is_needed(sono_engine *cpu, const span *s)
+{
+    return s->branch ? *(const int32_t *)sono_cpu_data(cpu, s->branch->step) != 0 : found_any(cpu);
+}
+
 static void run_frame(sono_engine *cpu, int32_t slot, sono_frame_cost *cost)
 {
-    const sono_gate *gate = &cpu->gate;
+    const int32_t n_ops = (int32_t)cpu->program->n_ops;
     cpu->slot = slot;
     memset(cost, 0, sizeof *cost);
-    sono_cpu_run_ops(cpu, 0, gate->first_op, cost->stage_ns);
-    if (gate->first_op < gate->last_op && found_any(cpu))
-        sono_cpu_run_ops(cpu, gate->first_op, gate->last_op, cost->stage_ns);
-    sono_cpu_run_ops(cpu, gate->last_op, (int32_t)cpu->program->n_ops, cost->stage_ns);
+    for (int32_t i = 0; i < n_ops;) {
+        const span s = next_span(cpu, i);
+        sono_cpu_run_ops(cpu, i, s.first, cost->stage_ns);
+        if (s.first < s.last && is_needed(cpu, &s))
+            sono_cpu_run_ops(cpu, s.first, s.last, cost->stage_ns);
+        i = s.last;
+    }
     cost->done_ns = sono_clock_ns();
 }
 

@@ -174,6 +174,10 @@ static sono_status open_parts(sono_engine *cuda, const sono_program *recorded, s
         return SONO_FAIL(
             error, UNSUPPORTED,
             "skip_decoder_when_lost takes a graph, and without_graph has none: set only one of them");
+    if (cuda->options.without_graph && cuda->options.n_branches)
+        return SONO_FAIL(error, UNSUPPORTED,
+                         "detect_every above 1 takes a graph, and without_graph has none: set only one of "
+                         "them");
     cuda->n_slots = cuda->options.n_slots ? cuda->options.n_slots : 1;
     cuda->slots = sono_alloc_array((size_t)cuda->n_slots, sizeof *cuda->slots);
     if (!cuda->slots)
@@ -184,7 +188,7 @@ static sono_status open_parts(sono_engine *cuda, const sono_program *recorded, s
     SONO_TRY(form_chains(cuda, error));
     SONO_TRY(choose_kernels(cuda, error));
     SONO_TRY(sono_plan_make(cuda->program, &plan_options, &cuda->plan, error));
-    if (sono_cuda_has_gated_ops(cuda))
+    if (sono_cuda_has_gated_ops(cuda) || cuda->options.n_branches)
         SONO_TRY(sono_gpu_condition_open(&cuda->gpu, error));
     SONO_TRY(take_params(cuda, error));
     SONO_TRY(allocate(cuda, error));

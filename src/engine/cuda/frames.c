@@ -10,49 +10,81 @@
 
 #include <string.h>
 
-/* Launches the gated ops as the body of a condition, behind the kernel that decides about it. */
-static sono_status launch_gated(sono_engine *cuda, sono_error *error)
+/* A piece of a lane: one op, or the ops that launches may leave out together. */
+typedef struct piece {
+    size_t last; /* one behind its last op */
+    sono_stage stage;
+    int is_optional;
+    const sono_branch *branch; /* optional ones: NULL = the gated ops */
+} piece;
+
+/* The piece that begins with op i. */
+static piece piece_at(const sono_engine *cuda, size_t i)
 {
-    const sono_gate *gate = &cuda->options.gate;
-    const sono_cuda_tensor detections = sono_cuda_resolve(cuda, gate->detections);
+    const sono_engine_options *options = &cuda->options;
+    for (int32_t k = 0; k < options->n_branches; k++) {
+        const sono_branch *branch = &options->branches[k];
+        if (i == (size_t)branch->first_op)
+            return (piece){(size_t)branch->last_op, branch->stage, 1, branch};
+    }
+    const sono_stage stage = cuda->program->ops[i].stage;
+    if (sono_cuda_has_gated_ops(cuda) && i == (size_t)options->gate.first_late_op)
+        return (piece){(size_t)options->gate.last_op, stage, 1, NULL};
+    return (piece){i + 1, stage, 0, NULL};
+}
+
+/* The kernel that decides about a piece. */
+static cudaError_t put_gate(sono_engine *cuda, const piece *p, unsigned long long condition)
+{
+    const sono_cuda_tensor read =
+        sono_cuda_resolve(cuda, p->branch ? p->branch->step : cuda->options.gate.detections);
+    return p->branch ? sono_cuda_gate_step(&read, condition, cuda->gpu.stream)
+                     : sono_cuda_gate(&read, condition, cuda->gpu.stream);
+}
+
+/* Launches ops [first, p->last) as the body of a condition, behind the kernel that decides about it. */
+static sono_status launch_optional(sono_engine *cuda, size_t first, const piece *p, sono_error *error)
+{
     unsigned long long condition = 0;
     SONO_TRY(sono_gpu_condition_make(&cuda->gpu, &condition, error));
-    SONO_GPU_TRY(&cuda->gpu, "capture", error, sono_cuda_gate(&detections, condition, cuda->gpu.stream));
+    SONO_GPU_TRY(&cuda->gpu, "capture", error, put_gate(cuda, p, condition));
     SONO_TRY(sono_gpu_condition_begin(&cuda->gpu, condition, error));
-    for (int32_t i = gate->first_late_op; i < gate->last_op; i++)
-        SONO_TRY(sono_cuda_launch(cuda, (size_t)i, 0, error));
+    for (size_t i = first; i < p->last; i++)
+        SONO_TRY(sono_cuda_launch(cuda, i, 0, error));
     return sono_gpu_condition_end(&cuda->gpu, error);
 }
 
-/* Launches op number *i, or all gated ops where it is their first; *i is the last one launched then. */
-static sono_status launch_next(sono_engine *cuda, size_t *i, sono_error *error)
+/* Op i by itself. */
+static sono_status launch_op(sono_engine *cuda, size_t i, int32_t lane, sono_error *error)
 {
-    if (*i >= sono_program_join(cuda->program) && cuda->awaits)
-        return sono_cuda_launch_strand(cuda, *i, error);
-    if (!sono_cuda_has_gated_ops(cuda) || *i != (size_t)cuda->options.gate.first_late_op)
-        return sono_cuda_launch(cuda, *i, cuda->program->ops[*i].lane, error);
-    *i = (size_t)cuda->options.gate.last_op - 1;
-    return launch_gated(cuda, error);
+    if (i >= sono_program_join(cuda->program) && cuda->awaits)
+        return sono_cuda_launch_strand(cuda, i, error);
+    return sono_cuda_launch(cuda, i, lane, error);
 }
 
-/* Launches the ops of one lane in [first, last), timing each run of ops of one stage. */
+/* Launches the ops of one lane in [first, last), timing each run of pieces of one stage. */
 static sono_status launch_lane(sono_engine *cuda, int32_t lane, size_t first, size_t last, sono_error *error)
 {
-    const sono_op *ops = cuda->program->ops;
     sono_status status = SONO_STATUS_OK;
     int32_t start = sono_cuda_mark_time(cuda, lane, -1, SONO_STAGE_PREPROCESS, &status, error);
-    const sono_op *previous = NULL;
-    for (size_t i = first; i < last && status == SONO_STATUS_OK; i++) {
-        if (ops[i].lane != lane)
+    int has_previous = 0;
+    sono_stage previous = SONO_STAGE_PREPROCESS;
+    piece p;
+    for (size_t i = first; i < last && status == SONO_STATUS_OK; i = p.last) {
+        p = piece_at(cuda, i);
+        if (cuda->program->ops[i].lane != lane) {
+            p.last = i + 1;
             continue;
-        if (previous && previous->stage != ops[i].stage)
-            start = sono_cuda_mark_time(cuda, lane, start, previous->stage, &status, error);
+        }
+        if (has_previous && previous != p.stage)
+            start = sono_cuda_mark_time(cuda, lane, start, previous, &status, error);
         if (status == SONO_STATUS_OK)
-            status = launch_next(cuda, &i, error);
-        previous = &ops[i];
+            status = p.is_optional ? launch_optional(cuda, i, &p, error) : launch_op(cuda, i, lane, error);
+        has_previous = 1;
+        previous = p.stage;
     }
-    if (previous)
-        sono_cuda_mark_time(cuda, lane, start, previous->stage, &status, error);
+    if (has_previous)
+        sono_cuda_mark_time(cuda, lane, start, previous, &status, error);
     return status;
 }
 

@@ -16,7 +16,7 @@ static int has_second_strand(const sono_program *program)
 /* A launch that may leave ops out has them on one stream. */
 sono_status sono_cuda_open_strands(sono_engine *cuda, sono_error *error)
 {
-    if (sono_cuda_has_gated_ops(cuda) || !has_second_strand(cuda->program))
+    if (sono_cuda_has_gated_ops(cuda) || cuda->options.n_branches || !has_second_strand(cuda->program))
         return SONO_STATUS_OK;
     cuda->awaits = sono_alloc_array(cuda->program->n_ops, sizeof *cuda->awaits);
     if (!cuda->awaits)

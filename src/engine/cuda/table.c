@@ -41,6 +41,8 @@ const sono_cuda_kernel sono_cuda_kernels[SONO_CUDA_CANDIDATE_COUNT] = {
     [SONO_CUDA_SHOW_MASK] = {.run = sono_cuda_show_mask},
     [SONO_CUDA_BRIDGE_MASK] = {.run = sono_cuda_bridge_mask},
     [SONO_CUDA_STATE] = {.run = sono_cuda_state},
+    [SONO_CUDA_SCHEDULE] = {.run = sono_cuda_schedule},
+    [SONO_CUDA_DOUBT] = {.run = sono_cuda_doubt},
     [SONO_CUDA_SURFACE] = {.run = sono_cuda_surface},
     [SONO_CUDA_WEIGHT_MAPS] = {.run = sono_cuda_weight_maps},
     [SONO_CUDA_MBCONV] = {.prepare = sono_cuda_mbconv_prepare, .run = sono_cuda_mbconv},

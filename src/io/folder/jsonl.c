@@ -162,9 +162,10 @@ static void write_parts(FILE *stream, const sono_parts *parts, const sono_state_
         else
             fprintf(stream, "\"%s\": %d, ", shares[i].key, shares[i].value);
     fprintf(stream,
-            "\"is_repeat\": %d, \"moved_x\": %d, \"moved_y\": %d, \"has_box\": %d, \"reasons\": %d, "
-            "\"dt_us\": %d}",
-            parts->is_repeat, parts->moved_x, parts->moved_y, parts->has_box, report->reasons, report->dt_us);
+            "\"is_repeat\": %d, \"moved_x\": %d, \"moved_y\": %d, \"has_box\": %d, "
+            "\"is_recalled\": %d, \"reasons\": %d, \"dt_us\": %d}",
+            parts->is_repeat, parts->moved_x, parts->moved_y, parts->has_box, parts->is_recalled,
+            report->reasons, report->dt_us);
 }
 
 static void write_latency(FILE *stream, const sono_packet *packet)

@@ -90,6 +90,8 @@ void SONO_KERNEL(sono_cpu_agreement)(const sono_cpu_call *call);
 void SONO_KERNEL(sono_cpu_show_mask)(const sono_cpu_call *call);
 void SONO_KERNEL(sono_cpu_bridge_mask)(const sono_cpu_call *call);
 void SONO_KERNEL(sono_cpu_state)(const sono_cpu_call *call);
+void SONO_KERNEL(sono_cpu_schedule)(const sono_cpu_call *call);
+void SONO_KERNEL(sono_cpu_doubt)(const sono_cpu_call *call);
 void SONO_KERNEL(sono_cpu_surface)(const sono_cpu_call *call);
 void SONO_KERNEL(sono_cpu_weight_maps)(const sono_cpu_call *call);
 size_t SONO_KERNEL(sono_cpu_weight_maps_scratch)(const sono_cpu_call *call);

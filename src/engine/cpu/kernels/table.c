@@ -42,6 +42,8 @@ const sono_cpu_table SONO_KERNEL(sono_cpu_table) = {
             RUN(SHOW_MASK, show_mask),
             RUN(BRIDGE_MASK, bridge_mask),
             RUN(STATE, state),
+            RUN(SCHEDULE, schedule),
+            RUN(DOUBT, doubt),
             RUN(SURFACE, surface),
             RUN_SCRATCH(WEIGHT_MAPS, weight_maps),
         },

@@ -61,6 +61,8 @@ const sono_cuda_candidate sono_cuda_candidates[SONO_CUDA_CANDIDATE_COUNT] = {
     CANDIDATE(SHOW_MASK, SHOW_MASK, .name = "show_mask")
     CANDIDATE(BRIDGE_MASK, BRIDGE_MASK, .name = "bridge_mask")
     CANDIDATE(STATE, STATE, .name = "state")
+    CANDIDATE(SCHEDULE, SCHEDULE, .name = "schedule")
+    CANDIDATE(DOUBT, DOUBT, .name = "doubt")
     CANDIDATE(SURFACE, SURFACE, .name = "surface")
     CANDIDATE(WEIGHT_MAPS, WEIGHT_MAPS, .name = "weight_maps")
     CANDIDATE(CHAIN_LINEAR, COUNT, .name = "chain linear", .pack = SONO_CUDA_FORM_PACKED)

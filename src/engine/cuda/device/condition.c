@@ -3,7 +3,8 @@
  * Conditional nodes: a part of a graph that a launch leaves out when a kernel in front of it says so. The
  * node is put into the graph that gpu->stream is capturing, and becomes what that stream goes on after; its
  * body is captured from a stream of its own, because the body is a graph of its own. A body may hold kernels,
- * memsets, copies and further conditions, but no events. Test: tests/gpu/test_skip_decoder.c.
+ * memsets, copies and further conditions, but no events. Tests:
+ * tests/gpu/test_skip_decoder.c, test_schedule.c.
  */
 #include "engine/cuda/device/gpu.h"
 
@@ -11,14 +12,16 @@
 
 sono_status sono_gpu_condition_open(sono_gpu *gpu, sono_error *error)
 {
-    int driver = 0;
+    int driver = 0, priority = 0;
     SONO_GPU_TRY(gpu, "open", error, cudaDriverGetVersion(&driver));
     if (CUDART_VERSION < NEEDED_VERSION || driver < NEEDED_VERSION)
         return SONO_FAIL(error, UNSUPPORTED,
                          "leaving out parts of a graph needs CUDA 12.4 or later: this build was made with "
                          "%d.%d, the driver supports %d.%d",
                          CUDART_VERSION / 1000, CUDART_VERSION / 10 % 100, driver / 1000, driver / 10 % 100);
-    SONO_GPU_TRY(gpu, "open", error, cudaStreamCreateWithFlags(&gpu->body_stream, cudaStreamNonBlocking));
+    SONO_GPU_TRY(gpu, "open", error, cudaStreamGetPriority(gpu->stream, &priority));
+    SONO_GPU_TRY(gpu, "open", error,
+                 cudaStreamCreateWithPriority(&gpu->body_stream, cudaStreamNonBlocking, priority));
     return SONO_STATUS_OK;
 }
 

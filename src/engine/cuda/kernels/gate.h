@@ -14,6 +14,10 @@ extern "C" {
 cudaError_t sono_cuda_gate(const sono_cuda_tensor *detections, unsigned long long condition,
                            cudaStream_t stream);
 
+/* The same by the first int32 of a step. */
+cudaError_t sono_cuda_gate_step(const sono_cuda_tensor *step, unsigned long long condition,
+                                cudaStream_t stream);
+
 #ifdef __cplusplus
 }
 #endif

@@ -71,6 +71,8 @@ cudaError_t sono_cuda_agreement(const sono_cuda_call *call);
 cudaError_t sono_cuda_show_mask(const sono_cuda_call *call);
 cudaError_t sono_cuda_bridge_mask(const sono_cuda_call *call);
 cudaError_t sono_cuda_state(const sono_cuda_call *call);
+cudaError_t sono_cuda_schedule(const sono_cuda_call *call);
+cudaError_t sono_cuda_doubt(const sono_cuda_call *call);
 cudaError_t sono_cuda_surface(const sono_cuda_call *call);
 cudaError_t sono_cuda_weight_maps(const sono_cuda_call *call);
 cudaError_t sono_cuda_mbconv(const sono_cuda_call *call); /* of an MBConv's last op */
