@@ -356,8 +356,9 @@ static void test_check(void **state)
     check_says("s.yaml:2: engine.max_latency_ms: 10000 ms is not below engine.hang_ms, 10000 ms, when the "
                "engine counts as hanging",
                "engine:\n  max_latency_ms: 10000\n  hang_ms: 10000\n");
-    check_says("s.yaml:2: engine.detect_every: 5 needs state.mode stream", "engine:\n  detect_every: 5\n");
-    check_says(NULL, "engine:\n  detect_every: 5\nstate:\n  mode: stream\n");
+    check_says("s.yaml:2: engine.detect_every: 5 needs state.mode stream",
+               "engine:\n  detect_every: 5\nstate:\n  mode: frame\n");
+    check_says(NULL, "engine:\n  detect_every: 5\n");       /* a service's states are by stream */
     check_says(NULL, "engine:\n  max_latency_ms: 10000\n"); /* hang_ms -1 is no limit of so many */
     check_says("s.yaml:2: source.window: '5,1' is not LOW,HIGH with the lower value first, as -100,400",
                "source:\n  window: 5,1\n");
