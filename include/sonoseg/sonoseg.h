@@ -350,10 +350,10 @@ static inline void sono_parts_init(sono_parts *parts)
 typedef struct sono_state_rules {
     size_t struct_size;
     int32_t on;                /* quality from which a frame is good; default 720 */
-    int32_t off;               /* quality below which a frame is bad; at most `on`, default 620 */
+    int32_t off;               /* quality below which a frame is bad; at most `on`, default 600 */
     int32_t agree_on;          /* agreement from which a frame is good; default 300 */
     int32_t agree_off;         /* agreement below which a frame is bad; at most `agree_on`, default 0 */
-    int32_t found_after_ms;    /* frames that are not bad, until LOST ends; default 0 = with the first */
+    int32_t found_after_ms;    /* frames that are not bad, until LOST ends; default 40 */
     int32_t visible_after_ms;  /* good frames, until VISIBLE; default 80 */
     int32_t lost_after_ms;     /* bad frames since the first one, until LOST; default 120 */
     int32_t frozen_after_ms;   /* the same pixels, until the image counts as frozen; default 250 */

@@ -84,10 +84,10 @@
            "score: VISIBLE where a score reaches engine.threshold; frame: by the quality of each image; "    \
            "stream: by that of the images before it, too (docs/state.md)")                                   \
     INTEGER(state, on, 720, 0, 1000, 0, "quality in thousandths from which an image is good")                \
-    INTEGER(state, off, 620, 0, 1000, 0, "quality below which it is bad")                                    \
+    INTEGER(state, off, 600, 0, 1000, 0, "quality below which it is bad")                                    \
     INTEGER(state, agree_on, 300, 0, 1000, 0, "agreement with the image before from which an image is good") \
     INTEGER(state, agree_off, 0, 0, 1000, 0, "agreement below which it is bad")                              \
-    INTEGER(state, found_after_ms, 0, 0, 600000, 0,                                                          \
+    INTEGER(state, found_after_ms, 40, 0, 600000, 0,                                                         \
             "LOST ends with images that are not bad for so long; 0 = with the first")                        \
     INTEGER(state, visible_after_ms, 80, 0, 600000, 0, "good images for so long are VISIBLE")                \
     INTEGER(state, lost_after_ms, 120, 0, 600000, 0, "bad images for so long are LOST")                      \

@@ -14,10 +14,10 @@
 /* NAME in both structs (weights: in the public one), least, most, default. */
 #define RULE_MAP(X)                                                                                          \
     X(on, on, 0, MOST_PERMILLE, 720)                                                                         \
-    X(off, off, 0, MOST_PERMILLE, 620)                                                                       \
+    X(off, off, 0, MOST_PERMILLE, 600)                                                                       \
     X(agree_on, agree_on, 0, MOST_PERMILLE, 300)                                                             \
     X(agree_off, agree_off, 0, MOST_PERMILLE, 0)                                                             \
-    X(found_after_ms, found_after_ms, 0, MOST_MS, 0)                                                         \
+    X(found_after_ms, found_after_ms, 0, MOST_MS, 40)                                                        \
     X(visible_after_ms, visible_after_ms, 0, MOST_MS, 80)                                                    \
     X(lost_after_ms, lost_after_ms, 0, MOST_MS, 120)                                                         \
     X(frozen_after_ms, frozen_after_ms, 0, MOST_MS, 250)                                                     \

@@ -62,6 +62,7 @@ static void configure(sono_pipeline_config *config, sono_state_rules *rules, con
                       int32_t every)
 {
     sono_state_rules_init(rules);
+    rules->found_after_ms = 0;
     rules->visible_after_ms = 120; /* VISIBLE comes with the third frame */
     pipeline_fixture_shipped(config);
     config->state_rules = rules;

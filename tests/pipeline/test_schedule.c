@@ -83,6 +83,7 @@ static sono_state_rules rules_of_test(void)
 {
     sono_state_rules rules;
     sono_state_rules_init(&rules);
+    rules.found_after_ms = 0;
     rules.visible_after_ms = 120;
     return rules;
 }

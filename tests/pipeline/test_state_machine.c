@@ -29,10 +29,10 @@ static void defaults_are_as_the_header_says(void **state)
     sono_state_rules_init(&rules);
     assert_int_equal(rules.struct_size, sizeof rules);
     assert_int_equal(rules.on, 720);
-    assert_int_equal(rules.off, 620);
+    assert_int_equal(rules.off, 600);
     assert_int_equal(rules.agree_on, 300);
     assert_int_equal(rules.agree_off, 0);
-    assert_int_equal(rules.found_after_ms, 0);
+    assert_int_equal(rules.found_after_ms, 40);
     assert_int_equal(rules.visible_after_ms, 80);
     assert_int_equal(rules.lost_after_ms, 120);
     assert_int_equal(rules.frozen_after_ms, 250);
@@ -212,9 +212,10 @@ static void parts_replayed_give_the_same_states(void **state)
     static state_reference_frame frames[N_FRAMES];
     static sono_parts parts[N_FRAMES];
     static sono_verdict want[N_FRAMES];
-    const sono_machine_rules rules = state_reference_rules();
+    sono_machine_rules rules;
     int32_t n_of[3] = {0};
     (void)state;
+    assert_ok(sono_state_rules_resolve(NULL, SONO_STATE_BY_STREAM, &rules, NULL), NULL);
     make_stream(frames, parts);
     state_reference(&rules, frames, N_FRAMES, want);
     for (int32_t i = 0; i < N_FRAMES; i++)
@@ -239,7 +240,7 @@ static void weights_are_of_their_parts(void **state)
         sono_parts_init(&parts);
         sono_state_report_init(&report);
         rules.unknown_part = 0;
-        rules.off = 0;
+        rules.off = rules.found_after_ms = 0;
         parts.has_box = 1;
         for (int other = 0; other < SONO_QUALITY_PARTS; other++) {
             (&rules.weight_score)[other] = 10 + other;
@@ -257,15 +258,21 @@ static void modes_without_memory(void **state)
 {
     sono_state_machine *machine;
     sono_state_report report;
+    sono_state_rules rules;
     sono_parts parts;
     sono_error error;
     (void)state;
     sono_state_report_init(&report);
+    sono_state_rules_init(&rules);
     sono_parts_init(&parts);
+    rules.found_after_ms = 0;
+    rules.weight_score = 300;
+    rules.weight_iou = rules.weight_sharpness = rules.weight_shadow = 100;
+    rules.weight_contrast = rules.weight_continuity = 200;
     parts.score = parts.continuity = parts.contrast = 1000;
     parts.has_box = 1;
     for (int mode = SONO_STATE_BY_SCORE; mode <= SONO_STATE_BY_STREAM; mode++) {
-        assert_ok(sono_state_machine_open(NULL, (sono_state_mode)mode, &machine, &error), &error);
+        assert_ok(sono_state_machine_open(&rules, (sono_state_mode)mode, &machine, &error), &error);
         assert_ok(sono_state_machine_step(machine, &parts, 0, 64, 48, &report, &error), &error);
         assert_int_equal(report.quality, 300 + 200 + 200 + 500 * 3 / 10);
         assert_int_equal(report.state,

@@ -14,7 +14,7 @@ typedef struct state_reference_frame {
 void state_reference(const sono_machine_rules *rules, const state_reference_frame *frames, int32_t n,
                      sono_verdict *verdicts);
 
-/* The library's default rules. */
+/* Rules to test with; not the library's defaults, which are fitted anew now and then. */
 sono_machine_rules state_reference_rules(void);
 
 #endif

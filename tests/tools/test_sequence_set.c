@@ -75,7 +75,7 @@ static sequence_rules make_rules(void)
     sequence_rules rules = {.mode = SONO_STATE_BY_STREAM, .threshold = 0.3};
     sono_error error;
     sono_state_rules_init(&rules.rules);
-    assert_ok(sono_state_rules_set(&rules.rules, "on", 550, &error), &error);
+    assert_ok(sono_state_rules_set(&rules.rules, "on", 650, &error), &error);
     return rules;
 }
 
