@@ -55,8 +55,8 @@ refuses "$work/wrong.yaml:2: unknown key 'mask_vlue' in section 'sink': did you 
 refuses "$work/wrong.yaml:2: " --config "$work/wrong.yaml" --check
 refuses "sink.listen: ':18945' is not an address" --check --listen :18945
 refuses "source.backoff_min_ms: 9000 ms is above source.backoff_max_ms, 5000 ms" --check --source-backoff-min-ms 9000
-refuses "state.off: 600 is above state.on, 300" --check --state-on 300
-refuses "state.agree_off: 501 is above state.agree_on, 500" --check --state-agree-off 501
+refuses "state.off: 400 is above state.on, 300" --check --state-on 300 --state-off 400
+refuses "state.agree_off: 501 is above state.agree_on, 500" --check --state-agree-on 500 --state-agree-off 501
 
 # --check: a null engine needs no models, and a word where others can reach it.
 run 0 --check --engine null --listen 0.0.0.0:18945
