@@ -138,14 +138,16 @@ typedef enum sono_coordinates {
     SONO_COORDINATES_LPS = 2  /* x to the left, y to the back, z to the head */
 } sono_coordinates;
 
-/* What a source knows of an image. Handed through to the packet; nothing of it changes a result. */
+/* What a source knows of an image. Handed through to the packet. Nothing of it changes what is found; states
+ * BY_STREAM go by timestamp, spacing and pose. */
 typedef struct sono_frame_info {
     size_t struct_size;
     uint64_t frame_id;
     int64_t timestamp_ns;         /* when the image was made, in nanoseconds since 1970 UTC; 0 = unknown */
     uint64_t user;                /* the caller's: a number, a pointer, a source's own 64-bit timestamp */
     double spacing_mm[2];         /* from pixel to pixel, x and y; 0 = unknown */
-    float image_to_reference[12]; /* pose: 3 x 4, row-major, mm; counts when has_pose is 1 */
+    float image_to_reference[12]; /* pose: 3 x 4, row-major, mm; axes of length 1, or a pixel long where they
+                                     map pixels; counts when has_pose is 1 */
     int32_t has_pose;             /* 0 (default) or 1 */
     sono_orientation orientation;
     sono_coordinates coordinates; /* of image_to_reference */

@@ -188,7 +188,8 @@ typedef struct sono_frame_header {
     int64_t maps_at_bytes;   /* where the first mask goes in the tensor of all frames' maps (map_layout.h) */
     int64_t timestamp_ns;    /* as the source said; 0 = unknown */
     float spacing_mm[2];     /* from pixel to pixel, x and y; 0 = unknown */
-    float image_to_reference[12]; /* pose as in sono_frame_info; counts when has_pose is 1 */
+    float
+        image_to_reference[12]; /* pose as in sono_frame_info, axes of length 1; counts when has_pose is 1 */
     int32_t has_pose;
     int32_t stream; /* SONO_STREAM_* */
 } sono_frame_header;

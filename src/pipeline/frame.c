@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipeline/frame.h"
 
+#include <math.h>
 #include <string.h>
 
 size_t sono_frame_max_bytes(int32_t max_width_px, int32_t max_height_px)
@@ -54,6 +55,33 @@ static size_t pitch_bytes_of(const sono_image *image)
     return image->pitch_bytes ? image->pitch_bytes : row_bytes_of(image);
 }
 
+static int is_near(double a, double b)
+{
+    return fabs(a - b) <= 0.01 * b;
+}
+
+/* A pose whose axes are a pixel long, as PLUS's ImageToReference is, becomes one of axes of length 1 and
+ * pixels of that spacing. Axes that fit neither stay as they are: who compares frames takes them for no pose.
+ */
+static void split_scale(sono_frame_header *header)
+{
+    float *pose = header->image_to_reference;
+    for (int axis = 0; axis < 3; axis++) {
+        const double x = (double)pose[axis], y = (double)pose[4 + axis], z = (double)pose[8 + axis];
+        const double length = sqrt(x * x + y * y + z * z);
+        float *spacing_mm = axis < 2 ? &header->spacing_mm[axis] : NULL;
+        if (!(length >= 1e-4 && length <= 64) || is_near(length, 1))
+            continue;
+        if (spacing_mm && *spacing_mm > 0.0f && !is_near(length, (double)*spacing_mm))
+            continue;
+        if (spacing_mm && !(*spacing_mm > 0.0f))
+            *spacing_mm = (float)length;
+        pose[axis] = (float)(x / length);
+        pose[4 + axis] = (float)(y / length);
+        pose[8 + axis] = (float)(z / length);
+    }
+}
+
 void sono_frame_describe(const sono_frame *frame, float threshold, int32_t gray16_white,
                          sono_frame_header *header)
 {
@@ -69,6 +97,8 @@ void sono_frame_describe(const sono_frame *frame, float threshold, int32_t gray1
                                   .spacing_mm = {(float)info->spacing_mm[0], (float)info->spacing_mm[1]},
                                   .has_pose = info->has_pose};
     memcpy(header->image_to_reference, info->image_to_reference, sizeof header->image_to_reference);
+    if (header->has_pose)
+        split_scale(header);
 }
 
 void sono_frame_store(const sono_frame *frame, float threshold, int32_t gray16_white,
