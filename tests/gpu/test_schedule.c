@@ -5,21 +5,18 @@
  * boxes and masks go with the CPU's, frame by frame. That the same frames are left out, and which:
  * tests/pipeline/test_schedule.c. Needs the shipped models. */
 #include "sonoseg/diagnostics.h"
-#include "sonoseg/io.h"
-#include "sonoseg/phantom.h"
 #include "packet_maps.h"
+#include "phantom_stream.h"
 #include "support/gpu_fixture.h"
 #include "test.h"
 
 #include <math.h>
 #include <string.h>
 
-#define WIDTH_PX  422
-#define HEIGHT_PX 558
-#define N_PIXELS  (WIDTH_PX * HEIGHT_PX)
-#define N_FRAMES  6
-#define MIRRORED  5 /* the bone is elsewhere: doubtful */
-#define EVERY     4
+#define N_PIXELS PHANTOM_STREAM_PIXELS
+#define N_FRAMES 6
+#define MIRRORED 5 /* the bone is elsewhere: doubtful */
+#define EVERY    4
 
 typedef struct result {
     sono_state state;
@@ -36,25 +33,8 @@ static result on_gpu[N_FRAMES], on_cpu[N_FRAMES];
 static int make_frames(void **state)
 {
     (void)state;
-    sono_phantom_options options;
-    sono_source *source = NULL;
-    sono_error error = {0};
-    sono_phantom_options_init(&options);
-    options.seed = 4711;
-    options.shape = SONO_PHANTOM_ARCHED;
-    options.rate_hz = 10.0;
-    options.n_frames = N_FRAMES;
-    assert_ok(sono_source_open_phantom(&options, &source, &error), &error);
-    for (int i = 0; i < N_FRAMES; i++) {
-        const char *name = NULL;
-        sono_frame_init(&frames[i]);
-        assert_ok(sono_source_next(source, &frames[i].image, &frames[i].info, &name, &error), &error);
-        const uint8_t *from = frames[i].image.pixels;
-        for (int k = 0; k < N_PIXELS; k++)
-            pictures[i][k] = from[i == MIRRORED ? k - k % WIDTH_PX + WIDTH_PX - 1 - k % WIDTH_PX : k];
-        frames[i].image.pixels = pictures[i];
-    }
-    sono_source_close(source);
+    phantom_stream_read(SONO_PHANTOM_ARCHED, N_FRAMES, pictures, frames);
+    phantom_stream_mirror(pictures[MIRRORED]);
     return 0;
 }
 
@@ -103,16 +83,6 @@ static void run_frame(sono_pipeline *pipeline, int i, result *out)
     assert_ok(sono_packet_release(pipeline, packet), NULL);
 }
 
-static double iou(const uint8_t *a, const uint8_t *b)
-{
-    int64_t both = 0, any = 0;
-    for (int i = 0; i < N_PIXELS; i++) {
-        both += a[i] && b[i];
-        any += a[i] || b[i];
-    }
-    return any ? (double)both / (double)any : 1;
-}
-
 static void test_goes_with_the_cpu(void **state)
 {
     (void)state;
@@ -128,10 +98,10 @@ static void test_goes_with_the_cpu(void **state)
         const result *g = &on_gpu[i], *c = &on_cpu[i];
         print_message("frame %d: %s and %s, recalled %d and %d, IoU %.4f\n", i, sono_state_name(g->state),
                       sono_state_name(c->state), g->parts.is_recalled, c->parts.is_recalled,
-                      iou(g->mask, c->mask));
+                      phantom_stream_iou(g->mask, c->mask));
         assert_int_equal(g->state, c->state);
         assert_int_equal(g->parts.is_recalled, c->parts.is_recalled);
-        assert_true(iou(g->mask, c->mask) > 0.99);
+        assert_true(phantom_stream_iou(g->mask, c->mask) > 0.99);
         for (int k = 0; k < 4; k++)
             assert_true(fabsf(g->bbox_xyxy_px[k] - c->bbox_xyxy_px[k]) <= 1.0f);
     }

@@ -6,22 +6,18 @@
  * has it in every frame. SONO_TEST_DEVICE names the device (default cpu).
  */
 #include "sonoseg/diagnostics.h"
-#include "sonoseg/io.h"
-#include "sonoseg/phantom.h"
 #include "support/pipeline_fixture.h"
 #include "packet_maps.h"
+#include "phantom_stream.h"
 #include "test.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define WIDTH_PX  422
-#define HEIGHT_PX 558
-#define N_PIXELS  (WIDTH_PX * HEIGHT_PX)
-#define N_FRAMES  8
-#define MIRRORED  7 /* of these frames */
-#define EVERY     3
-#define RATE_HZ   10.0 /* VISIBLE comes with the third frame */
+#define N_PIXELS PHANTOM_STREAM_PIXELS
+#define N_FRAMES 8
+#define MIRRORED 7 /* of these frames */
+#define EVERY    3
 
 /* In which frames the detector is left out: behind the first VISIBLE one two of three; in the mirrored one it
  * is tried. */
@@ -41,41 +37,13 @@ static uint8_t pictures[N_FRAMES][N_PIXELS], black[N_PIXELS], tissue[N_PIXELS];
 static sono_frame frames[N_FRAMES];
 static result always[N_FRAMES], sometimes[N_FRAMES];
 
-static sono_source *open_phantom(sono_phantom_shape shape)
-{
-    sono_phantom_options options;
-    sono_source *source = NULL;
-    sono_error error = {0};
-    sono_phantom_options_init(&options);
-    options.seed = 4711;
-    options.shape = shape;
-    options.rate_hz = RATE_HZ;
-    options.n_frames = N_FRAMES;
-    assert_ok(sono_source_open_phantom(&options, &source, &error), &error);
-    return source;
-}
-
 static int make_frames(void **state)
 {
     (void)state;
-    sono_error error = {0};
     sono_frame empty;
-    const char *name = NULL;
-    sono_source *source = open_phantom(SONO_PHANTOM_ARCHED);
-    for (int i = 0; i < N_FRAMES; i++) {
-        sono_frame_init(&frames[i]);
-        assert_ok(sono_source_next(source, &frames[i].image, &frames[i].info, &name, &error), &error);
-        const uint8_t *from = frames[i].image.pixels;
-        for (int k = 0; k < N_PIXELS; k++)
-            pictures[i][k] = from[i == MIRRORED ? k - k % WIDTH_PX + WIDTH_PX - 1 - k % WIDTH_PX : k];
-        frames[i].image.pixels = pictures[i];
-    }
-    sono_source_close(source);
-    source = open_phantom(SONO_PHANTOM_EMPTY);
-    sono_frame_init(&empty);
-    assert_ok(sono_source_next(source, &empty.image, &empty.info, &name, &error), &error);
-    memcpy(tissue, empty.image.pixels, sizeof tissue);
-    sono_source_close(source);
+    phantom_stream_read(SONO_PHANTOM_ARCHED, N_FRAMES, pictures, frames);
+    phantom_stream_mirror(pictures[MIRRORED]);
+    phantom_stream_read(SONO_PHANTOM_EMPTY, 1, &tissue, &empty);
     return 0;
 }
 
@@ -84,7 +52,7 @@ static sono_state_rules rules_of_test(void)
     sono_state_rules rules;
     sono_state_rules_init(&rules);
     rules.found_after_ms = 0;
-    rules.visible_after_ms = 120;
+    rules.visible_after_ms = 120; /* 100 ms a frame: VISIBLE comes with the third */
     return rules;
 }
 
@@ -114,23 +82,13 @@ static void run(sono_pipeline *pipeline, const sono_frame *frame, result *out)
     assert_ok(sono_packet_release(pipeline, packet), NULL);
 }
 
-static double iou(const uint8_t *a, const uint8_t *b)
-{
-    int64_t both = 0, any = 0;
-    for (int i = 0; i < N_PIXELS; i++) {
-        both += a[i] && b[i];
-        any += a[i] || b[i];
-    }
-    return any ? (double)both / (double)any : 1;
-}
-
 /* What the detector found is the same, and so is its mask: to the bit on the CPU. The second run of an op on
  * CUDA may share a kernel with others than the first, and round elsewhere. */
 static void assert_same_find(const result *a, const result *b)
 {
     const char *device = getenv("SONO_TEST_DEVICE");
     if (device && strncmp(device, "cuda", 4) == 0) {
-        assert_true(iou(a->mask, b->mask) > 0.99);
+        assert_true(phantom_stream_iou(a->mask, b->mask) > 0.99);
         assert_in_range(a->parts.score - b->parts.score + 2, 0, 4);
         return;
     }
@@ -155,7 +113,7 @@ static void test_detector_is_left_out(void **state)
     sono_pipeline_close(pipeline);
     for (int i = 0; i < N_FRAMES; i++) {
         const result *a = &always[i], *s = &sometimes[i];
-        const double overlap = iou(a->mask, s->mask);
+        const double overlap = phantom_stream_iou(a->mask, s->mask);
         print_message("frame %d: %s and %s, recalled %d, detect %.1f and %.1f ms, agreement %d and %d, IoU "
                       "%.3f, box %.1f %.1f %.1f %.1f and %.1f %.1f %.1f %.1f\n",
                       i, sono_state_name(a->state), sono_state_name(s->state), s->parts.is_recalled,
@@ -169,7 +127,7 @@ static void test_detector_is_left_out(void **state)
         assert_int_equal(a->parts.is_recalled, 0);
         assert_int_equal(s->parts.is_recalled, is_recalled[i]);
         assert_int_equal(s->state, a->state);
-        assert_true(iou(a->mask, s->mask) > 0.9);
+        assert_true(phantom_stream_iou(a->mask, s->mask) > 0.9);
         assert_true(a->mask_area_px > 0);
         if (!is_recalled[i])
             assert_same_find(a, s);
@@ -215,8 +173,8 @@ static void test_replay(void **state)
     sono_state_report_init(&report);
     assert_ok(sono_state_machine_open(&rules, SONO_STATE_BY_STREAM, &machine, &error), &error);
     for (int i = 0; i < N_FRAMES; i++) {
-        assert_ok(sono_state_machine_step(machine, &sometimes[i].parts, frames[i].info.timestamp_ns, WIDTH_PX,
-                                          HEIGHT_PX, &report, &error),
+        assert_ok(sono_state_machine_step(machine, &sometimes[i].parts, frames[i].info.timestamp_ns,
+                                          PHANTOM_STREAM_WIDTH_PX, PHANTOM_STREAM_HEIGHT_PX, &report, &error),
                   &error);
         assert_memory_equal(&report, &sometimes[i].report, sizeof report);
     }

@@ -5,21 +5,17 @@
  * back. The same frames in batches, and the parts of their packets replayed, give the same states to the bit.
  * SONO_TEST_DEVICE names the device (default cpu).
  */
-#include "sonoseg/io.h"
-#include "sonoseg/phantom.h"
 #include "support/pipeline_fixture.h"
 #include "packet_maps.h"
+#include "phantom_stream.h"
 #include "test.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define WIDTH_PX  422
-#define HEIGHT_PX 558
-#define N_PIXELS  (WIDTH_PX * HEIGHT_PX)
-#define N_FRAMES  8
-#define RATE_HZ   10.0 /* VISIBLE comes with the third good frame, LOST with the third bad one */
-#define BATCH     4
+#define N_PIXELS PHANTOM_STREAM_PIXELS
+#define N_FRAMES 8 /* VISIBLE comes with the third good frame, LOST with the third bad one */
+#define BATCH    4
 
 static const int is_black[N_FRAMES] = {0, 0, 0, 0, 1, 1, 1, 0};
 static const sono_state expected[N_FRAMES] = {
@@ -47,24 +43,10 @@ static int is_on_cpu(void)
 static int make_frames(void **state)
 {
     (void)state;
-    sono_phantom_options options;
-    sono_source *source = NULL;
-    sono_error error = {0};
-    sono_phantom_options_init(&options);
-    options.seed = 4711;
-    options.shape = SONO_PHANTOM_ARCHED;
-    options.rate_hz = RATE_HZ;
-    options.n_frames = N_FRAMES;
-    assert_ok(sono_source_open_phantom(&options, &source, &error), &error);
-    for (int i = 0; i < N_FRAMES; i++) {
-        const char *name = NULL;
-        sono_frame_init(&frames[i]);
-        assert_ok(sono_source_next(source, &frames[i].image, &frames[i].info, &name, &error), &error);
-        if (!is_black[i])
-            memcpy(pictures[i], frames[i].image.pixels, N_PIXELS);
-        frames[i].image.pixels = pictures[i];
-    }
-    sono_source_close(source);
+    phantom_stream_read(SONO_PHANTOM_ARCHED, N_FRAMES, pictures, frames);
+    for (int i = 0; i < N_FRAMES; i++)
+        if (is_black[i])
+            memset(pictures[i], 0, sizeof pictures[i]);
     return 0;
 }
 
@@ -166,7 +148,7 @@ static void test_replay(void **state)
     assert_ok(sono_state_machine_open(NULL, SONO_STATE_BY_STREAM, &machine, &error), &error);
     for (int i = 0; i < N_FRAMES; i++) {
         assert_ok(sono_state_machine_step(machine, &one_by_one[i].parts, frames[i].info.timestamp_ns,
-                                          WIDTH_PX, HEIGHT_PX, &report, &error),
+                                          PHANTOM_STREAM_WIDTH_PX, PHANTOM_STREAM_HEIGHT_PX, &report, &error),
                   &error);
         assert_memory_equal(&report, &one_by_one[i].report, sizeof report);
     }
