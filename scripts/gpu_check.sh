@@ -15,6 +15,7 @@
 #   live       the live service at 60 and 200 images/s; only with --only
 #   state_tuning  what scripts/fit_state.py needs, of 100 sweeps with events; only with --only
 #   state      states over time on 200 held-out sweeps with events, against the bars of docs/state.md; only with --only
+#   state_checks  states: audit, the same sweeps twice to the bit, float16 against float32; only with --only
 #   peers      sonoseg and the official PyTorch code on the same frame in turn, unless --no-peers
 #   tests      GPU, budget, golden and pipeline tests that can use the GPU
 #   decoder    frames with and without a find, the mask decoder always run and left out when LOST
@@ -46,7 +47,7 @@ while [ $# -gt 0 ]; do
         --only) only=,$2,; shift ;;
         --budget) budget=$2; shift ;;
         --device) device=$2; shift ;;
-        *) sed -n '3,33s/^# \{0,1\}//p' "$0"; exit 2 ;;
+        *) sed -n '3,34s/^# \{0,1\}//p' "$0"; exit 2 ;;
     esac
     shift
 done
@@ -519,6 +520,38 @@ sys.exit(bool(above))' "$work/state.json" "$work/$name" "$device_name" "$commit"
     [ -z "${OUT:-}" ] || cp "$work/$name" "$OUT/"
 }
 
+state_checks() {
+    [ "$device" = cuda ] || { skip "state_checks: the CPU has one precision and no copies"; return; }
+    [ -f models/dfine_s_bone.safetensors ] || { skip "state_checks: no models"; return; }
+    local name sweeps=20 frames=500 flags=(--detector models/dfine_s_bone.safetensors
+        --segmenter models/mobile_sam_bone.safetensors --device "$device" --min-piece 0.02 --bridge 0.15)
+    [ "$quick" -eq 0 ] || sweeps=2
+    check "state audit's frames" 60 "$sonoseg" phantom phantom:seed=30001,frames=25,shape=arched --output "$work/audited" || return
+    with_cupti check "state audit" 120 "$sonoseg" audit --input "$work/audited/images" "${flags[@]}" \
+        --state stream --surface on --trace --frames 100 --json "$work/state_audit.json"
+    sed 's/^/      /' "$work/logs/state_audit.log" | head -n 30
+    for name in fp16 fp16_again fp32; do
+        check "state $name" 200 "$sonoseg" evaluate --sequence --sweeps "$sweeps" "${flags[@]}" --precision "${name%_again}" \
+            --input "phantom:seed=30000,frames=$frames,events=held-out" --json "$work/state_$name.json" \
+            --parts "$work/state_$name.jsonl" || return
+    done
+    check "state twice, bitwise" 10 cmp "$work/state_fp16.jsonl" "$work/state_fp16_again.jsonl"
+    check "state float16 against float32" 30 python3 -c '
+import json, sys
+half, full = ([json.loads(line) for line in list(open(path))[1:]] for path in sys.argv[1:3])
+apart = sum(a["state"] != b["state"] for a, b in zip(half, full))
+parts = {}
+for a, b in zip(half, full):
+    for key in a["parts"]:
+        parts[key] = max(parts.get(key, 0), abs(a["parts"][key] - b["parts"][key]))
+print(f"{apart} of {len(full)} frames have another state ({100 * apart / len(full):.3f} %, at most 0.1)")
+print("worst difference of a part: " + ", ".join(f"{key} {value}" for key, value in parts.items()))
+json.dump({"frames": len(full), "apart": apart}, open(sys.argv[3], "w"))
+sys.exit(len(half) != len(full) or apart > 0.001 * len(full))' "$work/state_fp16.jsonl" "$work/state_fp32.jsonl" \
+        "$work/state_precision.json"
+    sed 's/^/      /' "$work/logs/state_float16_against_float32.log"
+}
+
 sanitizer() {
     local tool tools='memcheck racecheck initcheck' path
     path=$(command -v compute-sanitizer || echo "${CUDA_HOME:-/usr/local/cuda}/bin/compute-sanitizer")
@@ -554,6 +587,7 @@ section throughput throughput
 [ -z "$only" ] || section live live
 [ -z "$only" ] || section state_tuning state_tuning
 [ -z "$only" ] || section state state
+[ -z "$only" ] || section state_checks state_checks
 section peers peers
 section tests tests
 section decoder decoder

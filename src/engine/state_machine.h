@@ -52,20 +52,18 @@ typedef struct sono_stream_memory {
     int64_t repeat_ns;    /* since the first frame with these pixels, at most frozen_after_ms */
     uint64_t fingerprint; /* of the last frame */
     int32_t width_px, height_px;
-    int32_t state;                /* sono_state after the last frame */
-    int32_t grade;                /* sono_grade of the last frame */
-    int32_t has_frame;            /* 1: there was one */
-    int32_t is_trusted;           /* 1: there was a good frame since the last bad one */
-    int32_t has_agreed;           /* 1: such a frame agreed with the one before it */
-    int32_t has_mask;             /* 1: the last frame's mask is shown, and is not empty */
-    float image_to_reference[12]; /* of the last frame; counts when has_pose is 1 */
-    int32_t has_pose;
+    int32_t state;            /* sono_state after the last frame */
+    int32_t grade;            /* sono_grade of the last frame */
+    int32_t has_frame;        /* 1: there was one */
+    int32_t is_trusted;       /* 1: there was a good frame since the last bad one */
+    int32_t has_agreed;       /* 1: such a frame agreed with the one before it */
+    int32_t has_mask;         /* 1: the last frame's mask is shown, and is not empty */
     float box[4];             /* of the last frame: x1, y1, x2, y2 in pixels; 0 where it is not valid */
     float score, class_id;    /* of the last detection */
     int32_t n_recalled;       /* frames since the detector ran, the last one included */
     int32_t detected_quality; /* of the last frame in which it ran */
     float margin[4];          /* from the mask's ends to the detector's box; SCHEDULE's */
-    int32_t reserved[21];     /* 0 */
+    int32_t reserved[34];     /* 0 */
 } sono_stream_memory;
 static_assert(sizeof(sono_stream_memory) == SONO_MEMORY_BYTES, "the tensor `memory` holds one");
 

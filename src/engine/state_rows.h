@@ -57,9 +57,6 @@ SONO_STATE_FN void state_remember(const sono_state_rows *rows, const sono_verdic
 {
     memory->fingerprint = state_fingerprint(rows->echo);
     memory->has_mask = v->state != SONO_STATE_LOST && has_outline(&v->parts);
-    memory->has_pose = rows->header->has_pose;
-    for (int i = 0; i < 12; i++)
-        memory->image_to_reference[i] = rows->header->has_pose ? rows->header->image_to_reference[i] : 0.0f;
     for (int i = 0; i < 4; i++)
         memory->box[i] = rows->detection[i];
     memory->score = rows->detection[SONO_DETECTION_SCORE];

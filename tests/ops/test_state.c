@@ -29,7 +29,6 @@ typedef struct batch {
 typedef struct frame {
     state_reference_frame is;
     uint64_t fingerprint;
-    int32_t has_pose;
 } frame;
 
 static int32_t permille(sono_op_test *t, int32_t mood)
@@ -39,7 +38,7 @@ static int32_t permille(sono_op_test *t, int32_t mood)
 
 static frame any_frame(sono_op_test *t, const frame *last, int64_t *now, int32_t mood)
 {
-    frame f = {.is.when = {.width_px = 320, .height_px = 200}, .has_pose = sono_op_test_int(t, 0, 1)};
+    frame f = {.is.when = {.width_px = 320, .height_px = 200}};
     sono_frame_parts *parts = &f.is.parts;
     *now += sono_op_test_int(t, 0, 30) ? 40000000 : sono_op_test_int(t, -2, 20) * INT64_C(40000000);
     f.is.when.timestamp_ns = sono_op_test_int(t, 0, 20) ? *now : 0;
@@ -77,10 +76,7 @@ static void write_rows(const frame *f, batch *b)
         (sono_frame_header){.width_px = f->is.when.width_px,
                             .height_px = f->is.when.height_px,
                             .timestamp_ns = f->is.when.timestamp_ns,
-                            .has_pose = f->has_pose,
                             .stream = f->is.when.begins ? SONO_STREAM_BEGINS : SONO_STREAM_GOES_ON};
-    for (int i = 0; i < 12; i++)
-        b->headers[n].image_to_reference[i] = (float)(i + n);
     detection[4] = middle_of(parts->permille[SONO_QUALITY_SCORE]);
     detection[6] = parts->is_recalled ? -1.0f : (float)n;
     detection[7] = (float)parts->has_box;
@@ -211,9 +207,6 @@ static void check_memory(const sono_stream_memory *memory, const frame *f, int32
     assert_int_equal(memory->n_recalled > 0, f->is.parts.is_recalled);
     assert_float_equal(memory->box[3], 10 * row + 3, 0);
     assert_float_equal(memory->score, middle_of(f->is.parts.permille[SONO_QUALITY_SCORE]), 0);
-    assert_int_equal(memory->has_pose, f->has_pose);
-    for (int i = 0; i < 12; i++)
-        assert_float_equal(memory->image_to_reference[i], f->has_pose ? i + row : 0, 0);
 }
 
 static void check_stream(uint64_t seed, int32_t batch_size)
