@@ -5,7 +5,7 @@
 #
 #     scripts/gpu/bundle.sh [--architectures "90"] [--dfine CHECKOUT] [--mobile-sam CHECKOUT] [--no-build] [--no-reference]
 #
-# carry/gpu.tar.xz       the command, the tests, the shared libraries that they need
+# carry/gpu.tar.xz       the command, the tests that can use a GPU, the shared libraries that they need
 # carry/COMMIT           the commit, with a + when the tree differs from it
 # carry/shared/          frames, references and checkpoints of $SONO_SHARED (../shared), if there; the checkpoints as
 #                        float16 safetensors, half the bytes: every one of their values is a float16
@@ -43,7 +43,9 @@ rm -rf "$stage" carry
 mkdir -p "$stage/bin" "$stage/lib" "$stage/tests" carry
 cp build/gpu/bin/sonoseg "$stage/bin/"
 cp -L build/gpu/lib/libsonoseg.so.[0-9] build/gpu/lib/libsonoseg-io.so.[0-9] "$stage/lib/"
-find build/gpu/tests -maxdepth 1 -type f -perm -u+x -exec cp {} "$stage/tests/" \;
+find build/gpu/tests -maxdepth 1 -type f -perm -u+x \
+    -regextype posix-extended -regex '.*/(test_(ops|gpu|budget|golden|pipeline)_.*|make_synthetic)' \
+    -exec cp {} "$stage/tests/" \;
 # Only what the stage's own programs ask for: a library is kept under the name by which it is looked up.
 for program in "$stage"/bin/* "$stage"/tests/*; do
     LD_LIBRARY_PATH=$stage/lib ldd "$program"

@@ -141,6 +141,8 @@ static void test_batches(void **state)
 static void test_replay(void **state)
 {
     (void)state;
+    sono_pipeline_config config;
+    pipeline_fixture_shipped(&config); /* without models nothing was run: skipped */
     sono_state_machine *machine = NULL;
     sono_state_report report;
     sono_error error = {0};
