@@ -24,9 +24,10 @@ typedef struct sono_serve_result {
     int32_t width_px, height_px;
     const uint8_t *mask;        /* rows contiguous, 0 / 255; never NULL */
     const uint8_t *maps[3];     /* edge, inside, outside, 0 / 1; NULL unless sink.maps */
-    int32_t is_judged;          /* 0 with state.mode score: the next three are 0 */
+    int32_t is_judged;          /* 0 with state.mode score: the next four are 0 */
     int32_t quality, agreement; /* of 1000; agreement -1 = unknown */
     int32_t reasons;            /* sono_state_reason */
+    sono_parts parts;           /* what they are made of */
     int32_t has_surface;        /* 0 unless engine.surface is on */
     sono_surface_view surface;
     double latency_ms; /* of the engine alone */

@@ -167,6 +167,7 @@ static void fill_result(const pipeline_engine *engine, const sono_packet *packet
         result->quality = report->quality;
         result->agreement = report->agreement;
         result->reasons = report->reasons;
+        result->parts = *sono_packet_parts(packet);
     }
     result->has_surface = sono_packet_surface(packet, &result->surface) == SONO_STATUS_OK;
     memcpy(result->bbox_xyxy_px, object->bbox_xyxy_px, sizeof result->bbox_xyxy_px);

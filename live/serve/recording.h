@@ -30,8 +30,9 @@ sono_status sono_serve_recording_open(const sono_serve_config *config, sono_serv
                                       sono_error *error);
 /* Copies frame->pixels, as they are submitted, and facts. Never waits. */
 void sono_serve_recording_image(sono_serve_recording *recording, const sono_serve_frame *frame);
-/* The mask of a recorded image, or of one that has none (result NULL): all zero, LOST, and the reason. Each
- * image gets one, at the end those that did not. Never waits. */
+/* The mask of a recorded image, reason NULL; or that none is shown, for this reason: all zero, LOST, with the
+ * result if the engine made one (NULL = it did not see the image). Each image gets one, at the end those that
+ * did not. Never waits. */
 void sono_serve_recording_mask(sono_serve_recording *recording, const sono_serve_frame *frame,
                                const sono_serve_result *result, const char *reason);
 /* Readable once when it stopped because of an error. */

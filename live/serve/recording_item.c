@@ -109,29 +109,42 @@ sono_serve_item *sono_serve_item_image(const sono_serve_frame *frame)
     return item;
 }
 
+/* What the state was decided from, so that a replay of these frames gives the same states. */
+static void put_judgement(sono_serve_item *item, const sono_serve_result *result)
+{
+    const sono_parts *p = &result->parts;
+    put_field(item, "Quality", "%d", result->quality);
+    put_field(item, "Agreement", "%d", result->agreement);
+    put_field(item, "Parts", "%d %d %d %d %d %d %d %d %d %d %d %d %d", p->score, p->iou, p->sharpness,
+              p->contrast, p->shadow, p->continuity, p->agreement, p->surface, p->is_repeat, p->moved_x,
+              p->moved_y, p->has_box, p->is_recalled);
+}
+
 sono_serve_item *sono_serve_item_mask(const sono_serve_frame *frame, const sono_serve_result *result,
                                       const char *reason)
 {
-    const size_t n_bytes = result ? (size_t)result->width_px * (size_t)result->height_px : 0;
-    sono_serve_item *item = item_new(frame, result ? result->mask : NULL, n_bytes);
+    const int is_shown = result && !reason;
+    const size_t n_bytes = is_shown ? (size_t)result->width_px * (size_t)result->height_px : 0;
+    sono_serve_item *item = item_new(frame, is_shown ? result->mask : NULL, n_bytes);
     if (!item)
         return NULL;
     item->is_mask = 1;
-    item->is_empty = !result;
+    item->is_empty = !is_shown;
     item->frame.element = SONO_ELEMENT_U8;
     item->frame.components = 1;
-    put_field(item, "State", "%s", sono_state_name(result ? result->state : SONO_STATE_LOST));
-    if (!result) {
-        put_field(item, "Reason", "%s", reason);
+    put_field(item, "State", "%s", sono_state_name(is_shown ? result->state : SONO_STATE_LOST));
+    put_field(item, "Reason", "%s", is_shown ? "OK" : reason);
+    put_field(item, "Processed", "%d", result != NULL);
+    if (!result)
         return item;
-    }
     const float *box = result->bbox_xyxy_px;
-    put_field(item, "Reason", "OK");
     put_field(item, "Score", "%.9g", (double)result->score);
     put_field(item, "BBox", "%.9g %.9g %.9g %.9g", (double)box[0], (double)box[1], (double)box[2],
               (double)box[3]);
     put_field(item, "PredictedIoU", "%.9g", (double)result->iou_predicted);
     put_field(item, "AreaPx", "%lld", (long long)result->mask_area_px);
     put_field(item, "EngineMs", "%.3f", result->latency_ms);
+    if (result->is_judged)
+        put_judgement(item, result);
     return item;
 }

@@ -7,7 +7,7 @@
 #include "serve/engine.h"
 #include "serve/frame.h"
 
-#define SONO_SERVE_ITEM_FIELDS 8
+#define SONO_SERVE_ITEM_FIELDS 12
 
 typedef struct sono_serve_item {
     struct sono_serve_item *next;
@@ -24,7 +24,8 @@ typedef struct sono_serve_item {
 
 /* The image of a frame. NULL: out of memory. Freed with free(). */
 sono_serve_item *sono_serve_item_image(const sono_serve_frame *frame);
-/* Its mask; result NULL: none, for that reason. */
+/* Its mask. reason NULL: it is shown. Otherwise it is empty, and result says what became of the frame: NULL =
+ * it was never analysed. */
 sono_serve_item *sono_serve_item_mask(const sono_serve_frame *frame, const sono_serve_result *result,
                                       const char *reason);
 /* Bytes that sono_serve_item_image() would take. */

@@ -45,7 +45,10 @@ static void end_frame(sono_service *service, uint64_t id, sono_session_drop why)
             sono_serve_engine_return(service->engine, frame->input);
         }
         if (service->recording) {
-            sono_serve_recording_mask(service->recording, frame, NULL, sono_session_drop_name(why));
+            const sono_serve_result *result = service->result;
+            sono_serve_recording_mask(service->recording, frame,
+                                      result && result->frame == id ? result : NULL,
+                                      sono_session_drop_name(why));
         }
         sono_serve_frames_remove(frame);
     }
@@ -77,7 +80,7 @@ static void show(sono_service *service, uint64_t id)
     sono_service_shown(service, frame, result);
     sono_serve_sink_show(service->sink, frame, result);
     if (service->recording) {
-        sono_serve_recording_mask(service->recording, frame, result, "");
+        sono_serve_recording_mask(service->recording, frame, result, NULL);
     }
     sono_serve_recent_add(&service->kpi.latency_ms,
                           (double)(sono_serve_now_ns() - frame->received_ns) * 1e-6);

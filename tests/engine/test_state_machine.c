@@ -402,15 +402,13 @@ static void memory_of_others_is_kept(void **state)
     (void)state;
     state_step(&rules, &memory, &good, &when, &v);
     memory.fingerprint = 7;
-    memory.has_mask = memory.has_pose = 1;
-    memory.image_to_reference[11] = 2.5f;
+    memory.has_mask = 1;
+    memory.box[3] = 2.5f;
     state_step(&rules, &memory, &good, &when, &v);
-    assert_true(memory.has_frame && memory.fingerprint == 7 && memory.has_mask && memory.has_pose &&
-                memory.image_to_reference[11] == 2.5f);
+    assert_true(memory.has_frame && memory.fingerprint == 7 && memory.has_mask && memory.box[3] == 2.5f);
     when.begins = 1;
     state_step(&rules, &memory, &good, &when, &v);
-    assert_true(memory.fingerprint == 0 && !memory.has_mask && !memory.has_pose &&
-                memory.image_to_reference[11] == 0.0f);
+    assert_true(memory.fingerprint == 0 && !memory.has_mask && memory.box[3] == 0.0f);
 }
 
 int main(void)

@@ -72,13 +72,18 @@ static void fill(sono_serve_frame *frame, uint64_t id, int32_t width_px, int32_t
 static sono_serve_result result_of(uint64_t id)
 {
     recording_fill(mask, N_PIXELS, id);
-    return (sono_serve_result){.frame = id,
-                               .state = SONO_STATE_VISIBLE,
-                               .score = 0.875f,
-                               .bbox_xyxy_px = {1, 2.5f, 30, 40},
-                               .width_px = SIDE_PX,
-                               .height_px = SIDE_PX,
-                               .mask = mask};
+    return (sono_serve_result){
+        .frame = id,
+        .state = SONO_STATE_VISIBLE,
+        .score = 0.875f,
+        .bbox_xyxy_px = {1, 2.5f, 30, 40},
+        .width_px = SIDE_PX,
+        .height_px = SIDE_PX,
+        .mask = mask,
+        .is_judged = 1,
+        .quality = 640,
+        .agreement = -1,
+        .parts = {.score = 900, .iou = -1, .agreement = -1, .moved_x = -3, .has_box = 1}};
 }
 
 static void put_image(sono_serve_recording *recording, uint64_t id)
@@ -88,7 +93,7 @@ static void put_image(sono_serve_recording *recording, uint64_t id)
     sono_serve_recording_image(recording, &frame);
 }
 
-/* has_result 0: lost, for the reason. */
+/* reason NULL: shown. has_result 0: the engine never saw it. */
 static void put_mask(sono_serve_recording *recording, uint64_t id, int has_result, const char *reason)
 {
     sono_serve_frame frame;
@@ -158,11 +163,11 @@ static void test_pair(void **state)
     for (uint64_t id = 5; id <= 9; id++)
         put_image(recording, id);
     put_mask(recording, 6, 0, "superseded");
-    put_mask(recording, 5, 1, "");
-    put_mask(recording, 8, 1, "");
-    put_mask(recording, 7, 0, "age");
-    put_mask(recording, 7, 1, "");  /* a second one counts nothing */
-    put_mask(recording, 77, 1, ""); /* not of any image */
+    put_mask(recording, 5, 1, NULL);
+    put_mask(recording, 8, 1, NULL);
+    put_mask(recording, 7, 1, "late");
+    put_mask(recording, 7, 1, NULL);  /* a second one counts nothing */
+    put_mask(recording, 77, 1, NULL); /* not of any image */
     sono_serve_recording_query(recording, &facts);
     assert_true(facts.is_on && facts.recorded == 5 && !facts.dropped && !*facts.error);
     assert_ok(sono_serve_recording_close(recording, &error), &error);
@@ -170,8 +175,10 @@ static void test_pair(void **state)
     sono_source *images = open_recorded(&config, "rec_0001.igs.mha");
     sono_source *masks = open_recorded(&config, "rec_masks_0001.igs.mha");
     static const char *const numbers[] = {"5", "6", "7", "8", "9"};
-    static const char *const reasons[] = {"", "superseded", "age", "", "stopped"};
+    static const char *const reasons[] = {"", "superseded", "late", "", "stopped"};
+    static const char *const processed[] = {"1", "0", "1", "1", "0"};
     for (uint64_t i = 0; i < 5; i++) {
+        const int is_seen = processed[i][0] == '1';
         const uint8_t *image = expect_frame(images, numbers[i]);
         for (size_t at = 0; at < N_PIXELS; at++)
             assert_true(image[at] == recording_byte(i + 5, at));
@@ -183,8 +190,11 @@ static void test_pair(void **state)
         const uint8_t *values = expect_frame(masks, numbers[i]);
         assert_string_equal(is_lost, field(masks, "State"));
         assert_string_equal(*reasons[i] ? reasons[i] : "OK", field(masks, "Reason"));
-        assert_string_equal(*reasons[i] ? "" : "0.875", field(masks, "Score"));
-        assert_string_equal(*reasons[i] ? "" : "1 2.5 30 40", field(masks, "BBox"));
+        assert_string_equal(processed[i], field(masks, "Processed"));
+        assert_string_equal(is_seen ? "0.875" : "", field(masks, "Score"));
+        assert_string_equal(is_seen ? "1 2.5 30 40" : "", field(masks, "BBox"));
+        assert_string_equal(is_seen ? "640" : "", field(masks, "Quality"));
+        assert_string_equal(is_seen ? "900 -1 0 0 0 0 -1 0 0 -3 0 1 0" : "", field(masks, "Parts"));
         char stamp[32];
         snprintf(stamp, sizeof stamp, "%s", field(images, "SourceTimestamp"));
         assert_string_equal(stamp, field(masks, "SourceTimestamp"));
@@ -206,7 +216,7 @@ static void test_options(void **state)
     assert_ok(sono_serve_recording_open(&config, &recording, &error), &error);
     for (uint64_t id = 1; id <= 300; id++) { /* more than the pairs that may wait */
         put_image(recording, id);
-        put_mask(recording, id, 1, "");
+        put_mask(recording, id, 1, NULL);
     }
     assert_ok(sono_serve_recording_close(recording, &error), &error);
     assert_int_equal(1, recording_count(config.record_folder, ".igs.mhd"));
@@ -240,7 +250,7 @@ static void test_slow_disk(void **state)
     assert_true(is_told(recording, 0) && facts.recorded == n - 1 && facts.dropped == 1);
     assert_non_null(strstr(facts.error, "disk is too slow"));
     put_image(recording, n + 1);
-    put_mask(recording, 1, 1, "");
+    put_mask(recording, 1, 1, NULL);
     sono_serve_recording_query(recording, &facts);
     assert_true(facts.dropped == 2 && facts.recorded == n - 1);
     pthread_mutex_unlock(&disk);
