@@ -20,11 +20,30 @@ def make_echoes(scene: Scene, amplitude: Tensor, generator: torch.Generator) -> 
     y_px = rows(scene)
     off_focus = y_px / scene.height_px - scanner.focus_depths
     side = 2 * (torch.arange(scene.width_px, device=y_px.device) + 0.5) / scene.width_px - 1
-    lateral = scanner.sigma_lateral_mm * scene.px_per_mm * torch.sqrt(
+    lateral = scanner.sigma_lateral_mm * _columns_per_mm(scene) * torch.sqrt(
         1 + (off_focus / scanner.focus_length_depths) ** 2) * (1 + scanner.widening * side ** 4)
     axial = scanner.sigma_axial_mm * scene.px_per_mm * (1 + 0.4 * y_px / scene.height_px)
+    if scene.fan is not None:
+        lateral, axial = _as_the_picture_shows(scene, lateral, axial)
     parts = spread(parts, lateral, -1)
     return spread(parts, axial, -2).unbind()
+
+
+def _columns_per_mm(scene: Scene) -> Tensor:
+    """Across the beam, of a fan at its focus: its beam widens in proportion to the distance from the apex."""
+    if scene.fan is None:
+        return scene.px_per_mm
+    focus_mm = scene.fan.radius_mm + scene.scanner.focus_depths * scene.scanner.depth_mm
+    return 1 / (scene.fan.step_rad * focus_mm)
+
+
+def _as_the_picture_shows(scene: Scene, lateral: Tensor, axial: Tensor) -> tuple[Tensor, Tensor]:
+    """Spreads in px, nowhere finer than the pixels of the picture that a fan becomes."""
+    fan = scene.fan
+    columns_a_pixel = 1 / (fan.picture.scale_x * fan.step_rad * (fan.radius_mm + scene.depth_mm_of_rows).clamp(min=1))
+    rows_a_pixel = scene.px_per_mm / fan.picture.scale_y
+    return (torch.maximum(lateral, LEAST_SIGMA_PX * columns_a_pixel),
+            torch.maximum(axial, LEAST_SIGMA_PX * rows_a_pixel))
 
 
 def spread(parts: Tensor, sigma_px: Tensor, dim: int) -> Tensor:

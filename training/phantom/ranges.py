@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a phantom's parameters are drawn from: (low, high) each, uniform. Levels in dB of white, `_depths` in image
 depths, `_views` in image widths, `_share` the probability of a feature."""
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Range = tuple[float, float]
 
@@ -84,7 +84,26 @@ class Scanner:
 
 
 @dataclass(frozen=True)
+class Geometry:
+    """A kind of probe; `share` of the frames."""
+    name: str
+    share: float
+    radius_mm: Range = (0, 0)  # of the face; of a flat one half its width
+    field_deg: Range = (0, 0)  # angle between the outermost beams, 0 = parallel
+    depth_mm: Range = (0, 0)
+    is_flat: bool = False
+    cover_share: float = 0.0  # of the frames, in which the face's cover rings
+    flip_share: float = 0.0  # near side down
+
+
+LINEAR = (Geometry("linear", 1.0),)
+
+
+@dataclass(frozen=True)
 class Ranges:
+    geometries: tuple[Geometry, ...] = LINEAR
+    mirror_share: float = 0.0
+    screen_share: float = 0.0
     shapes: tuple[Shape, ...] = (
         Shape(0.15, 1, (0.28, 0.6), (0, 0.03), (2, 3), (-0.25, 0.25), (0.9, 1.1), (0.1, 0.45)),
         Shape(0.25, 1, (0.2, 0.42), (0.08, 0.28), (0.5, 2.5), (-0.15, 0.15), (0.7, 1.3), (0.1, 0.45)),
@@ -137,4 +156,18 @@ TRAINING = Ranges(
     text_share=0.4,
     calliper_share=0.3,
     scale_share=0.4,
+)
+
+WIDE = replace(
+    TRAINING,
+    geometries=(
+        Geometry("linear", 0.55, flip_share=0.15),
+        Geometry("trapezoid", 0.07, (12, 35), (8, 45), (25, 90), is_flat=True, flip_share=0.15),
+        Geometry("curvilinear", 0.16, (30, 70), (45, 80), (60, 200), cover_share=0.3, flip_share=0.15),
+        Geometry("small convex", 0.05, (10, 20), (60, 120), (35, 110), cover_share=0.3, flip_share=0.15),
+        Geometry("phased", 0.06, (0.1, 3), (60, 95), (60, 180), flip_share=0.15),
+        Geometry("endocavity", 0.11, (8, 14), (100, 180), (40, 120), cover_share=0.75, flip_share=0.4),
+    ),
+    mirror_share=0.5,
+    screen_share=0.25,
 )

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """From echoes to grey values: shadow, contact, gain, artefacts, log compression. And the outline."""
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from .beam import make_echoes
+from .fan import face_echo
 from .scene import N_BONES, Scene
 from .texture import level, noise, step
 from .tissue import crest_px, render_tissue, rows
@@ -21,7 +23,21 @@ PENUMBRA_MOST_PX = 15
 
 
 def render(scene: Scene, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Grey values 0..255 and labels, [n, height, width] each."""
+    """Grey values 0..255 and labels, [n, height, width] each, of beams side by side: a linear probe's picture."""
+    grey, outline = render_beams(scene, generator)
+    return grey.round(), _labelled(rows(scene), outline)
+
+
+@dataclass
+class Outline:
+    """Of each bone in each column: rows of the band's edges, and whether it shows there. [n, 2, columns] each"""
+    top: Tensor
+    bottom: Tensor
+    shown: Tensor
+
+
+def render_beams(scene: Scene, generator: torch.Generator) -> tuple[Tensor, Outline]:
+    """Grey values 0..255, not rounded, with beams as columns and ranges as rows; and where the outline lies there."""
     scene.columns.crest = crest_px(scene)
     amplitude, specular = render_tissue(scene)
     real, imaginary = make_echoes(scene, amplitude, generator)
@@ -31,7 +47,7 @@ def render(scene: Scene, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     real = gain * (real + specular) + _artefacts(scene, gain_at_bone) + hiss[0]
     imaginary = gain * imaginary + hiss[1]
     intensity = _smoothed(real * real + imaginary * imaginary, scene.scanner.smoothing)
-    return (255 * _displayed(scene, intensity)).round(), _outline(scene, gain_at_bone)
+    return 255 * _displayed(scene, intensity), _outline(scene, gain_at_bone)
 
 
 def _at_bone(scene: Scene, plane: Tensor) -> Tensor:
@@ -81,10 +97,12 @@ def _artefacts(scene: Scene, gain_at_bone: Tensor) -> Tensor:
     """Echoes that no shadow hides: the probe's ringing near the skin, and each bone once more at twice its depth."""
     columns, tissue = scene.columns, scene.tissue
     y_mm = rows(scene) / scene.px_per_mm
-    x_mm = torch.arange(scene.width_px, device=y_mm.device) / scene.px_per_mm + scene.probe_mm
+    x_mm = scene.across_mm + scene.probe_mm
     ringing = level(tissue.near_db) * torch.exp(-y_mm / tissue.near_mm) * (
         0.55 + 0.45 * torch.cos(2 * math.pi * y_mm / tissue.near_period_mm))
     echo = ringing * (0.4 + 1.2 * noise(scene.lattice, x_mm * 0.08, y_mm * 2.3))
+    if scene.fan is not None:
+        echo = echo + face_echo(scene.fan, y_mm) * (0.7 + 0.6 * noise(scene.lattice, x_mm * 0.3, 57.5))
     strength = level(scene.echo.reverb_db) * columns.cosine * columns.rough * columns.streak
     strength = strength * columns.echo * gain_at_bone
     for b in range(N_BONES):
@@ -108,15 +126,23 @@ def _displayed(scene: Scene, intensity: Tensor) -> Tensor:
     return v * (1 - scanner.curve + scanner.curve * v)
 
 
-def _outline(scene: Scene, gain_at_bone: Tensor) -> Tensor:
-    """The bright band where it shows; structures of few pixels are dropped, the others numbered from 1."""
+def _outline(scene: Scene, gain_at_bone: Tensor) -> Outline:
+    """The bright band where it shows."""
     columns, band = scene.columns, scene.band_px
     shown = _displayed(scene, (columns.echo * gain_at_bone) ** 2) >= OUTLINE_GREY
     top = torch.maximum(columns.bone - OUTLINE_ABOVE * band / columns.cosine, columns.crest - OUTLINE_ABOVE * band)
-    bottom = columns.bone + OUTLINE_BELOW * band / columns.cosine
-    first, last = (top + 0.5).floor(), (bottom + 0.5).floor()
-    y_px = rows(scene)
-    found = [shown[:, b:b + 1] & (y_px >= first[:, b:b + 1]) & (y_px <= last[:, b:b + 1]) for b in range(N_BONES)]
+    return Outline(top, columns.bone + OUTLINE_BELOW * band / columns.cosine, shown)
+
+
+def _labelled(y_px: Tensor, outline: Outline) -> Tensor:
+    """Labels of an image whose columns are the outline's."""
+    first, last = (outline.top + 0.5).floor(), (outline.bottom + 0.5).floor()
+    return numbered([outline.shown[:, b:b + 1] & (y_px >= first[:, b:b + 1]) & (y_px <= last[:, b:b + 1])
+                     for b in range(N_BONES)])
+
+
+def numbered(found: list[Tensor]) -> Tensor:
+    """Labels of what each bone covers: structures of few pixels are dropped, the others numbered from 1."""
     found[0] = found[0] & ~found[1]
     visible = torch.stack([part.sum(dim=(1, 2)) >= OUTLINE_LEAST_PX for part in found], dim=1)
     numbers = (visible.cumsum(dim=1) * visible).to(torch.uint8)

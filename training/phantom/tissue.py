@@ -25,10 +25,10 @@ def render_tissue(scene: Scene) -> tuple[Tensor, Tensor]:
 
 def _texture(scene: Scene) -> Tensor:
     """Skin, fat and two muscles. Each pixel lies in one of them, so one noise serves all three."""
-    tissue, lattice, mm = scene.tissue, scene.lattice, 1 / scene.px_per_mm
+    tissue, lattice, mm = scene.tissue, scene.lattice, 1 / (scene.px_per_mm * scene.grain)
     skin_edge, fat_edge, muscle_edge = scene.columns.layer.split(1, dim=1)
     y_px = rows(scene)
-    x_mm = torch.arange(scene.width_px, device=lattice.device) * mm + scene.probe_mm
+    x_mm = scene.place_mm / scene.grain
     is_deep, is_muscle, is_skin = y_px >= muscle_edge, y_px >= fat_edge, y_px < skin_edge
     below_mm = (y_px - torch.where(is_deep, muscle_edge, fat_edge)) * mm
     drift = torch.where(is_deep, scene.drift + 100, scene.drift)
@@ -59,14 +59,14 @@ def rows(scene: Scene) -> Tensor:
 
 def _fasciae(scene: Scene) -> Tensor:
     tissue, columns = scene.tissue, scene.columns
-    x_mm = torch.arange(scene.width_px, device=scene.lattice.device) / scene.px_per_mm + scene.probe_mm
+    x_mm = (scene.across_mm + scene.probe_mm) / scene.grain
     number = torch.arange(3, device=x_mm.device).reshape(1, 3, 1)
     patchy = noise(scene.lattice, x_mm * 0.25, 200.5 + number)
     strength = level(tissue.line_db) * (0.15 + 1.5 * patchy * patchy)
     to_bone_mm = (columns.bone - columns.layer[:, 2:]) / scene.px_per_mm
     free = step(1.0, FREE_MM, to_bone_mm).prod(dim=1, keepdim=True)
     strength = torch.where(number == 2, strength * free, strength)
-    spread_px = (LINE_MM * scene.px_per_mm * torch.where(number == 0, 0.7, 1.0)).clamp(min=0.6)
+    spread_px = (LINE_MM * scene.grain * scene.px_per_mm * torch.where(number == 0, 0.7, 1.0)).clamp(min=0.6)
     echo = torch.zeros((), device=x_mm.device)
     for k in range(3):
         distance = (rows(scene) - columns.layer[:, k:k + 1]) / spread_px[:, k:k + 1]
@@ -78,11 +78,12 @@ def crest_px(scene: Scene) -> Tensor:
     """Depth of each bone's highest point within a band's width of each column: nothing of its echo is further above
     than it would be there, however steep the flank. [n, 2, width]"""
     columns = scene.columns
-    reach = int(scene.band_px.max())
+    band = scene.band_columns
+    reach = int(band.max())
     depth = torch.where(columns.echo > 0, columns.bone, LARGE)
     beside = torch.nn.functional.pad(depth, (reach, reach), value=LARGE).unfold(-1, 2 * reach + 1, 1)
     offset = torch.arange(-reach, reach + 1, device=depth.device).abs()
-    nearest = torch.where(offset <= scene.band_px[..., None], beside, LARGE).amin(dim=-1)
+    nearest = torch.where(offset <= band[..., None], beside, LARGE).amin(dim=-1)
     return torch.minimum(nearest, columns.bone)
 
 
