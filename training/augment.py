@@ -25,11 +25,15 @@ JPEG_LUMA = torch.tensor([  # ITU-T T.81, table K.1: quantisation of luma at qua
 
 
 def augment(samples: Samples, generator: torch.Generator, plain_share: float = PLAIN_SHARE) -> Samples:
-    """New samples of the same size; structures that have left the view lose their label."""
+    """New samples of the same size; structures that have left the view lose their label. Where the region of the
+    ultrasound lies is no longer known."""
     images, labels = samples.images / 255, samples.labels
     changed = _draw(len(images), 1 - plain_share, generator)
     for effect, share in SCENE_EFFECTS:
-        rows = (changed & _draw(len(images), share, generator)).nonzero().flatten()
+        chosen = changed & _draw(len(images), share, generator)
+        if effect in FROM_ABOVE and samples.is_flipped is not None:
+            chosen &= ~samples.is_flipped
+        rows = chosen.nonzero().flatten()
         if len(rows):
             images_out, labels_out = effect(images[rows], labels[rows], generator)
             images, labels = images.index_copy(0, rows, images_out), labels.index_copy(0, rows, labels_out)
@@ -348,6 +352,8 @@ def furniture(images: Tensor, generator: torch.Generator) -> Tensor:
     inside = ((x - side).abs() < half) & (y > top) & (y < bottom)
     return torch.where(inside, (bottom - y) / (bottom - top), images)
 
+
+FROM_ABOVE = (lines, bands)  # scene effects that take the probe to be at the top
 
 SceneEffect = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 LookEffect = Callable[[Tensor, torch.Generator], Tensor]

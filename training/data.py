@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,8 +56,7 @@ class PhantomSource:
         self._phantom = Phantom(height_px, width_px, ranges, seed, device)
         self._reuse = reuse
         self._generator = torch.Generator().manual_seed(seed)
-        self._images = torch.zeros((0, 1, height_px, width_px), dtype=torch.uint8, device=device)
-        self._labels = torch.zeros((0, height_px, width_px), dtype=torch.uint8, device=device)
+        self._pool: Samples | None = None  # images as bytes
         self._owed = 0.0
         self._oldest = 0
         self._at_once = CHUNK_GPU if torch.device(device).type == "cuda" else 1
@@ -65,7 +64,7 @@ class PhantomSource:
     def draw(self, n: int) -> Samples:
         if self._reuse <= 1:
             return self._phantom.draw(n)
-        if len(self._images):
+        if self._pool is not None:
             self._owed += n / self._reuse
             n_new = int(self._owed) // self._at_once * self._at_once
             self._owed -= n_new
@@ -73,18 +72,19 @@ class PhantomSource:
             n_new = n
         if n_new:
             self._keep(self._phantom.draw(n_new))
-        rows = torch.randperm(len(self._images), generator=self._generator)[:n].to(self._images.device)
-        return Samples(self._images[rows].float(), self._labels[rows])
+        rows = torch.randperm(len(self._pool), generator=self._generator)[:n].to(self._pool.labels.device)
+        chosen = self._pool.rows(rows)
+        return replace(chosen, images=chosen.images.float())
 
     def _keep(self, fresh: Samples) -> None:
         """Appends until the pool is full, then puts the fresh ones in the place of the oldest."""
-        images = fresh.images.round().to(torch.uint8)
-        if len(self._images) < POOL_FRAMES:
-            self._images, self._labels = torch.cat((self._images, images)), torch.cat((self._labels, fresh.labels))
+        fresh = replace(fresh, images=fresh.images.round().to(torch.uint8))
+        if self._pool is None or len(self._pool) < POOL_FRAMES:
+            self._pool = fresh if self._pool is None else join([self._pool, fresh])
             return
-        rows = (torch.arange(len(images), device=images.device) + self._oldest) % len(self._images)
-        self._images[rows], self._labels[rows] = images, fresh.labels
-        self._oldest = (self._oldest + len(images)) % len(self._images)
+        rows = (torch.arange(len(fresh), device=fresh.labels.device) + self._oldest) % len(self._pool)
+        self._pool.put(rows, fresh)
+        self._oldest = (self._oldest + len(fresh)) % len(self._pool)
 
 
 @dataclass(frozen=True)

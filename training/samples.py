@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A batch of labelled frames, the one form in which training and evaluation pass frames around."""
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -7,24 +8,43 @@ import torch
 
 @dataclass(frozen=True)
 class Samples:
-    """images: float32 [B, 1, H, W], luma 0..255; labels: uint8 [B, H, W], 0 = background, 1.. = structures."""
+    """images: float32 [B, 1, H, W], luma 0..255; labels: uint8 [B, H, W], 0 = background, 1.. = structures.
+
+    What is known of phantoms, else None: region, int64 [B, 4], x y w h in px of the ultrasound in the frame, which may
+    show a whole screen; is_flipped, bool [B], whether the probe is at the bottom.
+    """
     images: torch.Tensor
     labels: torch.Tensor
+    region: torch.Tensor | None = None
+    is_flipped: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def to(self, device: torch.device | str) -> "Samples":
-        return Samples(self.images.to(device, non_blocking=True), self.labels.to(device, non_blocking=True))
+        return self._each(lambda part: part.to(device, non_blocking=True))
 
     def rows(self, chosen) -> "Samples":
         """The frames that `chosen` names: a slice, or a tensor of indices or truth values."""
-        return Samples(self.images[chosen], self.labels[chosen])
+        return self._each(lambda part: part[chosen])
+
+    def put(self, rows: torch.Tensor, fresh: "Samples") -> None:
+        """Puts other frames in the place of those that `rows` names; both know the same."""
+        for own, new in zip(self._parts(), fresh._parts()):
+            if own is not None:
+                own[rows] = new
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Samples":
+        return Samples(*(None if part is None else change(part) for part in self._parts()))
+
+    def _parts(self) -> tuple[torch.Tensor | None, ...]:
+        return self.images, self.labels, self.region, self.is_flipped
 
 
 def join(parts: list[Samples]) -> Samples:
-    """The frames of all parts, which must be of one size."""
-    return Samples(torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts]))
+    """The frames of all parts, which must be of one size. What one part does not know is not known of any."""
+    return Samples(*(None if any(tensor is None for tensor in of_all) else torch.cat(of_all)
+                     for of_all in zip(*(part._parts() for part in parts))))
 
 
 def spans(present: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

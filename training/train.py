@@ -24,12 +24,14 @@ from ahead import Ahead, AheadError
 from augment import PLAIN_SHARE
 from checkpoints import COUNTER, DERIVED, CheckpointError, read_tensors
 from data import DataError, MixedSource, PhantomSource, Store, StoreSource, read_coco, read_folder
+from phantom import TRAINING, WIDE
 from samples import Samples
 from stages.detector import DetectorStage
 from stages.segmenter import SegmenterStage
 from team import Team, run_team
 from trainer import Settings, Trainer, TrainingError, read_saved, seed_everything
 
+PHANTOMS = {"linear": TRAINING, "wide": WIDE}
 STAGES = {stage.name: stage for stage in (DetectorStage, SegmenterStage)}
 VALIDATION_SEED_OFFSET = 1_000_003
 SEEDS_APART = 10_007  # of the processes of a training
@@ -62,6 +64,9 @@ def common_arguments() -> argparse.ArgumentParser:
     run.add_argument("--threads", type=int, help="CPU threads of each process (default: its share of the cores)")
     run.add_argument("--processes", type=int, default=1, metavar="N",
                      help="processes, each with a batch of its own and, on cuda, with a GPU of its own (default %(default)s)")
+    run.add_argument("--phantom", choices=PHANTOMS, default="wide",
+                     help="linear: linear probes alone; wide: every kind of probe, whole screens as well "
+                          "(default %(default)s)")
     run.add_argument("--reuse", type=float, metavar="N",
                      help="how often a phantom is handed out on average (default 3 on cuda, 4 on a CPU)")
     run.add_argument("--plain-share", type=float, default=PLAIN_SHARE, metavar="SHARE",
@@ -136,10 +141,10 @@ def training_frames(options: argparse.Namespace, store: Store | None, n_done: in
     """A source of frames to train on, others than those of the steps already done."""
     seed, reuse = options.seed + n_done, options.reuse or (3 if options.device == "cuda" else 4)
     if store is None:
-        return PhantomSource(seed, options.device, reuse)
+        return PhantomSource(seed, options.device, reuse, ranges=PHANTOMS[options.phantom])
     source = StoreSource(store.split(options.validation_share)[0], seed)
     if options.mix:
-        phantoms = PhantomSource(seed, options.device, reuse, *store.labels.shape[1:])
+        phantoms = PhantomSource(seed, options.device, reuse, *store.labels.shape[1:], PHANTOMS[options.phantom])
         source = MixedSource(phantoms, source, options.mix, options.device)
     return source
 
@@ -147,7 +152,9 @@ def training_frames(options: argparse.Namespace, store: Store | None, n_done: in
 def validation_frames(options: argparse.Namespace, store: Store | None) -> Samples:
     """Frames to measure with."""
     if store is None:
-        fixed = PhantomSource(options.seed + VALIDATION_SEED_OFFSET, options.device).draw(options.validation_frames)
+        phantoms = PhantomSource(options.seed + VALIDATION_SEED_OFFSET, options.device,
+                                 ranges=PHANTOMS[options.phantom])
+        fixed = phantoms.draw(options.validation_frames)
         if not fixed.labels.any():
             raise DataError("no structure in the frames that measure; --validation-frames")
         return fixed

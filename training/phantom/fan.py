@@ -100,7 +100,7 @@ def draw_picture(dice, fan: Fan, frame_px: tuple[int, int]) -> SimpleNamespace:
     height_mm = fan.depth_mm - top_mm
     fit_x, fit_y = frame_px[1] / width_mm, frame_px[0] / height_mm
     square, stretch = torch.minimum(fit_x, fit_y), dice.uniform(0.0, 1.0)
-    zoom = torch.exp(dice.uniform(-0.2, 0.2))
+    zoom = torch.exp(dice.uniform(-0.1, 0.3))
     scale_x = square * zoom * (fit_x / square) ** stretch
     scale_y = square * zoom * (fit_y / square) ** stretch
     free_x, free_y = frame_px[1] - width_mm * scale_x, frame_px[0] - height_mm * scale_y

@@ -104,6 +104,8 @@ class Ranges:
     geometries: tuple[Geometry, ...] = LINEAR
     mirror_share: float = 0.0
     screen_share: float = 0.0
+    marker_share: float = 0.0
+    flow_box_share: float = 0.0
     shapes: tuple[Shape, ...] = (
         Shape(0.15, 1, (0.28, 0.6), (0, 0.03), (2, 3), (-0.25, 0.25), (0.9, 1.1), (0.1, 0.45)),
         Shape(0.25, 1, (0.2, 0.42), (0.08, 0.28), (0.5, 2.5), (-0.15, 0.15), (0.7, 1.3), (0.1, 0.45)),
@@ -170,4 +172,6 @@ WIDE = replace(
     ),
     mirror_share=0.5,
     screen_share=0.25,
+    marker_share=0.4,
+    flow_box_share=0.04,
 )

@@ -49,7 +49,8 @@ def reduced(samples: Samples, side_px: int) -> Samples:
         return samples
     size_px = tuple(round(scale * side) for side in samples.labels.shape[1:])
     images = F.interpolate(samples.images, size_px, mode="bilinear", antialias=True)
-    return Samples(images, F.interpolate(samples.labels[:, None], size_px, mode="nearest-exact")[:, 0])
+    labels = F.interpolate(samples.labels[:, None], size_px, mode="nearest-exact")[:, 0]
+    return Samples(images, labels, is_flipped=samples.is_flipped)
 
 
 def target_boxes(labels: torch.Tensor) -> list[torch.Tensor]:
