@@ -12,7 +12,7 @@ from .marks import draw_marks
 from .ranges import TRAINING, Geometry, Ranges
 from .render import render, render_beams
 from .scene import draw_fan_scene, draw_scene
-from .screen import put_on_screens
+from .screen import Screens
 
 CHUNK_CPU = 2  # frames whose planes stay in a core's cache
 CHUNK_GPU = 32
@@ -30,6 +30,7 @@ class Phantom:
         self.device = torch.device(device)
         self._generator = torch.Generator(self.device).manual_seed(seed)
         self._dice = random.Random(seed)
+        self._screens = Screens(height_px, width_px, self.device, self._dice)
 
     @torch.no_grad()
     def draw(self, n: int) -> Samples:
@@ -44,7 +45,7 @@ class Phantom:
         mirrored = [self._dice.random() < self.ranges.mirror_share for _ in geometries]
         grey, labels = turned(grey, flipped, mirrored), turned(labels, flipped, mirrored)
         grey = draw_marks(grey, self.ranges, depth_mm, flipped, self._dice)
-        grey, labels, region = put_on_screens(grey, labels, self.ranges, flipped, self._dice)
+        grey, labels, region = self._screens.put(grey, labels, self.ranges.screen_share, flipped)
         return Samples(grey[:, None].round(), labels, region, torch.tensor(flipped, device=self.device))
 
     def _draw_pictures(self, geometries: list[Geometry]) -> tuple[Tensor, Tensor, Tensor]:

@@ -22,6 +22,7 @@ LAYER_SOFT_MM = 1.5
 LAYER_GAP_MM = 0.6  # soft tissue that stays above a bone
 RAGGED_MM = 1.5  # of the edge of poor contact
 MOST_BAND_COLUMNS = 20
+LEAST_TOP_DEPTHS = 0.14  # of a bone below a fan's face
 MOST_ASIDE = 0.8  # of half the field, up to which the top of a bone lies
 
 
@@ -132,6 +133,7 @@ def draw_fan_scene(geometries: list[Geometry], height_px: int, width_px: int, ra
     echo.band_mm = echo.band_mm * grain ** 0.7
     tissue.near_mm, tissue.near_period_mm = tissue.near_mm * grain, tissue.near_period_mm * grain
     bone = _draw_bones(dice, ranges, fan.depth_mm, fan.view_mm)
+    bone.top_mm = torch.maximum(bone.top_mm, LEAST_TOP_DEPTHS * fan.depth_mm)
     reach = torch.tan((MOST_ASIDE * fan.field_rad / 2).clamp(max=WIDEST_RAD)) * (fan.radius_mm + bone.top_mm)
     bone.centre_mm = torch.minimum(torch.maximum(bone.centre_mm, -reach), reach)
     span_mm = fan.field_rad * fan.layers_mm

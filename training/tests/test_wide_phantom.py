@@ -18,7 +18,7 @@ from phantom.generator import turned
 from phantom.ranges import Bone, Shape
 from phantom.render import Outline, render_beams
 from phantom.scene import draw_fan_scene, pose
-from phantom.screen import draw_screen, put_on_screens
+from phantom.screen import Screens, draw_screen
 from samples import Samples, boxes_of, join
 
 HEIGHT_PX, WIDTH_PX = 140, 106
@@ -206,13 +206,16 @@ class Orientation(unittest.TestCase):
         self.assertGreater(linear.share * (1 - WIDE.screen_share) * (1 - linear.flip_share), 1 / 3)
 
 
-class Screens(unittest.TestCase):
+def screens(height_px: int, width_px: int, seed: int) -> Screens:
+    return Screens(height_px, width_px, torch.device("cpu"), random.Random(seed))
+
+
+class OnScreens(unittest.TestCase):
     def test_the_region_is_the_pasted_rectangle(self):
         height, width = 279, 211
-        ranges = replace(WIDE, screen_share=1.0)
         grey = torch.full((6, height, width), 300.0)  # whiter than anything drawn
         labels = torch.ones((6, height, width), dtype=torch.uint8)
-        out, numbers, regions = put_on_screens(grey, labels, ranges, [False] * 6, random.Random(1))
+        out, numbers, regions = screens(height, width, 1).put(grey, labels, 1.0, [False] * 6)
         for i, (x, y, w, h) in enumerate(regions.tolist()):
             expected = torch.zeros(height, width, dtype=torch.bool)
             expected[y:y + h, x:x + w] = True
@@ -226,15 +229,14 @@ class Screens(unittest.TestCase):
         height, width = 279, 211
         labels = torch.zeros((1, height, width), dtype=torch.uint8)
         labels[:, 60:120, 40:160] = 1
-        _, numbers, regions = put_on_screens(torch.zeros(1, height, width), labels, replace(WIDE, screen_share=1.0),
-                                             [True], random.Random(2))
+        _, numbers, regions = screens(height, width, 2).put(torch.zeros(1, height, width), labels, 1.0, [True])
         x, y, w, h = regions[0].tolist()
         expected = torch.tensor([x + 40 * w / width, y + 60 * h / height, x + 160 * w / width, y + 120 * h / height])
         self.assertLessEqual(float((boxes_of(numbers)[0][0] - expected).abs().max()), 1.0)
 
     def test_a_share_are_screens_and_the_rest_the_whole_frame(self):
         grey, labels = torch.rand(100, 120, 160), torch.zeros((100, 120, 160), dtype=torch.uint8)
-        out, _, regions = put_on_screens(grey, labels, replace(WIDE, screen_share=0.4), [False] * 100, random.Random(4))
+        out, _, regions = screens(120, 160, 4).put(grey, labels, 0.4, [False] * 100)
         whole = (regions == torch.tensor([0, 0, 160, 120])).all(dim=1)
         self.assertAlmostEqual(float((~whole).float().mean()), 0.4, delta=0.15)
         self.assertTrue(torch.equal(out[whole], grey[whole]))
@@ -247,6 +249,13 @@ class Screens(unittest.TestCase):
             self.assertEqual((screen.size, screen.mode), ((422, 558), "L"))
             low, high = screen.getextrema()
             self.assertGreater(high - low, 40)
+
+    def test_screens_are_used_again_and_renewed(self):
+        supply = screens(120, 160, 5)
+        taken = [supply.take(False) for _ in range(60)]
+        self.assertEqual(len({id(screen) for _, screen in taken[:16]}), 16)
+        n_others = len({id(screen) for _, screen in taken[16:]} - {id(screen) for _, screen in taken[:16]})
+        self.assertTrue(2 <= n_others <= 25)
 
     def test_frames_too_small_for_text_stay_bare(self):
         samples = Phantom(64, 48, replace(WIDE, screen_share=1.0), 8).draw(2)
