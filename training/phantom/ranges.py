@@ -3,6 +3,8 @@
 depths, `_views` in image widths, `_share` the probability of a feature."""
 from dataclasses import dataclass, replace
 
+from .alike_ranges import Hard, LookAlikes
+
 Range = tuple[float, float]
 
 
@@ -81,6 +83,7 @@ class Scanner:
     range_db: Range = (46, 62)
     smoothing: Range = (0.2, 1)
     curve: Range = (0, 0.6)
+    gain_db: Range = (-15, 15)  # where gain_share has it, else 0
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,10 @@ class Ranges:
     text_share: float = 0.4
     calliper_share: float = 0.2
     scale_share: float = 0.5
+    gain_share: float = 0.0
+    persistence_share: float = 0.0
+    look_alikes: LookAlikes | None = None
+    hard: Hard | None = None
 
 
 DOCUMENTED = Ranges()
@@ -174,4 +181,10 @@ WIDE = replace(
     screen_share=0.25,
     marker_share=0.4,
     flow_box_share=0.04,
+    scanner=replace(TRAINING.scanner, range_db=(30, 90)),
+    empty_share=0.22,
+    gain_share=0.4,
+    persistence_share=0.12,
+    look_alikes=LookAlikes(),
+    hard=Hard(),
 )

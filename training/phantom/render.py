@@ -39,15 +39,29 @@ class Outline:
 def render_beams(scene: Scene, generator: torch.Generator) -> tuple[Tensor, Outline]:
     """Grey values 0..255, not rounded, with beams as columns and ranges as rows; and where the outline lies there."""
     scene.columns.crest = crest_px(scene)
-    amplitude, specular = render_tissue(scene)
-    real, imaginary = make_echoes(scene, amplitude, generator)
+    amplitude, specular, layers = render_tissue(scene, generator)
     gain = _gain(scene)
+    if layers.gain is not None:
+        gain = gain * layers.gain
     gain_at_bone = _at_bone(scene, gain)
-    hiss = torch.randn(2, *gain.shape, generator=generator, device=generator.device) * level(scene.scanner.noise_db)
-    real = gain * (real + specular) + _artefacts(scene, gain_at_bone) + hiss[0]
-    imaginary = gain * imaginary + hiss[1]
-    intensity = _smoothed(real * real + imaginary * imaginary, scene.scanner.smoothing)
+    steady = gain * specular + _artefacts(scene, gain_at_bone)
+    if layers.artefacts is not None:
+        steady = steady + layers.artefacts
+    intensity = _intensity(scene, gain, amplitude, steady, layers.noise_db, generator)
+    if scene.n_averaged is not None:
+        for k in range(1, int(scene.n_averaged.max())):
+            again = _intensity(scene, gain, amplitude, steady, layers.noise_db, generator)
+            intensity = torch.where(k < scene.n_averaged, (k * intensity + again) / (k + 1), intensity)
+    intensity = _smoothed(intensity, scene.scanner.smoothing)
     return 255 * _displayed(scene, intensity), _outline(scene, gain_at_bone)
+
+
+def _intensity(scene: Scene, gain: Tensor, amplitude: Tensor, steady: Tensor, noise_db: Tensor,
+               generator: torch.Generator) -> Tensor:
+    """Of the echoes at one moment: its own speckle and noise, and what does not change."""
+    real, imaginary = make_echoes(scene, amplitude, generator)
+    hiss = torch.randn(2, *gain.shape, generator=generator, device=generator.device) * level(noise_db)
+    return (gain * real + steady + hiss[0]).square() + (gain * imaginary + hiss[1]).square()
 
 
 def _at_bone(scene: Scene, plane: Tensor) -> Tensor:
@@ -120,16 +134,16 @@ def _smoothed(intensity: Tensor, share: Tensor) -> Tensor:
 
 
 def _displayed(scene: Scene, intensity: Tensor) -> Tensor:
-    """Log compression and contrast curve: 0..1."""
+    """Gain, log compression and contrast curve: 0..1."""
     scanner = scene.scanner
-    v = (1 + 10 * torch.log10(intensity + 1e-12) / scanner.range_db).clamp(0, 1)
+    v = (1 + (scanner.gain_db + 10 * torch.log10(intensity + 1e-12)) / scanner.range_db).clamp(0, 1)
     return v * (1 - scanner.curve + scanner.curve * v)
 
 
 def _outline(scene: Scene, gain_at_bone: Tensor) -> Outline:
     """The bright band where it shows."""
-    columns, band = scene.columns, scene.band_px
-    shown = _displayed(scene, (columns.echo * gain_at_bone) ** 2) >= OUTLINE_GREY
+    columns, band = scene.columns, scene.band_px * scene.columns.thick
+    shown = _displayed(scene, (columns.drawn * gain_at_bone) ** 2) >= OUTLINE_GREY
     top = torch.maximum(columns.bone - OUTLINE_ABOVE * band / columns.cosine, columns.crest - OUTLINE_ABOVE * band)
     return Outline(top, columns.bone + OUTLINE_BELOW * band / columns.cosine, shown)
 

@@ -11,7 +11,9 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
+from .alike_ranges import LookAlikes
 from .fan import BEAMS_SHARE, LEAST_APPROACH, WIDEST_RAD, Fan, draw_fan, grain_of, meet
+from .hard import draw_hard, weaken
 from .ranges import Geometry, Ranges
 from .texture import LARGE, LATTICE, level, make_lattice, noise, step
 
@@ -46,10 +48,12 @@ class Dice:
         return mean + self.uniform(0.2, 1.0, k) * swing * torch.sin(self.uniform(0.0, 2 * math.pi, k))
 
     def group(self, ranges, k: int = 1) -> SimpleNamespace:
-        """Every field of a dataclass of ranges: [n, k, 1], or one column for each of several ranges."""
+        """Every range of a dataclass: [n, k, 1], or one column for each of several ranges."""
         drawn = {}
         for field in fields(ranges):
             value = getattr(ranges, field.name)
+            if not isinstance(value, tuple):
+                continue
             if isinstance(value[0], tuple):
                 limits = torch.tensor(value, dtype=torch.float32, device=self.generator.device)
                 drawn[field.name] = self.uniform(limits[:, :1], limits[:, 1:], len(value))
@@ -76,6 +80,10 @@ class Scene:
     across_mm: Tensor  # [n, 1, columns] place of each beam along the layers, from the left edge
     grain: Tensor  # [n, 1, 1] size of textures, 1 = a linear probe's
     fan: Fan | None = None  # where beams are not parallel: columns are beams, rows are ranges from the face
+    look_alikes: LookAlikes | None = None  # what may look like bone
+    kinds: Tensor | None = None  # [n, 11] which of alike_ranges.NAMES a frame has; drawn when rendered
+    hard: SimpleNamespace | None = None  # how bones are weakened, see hard.py
+    n_averaged: Tensor | None = None  # [n, 1, 1] speckle draws whose mean a frame is
 
     @property
     def band_px(self) -> Tensor:
@@ -109,12 +117,14 @@ def draw_scene(n: int, height_px: int, width_px: int, ranges: Ranges, generator:
     px_per_mm = height_px / scanner.depth_mm
     view_mm = width_px / px_per_mm
     bone = _draw_bones(dice, ranges, scanner.depth_mm, view_mm)
+    hard = None if ranges.hard is None else draw_hard(bone, dice, ranges.hard, scanner.depth_mm, 0.5 * view_mm)
     scene = Scene(height_px, width_px, make_lattice(n, generator), bone, dice.group(ranges.echo),
                   dice.group(ranges.tissue), scanner, px_per_mm,
                   probe_mm=dice.moved(torch.zeros_like(view_mm), 0.07 * view_mm),
                   drift=dice.uniform(0.0, float(LATTICE)), columns=SimpleNamespace(), span_mm=view_mm,
                   across_mm=(torch.arange(width_px, device=generator.device) + 0.5) / px_per_mm,
-                  grain=torch.ones_like(view_mm))
+                  grain=torch.ones_like(view_mm), hard=hard)
+    _draw_display(dice, ranges, scene)
     _draw_contact(dice, ranges, scene)
     pose(scene)
     return scene
@@ -136,11 +146,13 @@ def draw_fan_scene(geometries: list[Geometry], height_px: int, width_px: int, ra
     bone.top_mm = torch.maximum(bone.top_mm, LEAST_TOP_DEPTHS * fan.depth_mm)
     reach = torch.tan((MOST_ASIDE * fan.field_rad / 2).clamp(max=WIDEST_RAD)) * (fan.radius_mm + bone.top_mm)
     bone.centre_mm = torch.minimum(torch.maximum(bone.centre_mm, -reach), reach)
+    hard = None if ranges.hard is None else draw_hard(bone, dice, ranges.hard, fan.depth_mm, reach / MOST_ASIDE)
     span_mm = fan.field_rad * fan.layers_mm
     scene = Scene(height_px, n_beams, make_lattice(dice.n, generator), bone, echo, tissue, scanner,
                   height_px / fan.depth_mm, probe_mm=dice.moved(torch.zeros_like(span_mm), 0.07 * fan.view_mm),
                   drift=dice.uniform(0.0, float(LATTICE)), columns=SimpleNamespace(), span_mm=span_mm,
-                  across_mm=(fan.angle + fan.field_rad / 2) * fan.layers_mm, grain=grain, fan=fan)
+                  across_mm=(fan.angle + fan.field_rad / 2) * fan.layers_mm, grain=grain, fan=fan, hard=hard)
+    _draw_display(dice, ranges, scene)
     _draw_contact(dice, ranges, scene)
     pose(scene)
     return scene
@@ -177,6 +189,14 @@ def _draw_bones(dice: Dice, ranges: Ranges, depth_mm: Tensor, view_mm: Tensor) -
     return bone
 
 
+def _draw_display(dice: Dice, ranges: Ranges, scene: Scene) -> None:
+    """Gain of all that is shown, and persistence; and what may look like bone."""
+    scene.look_alikes = ranges.look_alikes
+    scene.scanner.gain_db = scene.scanner.gain_db * dice.chance(ranges.gain_share)
+    if ranges.persistence_share > 0 and float(dice.uniform(0.0, 1.0)[0]) < ranges.persistence_share:
+        scene.n_averaged = dice.uniform(1.0, 5.0).floor()  # the whole batch: the others need not be drawn again
+
+
 def _draw_contact(dice: Dice, ranges: Ranges, scene: Scene) -> None:
     """How far poor contact reaches from each side, in mm; it never hides the middle of a bone."""
     scanner, bone, span_mm = scene.scanner, scene.bone, scene.span_mm
@@ -194,7 +214,7 @@ def _draw_contact(dice: Dice, ranges: Ranges, scene: Scene) -> None:
 
 
 def pose(scene: Scene) -> None:
-    """Fills scene.columns: bone [n, 2, w] depth in px, cosine, present, echo; layer [n, 3, w] in px; contact, streak,
+    """Fills scene.columns: bone [n, 2, w] depth in px, cosine, present, echo, what is drawn of it, thick (of the band); layer [n, 3, w] in px; contact, streak,
     rough [n, 1, w] gains."""
     _pose_bones(scene)
     _pose_layers(scene, scene.across_mm - 0.5 * scene.span_mm + scene.probe_mm)
@@ -230,7 +250,11 @@ def _pose_bones(scene: Scene) -> None:
     columns.bone = depth_mm * scene.px_per_mm
     loss_db_mm = scene.scanner.loss_db / scene.scanner.depth_mm
     peak = level(bone.level_db + loss_db_mm * bone.top_mm)
-    columns.echo = columns.present * peak * columns.cosine ** scene.echo.incidence_power
+    echo = columns.present * peak * columns.cosine ** scene.echo.incidence_power
+    columns.echo, columns.drawn, columns.thick = echo, echo, torch.ones_like(echo)
+    if scene.hard is not None:
+        gaps, wide_gaps, columns.thick = weaken(scene.hard, u, bone, columns.cosine)
+        columns.echo, columns.drawn = echo * gaps, echo * wide_gaps
 
 
 def _hits(scene: Scene) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from .look_alikes import lay_look_alikes
+from .plane import Layers
 from .scene import N_BONES, Scene
 from .texture import LARGE, level, noise, step
 
@@ -14,13 +16,13 @@ DIFFUSE = 0.4
 FREE_MM = 3.0  # distance from a bone at which a fascia is whole
 
 
-def render_tissue(scene: Scene) -> tuple[Tensor, Tensor]:
-    """Amplitude and specular part, [n, height, width] each."""
-    amplitude = _texture(scene)
-    surfaces = _fasciae(scene)
+def render_tissue(scene: Scene, generator: torch.Generator) -> tuple[Tensor, Tensor, Layers]:
+    """Amplitude and specular part, [n, height, width] each, and what look-alikes change beside them."""
+    layers = lay_look_alikes(scene, _texture(scene), _fasciae(scene), generator)
+    surfaces = layers.echoes
     for b in range(N_BONES):
         surfaces = torch.maximum(surfaces, _bone(scene, b))
-    return torch.maximum(amplitude, DIFFUSE * surfaces), COHERENT * surfaces
+    return torch.maximum(layers.tissue, DIFFUSE * surfaces), COHERENT * surfaces, layers
 
 
 def _texture(scene: Scene) -> Tensor:
@@ -91,5 +93,6 @@ def _bone(scene: Scene, b: int) -> Tensor:
     columns = scene.columns
     below = (rows(scene) - columns.bone[:, b:b + 1]) * columns.cosine[:, b:b + 1]
     above = torch.minimum(below, rows(scene) - columns.crest[:, b:b + 1])
-    distance = torch.where(below < 0, above / BONE_LEAD, below / BONE_TAIL) / scene.band_px
+    distance = torch.where(below < 0, above / BONE_LEAD, below / BONE_TAIL)
+    distance = distance / (scene.band_px * columns.thick[:, b:b + 1])
     return columns.echo[:, b:b + 1] * columns.rough * torch.exp(-0.5 * distance * distance)
