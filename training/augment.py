@@ -12,16 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from fields import filtered, uniform
+from grabber import grab, interlace, jpeg, resample, rescale
 from samples import Samples
 
 PLAIN_SHARE = 0.25  # of the frames, which stay as they are
 LEAST_PX = 20  # area below which what is left of a structure is no longer called visible
 BESIDE_PX = 15  # how far beside a bone tissue is drawn in its dark, too
 HIDDEN = 0.3  # share of the light below which a covered pixel is no longer labelled
-JPEG_LUMA = torch.tensor([  # ITU-T T.81, table K.1: quantisation of luma at quality 50
-    [16, 11, 10, 16, 24, 40, 51, 61], [12, 12, 14, 19, 26, 58, 60, 55], [14, 13, 16, 24, 40, 57, 69, 56],
-    [14, 17, 22, 29, 51, 87, 80, 62], [18, 22, 37, 56, 68, 109, 103, 77], [24, 35, 55, 64, 81, 104, 113, 92],
-    [49, 64, 78, 87, 103, 121, 120, 101], [72, 92, 95, 98, 112, 100, 103, 99]], dtype=torch.float32)
 
 
 def augment(samples: Samples, generator: torch.Generator, plain_share: float = PLAIN_SHARE) -> Samples:
@@ -55,11 +53,6 @@ def _without_slivers(labels: Tensor) -> Tensor:
         is_small = part.sum(dim=(1, 2), keepdim=True) < LEAST_PX
         labels = labels.masked_fill(part & is_small, 0)
     return labels
-
-
-def uniform(images: Tensor, low: float, high: float, generator: torch.Generator) -> Tensor:
-    """One number a frame. [n, 1, 1, 1]"""
-    return low + (high - low) * torch.rand(len(images), 1, 1, 1, generator=generator, device=generator.device)
 
 
 def _places(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -259,7 +252,7 @@ def blur(images: Tensor, generator: torch.Generator) -> Tensor:
     """Gaussian, of other widths along the beam and across it."""
     across = torch.exp(uniform(images, -1.2, 1.3, generator))
     along = across * torch.exp(uniform(images, -1.8, 0.2, generator))
-    return _filtered(_filtered(images, across, -1), along, -2)
+    return filtered(filtered(images, across, -1), along, -2)
 
 
 def despeckle(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -267,7 +260,7 @@ def despeckle(images: Tensor, generator: torch.Generator) -> Tensor:
     sigma_px = uniform(images, 1.5, 5, generator)
 
     def mean(v: Tensor) -> Tensor:
-        return _filtered(_filtered(v, sigma_px, -1), 0.6 * sigma_px, -2)
+        return filtered(filtered(v, sigma_px, -1), 0.6 * sigma_px, -2)
 
     centre = mean(images)
     variance = (mean(images * images) - centre * centre).clamp(min=0)
@@ -278,31 +271,8 @@ def despeckle(images: Tensor, generator: torch.Generator) -> Tensor:
 def sharpen(images: Tensor, generator: torch.Generator) -> Tensor:
     """Edge enhancement: the difference from the blurred image once more."""
     sigma_px = uniform(images, 0.7, 4, generator)
-    smooth = _filtered(_filtered(images, sigma_px, -1), sigma_px, -2)
+    smooth = filtered(filtered(images, sigma_px, -1), sigma_px, -2)
     return images + uniform(images, 0.3, 2, generator) * (images - smooth)
-
-
-def _filtered(images: Tensor, sigma_px: Tensor, dim: int) -> Tensor:
-    """Each frame under its own Gaussian along dim; sigma_px [n, 1, 1, 1]."""
-    radius = int(2.5 * sigma_px.max()) + 1
-    offset = torch.arange(-radius, radius + 1, device=images.device)
-    kernels = torch.exp(-0.5 * (offset / sigma_px) ** 2)  # [n, 1, 1, taps]
-    kernels = kernels / kernels.sum(dim=-1, keepdim=True)
-    pad = (radius, radius, 0, 0) if dim == -1 else (0, 0, radius, radius)
-    padded = functional.pad(images, pad, mode="replicate").transpose(0, 1)
-    return functional.conv2d(padded, kernels.transpose(dim, -1), groups=len(images)).transpose(0, 1)
-
-
-def resample(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Down to a lower resolution and up again: another scan converter, a screen capture, a video."""
-    height, width = images.shape[-2:]
-    scales = torch.exp(uniform(images, -1.2, -0.1, generator)).flatten().tolist()
-    out = []
-    for frame, scale in zip(images.split(1), scales):
-        small = functional.interpolate(frame, (max(8, int(height * scale)), max(8, int(width * scale))),
-                                       mode="bilinear", antialias=True)
-        out.append(functional.interpolate(small, (height, width), mode="bilinear"))
-    return torch.cat(out)
 
 
 def grain(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -325,22 +295,6 @@ def columns(images: Tensor, generator: torch.Generator) -> Tensor:
     light = 1 + beams * uniform(images, 0, 0.15, generator)
     light = torch.where(fate < uniform(images, -0.04, 0.04, generator), 0.2, light)
     return images * functional.interpolate(light, (1, width), mode="nearest")
-
-
-def jpeg(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Quantised 8 x 8 cosine transforms at qualities 10 to 80."""
-    height, width = images.shape[-2:]
-    k = torch.arange(8, device=images.device, dtype=images.dtype)
-    basis = torch.cos(math.pi * (2 * k + 1) * k[:, None] / 16) / 2
-    basis[0] /= math.sqrt(2)
-    padded = functional.pad(255 * images - 128, (0, -width % 8, 0, -height % 8), mode="replicate")
-    blocks = padded.unflatten(-1, (-1, 8)).unflatten(-3, (-1, 8)).transpose(-3, -2)  # [n, 1, rows, columns, 8, 8]
-    quality = uniform(images, 10, 80, generator)[..., None, None]
-    percent = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)
-    steps = (JPEG_LUMA.to(images.device) * percent / 100).round().clamp(1, 255)
-    coefficients = (basis @ blocks @ basis.T / steps).round() * steps
-    decoded = (basis.T @ coefficients @ basis).transpose(-3, -2).flatten(-4, -3).flatten(-2)
-    return ((decoded[..., :height, :width].round() + 128) / 255).clamp(0, 1)
 
 
 def furniture(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -379,6 +333,9 @@ LOOK_EFFECTS: tuple[tuple[LookEffect, float], ...] = (
     (columns, 0.15),
     (grain, 0.35),
     (resample, 0.2),
+    (rescale, 0.12),
     (furniture, 0.05),
+    (grab, 0.2),
+    (interlace, 0.06),
     (jpeg, 0.3),
 )
