@@ -10,6 +10,7 @@ from .plane import Plane, dots
 from .texture import level
 
 N_SPECKS = 40
+AT_BONE = 0.3  # display ranges below white, above which a bone would not stand out from even scatterers
 SHEET_MM = 0.2  # spread of a membrane's echo
 
 
@@ -37,7 +38,10 @@ def speckle(p: Plane, ranges: LookAlikes) -> None:
 def lay_speckle(p: Plane, ranges: Speckle, where: Tensor) -> None:
     """Even scatterers instead of tissue, with cysts and targets of other levels, side by side or one below another."""
     v = p.draw(ranges)
-    ground = level(v.level_db + v.tilt_db * p.range_mm / p.depth_mm) * p.made_up() * torch.ones_like(p.side)
+    level_db, tilt_db = v.level_db, v.tilt_db
+    level_db = torch.where(p.has_bone, torch.minimum(level_db, -AT_BONE * p.range_db), level_db)
+    tilt_db = torch.where(p.has_bone, tilt_db.clamp(max=0), tilt_db)
+    ground = level(level_db + tilt_db * p.range_mm / p.depth_mm) * p.made_up() * torch.ones_like(p.side)
     number = torch.arange(ranges.most, device=p.side.device).reshape(1, -1, 1)
     exists = number < whole(p.dice.uniform(-0.5, ranges.most + 0.49))
     target_db = p.dice.uniform(*ranges.target_db, ranges.most)
@@ -78,8 +82,9 @@ def tank(p: Plane, ranges: LookAlikes) -> None:
     faded = level(-v.fade_db * p.side ** 2)
     p.clear(1 - (place > bottom) * (1 - level(v.below_db)))
     p.shine(level(v.level_db - v.repeat_fall_db * number) * faded * bell(distance, v.thick_mm, v.edge))
-    sheet = v.membrane_depths * p.depth_mm + v.membrane_bend * x * x - y
-    p.shine(is_water * level(v.membrane_db) * p.window(0.6 * v.tilt, v.membrane_depths) * bell(sheet, SHEET_MM * p.grain))
+    sheet = v.membrane_depths * p.depth_mm + v.membrane_bend / p.grain * x * x - y
+    seen = is_water * p.window(0.6 * v.tilt, v.membrane_depths)
+    p.shine(level(v.membrane_db) * seen * bell(sheet, SHEET_MM * p.grain))
 
 
 def _specks(p: Plane, is_water: Tensor) -> None:

@@ -14,8 +14,8 @@ STONE_EDGE = 0.35  # softness of a stone's shadow, in its half widths
 
 
 def wires(p: Plane, ranges: LookAlikes) -> None:
-    """Rows of bright spots in water, in even speckle, or in tissue. Each is a short bent stroke with lobes to both sides
-    and a tail below; the wires of a frame look alike but for their level and slope."""
+    """Rows of bright spots in water, in even speckle, or in tissue. Each is a short bent stroke with lobes to both
+    sides and a tail below; the wires of a frame look alike but for their level and slope."""
     r, v = ranges.wires, p.draw(ranges.wires)
     ground = p.dice.uniform(0.0, 1.0)
     is_water = (ground < r.water_share) & ~p.has_bone

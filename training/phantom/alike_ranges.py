@@ -51,7 +51,7 @@ class Tank:
     below_db: Range = (-60, -15)
     membrane_db: Range = (-50, -8)
     membrane_depths: Range = (0.1, 0.8)
-    membrane_bend: Range = (-0.02, 0.02)
+    membrane_bend: Range = (-0.012, 0.012)  # 1/mm
     water_share: float = 0.75
     water_share_at_bone: float = 0.35
     concentric_share: float = 0.35
@@ -64,7 +64,7 @@ class Diaphragm:
     radius_mm: Range = (25, 120)
     tilt: Range = (-0.4, 0.4)
     level_db: Range = (-4, 12)
-    thick_mm: Range = (0.5, 1.8)
+    thick_mm: Range = (0.4, 1.4)
     edge: Range = (1, 2.5)
     below_db: Range = (-26, -10)
     below_mm: Range = (8, 60)
@@ -124,7 +124,7 @@ class Wires:
     rows: Range = (1, 5)
     per_row: Range = (1, 8)
     middle: Range = (-0.4, 0.4)
-    half: Range = (0.2, 1)
+    half: Range = (0.3, 1)
     jitter: Range = (0, 0.45)
     level_db: Range = (-8, 16)
     across_mm: Range = (0.2, 1.3)

@@ -38,8 +38,10 @@ def diaphragm(p: Plane, ranges: LookAlikes) -> None:
     spread = torch.where(below > 0, v.thick_mm, 0.5 * v.thick_mm)
     doubled = p.dice.chance(0.3) * level(p.dice.uniform(-12.0, -2.0))
     patchy = level(8 * (p.noise(p.across(p.depth_mm) * 0.12) - 0.5)) * p.window(v.tilt, 1.2 + 2 * v.tilt.abs())
-    echo = torch.maximum(bell(below, spread, v.edge), doubled * bell(below - 3.5 * v.thick_mm, 0.5 * spread))
-    p.shine(level(v.level_db) * patchy * echo)
+    facing = p.facing(place)
+    off = below * facing
+    echo = torch.maximum(bell(off, spread, v.edge), doubled * bell(off - 3.5 * v.thick_mm, 0.5 * spread))
+    p.shine(level(v.level_db) * facing * patchy * echo)
 
 
 def pleura(p: Plane, ranges: LookAlikes) -> None:
@@ -59,8 +61,9 @@ def pleura(p: Plane, ranges: LookAlikes) -> None:
     p.glow(2 * level(v.beam_db) * beams * is_below)
     distance, number = repeated(below, place, whole(v.a_lines))
     spread = v.thick_mm * (1 + 0.35 * number)
-    uneven = level(5 * (p.noise(p.across(p.depth_mm) * 0.2) - 0.5)) * seen
-    p.shine(level(v.level_db - v.a_fall_db * number) * uneven * bell(distance, spread))
+    facing = p.facing(place)
+    uneven = level(5 * (p.noise(p.across(p.depth_mm) * 0.2) - 0.5)) * facing * seen
+    p.shine(level(v.level_db - v.a_fall_db * number) * uneven * bell(distance * facing, spread))
 
 
 def gas(p: Plane, ranges: LookAlikes) -> None:
@@ -77,7 +80,8 @@ def gas(p: Plane, ranges: LookAlikes) -> None:
     ringing = 1 - v.ringing * (0.5 - 0.5 * torch.cos(2 * math.pi * below / v.period_mm))
     p.glow(level(v.haze_db) * torch.exp(-below.clamp(min=0) / v.haze_mm) * streaks * ringing * is_below)
     grains = level(14 * (p.noise(beam * 0.7) - 0.5)) * seen
-    p.shine(level(v.level_db) * grains * bell(below, torch.where(below > 0, 1.6 * v.thick_mm, v.thick_mm)))
+    spread = torch.where(below > 0, 1.6 * v.thick_mm, v.thick_mm)
+    p.shine(level(v.level_db) * grains * bell(below * p.facing(place), spread))
 
 
 def fascia(p: Plane, ranges: LookAlikes) -> None:
@@ -94,5 +98,6 @@ def fascia(p: Plane, ranges: LookAlikes) -> None:
         seen = p.window(v.middle, v.half, 0.15) * free * (k < number)
         below = p.range_mm - place
         _even_tissue_below(p, below, v.below_db, v.below_mm, seen)
-        uneven = level(8 * (p.noise(p.across(p.depth_mm) * 0.25) - 0.5)) * seen
-        p.shine(level(v.level_db) * uneven * bell(below, v.thick_mm))
+        facing = p.facing(place)
+        uneven = level(8 * (p.noise(p.across(p.depth_mm) * 0.25) - 0.5)) * facing * seen
+        p.shine(level(v.level_db) * uneven * bell(below * facing, v.thick_mm))

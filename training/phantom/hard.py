@@ -61,7 +61,8 @@ def weaken(hard: SimpleNamespace, u: Tensor, bone: SimpleNamespace, cosine: Tens
     gaps = wide = torch.ones_like(u)
     for k in range(hard.gap_mm.shape[1]):
         gap_mm = hard.gap_mm[:, k:k + 1]
-        off = (dx_mm - hard.gap_place[:, k:k + 1] * bone.half_mm).abs() - 0.5 * gap_mm * cosine  # gap_mm along the surface
+        half_gap_mm = 0.5 * gap_mm * cosine  # gap_mm is along the surface
+        off = (dx_mm - hard.gap_place[:, k:k + 1] * bone.half_mm).abs() - half_gap_mm
         gap = level(hard.gap_db[:, k:k + 1] * (1 - step(-GAP_SOFT_MM / 2, GAP_SOFT_MM / 2, off)))
         gaps = gaps * gap
         wide = wide * torch.where(gap_mm < BRIDGED_MM, 1.0, gap)

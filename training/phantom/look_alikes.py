@@ -25,7 +25,8 @@ def draw_kinds(has_bone: Tensor, ranges: LookAlikes, generator: torch.Generator)
 
     def pick(empty: tuple[float, ...], at_bone: tuple[float, ...]) -> Tensor:
         length = max(len(empty), len(at_bone))
-        both = [torch.tensor(v + (0.0,) * (length - len(v)), device=device) for v in (empty, at_bone)]
+        both = [torch.tensor([v + (0,) * (length - len(v))], dtype=torch.float32, device=device)
+                for v in (empty, at_bone)]
         return torch.where(has_bone[:, None], both[1], both[0])
 
     weights = pick(ranges.weights, ranges.weights_at_bone)
@@ -43,7 +44,8 @@ def draw_kinds(has_bone: Tensor, ranges: LookAlikes, generator: torch.Generator)
 
 
 def lay_look_alikes(scene: Scene, tissue: Tensor, echoes: Tensor, generator: torch.Generator) -> Layers:
-    """The planes with what the frames have, each kind drawn for its own frames only; fills scene.kinds if it is None."""
+    """The planes with what the frames have, each kind drawn for its own frames only. Fills scene.kinds if it is None.
+    """
     layers = Layers(tissue, echoes, scene.scanner.noise_db)
     if scene.look_alikes is None:
         return layers

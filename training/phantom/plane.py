@@ -11,6 +11,7 @@ from torch import Tensor
 from .scene import Dice, Scene
 from .texture import level, noise
 
+LEAST_FACING = 0.1
 HIDES = 0.02  # share of a beam that bone takes, above which the beam has a bone
 
 
@@ -75,6 +76,14 @@ class Plane:
             y = height(((self.face_mm + found) * sine).clamp(-2 * self.depth_mm, 2 * self.depth_mm))
             found = ((y + self.radius_mm) / cosine - self.face_mm).clamp(min=0.0)
         return found
+
+    def facing(self, place_mm: Tensor) -> Tensor:
+        """Cosine between each beam and what stands upright on a surface [m, 1, w] of ranges."""
+        apart = self.view_mm / self.side.shape[-1]
+        if self.angle is not None:
+            apart = (self.angle[..., 1:2] - self.angle[..., :1]) * (self.face_mm + place_mm)
+        rise = torch.gradient(place_mm.expand(-1, -1, self.side.shape[-1]), dim=-1)[0] / apart
+        return torch.rsqrt(1 + rise * rise).clamp(min=LEAST_FACING)
 
     def straight(self) -> tuple[Tensor, Tensor]:
         """x and y of each point in straight coordinates from the middle of the face; they broadcast to [m, h, w]."""

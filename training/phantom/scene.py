@@ -214,8 +214,8 @@ def _draw_contact(dice: Dice, ranges: Ranges, scene: Scene) -> None:
 
 
 def pose(scene: Scene) -> None:
-    """Fills scene.columns: bone [n, 2, w] depth in px, cosine, present, echo, what is drawn of it, thick (of the band); layer [n, 3, w] in px; contact, streak,
-    rough [n, 1, w] gains."""
+    """Fills scene.columns: bone [n, 2, w] depth in px, cosine, present, echo, drawn (the echo with
+    what the outline bridges), thick (of the band); layer [n, 3, w] in px; contact, streak, rough [n, 1, w] gains."""
     _pose_bones(scene)
     _pose_layers(scene, scene.across_mm - 0.5 * scene.span_mm + scene.probe_mm)
     _pose_gains(scene, scene.across_mm)
