@@ -79,7 +79,8 @@ def stone(p: Plane, ranges: LookAlikes) -> None:
     roundness, middle = p.dice.uniform(*r.round, r.most), p.dice.uniform(*r.middle, r.most)
     y = p.dice.uniform(*r.depths, r.most) * p.depth_mm
     half_view = p.half_view(y)
-    half = torch.minimum((2 * half_views * half_view).clamp(*half_mm), 0.09 * half_view)
+    view_mm = torch.minimum(p.view_mm, 2 * half_view)
+    half = torch.minimum((half_views * view_mm).clamp(*half_mm), r.half_views[1] * view_mm)
     offset = (p.across(y) - middle * half_view) / half  # [m, most, w]
     seen = ((1 - offset.abs()) / STONE_EDGE).clamp(0, 1) * (number > torch.arange(r.most, device=half.device)[:, None])
     cap = y + roundness * half * (1 - torch.sqrt((1 - offset * offset).clamp(min=0)))

@@ -154,7 +154,7 @@ class Needle:
 
 @dataclass(frozen=True)
 class Stone:
-    """Narrower than every bone: at most 0.09 of the view, the narrowest bone has 0.095."""
+    """Narrower than every bone: at most 0.09 of the view, the narrowest bone has 0.092."""
     depths: Range = (0.1, 0.75)
     middle: Range = (-0.9, 0.9)
     half_views: Range = (0.015, 0.045)

@@ -83,7 +83,6 @@ class Scanner:
     range_db: Range = (46, 62)
     smoothing: Range = (0.2, 1)
     curve: Range = (0, 0.6)
-    gain_db: Range = (-15, 15)  # where gain_share has it, else 0
 
 
 @dataclass(frozen=True)
@@ -128,6 +127,7 @@ class Ranges:
     calliper_share: float = 0.2
     scale_share: float = 0.5
     gain_share: float = 0.0
+    gain_db: Range = (-15, 15)
     persistence_share: float = 0.0
     look_alikes: LookAlikes | None = None
     hard: Hard | None = None

@@ -124,9 +124,9 @@ def draw_scene(n: int, height_px: int, width_px: int, ranges: Ranges, generator:
                   drift=dice.uniform(0.0, float(LATTICE)), columns=SimpleNamespace(), span_mm=view_mm,
                   across_mm=(torch.arange(width_px, device=generator.device) + 0.5) / px_per_mm,
                   grain=torch.ones_like(view_mm), hard=hard)
-    _draw_display(dice, ranges, scene)
     _draw_contact(dice, ranges, scene)
     pose(scene)
+    _draw_display(dice, ranges, scene)
     return scene
 
 
@@ -152,9 +152,9 @@ def draw_fan_scene(geometries: list[Geometry], height_px: int, width_px: int, ra
                   height_px / fan.depth_mm, probe_mm=dice.moved(torch.zeros_like(span_mm), 0.07 * fan.view_mm),
                   drift=dice.uniform(0.0, float(LATTICE)), columns=SimpleNamespace(), span_mm=span_mm,
                   across_mm=(fan.angle + fan.field_rad / 2) * fan.layers_mm, grain=grain, fan=fan, hard=hard)
-    _draw_display(dice, ranges, scene)
     _draw_contact(dice, ranges, scene)
     pose(scene)
+    _draw_display(dice, ranges, scene)
     return scene
 
 
@@ -192,7 +192,9 @@ def _draw_bones(dice: Dice, ranges: Ranges, depth_mm: Tensor, view_mm: Tensor) -
 def _draw_display(dice: Dice, ranges: Ranges, scene: Scene) -> None:
     """Gain of all that is shown, and persistence; and what may look like bone."""
     scene.look_alikes = ranges.look_alikes
-    scene.scanner.gain_db = scene.scanner.gain_db * dice.chance(ranges.gain_share)
+    scene.scanner.gain_db = torch.zeros_like(scene.scanner.range_db)
+    if ranges.gain_share > 0:
+        scene.scanner.gain_db = dice.uniform(*ranges.gain_db) * dice.chance(ranges.gain_share)
     if ranges.persistence_share > 0 and float(dice.uniform(0.0, 1.0)[0]) < ranges.persistence_share:
         scene.n_averaged = dice.uniform(1.0, 5.0).floor()  # the whole batch: the others need not be drawn again
 

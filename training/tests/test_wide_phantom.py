@@ -35,10 +35,10 @@ def only(*names: str, **changes):
 
 
 def flat_bones(depth: float = 0.5):
-    """Ranges of one flat, level, strong bone without bumps, as wide as the view, at that share of the depth."""
+    """Ranges of one flat, level, strong bone, as wide as the view, at that share of the depth, and nothing else."""
     flat = Shape(1.0, 1, (2.0, 2.0), (0, 0), (2, 2), (0, 0), (1, 1), (depth, depth))
     return replace(WIDE, shapes=(flat,), bone=Bone((20, 20)), empty_share=0.0, centre_views=(0, 0),
-                   poor_contact_share=(0.0, 0.0),
+                   poor_contact_share=(0.0, 0.0), hard=None, look_alikes=None,
                    echo=replace(WIDE.echo, incidence_power=(0, 0)))
 
 
