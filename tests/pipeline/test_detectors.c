@@ -419,6 +419,7 @@ static void model_sets_carry_it(void **unused)
     config.detector_path = config.segmenter_path = config.device = NULL;
     assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_pipeline_open(&config, &pipeline, &error), &error);
     config.detector_family = SONO_FAMILY_AUTO;
+    config.segmenter_size_px = 0;
     assert_true(score_of(config, SONO_FAMILY_DEIM) == wanted);
     sono_model_set *more = NULL;
     assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_model_set_open_config(&config, &more, &error), &error);
