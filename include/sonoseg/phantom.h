@@ -48,6 +48,49 @@ typedef enum sono_phantom_event_set {
     SONO_PHANTOM_EVENTS_SET_COUNT
 } sono_phantom_event_set;
 
+/* The probe, and with it the picture's shape (docs/phantom.md, "Other probes"). */
+typedef enum sono_phantom_geometry {
+    SONO_PHANTOM_LINEAR = 0,   /* parallel beams: the picture is a rectangle */
+    SONO_PHANTOM_CURVILINEAR,  /* convex: a fan from a wide arc */
+    SONO_PHANTOM_PHASED,       /* a fan from a point at the skin, or nearly one */
+    SONO_PHANTOM_ENDOCAVITY,   /* a wide fan from a small arc that bulges into the picture */
+    SONO_PHANTOM_ANY_GEOMETRY, /* drawn for each sweep */
+    SONO_PHANTOM_GEOMETRY_COUNT
+} sono_phantom_geometry;
+
+/* Where the near side (the skin) lies in the picture, and whether left and right are exchanged. */
+typedef enum sono_phantom_orientation {
+    SONO_PHANTOM_UP = 0,
+    SONO_PHANTOM_UP_MIRRORED,
+    SONO_PHANTOM_DOWN,
+    SONO_PHANTOM_DOWN_MIRRORED,
+    SONO_PHANTOM_ANY_ORIENTATION, /* drawn for each sweep */
+    SONO_PHANTOM_ORIENTATION_COUNT
+} sono_phantom_orientation;
+
+/* What looks like bone and is not. */
+typedef enum sono_phantom_look_alike {
+    SONO_PHANTOM_ALIKE_FACE = 0,  /* of the probe: bright arcs or lines at the near side */
+    SONO_PHANTOM_ALIKE_AIR,       /* no coupling: face and reverberation only */
+    SONO_PHANTOM_ALIKE_TANK,      /* water with a bottom, a wall, a table */
+    SONO_PHANTOM_ALIKE_WIRES,     /* of a calibration phantom, with tails */
+    SONO_PHANTOM_ALIKE_NEEDLE,    /* straight, with copies below */
+    SONO_PHANTOM_ALIKE_PLEURA,    /* with even repeats below */
+    SONO_PHANTOM_ALIKE_DIAPHRAGM, /* thick, curved, tissue below */
+    SONO_PHANTOM_ALIKE_GAS,       /* ragged front, dirty shadow */
+    SONO_PHANTOM_ALIKE_STONE,     /* small, with a clean narrow shadow */
+    SONO_PHANTOM_ALIKE_FASCIA,    /* bright layers without a shadow */
+    SONO_PHANTOM_ALIKE_SPECKLE,   /* speckle alone, cysts, grey-scale targets */
+    SONO_PHANTOM_ALIKE_COUNT
+} sono_phantom_look_alike;
+
+#define SONO_PHANTOM_ANY_LOOK_ALIKE ((1u << SONO_PHANTOM_ALIKE_COUNT) - 1)
+
+/* "linear", "up-mirrored", "face" ..., as the keys of "phantom:" take them; never NULL. */
+SONO_API const char *sono_phantom_geometry_name(sono_phantom_geometry geometry);
+SONO_API const char *sono_phantom_orientation_name(sono_phantom_orientation orientation);
+SONO_API const char *sono_phantom_look_alike_name(sono_phantom_look_alike look_alike);
+
 typedef struct sono_phantom_options {
     size_t struct_size;
     int32_t width_px;       /* [16, 4096], default 422 */
@@ -65,6 +108,13 @@ typedef struct sono_phantom_options {
     int32_t reserved;         /* ignored */
     sono_phantom_event_set events; /* default NONE; other sets leave the anatomy of a seed as it is */
     uint32_t event_kinds; /* bits 1 << sono_phantom_event of the kinds to draw from; 0 (default) = all */
+    sono_phantom_geometry geometry;       /* default LINEAR */
+    sono_phantom_orientation orientation; /* default UP */
+    uint32_t
+        look_alikes; /* bits 1 << sono_phantom_look_alike of the kinds to draw from; 0 (default) = none */
+    int32_t screen;  /* 1: the picture is a part of a scanner's whole screen; default 0 */
+    int32_t hard;    /* 1: bones that are hard to see or to outline; default 0 */
+    int32_t degrade; /* 1: effects of other scanners and of frame grabbers; default 0 */
 } sono_phantom_options;
 
 SONO_API void sono_phantom_options_init_sized(void *options, size_t struct_size);
@@ -110,6 +160,8 @@ typedef struct sono_truth {
     double stale_s;           /* age of the image; > 0 in a freeze only */
     float blur_px;            /* how far tissue moved within the exposure; > 0 in motion blur only */
     int32_t reserved;
+    int32_t
+        region_px[4]; /* x, y, width, height of the ultrasound picture; all of the frame without a screen */
 } sono_truth;
 
 SONO_API sono_status sono_source_truth_sized(const sono_source *source, void *out, size_t truth_bytes,

@@ -65,7 +65,11 @@ static const args_spec spec = {
         "broken,\n"
         "pair, empty, events one of none, held-out, tuning; only=EVENT draws these events only: "
         "contact_lost,\n"
-        "probe_leaves, shadow, gain_jump, motion_blur, freeze, other_bone.",
+        "probe_leaves, shadow, gain_jump, motion_blur, freeze, other_bone. More parts: geometry=linear,\n"
+        "curvilinear, phased, endocavity, any; orientation=up, up-mirrored, down, down-mirrored, any;\n"
+        "screen=1 for a whole screen; look_alikes=none, any, face, air, tank, wires, needle, pleura,\n"
+        "diaphragm, gas, stone, fascia, speckle; hard=1 for bones that are hard to outline; degrade=1 for\n"
+        "effects of other scanners and grabbers.",
     .options = options,
     .n_options = sizeof options / sizeof options[0],
     .examples =

@@ -100,6 +100,69 @@ static int take_kind(const char *value, uint32_t *out)
     return -1;
 }
 
+static int take_flag(const char *value, int32_t *out)
+{
+    if (strcmp(value, "0") != 0 && strcmp(value, "1") != 0)
+        return -1;
+    *out = *value == '1';
+    return 0;
+}
+
+static int take_geometry(const char *value, sono_phantom_geometry *out)
+{
+    for (int i = 0; i < SONO_PHANTOM_GEOMETRY_COUNT; i++)
+        if (!strcmp(value, sono_phantom_geometry_name((sono_phantom_geometry)i))) {
+            *out = (sono_phantom_geometry)i;
+            return 0;
+        }
+    return -1;
+}
+
+static int take_orientation(const char *value, sono_phantom_orientation *out)
+{
+    for (int i = 0; i < SONO_PHANTOM_ORIENTATION_COUNT; i++)
+        if (!strcmp(value, sono_phantom_orientation_name((sono_phantom_orientation)i))) {
+            *out = (sono_phantom_orientation)i;
+            return 0;
+        }
+    return -1;
+}
+
+/* May come more than once. */
+static int take_look_alike(const char *value, uint32_t *out)
+{
+    if (!strcmp(value, "none"))
+        return 0;
+    if (!strcmp(value, "any")) {
+        *out = SONO_PHANTOM_ANY_LOOK_ALIKE;
+        return 0;
+    }
+    for (int i = 0; i < SONO_PHANTOM_ALIKE_COUNT; i++)
+        if (!strcmp(value, sono_phantom_look_alike_name((sono_phantom_look_alike)i))) {
+            *out |= 1u << i;
+            return 0;
+        }
+    return -1;
+}
+
+/* Keys of what is beside the plain picture of a linear probe. */
+static int take_wide(const char *key, const char *value, sono_phantom_options *options)
+{
+    if (!strcmp(key, "geometry"))
+        return take_geometry(value, &options->geometry);
+    if (!strcmp(key, "orientation"))
+        return take_orientation(value, &options->orientation);
+    if (!strcmp(key, "look_alikes"))
+        return take_look_alike(value, &options->look_alikes);
+    if (!strcmp(key, "screen"))
+        return take_flag(value, &options->screen);
+    if (!strcmp(key, "hard"))
+        return take_flag(value, &options->hard);
+    if (!strcmp(key, "degrade"))
+        return take_flag(value, &options->degrade);
+    return -1;
+}
+
 static int take(const char *key, const char *value, sono_phantom_options *options)
 {
     if (!strcmp(key, "seed"))
@@ -118,8 +181,10 @@ static int take(const char *key, const char *value, sono_phantom_options *option
         return take_events(value, &options->events);
     if (!strcmp(key, "only"))
         return take_kind(value, &options->event_kinds);
+    if (strcmp(key, "depth") != 0)
+        return take_wide(key, value, options);
     double depth_mm = 0;
-    if (strcmp(key, "depth") != 0 || take_number(value, &depth_mm))
+    if (take_number(value, &depth_mm))
         return -1;
     options->depth_mm = (float)depth_mm;
     return 0;
@@ -143,7 +208,9 @@ int phantom_input_parse(const char *input, sono_phantom_options *options)
         if (!value || take(setting, value, options)) {
             report_error("%s: '%.*s' is not understood: phantom:seed=N,frames=N,sweep=N,size=WxH,rate=HZ,"
                          "depth=MM,shape=any|flat|arched|ridge|broken|pair|empty,events=none|held-out|tuning,"
-                         "only=EVENT",
+                         "only=EVENT,geometry=linear|curvilinear|phased|endocavity|any,"
+                         "orientation=up|up-mirrored|down|down-mirrored|any,look_alikes=none|any|NAME,"
+                         "screen=0|1,hard=0|1,degrade=0|1",
                          input, (int)n, at);
             return -1;
         }

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/sized.h"
 
+#include <stddef.h>
 #include <stdio.h>
 
 #define MIN_SIDE_PX 16
@@ -22,6 +23,12 @@
 #define MOST_EXPOSURE_S 0.04
 #define BLUR_STEP_PX    1.5f /* of tissue from one pose within an exposure to the next */
 #define MOST_POSES      9    /* odd, so that one is in the middle */
+
+/* docs/abi.md: no padding behind the last field. */
+_Static_assert(sizeof(sono_phantom_options) == offsetof(sono_phantom_options, degrade) + sizeof(int32_t),
+               "sono_phantom_options has padding behind its last field");
+_Static_assert(sizeof(sono_truth) == offsetof(sono_truth, region_px) + 4 * sizeof(int32_t),
+               "sono_truth has padding behind its last field");
 
 typedef struct held {
     uint8_t *grey, *mask, *labels;
@@ -44,22 +51,6 @@ typedef struct phantom {
     int64_t imaged; /* the sweep's frame that was drawn last, not repeated */
     int64_t next;
 } phantom;
-
-static const char *const event_names[SONO_PHANTOM_EVENT_COUNT] = {
-    [SONO_PHANTOM_QUIET] = "quiet",
-    [SONO_PHANTOM_CONTACT_LOST] = "contact_lost",
-    [SONO_PHANTOM_PROBE_LEAVES] = "probe_leaves",
-    [SONO_PHANTOM_SHADOW] = "shadow",
-    [SONO_PHANTOM_GAIN_JUMP] = "gain_jump",
-    [SONO_PHANTOM_MOTION_BLUR] = "motion_blur",
-    [SONO_PHANTOM_FREEZE] = "freeze",
-    [SONO_PHANTOM_OTHER_BONE] = "other_bone",
-};
-
-const char *sono_phantom_event_name(sono_phantom_event event)
-{
-    return (int)event >= 0 && event < SONO_PHANTOM_EVENT_COUNT ? event_names[event] : "unknown";
-}
 
 static const sono_phantom_options phantom_defaults = {
     .struct_size = sizeof phantom_defaults,
@@ -93,6 +84,23 @@ static sono_status check_numbers(const sono_phantom_options *o, sono_error *erro
     return SONO_STATUS_OK;
 }
 
+/* What is beside the plain picture of a linear probe. */
+static sono_status check_wide(const sono_phantom_options *o, sono_error *error)
+{
+    if ((int)o->geometry < 0 || (int)o->geometry >= SONO_PHANTOM_GEOMETRY_COUNT)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "phantom: there is no geometry %d", (int)o->geometry);
+    if ((int)o->orientation < 0 || (int)o->orientation >= SONO_PHANTOM_ORIENTATION_COUNT)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "phantom: there is no orientation %d", (int)o->orientation);
+    if (o->look_alikes & ~SONO_PHANTOM_ANY_LOOK_ALIKE)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "phantom: look_alikes is 0x%x, bits 0..%d are kinds",
+                         (unsigned)o->look_alikes, SONO_PHANTOM_ALIKE_COUNT - 1);
+    if ((o->screen | o->hard | o->degrade) & ~1)
+        return SONO_FAIL(error, INVALID_ARGUMENT,
+                         "phantom: screen is %d, hard %d, degrade %d: each must be 0 or 1", o->screen,
+                         o->hard, o->degrade);
+    return SONO_STATUS_OK;
+}
+
 static sono_status read_options(const sono_phantom_options *given, sono_phantom_options *out,
                                 sono_error *error)
 {
@@ -115,7 +123,8 @@ static sono_status read_options(const sono_phantom_options *given, sono_phantom_
     if (out->n_held < 1 || out->n_held > MAX_HELD)
         return SONO_FAIL(error, INVALID_ARGUMENT, "phantom: n_held is %d, not within 1..%d", out->n_held,
                          MAX_HELD);
-    return check_numbers(out, error);
+    SONO_TRY(check_numbers(out, error));
+    return check_wide(out, error);
 }
 
 static int64_t count_frames(const sono_source *source)

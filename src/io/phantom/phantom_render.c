@@ -343,6 +343,8 @@ void sono_phantom_outline(const sono_phantom_scene *scene, const sono_phantom_wo
     number_structures(areas, scene->n_bones, numbers);
     *truth = (sono_truth){
         .width_px = work->width_px, .height_px = work->height_px, .mask = mask, .labels = labels};
+    truth->region_px[2] = work->width_px;
+    truth->region_px[3] = work->height_px;
     order_surfaces(numbers, work->width_px, surfaces_px, truth);
     for (size_t i = 0; i < n; i++) {
         labels[i] = numbers[labels[i]];
