@@ -98,6 +98,8 @@ static sono_status check_wide(const sono_phantom_options *o, sono_error *error)
         return SONO_FAIL(error, INVALID_ARGUMENT,
                          "phantom: screen is %d, hard %d, degrade %d: each must be 0 or 1", o->screen,
                          o->hard, o->degrade);
+    if (o->look_alikes || o->hard || o->degrade)
+        return SONO_FAIL(error, UNSUPPORTED, "phantom: look_alikes, hard and degrade are not made here");
     return SONO_STATUS_OK;
 }
 

@@ -14,10 +14,8 @@ static const char *const events[SONO_PHANTOM_EVENT_COUNT] = {
 };
 
 static const char *const geometries[SONO_PHANTOM_GEOMETRY_COUNT] = {
-    [SONO_PHANTOM_LINEAR] = "linear",
-    [SONO_PHANTOM_CURVILINEAR] = "curvilinear",
-    [SONO_PHANTOM_PHASED] = "phased",
-    [SONO_PHANTOM_ENDOCAVITY] = "endocavity",
+    [SONO_PHANTOM_LINEAR] = "linear",    [SONO_PHANTOM_CURVILINEAR] = "curvilinear",
+    [SONO_PHANTOM_PHASED] = "phased",    [SONO_PHANTOM_ENDOCAVITY] = "endocavity",
     [SONO_PHANTOM_ANY_GEOMETRY] = "any",
 };
 
@@ -30,16 +28,11 @@ static const char *const orientations[SONO_PHANTOM_ORIENTATION_COUNT] = {
 };
 
 static const char *const look_alikes[SONO_PHANTOM_ALIKE_COUNT] = {
-    [SONO_PHANTOM_ALIKE_FACE] = "face",
-    [SONO_PHANTOM_ALIKE_AIR] = "air",
-    [SONO_PHANTOM_ALIKE_TANK] = "tank",
-    [SONO_PHANTOM_ALIKE_WIRES] = "wires",
-    [SONO_PHANTOM_ALIKE_NEEDLE] = "needle",
-    [SONO_PHANTOM_ALIKE_PLEURA] = "pleura",
-    [SONO_PHANTOM_ALIKE_DIAPHRAGM] = "diaphragm",
-    [SONO_PHANTOM_ALIKE_GAS] = "gas",
-    [SONO_PHANTOM_ALIKE_STONE] = "stone",
-    [SONO_PHANTOM_ALIKE_FASCIA] = "fascia",
+    [SONO_PHANTOM_ALIKE_FACE] = "face",           [SONO_PHANTOM_ALIKE_AIR] = "air",
+    [SONO_PHANTOM_ALIKE_TANK] = "tank",           [SONO_PHANTOM_ALIKE_WIRES] = "wires",
+    [SONO_PHANTOM_ALIKE_NEEDLE] = "needle",       [SONO_PHANTOM_ALIKE_PLEURA] = "pleura",
+    [SONO_PHANTOM_ALIKE_DIAPHRAGM] = "diaphragm", [SONO_PHANTOM_ALIKE_GAS] = "gas",
+    [SONO_PHANTOM_ALIKE_STONE] = "stone",         [SONO_PHANTOM_ALIKE_FASCIA] = "fascia",
     [SONO_PHANTOM_ALIKE_SPECKLE] = "speckle",
 };
 
@@ -56,7 +49,7 @@ const char *sono_phantom_geometry_name(sono_phantom_geometry geometry)
 const char *sono_phantom_orientation_name(sono_phantom_orientation orientation)
 {
     return (int)orientation >= 0 && orientation < SONO_PHANTOM_ORIENTATION_COUNT ? orientations[orientation]
-                                                                                  : "unknown";
+                                                                                 : "unknown";
 }
 
 const char *sono_phantom_look_alike_name(sono_phantom_look_alike look_alike)
