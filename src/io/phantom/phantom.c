@@ -46,6 +46,7 @@ typedef struct phantom {
     held *ring;      /* of n_held */
     uint8_t *pixels; /* all of the ring's */
     float *surfaces_px;
+    uint8_t *plane;     /* the plane of beams, rendered; NULL where that is the frame */
     uint16_t *exposure; /* one frame, summed over the poses within its exposure; NULL without events */
     sono_phantom_timetable table;
     int64_t imaged; /* the sweep's frame that was drawn last, not repeated */
@@ -98,6 +99,9 @@ static sono_status check_wide(const sono_phantom_options *o, sono_error *error)
         return SONO_FAIL(error, INVALID_ARGUMENT,
                          "phantom: screen is %d, hard %d, degrade %d: each must be 0 or 1", o->screen,
                          o->hard, o->degrade);
+    if (o->geometry && o->event_kinds && !(o->event_kinds & ~SONO_PHANTOM_LINEAR_EVENTS))
+        return SONO_FAIL(error, INVALID_ARGUMENT,
+                         "phantom: probe_leaves, shadow and other_bone come with geometry linear alone");
     if (o->look_alikes || o->hard || o->degrade)
         return SONO_FAIL(error, UNSUPPORTED, "phantom: look_alikes, hard and degrade are not made here");
     return SONO_STATUS_OK;
@@ -134,36 +138,59 @@ static int64_t count_frames(const sono_source *source)
     return ((const phantom *)(const void *)source)->options.n_frames;
 }
 
+/* Pose of the frame's first pixel and its axes, from the middle of the probe's face but for a constant. */
+static void describe_pose(const sono_phantom_view *view, float probe_mm, float spacing_mm,
+                          sono_frame_info *info)
+{
+    static const sono_orientation orientations[2][2] = {{SONO_ORIENTATION_MF, SONO_ORIENTATION_MN},
+                                                        {SONO_ORIENTATION_UF, SONO_ORIENTATION_UN}};
+    const int32_t first[2] = {view->is_mirrored ? view->x + view->width_px - 1 : -view->x,
+                              view->is_flipped ? view->y + view->height_px - 1 : -view->y};
+    info->image_to_reference[0] = view->is_mirrored ? -1 : 1;
+    info->image_to_reference[5] = view->is_flipped ? -1 : 1;
+    info->image_to_reference[10] = view->is_mirrored != view->is_flipped ? -1 : 1;
+    info->image_to_reference[3] = probe_mm + (float)first[0] * spacing_mm;
+    info->image_to_reference[7] = (float)first[1] * spacing_mm;
+    info->has_pose = 1;
+    info->orientation = orientations[view->is_mirrored][view->is_flipped];
+}
+
 static void describe(const phantom *self, const held *out, sono_frame *frame)
 {
     const double spacing_mm = 1 / (double)self->scene.px_per_mm;
     frame->image.pixels = out->grey;
-    frame->image.width_px = self->work.width_px;
-    frame->image.height_px = self->work.height_px;
-    frame->image.pitch_bytes = (size_t)self->work.width_px;
+    frame->image.width_px = self->options.width_px;
+    frame->image.height_px = self->options.height_px;
+    frame->image.pitch_bytes = (size_t)self->options.width_px;
     frame->image.format = SONO_PIXEL_GRAY8;
     sono_frame_info *info = &frame->info;
     info->frame_id = (uint64_t)self->next;
     info->timestamp_ns = llround(1e9 * (double)(self->next + 1) / self->options.rate_hz);
     info->spacing_mm[0] = info->spacing_mm[1] = spacing_mm;
-    info->image_to_reference[0] = info->image_to_reference[5] = info->image_to_reference[10] = 1;
-    info->has_pose = 1;
-    info->orientation = SONO_ORIENTATION_MF;
-    info->image_to_reference[3] = out->probe_mm;
+    describe_pose(&self->work.view, out->probe_mm, (float)spacing_mm, info);
+}
+
+/* Where the plane of beams is rendered to. */
+static uint8_t *plane_of(const phantom *self, const held *out)
+{
+    return self->plane ? self->plane : out->grey;
 }
 
 static void render(phantom *self, held *out, double time_s)
 {
     const uint64_t frame_key = phantom_hash(self->scene.key + 0x401e5eu + (uint64_t)self->next);
     sono_phantom_pose(&self->scene, time_s, &self->work);
-    sono_phantom_render(&self->scene, time_s, frame_key, &self->work, out->grey);
+    sono_phantom_render(&self->scene, time_s, frame_key, &self->work, plane_of(self, out));
 }
 
 /* Image and truth, as the event's effects in self->work are; marks are still to come. */
 static void finish(phantom *self, held *out, double time_s)
 {
-    sono_phantom_outline(&self->scene, &self->work, out->mask, out->labels, out->surfaces_px, &out->truth);
     out->probe_mm = phantom_probe_mm(&self->scene, &self->work, time_s);
+    if (self->plane)
+        sono_phantom_convert(&self->scene, &self->work, self->plane, out->grey);
+    sono_phantom_outline(&self->scene, &self->work, out->probe_mm, out->mask, out->labels, out->surfaces_px,
+                         &out->truth);
 }
 
 /* How far tissue moves within an exposure around a frame. */
@@ -185,6 +212,7 @@ static void render_blurred(phantom *self, held *out, int64_t frame, double time_
     const float blur_px = find_blur_px(self, frame, exposure_s);
     const int half = (int)fminf(ceilf(0.5f * blur_px / BLUR_STEP_PX), MOST_POSES / 2);
     const int n_poses = 2 * half + 1;
+    uint8_t *plane = plane_of(self, out);
     memset(self->exposure, 0, n * sizeof *self->exposure);
     for (int i = 1; i <= n_poses; i++) {
         const int pose = (half + i) % n_poses;
@@ -192,10 +220,10 @@ static void render_blurred(phantom *self, held *out, int64_t frame, double time_
                                      &self->work.effects);
         render(self, out, time_s);
         for (size_t k = 0; k < n; k++)
-            self->exposure[k] = (uint16_t)(self->exposure[k] + out->grey[k]);
+            self->exposure[k] = (uint16_t)(self->exposure[k] + plane[k]);
     }
     for (size_t k = 0; k < n; k++)
-        out->grey[k] = (uint8_t)((self->exposure[k] + half) / n_poses);
+        plane[k] = (uint8_t)((self->exposure[k] + half) / n_poses);
     finish(self, out, time_s);
     out->truth.blur_px = blur_px;
 }
@@ -205,11 +233,11 @@ static void repeat(phantom *self, held *out, int64_t frame)
 {
     const int32_t n_held = self->options.n_held;
     const held *last = &self->ring[(self->next + n_held - 1) % n_held];
-    const size_t plane = (size_t)self->work.width_px * (size_t)self->work.height_px;
+    const int32_t width_px = self->options.width_px;
+    const size_t plane = (size_t)width_px * (size_t)self->options.height_px;
     if (last != out) {
         memcpy(out->grey, last->grey, 3 * plane); /* mask and labels follow */
-        memcpy(out->surfaces_px, last->surfaces_px,
-               sizeof(float) * SONO_TRUTH_STRUCTURES * (size_t)self->work.width_px);
+        memcpy(out->surfaces_px, last->surfaces_px, sizeof(float) * SONO_TRUTH_STRUCTURES * (size_t)width_px);
         out->truth = last->truth;
         out->truth.mask = out->mask;
         out->truth.labels = out->labels;
@@ -271,8 +299,7 @@ static void draw(phantom *self, held *out, int64_t frame)
             render(self, out, time_s);
             finish(self, out, time_s);
         }
-        sono_phantom_mark(&self->scene, (uint64_t)self->next, self->work.width_px, self->work.height_px,
-                          out->grey);
+        sono_phantom_mark(&self->scene, (uint64_t)self->next, &self->work.view, out->grey);
         self->imaged = frame;
     }
     out->truth.event = event;
@@ -317,6 +344,7 @@ static void close_phantom(sono_source *source)
     sono_free(self->ring);
     sono_free(self->pixels);
     sono_free(self->surfaces_px);
+    sono_free(self->plane);
     sono_free(self->exposure);
     sono_free(self);
 }
@@ -329,14 +357,20 @@ static sono_status fill(phantom *self, const sono_phantom_options *options, sono
     SONO_TRY(read_options(options, &self->options, error));
     const size_t n_held = (size_t)self->options.n_held;
     const size_t plane = (size_t)self->options.width_px * (size_t)self->options.height_px;
+    const int is_turned = self->options.orientation || self->options.geometry || self->options.screen;
     SONO_TRY(sono_phantom_work_init(&self->work, self->options.width_px, self->options.height_px, error));
+    if (self->options.geometry)
+        SONO_TRY(sono_phantom_work_add_fans(&self->work, error));
     self->ring = sono_alloc_array(n_held, sizeof *self->ring);
     self->pixels = sono_alloc_array(n_held * 3, plane);
     const size_t n_columns = SONO_TRUTH_STRUCTURES * (size_t)self->options.width_px;
     self->surfaces_px = sono_alloc_array(n_held * n_columns, sizeof *self->surfaces_px);
+    if (is_turned)
+        self->plane = sono_alloc_array(plane, 1);
     if (self->options.events)
         self->exposure = sono_alloc_array(plane, sizeof *self->exposure);
-    if (!self->ring || !self->pixels || !self->surfaces_px || (self->options.events && !self->exposure))
+    if (!self->ring || !self->pixels || !self->surfaces_px || (is_turned && !self->plane) ||
+        (self->options.events && !self->exposure))
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the phantom's frames");
     for (size_t i = 0; i < n_held; i++) {
         self->ring[i].grey = self->pixels + 3 * i * plane;

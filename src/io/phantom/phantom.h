@@ -19,6 +19,10 @@
 #define SONO_PHANTOM_RADIUS    15    /* of the widest kernel */
 #define SONO_PHANTOM_SHOWN     0.38f /* displayed level below which a clinician would not draw, 1 = white */
 
+/* Events that reckon with parallel beams. */
+#define SONO_PHANTOM_LINEAR_EVENTS                                                                           \
+    (1u << SONO_PHANTOM_PROBE_LEAVES | 1u << SONO_PHANTOM_SHADOW | 1u << SONO_PHANTOM_OTHER_BONE)
+
 /* A parameter that moves: mean + swing * sin(2 pi (rate_hz t + phase)). */
 typedef struct sono_phantom_wave {
     float mean, swing, rate_hz, phase;
@@ -38,10 +42,44 @@ typedef struct sono_phantom_bone {
     float level_db; /* of the echo at the top, as displayed; 0 = white */
 } sono_phantom_bone;
 
+/* The beams of a sweep's probe. Cartesian millimetres have their origin in the middle of the probe's face: x
+ * to the right, y away from the probe. */
+typedef struct sono_phantom_fan {
+    sono_phantom_geometry geometry; /* never ANY */
+    int32_t is_fan;        /* 0: parallel beams, the plane of beams is the picture; ignore the rest */
+    int32_t has_flat_face; /* beams of a linear probe, steered from an apex behind its flat face */
+    float radius_mm;       /* from the apex to the face */
+    float half_rad;        /* half the field of view */
+    float half_columns, per_column; /* column = half_columns (1 + u) - 1/2; angle or tangent a column */
+    float left_mm, top_mm;          /* middle of the picture's first column; its first row */
+    float flatten;                  /* [0, 1]: how far layers leave the face's curve for the horizontal */
+    float angular_rad;              /* least width of a beam: its spread in angle */
+    float finer;                    /* how many times coarser than a linear probe it resolves */
+    uint8_t outside, border;        /* grey values beside the fan; border 0 = none */
+    int32_t n_rings;                /* echoes of the probe's cover; 0 = none */
+    float ring_db, ring_fall_db, ring_mm, ring_period_mm;
+} sono_phantom_fan;
+
+/* Where the picture lies in the frame, and how it is turned. */
+typedef struct sono_phantom_view {
+    int32_t frame_width_px, frame_height_px;
+    int32_t x, y, width_px, height_px;
+    int32_t is_mirrored, is_flipped; /* left and right, near and far exchanged */
+} sono_phantom_view;
+
+/* A place of the plane of beams. */
+typedef struct sono_phantom_place {
+    float column, row; /* column < 0: outside the fan */
+} sono_phantom_place;
+
 /* What is drawn once a sweep. */
 typedef struct sono_phantom_scene {
     uint64_t key; /* of every random number of the sweep */
-    float depth_mm, px_per_mm;
+    float depth_mm;
+    float px_per_mm;      /* along a beam, and in the picture in both directions */
+    float columns_per_mm; /* across the beams, where lengths are nominal; px_per_mm with parallel beams */
+    float view_mm;        /* all columns of the plane */
+    sono_phantom_fan fan;
     int32_t n_bones;
     sono_phantom_bone bones[SONO_PHANTOM_BONES];
     float band_mm;         /* thickness of the bone's echo */
@@ -106,17 +144,22 @@ typedef struct sono_phantom_columns {
     float *cosine[SONO_PHANTOM_BONES]; /* of the angle between beam and surface normal */
     float *echo[SONO_PHANTOM_BONES];   /* level before attenuation, roughness left out; 0 = no bone here */
     float *opacity[SONO_PHANTOM_BONES];
-    float *gain_at_bone[SONO_PHANTOM_BONES]; /* found while rendering */
-    float *contact;                          /* gain */
-    float *streak;                           /* gain */
-    float *rough;                            /* gain of the bone's echo */
+    float *columns_a_px[SONO_PHANTOM_BONES];     /* how many columns a pixel's length has at the surface */
+    float *face_x_mm, *face_y_mm, *sine, *along; /* of each beam: origin and direction; with is_fan only */
+    float *gain_at_bone[SONO_PHANTOM_BONES];     /* found while rendering */
+    float *contact;                              /* gain */
+    float *streak;                               /* gain */
+    float *rough;                                /* gain of the bone's echo */
     float *air;      /* [0, 1]: how far the probe is off the skin; set with effects.lift > 0 only */
     float *cover_mm; /* how far inside what casts a shadow; set with effects.cover_db > 0 only */
 } sono_phantom_columns;
 
 /* Everything a frame needs while it is made; nothing is allocated after open. */
 typedef struct sono_phantom_work {
-    int32_t width_px, height_px, stride;
+    int32_t width_px, height_px, stride; /* of the plane of beams, set for each sweep */
+    sono_phantom_view view;
+    sono_phantom_place *map; /* [view.height_px, view.width_px] of the picture; NULL where no fan can come */
+    float posed[SONO_PHANTOM_BONES][5];        /* centre, top, half, rise, tilt of each bone in this frame */
     sono_phantom_effects effects;              /* of the frame that is posed and rendered */
     float *lattice;                            /* [LATTICE, LATTICE], uniform in [0, 1) */
     float *amplitude;                          /* [height, stride]; later the intensity */
@@ -129,17 +172,38 @@ typedef struct sono_phantom_work {
     sono_phantom_columns columns;
     float kernels[SONO_PHANTOM_WIDTHS][SONO_PHANTOM_RADIUS + 1]; /* centre and one side, unit energy */
     int32_t radii[SONO_PHANTOM_WIDTHS];
-    float *block; /* owns every array above but the kernels */
+    float *block; /* owns every array above but kernels and map */
 } sono_phantom_work;
 
-/* Sets up for one image size. Errors: OUT_OF_MEMORY. */
+/* Sets up for frames of one size. Errors: OUT_OF_MEMORY. */
 sono_status sono_phantom_work_init(sono_phantom_work *work, int32_t width_px, int32_t height_px,
                                    sono_error *error);
+/* After that: for probes whose beams are not parallel, too. Errors: OUT_OF_MEMORY. */
+sono_status sono_phantom_work_add_fans(sono_phantom_work *work, sono_error *error);
 void sono_phantom_work_reset(sono_phantom_work *work);
 
-/* Draws sweep number `sweep` and fills the work's lattice. */
+/* Draws sweep number `sweep`, sizes the work's plane and fills its lattice. */
 void sono_phantom_scene_init(sono_phantom_scene *scene, const sono_phantom_options *options, uint64_t sweep,
                              sono_phantom_work *work);
+
+/* Draws the sweep's probe, the picture's place and turn, and the plane's size: depth and scale of the scene,
+ * width and height of the work. depth_mm is what a linear probe would have. */
+void sono_phantom_layout(sono_phantom_scene *scene, const sono_phantom_options *options, float depth_mm,
+                         sono_phantom_work *work);
+
+/* Fills the work's beams and map; nothing to do with parallel beams. */
+void sono_phantom_map(const sono_phantom_scene *scene, sono_phantom_work *work);
+
+/* The beam and the row of a place in Cartesian millimetres. */
+sono_phantom_place sono_phantom_find(const sono_phantom_scene *scene, const sono_phantom_work *work,
+                                     float x_mm, float y_mm);
+
+/* How many columns of the plane a millimetre across the beams has in row y. */
+float sono_phantom_columns_at(const sono_phantom_scene *scene, float y);
+
+/* Scan conversion: the plane of beams, as rendered, into the frame's picture, turned as the view says. */
+void sono_phantom_convert(const sono_phantom_scene *scene, const sono_phantom_work *work,
+                          const uint8_t *plane, uint8_t *frame);
 
 /* Begins the timetable of a sweep whose scene was just drawn. */
 void sono_phantom_timetable_init(sono_phantom_timetable *table, const sono_phantom_scene *scene,
@@ -153,6 +217,14 @@ sono_phantom_event sono_phantom_timetable_go(sono_phantom_timetable *table, cons
  * scene. */
 void sono_phantom_timetable_apply(const sono_phantom_timetable *table, int64_t frame, double off_s,
                                   sono_phantom_scene *scene, sono_phantom_effects *effects);
+
+/* Where bone `index` lies at a moment: columns' bone, cosine, echo, opacity. */
+void sono_phantom_pose_bone(const sono_phantom_scene *scene, int32_t index, double time_s, float probe_mm,
+                            sono_phantom_work *work);
+
+/* Depth of a posed bone's surface in mm below the middle of the probe's face, x_mm right of it. */
+float sono_phantom_surface_mm(const sono_phantom_scene *scene, const sono_phantom_work *work, int32_t index,
+                              float x_mm, float probe_mm);
 
 /* Fills work->columns with the geometry at time_s after the sweep's start. */
 void sono_phantom_pose(const sono_phantom_scene *scene, double time_s, sono_phantom_work *work);
@@ -186,14 +258,21 @@ void sono_phantom_scatter(const sono_phantom_scene *scene, double time_s, sono_p
 /* Filters row y along depth into work->envelope_real and work->envelope_imaginary. */
 void sono_phantom_axial_row(const sono_phantom_scene *scene, int32_t y, sono_phantom_work *work);
 
-/* The outline a clinician would draw, after sono_phantom_render(): mask 0 / 255 and labels 0, 1, 2 ... of
- * width * height bytes each, surfaces [BONES, width]; fills in the rest of truth as of a sweep without
- * events. */
-void sono_phantom_outline(const sono_phantom_scene *scene, const sono_phantom_work *work, uint8_t *mask,
-                          uint8_t *labels, float *surfaces_px, sono_truth *truth);
+/* Displayed level of bone b's echo in column x after sono_phantom_render(), its roughness left out. */
+float sono_phantom_level_at(const sono_phantom_scene *scene, const sono_phantom_work *work, int32_t b,
+                            int32_t x);
 
-/* Text in the corners, callipers, depth scale. */
-void sono_phantom_mark(const sono_phantom_scene *scene, uint64_t frame, int32_t width_px, int32_t height_px,
+/* Thickness of a bone's echo, in rows. */
+float sono_phantom_band_px(const sono_phantom_scene *scene);
+
+/* The outline a clinician would draw, after sono_phantom_render(), in the frame: mask 0 / 255 and labels 0,
+ * 1, 2 ... of a frame's bytes each, surfaces [BONES, frame width]; fills in the rest of truth as of a sweep
+ * without events. */
+void sono_phantom_outline(const sono_phantom_scene *scene, const sono_phantom_work *work, float probe_mm,
+                          uint8_t *mask, uint8_t *labels, float *surfaces_px, sono_truth *truth);
+
+/* Text in the corners, callipers, depth scale over the frame's picture. */
+void sono_phantom_mark(const sono_phantom_scene *scene, uint64_t frame, const sono_phantom_view *view,
                        uint8_t *grey);
 
 #endif

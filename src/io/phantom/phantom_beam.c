@@ -34,7 +34,7 @@ static int32_t kernel_of(float sigma_px)
 typedef struct slices {
     uint64_t key[2];
     float share[2];
-    int32_t shift; /* of the tissue under the probe, in pixels */
+    float probe_mm;
 } slices;
 
 /* Two neighbouring slices, mixed so that the variance stays: 1 in each part. */
@@ -46,7 +46,7 @@ static slices slices_at(const sono_phantom_scene *scene, const sono_phantom_work
     slices s = {.share = {cosf(turn), sinf(turn)}};
     for (uint64_t k = 0; k < 2; k++)
         s.key[k] = phantom_hash(scene->key ^ (0x5ca77e5u + ((slice + k) << 24)));
-    s.shift = phantom_floor(phantom_probe_mm(scene, work, time_s) * scene->px_per_mm + 0.5f);
+    s.probe_mm = phantom_probe_mm(scene, work, time_s);
     return s;
 }
 
@@ -57,12 +57,13 @@ static float part(uint64_t hash, int shift)
     return (float)(sum - 65535) * (2.4494897f / 65536.0f);
 }
 
-static void scatter_row(const slices *s, int32_t y, sono_phantom_work *work)
+static void scatter_row(const slices *s, int32_t y, float columns_per_mm, sono_phantom_work *work)
 {
+    const int32_t shift = phantom_floor(s->probe_mm * columns_per_mm + 0.5f); /* of the tissue */
     const float *amplitude = work->amplitude + (size_t)y * (size_t)work->stride;
     for (int32_t i = 0; i < work->stride + 2 * MARGIN; i++) {
         const int32_t x = i < MARGIN ? 0 : i - MARGIN < work->stride ? i - MARGIN : work->stride - 1;
-        const uint64_t place = (uint64_t)(uint32_t)(i + s->shift) << 32 | (uint32_t)y;
+        const uint64_t place = (uint64_t)(uint32_t)(i + shift) << 32 | (uint32_t)y;
         const uint64_t first = phantom_hash(s->key[0] + place), second = phantom_hash(s->key[1] + place);
         work->row_real[i] = amplitude[x] * (s->share[0] * part(first, 0) + s->share[1] * part(second, 0));
         work->row_imaginary[i] =
@@ -84,11 +85,15 @@ static void filter_block(const float *kernel, int32_t radius, const float *in, f
 void sono_phantom_scatter(const sono_phantom_scene *scene, double time_s, sono_phantom_work *work)
 {
     const slices s = slices_at(scene, work, time_s);
+    const float angular = scene->fan.is_fan ? scene->fan.angular_rad / scene->fan.per_column : 0;
     for (int32_t y = 0; y < work->height_px; y++) {
         const float off_mm = ((float)y / scene->px_per_mm - scene->focus_mm) / scene->focus_length_mm;
-        const float at_depth = scene->sigma_lateral_mm * scene->px_per_mm * sqrtf(1 + off_mm * off_mm);
+        const float columns_per_mm =
+            scene->fan.is_fan ? sono_phantom_columns_at(scene, (float)y) : scene->px_per_mm;
+        const float spread = scene->sigma_lateral_mm * columns_per_mm * sqrtf(1 + off_mm * off_mm);
+        const float at_depth = scene->fan.is_fan ? fmaxf(spread, angular) : spread;
         const size_t row = (size_t)y * (size_t)work->stride;
-        scatter_row(&s, y, work);
+        scatter_row(&s, y, columns_per_mm, work);
         for (int32_t x = 0; x < work->stride; x += BLOCK) {
             const float side = (2 * (float)x + BLOCK) / (float)work->width_px - 1;
             const int32_t k = kernel_of(at_depth * (1 + scene->edge_widening * side * side * side * side));

@@ -138,7 +138,7 @@ void sono_phantom_timetable_init(sono_phantom_timetable *table, const sono_phant
     *table = (sono_phantom_timetable){.set = options->events, .rate_hz = options->rate_hz};
     table->key = phantom_hash(scene->key ^ EVENT_KEY);
     table->n_bones = scene->n_bones;
-    table->view_mm = (float)options->width_px / scene->px_per_mm;
+    table->view_mm = scene->view_mm;
     const uint32_t kinds = options->event_kinds ? options->event_kinds : UINT32_MAX;
     if (table->n_bones == 1) {
         table->room_side = room_beside(table, scene, 1) > room_beside(table, scene, 0);
@@ -146,6 +146,8 @@ void sono_phantom_timetable_init(sono_phantom_timetable *table, const sono_phant
     }
     for (int32_t kind = SONO_PHANTOM_QUIET + 1; kind < SONO_PHANTOM_EVENT_COUNT; kind++) {
         const int needs_bone = kind == SONO_PHANTOM_PROBE_LEAVES || kind == SONO_PHANTOM_SHADOW;
+        if (scene->fan.is_fan && SONO_PHANTOM_LINEAR_EVENTS >> kind & 1)
+            continue;
         const int fits = kind == SONO_PHANTOM_OTHER_BONE ? table->has_room : table->n_bones || !needs_bone;
         if (fits && kinds >> kind & 1)
             table->order[table->n_kinds++] = (sono_phantom_event)kind;

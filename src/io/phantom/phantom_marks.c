@@ -9,8 +9,8 @@
 #define TEXT_LETTER 14
 
 typedef struct canvas {
-    uint8_t *grey;
-    int32_t width, height, scale;
+    uint8_t *grey; /* of the picture's first pixel */
+    int32_t width, height, pitch, scale;
     uint8_t ink;
 } canvas;
 
@@ -27,7 +27,7 @@ static void put(const canvas *c, int32_t x, int32_t y)
     for (int32_t dy = 0; dy < c->scale; dy++)
         for (int32_t dx = 0; dx < c->scale; dx++)
             if (x + dx >= 0 && y + dy >= 0 && x + dx < c->width && y + dy < c->height)
-                c->grey[(size_t)(y + dy) * (size_t)c->width + (size_t)(x + dx)] = c->ink;
+                c->grey[(size_t)(y + dy) * (size_t)c->pitch + (size_t)(x + dx)] = c->ink;
 }
 
 static void draw_glyph(const canvas *c, int32_t index, int32_t x, int32_t y)
@@ -90,13 +90,15 @@ static void draw_scale(const canvas *c, const sono_phantom_scene *scene)
         put(c, c->width / 2, c->height - 1 - y * c->scale);
 }
 
-void sono_phantom_mark(const sono_phantom_scene *scene, uint64_t frame, int32_t width_px, int32_t height_px,
+void sono_phantom_mark(const sono_phantom_scene *scene, uint64_t frame, const sono_phantom_view *view,
                        uint8_t *grey)
 {
+    const int32_t width_px = view->width_px, height_px = view->height_px;
     if (width_px < LEAST_W_PX || height_px < LEAST_H_PX)
         return;
     phantom_dice dice = {phantom_hash(scene->key ^ 0x7e47u), 0};
-    canvas c = {grey, width_px, height_px, 1, 0};
+    const size_t first = (size_t)view->y * (size_t)view->frame_width_px + (size_t)view->x;
+    canvas c = {grey + first, width_px, height_px, view->frame_width_px, 1, 0};
     c.scale = 1 + (height_px >= 300) + (height_px >= 900);
     c.ink = (uint8_t)phantom_draw(&dice, 150, 255);
     if (scene->has_text)

@@ -53,6 +53,19 @@ static inline float phantom_probe_mm(const sono_phantom_scene *scene, const sono
     return phantom_wave_at(&scene->probe_mm, time_s) + work->effects.slide_mm;
 }
 
+/* Where a view puts the picture's pixel x, y in a frame of bytes. */
+static inline size_t phantom_index(const sono_phantom_view *view, int32_t x, int32_t y)
+{
+    const int32_t column = view->x + (view->is_mirrored ? view->width_px - 1 - x : x);
+    const int32_t row = view->y + (view->is_flipped ? view->height_px - 1 - y : y);
+    return (size_t)row * (size_t)view->frame_width_px + (size_t)column;
+}
+
+static inline uint8_t *phantom_pixel(const sono_phantom_view *view, int32_t x, int32_t y, uint8_t *frame)
+{
+    return frame + phantom_index(view, x, y);
+}
+
 /* 0 below a, 1 above b, 3 t^2 - 2 t^3 between. */
 static inline float phantom_step(float a, float b, float x)
 {

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* From echoes to grey values: shadow, contact, gain, artefacts, log compression. And the outline. */
+/* From echoes to grey values: shadow, contact, gain, artefacts, log compression. */
 #include "base/alloc.h"
 #include "io/phantom/phantom_math.h"
 
 #define MARGIN        SONO_PHANTOM_MARGIN_PX
-#define OUTLINE_ABOVE 0.42f /* of the band, above the surface */
-#define OUTLINE_BELOW 0.55f
-#define OUTLINE_LEAST 8    /* pixels of a structure that counts as visible */
 #define SHADOW_STARTS 0.6f /* bands below the surface */
 #define COVER_SOFT_MM 2.5f /* depth over which the shadow of an event sets in */
 #define NEAR_FREE_MM  1.5f /* depth to which poor contact does not reach: the echoes of the probe's face */
@@ -25,12 +22,13 @@ sono_status sono_phantom_work_init(sono_phantom_work *work, int32_t width_px, in
     const int32_t stride = (width_px + block - 1) / block * block;
     const size_t row = (size_t)stride, plane = row * (size_t)height_px, padded = row + 2 * MARGIN;
     const size_t lattice = (size_t)SONO_PHANTOM_LATTICE * SONO_PHANTOM_LATTICE;
-    const size_t n_rows = 4 + 5 + SONO_PHANTOM_LAYERS + 5 * SONO_PHANTOM_BONES;
+    const size_t n_rows = 4 + 5 + 4 + SONO_PHANTOM_LAYERS + 6 * SONO_PHANTOM_BONES;
     float *cursor = sono_alloc_array(lattice + 4 * plane + 3 * padded + n_rows * row, sizeof(float));
     if (!cursor)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for a phantom of %d x %d pixels", width_px,
                          height_px);
     *work = (sono_phantom_work){.width_px = width_px, .height_px = height_px, .stride = stride};
+    work->view = (sono_phantom_view){.frame_width_px = width_px, .frame_height_px = height_px};
     work->block = cursor;
     work->lattice = take(&cursor, lattice);
     work->amplitude = take(&cursor, plane);
@@ -49,6 +47,10 @@ sono_status sono_phantom_work_init(sono_phantom_work *work, int32_t width_px, in
     work->columns.rough = take(&cursor, row);
     work->columns.air = take(&cursor, row);
     work->columns.cover_mm = take(&cursor, row);
+    work->columns.face_x_mm = take(&cursor, row);
+    work->columns.face_y_mm = take(&cursor, row);
+    work->columns.sine = take(&cursor, row);
+    work->columns.along = take(&cursor, row);
     for (int32_t k = 0; k < SONO_PHANTOM_LAYERS; k++)
         work->columns.layer[k] = take(&cursor, row);
     for (int32_t b = 0; b < SONO_PHANTOM_BONES; b++) {
@@ -56,19 +58,32 @@ sono_status sono_phantom_work_init(sono_phantom_work *work, int32_t width_px, in
         work->columns.cosine[b] = take(&cursor, row);
         work->columns.echo[b] = take(&cursor, row);
         work->columns.opacity[b] = take(&cursor, row);
+        work->columns.columns_a_px[b] = take(&cursor, row);
         work->columns.gain_at_bone[b] = take(&cursor, row);
     }
     sono_phantom_kernels(work);
     return SONO_STATUS_OK;
 }
 
+sono_status sono_phantom_work_add_fans(sono_phantom_work *work, sono_error *error)
+{
+    const sono_phantom_view *view = &work->view;
+    const size_t n = (size_t)view->frame_width_px * (size_t)view->frame_height_px;
+    work->map = sono_alloc_array(n, sizeof *work->map);
+    if (!work->map)
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the map of a phantom of %d x %d pixels",
+                         view->frame_width_px, view->frame_height_px);
+    return SONO_STATUS_OK;
+}
+
 void sono_phantom_work_reset(sono_phantom_work *work)
 {
     sono_free(work->block);
+    sono_free(work->map);
     *work = (sono_phantom_work){0};
 }
 
-static float band_px(const sono_phantom_scene *scene)
+float sono_phantom_band_px(const sono_phantom_scene *scene)
 {
     return fmaxf(scene->band_mm * scene->px_per_mm, 2);
 }
@@ -78,7 +93,7 @@ static float band_px(const sono_phantom_scene *scene)
 static void occlude_row(const sono_phantom_scene *scene, int32_t y, sono_phantom_work *work)
 {
     const sono_phantom_columns *c = &work->columns;
-    const float band = band_px(scene), haze = phantom_level(scene->haze_db);
+    const float band = sono_phantom_band_px(scene), haze = phantom_level(scene->haze_db);
     const float fade = 1 / fmaxf(scene->haze_mm * scene->px_per_mm, 1);
     float sum = 0;
     for (int32_t i = 0; i < work->stride + 2 * MARGIN; i++) {
@@ -120,7 +135,9 @@ static void gain_row(const sono_phantom_scene *scene, int32_t y, sono_phantom_wo
     const float depth_gain = phantom_level(ripple - scene->loss_db_mm * y_mm);
     const float reached = phantom_step(0.3f * NEAR_FREE_MM, 2 * NEAR_FREE_MM, y_mm);
     const float dark = phantom_level(-scene->shadow_db);
-    const float spread = fminf(1 + scene->penumbra * (float)y, MARGIN - 1);
+    const float columns_a_px =
+        scene->fan.is_fan ? sono_phantom_columns_at(scene, (float)y) / scene->px_per_mm : 1;
+    const float spread = fminf(1 + scene->penumbra * (float)y * columns_a_px, MARGIN - 1);
     const int32_t half = (int32_t)spread;
     const float share = 1 / (float)(2 * half + 1);
     if (scene->n_bones)
@@ -146,16 +163,32 @@ static void gain_row(const sono_phantom_scene *scene, int32_t y, sono_phantom_wo
 
 /* Sound that goes to and fro in the probe's face where there is air below: even lines that fade with depth.
  */
-static void air_row(float y_mm, float probe_mm, float px_per_mm, sono_phantom_work *work)
+static void air_row(float y_mm, float probe_mm, float columns_per_mm, sono_phantom_work *work)
 {
     const sono_phantom_effects *e = &work->effects;
     const float wave = 0.5f + 0.5f * cosf(PHANTOM_TURN * y_mm / e->air_period_mm);
     const float level =
         phantom_level(e->air_db) * expf(-y_mm / e->air_mm) * (0.05f + wave * wave * wave * wave);
     for (int32_t x = 0; x < work->stride && level > 1e-4f; x++) {
-        const float x_mm = (float)x / px_per_mm + probe_mm;
+        const float x_mm = (float)x / columns_per_mm + probe_mm;
         const float uneven = 0.6f + 0.8f * phantom_noise(work->lattice, x_mm * 0.15f, y_mm * 1.7f + 170);
         work->extra[x] += level * uneven * work->columns.air[x];
+    }
+}
+
+/* Even echoes of a cover over the probe's face. */
+static void ring_row(const sono_phantom_scene *scene, float y_mm, float probe_mm, sono_phantom_work *work)
+{
+    const sono_phantom_fan *fan = &scene->fan;
+    float level = 0;
+    for (int32_t k = 0; k < fan->n_rings; k++) {
+        const float q = (y_mm - ((float)k + 0.4f) * fan->ring_period_mm) / fan->ring_mm;
+        if (q > -3 && q < 3)
+            level += phantom_level(fan->ring_db - fan->ring_fall_db * (float)k) * expf(-0.5f * q * q);
+    }
+    for (int32_t x = 0; x < work->stride && level > 1e-4f; x++) {
+        const float x_mm = (float)x / scene->columns_per_mm + probe_mm;
+        work->extra[x] += level * (0.7f + 0.6f * phantom_noise(work->lattice, x_mm * 0.1f, y_mm + 180));
     }
 }
 
@@ -164,14 +197,14 @@ static void air_row(float y_mm, float probe_mm, float px_per_mm, sono_phantom_wo
 static void artefact_row(const sono_phantom_scene *scene, int32_t y, float probe_mm, sono_phantom_work *work)
 {
     const sono_phantom_columns *c = &work->columns;
-    const float y_mm = (float)y / scene->px_per_mm, band = band_px(scene);
+    const float y_mm = (float)y / scene->px_per_mm, band = sono_phantom_band_px(scene);
     const float again = phantom_level(scene->reverb_db);
     const float ringing = phantom_level(scene->near_db) * expf(-y_mm / scene->near_mm) *
                           (0.55f + 0.45f * cosf(PHANTOM_TURN * y_mm / scene->near_period_mm));
     for (int32_t x = 0; x < work->stride; x++) {
         float echo = 0;
         if (ringing > 1e-4f) {
-            const float x_mm = (float)x / scene->px_per_mm + probe_mm;
+            const float x_mm = (float)x / scene->columns_per_mm + probe_mm;
             echo = ringing * (0.4f + 1.2f * phantom_noise(work->lattice, x_mm * 0.08f, y_mm * 2.3f));
         }
         for (int32_t b = 0; b < scene->n_bones; b++) {
@@ -183,7 +216,9 @@ static void artefact_row(const sono_phantom_scene *scene, int32_t y, float probe
         work->extra[x] = echo;
     }
     if (work->effects.lift > 0)
-        air_row(y_mm, probe_mm, scene->px_per_mm, work);
+        air_row(y_mm, probe_mm, scene->columns_per_mm, work);
+    if (scene->fan.n_rings)
+        ring_row(scene, y_mm, probe_mm, work);
 }
 
 /* Level on the screen, 1 = white. */
@@ -258,8 +293,8 @@ void sono_phantom_gains(const sono_phantom_scene *scene, sono_phantom_work *work
         gain_row(scene, y, work);
 }
 
-/* Displayed level of bone b's echo in column x, its roughness left out. */
-static float level_at(const sono_phantom_scene *scene, const sono_phantom_work *work, int32_t b, int32_t x)
+float sono_phantom_level_at(const sono_phantom_scene *scene, const sono_phantom_work *work, int32_t b,
+                            int32_t x)
 {
     const float level = work->columns.echo[b][x] * work->columns.gain_at_bone[b][x];
     return displayed(scene, level * level * jump_of(work));
@@ -271,93 +306,6 @@ int32_t sono_phantom_shown(const sono_phantom_scene *scene, const sono_phantom_w
     int32_t n = 0;
     for (int32_t b = 0; b < n_bones; b++)
         for (int32_t x = 0; x < work->width_px; x++)
-            n += level_at(scene, work, b, x) >= least;
+            n += sono_phantom_level_at(scene, work, b, x) >= least;
     return n;
-}
-
-/* Labels bone b's band; surface_px[x] becomes the row of its surface, -1 in columns without an echo. */
-static void draw_structure(const sono_phantom_scene *scene, const sono_phantom_work *work, int32_t b,
-                           uint8_t *labels, float *surface_px)
-{
-    const sono_phantom_columns *c = &work->columns;
-    const float band = band_px(scene), deepest = (float)(work->height_px - 1);
-    for (int32_t x = 0; x < work->width_px; x++) {
-        surface_px[x] = -1;
-        if (level_at(scene, work, b, x) < SONO_PHANTOM_SHOWN)
-            continue;
-        const float top = fmaxf(c->bone[b][x] - OUTLINE_ABOVE * band / c->cosine[b][x],
-                                sono_phantom_crest(work, b, x, band) - OUTLINE_ABOVE * band);
-        const float bottom = c->bone[b][x] + OUTLINE_BELOW * band / c->cosine[b][x];
-        const int32_t first = (int32_t)fmaxf(top + 0.5f, 0);
-        const int32_t last = (int32_t)fminf(bottom + 0.5f, deepest);
-        for (int32_t y = first; y <= last; y++)
-            labels[(size_t)y * (size_t)work->width_px + (size_t)x] = (uint8_t)(b + 1);
-        if (c->bone[b][x] <= deepest)
-            surface_px[x] = c->bone[b][x];
-    }
-}
-
-static void grow_box(float *box, float x, float y, int is_first)
-{
-    box[0] = is_first ? x : fminf(box[0], x);
-    box[1] = is_first ? y : fminf(box[1], y);
-    box[2] = is_first ? x : fmaxf(box[2], x);
-    box[3] = is_first ? y : fmaxf(box[3], y);
-}
-
-/* Numbers what is large enough from 1 on, drops the rest. */
-static void number_structures(const int64_t *areas, int32_t n_bones, uint8_t *numbers)
-{
-    uint8_t next = 0;
-    for (int32_t b = 0; b < n_bones; b++)
-        numbers[b + 1] = areas[b + 1] >= OUTLINE_LEAST ? ++next : 0;
-}
-
-/* Surfaces of what has a number first, in that order; the others without any. */
-static void order_surfaces(const uint8_t *numbers, int32_t width_px, float *surfaces_px, sono_truth *truth)
-{
-    int32_t next = 0;
-    for (int32_t b = 0; b < SONO_PHANTOM_BONES; b++)
-        if (numbers[b + 1])
-            truth->surface_px[next++] = surfaces_px + (size_t)b * (size_t)width_px;
-    for (int32_t b = 0; b < SONO_PHANTOM_BONES; b++)
-        if (!numbers[b + 1]) {
-            float *none = surfaces_px + (size_t)b * (size_t)width_px;
-            for (int32_t x = 0; x < width_px; x++)
-                none[x] = -1;
-            truth->surface_px[next++] = none;
-        }
-}
-
-void sono_phantom_outline(const sono_phantom_scene *scene, const sono_phantom_work *work, uint8_t *mask,
-                          uint8_t *labels, float *surfaces_px, sono_truth *truth)
-{
-    const size_t n = (size_t)work->width_px * (size_t)work->height_px;
-    int64_t areas[SONO_PHANTOM_BONES + 1] = {0};
-    uint8_t numbers[SONO_PHANTOM_BONES + 1] = {0};
-    memset(labels, 0, n);
-    for (int32_t b = 0; b < scene->n_bones; b++)
-        draw_structure(scene, work, b, labels, surfaces_px + (size_t)b * (size_t)work->width_px);
-    for (size_t i = 0; i < n; i++)
-        areas[labels[i]]++;
-    number_structures(areas, scene->n_bones, numbers);
-    *truth = (sono_truth){
-        .width_px = work->width_px, .height_px = work->height_px, .mask = mask, .labels = labels};
-    truth->region_px[2] = work->width_px;
-    truth->region_px[3] = work->height_px;
-    order_surfaces(numbers, work->width_px, surfaces_px, truth);
-    for (size_t i = 0; i < n; i++) {
-        labels[i] = numbers[labels[i]];
-        mask[i] = labels[i] ? 255 : 0;
-        if (!labels[i])
-            continue;
-        const float x = (float)(i % (size_t)work->width_px), y = (float)(i / (size_t)work->width_px);
-        const int32_t k = labels[i] - 1;
-        grow_box(truth->structures[k].bbox_xyxy_px, x, y, !truth->structures[k].area_px++);
-        grow_box(truth->bbox_xyxy_px, x, y, !truth->mask_area_px++);
-        if (k >= truth->n_structures)
-            truth->n_structures = k + 1;
-    }
-    truth->is_visible = truth->is_trustworthy = truth->n_structures > 0;
-    truth->visible_share = truth->is_visible ? 1.0f : 0.0f;
 }

@@ -2,11 +2,14 @@
 /* The phantom's anatomy and settings: what is drawn once a sweep, and where it lies at a moment. */
 #include "io/phantom/phantom_math.h"
 
-#define MIN_COSINE    0.12f
-#define SOFT_END      0.14f /* of a bone's half width */
 #define LAYER_SOFT_MM 1.5f
 #define LIFT_SOFT     0.12f /* of the view: half the zone in which contact fades while the probe lifts */
 #define LAYER_GAP_MM  0.6f  /* soft tissue that stays above a bone */
+#define LEAST_ALONG   0.6f  /* cosine of the steepest beam to which layers may flatten */
+#define ADULT_MM      25.0f /* a convex probe's bones are no nearer, but for infants */
+#define NEAR_SHARE    0.1f  /* of the depth, likewise for other fans */
+#define ADULT_RADIUS  25.0f
+#define DEEPEST_SHARE 0.7f /* of the depth: tops are no deeper */
 
 typedef struct range {
     float low, high;
@@ -155,13 +158,45 @@ static void draw_settings(phantom_dice *dice, const sono_phantom_options *option
     scene->has_scale = draw_chance(dice, 0.5f) && !options->no_marks;
 }
 
+/* Coarser resolution and thicker echoes with depth; no bone where such a probe has none. */
+static void suit_fan(sono_phantom_scene *scene)
+{
+    const sono_phantom_fan *fan = &scene->fan;
+    const float echo = fminf(fan->finer, 1.8f);
+    scene->sigma_axial_mm *= fan->finer;
+    scene->sigma_lateral_mm *= fan->finer;
+    scene->near_mm *= fan->finer;
+    scene->near_period_mm *= fan->finer;
+    scene->septa_mm *= fan->finer;
+    scene->band_mm *= echo;
+    const int is_adult = fan->geometry == SONO_PHANTOM_CURVILINEAR && fan->radius_mm > ADULT_RADIUS;
+    const float least = is_adult ? ADULT_MM : NEAR_SHARE * scene->depth_mm;
+    for (int32_t b = 0; b < scene->n_bones; b++) {
+        sono_phantom_wave *top = &scene->bones[b].top_mm;
+        top->mean = fminf(fmaxf(top->mean, least + top->swing), DEEPEST_SHARE * scene->depth_mm);
+    }
+}
+
+/* Lateral place, in nominal mm, of the beam that meets x_mm at a bone's top. */
+static float nominal_mm(const sono_phantom_scene *scene, float x_mm, float top_mm)
+{
+    const sono_phantom_fan *fan = &scene->fan;
+    if (!fan->is_fan)
+        return x_mm;
+    const float tangent = x_mm / (fan->radius_mm + top_mm);
+    return (fan->has_flat_face ? tangent : atanf(tangent)) / fan->per_column / scene->columns_per_mm;
+}
+
 /* Poor contact may hide a part of the first and last bone, never its middle. */
 static void keep_visible(sono_phantom_scene *scene)
 {
     for (int32_t side = 0; side < 2 && scene->n_bones; side++) {
         const sono_phantom_bone *bone = &scene->bones[side ? scene->n_bones - 1 : 0];
-        const float inner = side ? -bone->centre_mm.mean : bone->centre_mm.mean;
-        const float most = inner - 0.25f * bone->half_mm.mean - scene->contact_soft_mm;
+        const float top_mm = bone->top_mm.mean;
+        const float centre = nominal_mm(scene, bone->centre_mm.mean, top_mm);
+        const float inner = side ? -centre : centre;
+        const float most =
+            inner - 0.25f * nominal_mm(scene, bone->half_mm.mean, top_mm) - scene->contact_soft_mm;
         scene->contact_mm[side].mean = fminf(scene->contact_mm[side].mean, most);
     }
 }
@@ -173,64 +208,18 @@ void sono_phantom_scene_init(sono_phantom_scene *scene, const sono_phantom_optio
     scene->key = phantom_hash(phantom_hash(options->seed + 0x9e3779b97f4a7c15u) + sweep);
     phantom_dice dice = {scene->key, 0};
     const float depth_mm = phantom_draw(&dice, 35, 65);
-    scene->depth_mm = options->depth_mm > 0 ? options->depth_mm : depth_mm;
-    scene->px_per_mm = (float)work->height_px / scene->depth_mm;
-    const float view_mm = (float)work->width_px / scene->px_per_mm;
+    sono_phantom_layout(scene, options, options->depth_mm > 0 ? options->depth_mm : depth_mm, work);
+    const float view_mm = scene->view_mm;
     const sono_phantom_shape shape = draw_shape(&dice, options);
     draw_tissue(&dice, scene);
     draw_settings(&dice, options, view_mm, scene);
     draw_bones(&dice, shape, view_mm, scene);
+    if (scene->fan.is_fan)
+        suit_fan(scene);
     keep_visible(scene);
+    sono_phantom_map(scene, work);
     for (uint64_t i = 0; i < (uint64_t)SONO_PHANTOM_LATTICE * SONO_PHANTOM_LATTICE; i++)
         work->lattice[i] = phantom_unit(phantom_hash(scene->key ^ ((i + 1) << 32)));
-}
-
-/* Depth of the surface in mm at x_mm from the middle; *u becomes the place on it, -1 and 1 its ends. */
-static float surface_mm(const sono_phantom_bone *bone, const float *at, float x_mm, float *u)
-{
-    const float dx = x_mm - at[0];
-    *u = dx / (dx < 0 ? at[2] * bone->skew : at[2]);
-    const float bend = bone->bend;
-    const float rise = (sqrtf(*u * *u + bend * bend) - bend) / (sqrtf(1 + bend * bend) - bend);
-    const float step = bone->break_step_mm * phantom_step(-0.01f, 0.01f, *u - bone->break_at);
-    return at[1] + at[4] * dx + at[3] * rise + (bone->break_at < 1 ? step : 0);
-}
-
-static float presence(const sono_phantom_bone *bone, float u)
-{
-    const float side = fabsf(u), gap = fabsf(u - bone->break_at);
-    return (1 - phantom_step(1 - SOFT_END, 1 + SOFT_END, side)) *
-           phantom_step(bone->break_half, bone->break_half + SOFT_END * 0.5f, gap);
-}
-
-static void pose_bone(const sono_phantom_scene *scene, int32_t index, double time_s, float probe_mm,
-                      sono_phantom_work *work)
-{
-    const sono_phantom_bone *bone = &scene->bones[index];
-    const float at[5] = {phantom_wave_at(&bone->centre_mm, time_s) - probe_mm,
-                         phantom_wave_at(&bone->top_mm, time_s), phantom_wave_at(&bone->half_mm, time_s),
-                         phantom_wave_at(&bone->rise_mm, time_s), phantom_wave_at(&bone->tilt, time_s)};
-    const float deepest_mm = 4 * scene->depth_mm, step_mm = 1 / scene->px_per_mm;
-    const float level = phantom_level(bone->level_db + scene->loss_db_mm * at[1]);
-    for (int32_t x = 0; x < work->stride; x++) {
-        float u = 0, ignored;
-        const float x_mm = ((float)x + 0.5f - 0.5f * (float)work->width_px) * step_mm;
-        const float bump =
-            phantom_noise(work->lattice, (x_mm + probe_mm) * 0.2f + 31.0f * (float)index, 7.5f);
-        const float fine = phantom_noise(work->lattice, (x_mm + probe_mm) * 1.1f, 11.5f + (float)index);
-        const float depth = surface_mm(bone, at, x_mm, &u) + 0.8f * (bump - 0.5f) + 0.22f * (fine - 0.5f) -
-                            work->effects.press_mm;
-        const float slope = (surface_mm(bone, at, x_mm + step_mm, &ignored) -
-                             surface_mm(bone, at, x_mm - step_mm, &ignored)) *
-                            0.5f / step_mm;
-        const float cosine = fmaxf(1 / sqrtf(1 + slope * slope), MIN_COSINE);
-        const float present = presence(bone, u);
-        work->columns.bone[index][x] = fmaxf(fminf(depth, deepest_mm), 1.0f) * scene->px_per_mm;
-        work->columns.cosine[index][x] = cosine;
-        work->columns.opacity[index][x] = present;
-        work->columns.echo[index][x] = present * level * powf(cosine, scene->incidence_power);
-        work->columns.gain_at_bone[index][x] = 0;
-    }
 }
 
 /* The smaller of both, rounded off over soft. */
@@ -243,10 +232,13 @@ static void pose_layers(const sono_phantom_scene *scene, float probe_mm, sono_ph
 {
     for (int32_t k = 0; k < SONO_PHANTOM_LAYERS; k++)
         for (int32_t x = 0; x < work->stride; x++) {
-            const float x_mm = ((float)x - 0.5f * (float)work->width_px) / scene->px_per_mm + probe_mm;
+            const float x_mm = ((float)x - 0.5f * (float)work->width_px) / scene->columns_per_mm + probe_mm;
             const float wave = phantom_noise(work->lattice, x_mm * 0.07f, 40.5f + (float)k) - 0.5f;
             float y = scene->layer_mm[k] + scene->layer_tilt[k] * x_mm + scene->layer_wave_mm[k] * wave;
             y -= work->effects.press_mm * (float)k / SONO_PHANTOM_LAYERS;
+            if (scene->fan.is_fan)
+                y += scene->fan.flatten * (scene->fan.radius_mm + y) *
+                     (1 / fmaxf(work->columns.along[x], LEAST_ALONG) - 1);
             for (int32_t b = 0; b < scene->n_bones && k; b++)
                 y = soft_min(y, work->columns.bone[b][x] / scene->px_per_mm - LAYER_GAP_MM * (float)(3 - k),
                              LAYER_SOFT_MM);
@@ -282,15 +274,15 @@ static void cover_columns(float px_per_mm, sono_phantom_work *work)
 void sono_phantom_pose(const sono_phantom_scene *scene, double time_s, sono_phantom_work *work)
 {
     const float probe_mm = phantom_probe_mm(scene, work, time_s);
-    const float half_view_mm = 0.5f * (float)work->width_px / scene->px_per_mm;
+    const float half_view_mm = 0.5f * (float)work->width_px / scene->columns_per_mm;
     for (int32_t b = 0; b < scene->n_bones; b++)
-        pose_bone(scene, b, time_s, probe_mm, work);
+        sono_phantom_pose_bone(scene, b, time_s, probe_mm, work);
     pose_layers(scene, probe_mm, work);
     float edge[2];
     for (int32_t side = 0; side < 2; side++)
         edge[side] = half_view_mm + phantom_wave_at(&scene->contact_mm[side], time_s);
     for (int32_t x = 0; x < work->stride; x++) {
-        const float left_mm = ((float)x + 0.5f) / scene->px_per_mm;
+        const float left_mm = ((float)x + 0.5f) / scene->columns_per_mm;
         const float from[2] = {left_mm, 2 * half_view_mm - left_mm};
         const float ragged = 1.5f * (phantom_noise(work->lattice, left_mm * 1.7f, 90.5f) - 0.5f);
         float db = 0;

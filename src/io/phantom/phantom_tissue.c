@@ -31,6 +31,17 @@ static float muscle_at(const muscle *m, const float *lattice, float x_mm, float 
     return m->level * texture * (0.1f + 3 * patch * patch);
 }
 
+/* Depth for the texture of what lies below layer k: from that layer, and in a fan, whose beams cross it at
+ * any angle, from where it lies on the whole. */
+static float below_mm(const sono_phantom_scene *scene, const sono_phantom_columns *c, int32_t x, float y_px,
+                      int32_t k)
+{
+    const float mm = 1 / scene->px_per_mm;
+    if (!scene->fan.is_fan)
+        return (y_px - c->layer[k][x]) * mm;
+    return c->face_y_mm[x] + y_px * mm * c->along[x] - scene->layer_mm[k];
+}
+
 static void tissue_row(const sono_phantom_scene *scene, int32_t y, float probe_mm, const muscle muscles[2],
                        sono_phantom_work *work)
 {
@@ -39,14 +50,15 @@ static void tissue_row(const sono_phantom_scene *scene, int32_t y, float probe_m
     const float skin = phantom_level(scene->skin_db), fat = phantom_level(scene->fat_db);
     const float mm = 1 / scene->px_per_mm, y_px = (float)y, y_mm = y_px * mm;
     float *row = work->amplitude + (size_t)y * (size_t)work->stride;
+    const int is_fan = scene->fan.is_fan;
     for (int32_t x = 0; x < work->stride; x++) {
-        const float x_mm = (float)x * mm + probe_mm;
+        const float x_mm = is_fan ? c->face_x_mm[x] + y_mm * c->sine[x] + probe_mm : (float)x * mm + probe_mm;
         if (y_px >= c->layer[1][x]) {
             const int deep = y_px >= c->layer[2][x];
-            row[x] = muscle_at(&muscles[deep], lattice, x_mm, (y_px - c->layer[1 + deep][x]) * mm);
+            row[x] = muscle_at(&muscles[deep], lattice, x_mm, below_mm(scene, c, x, y_px, 1 + deep));
         } else if (y_px >= c->layer[0][x]) {
             const float lobule =
-                phantom_noise(lattice, x_mm * 0.13f, (y_px - c->layer[1][x]) * mm * 1.5f + 77);
+                phantom_noise(lattice, x_mm * 0.13f, below_mm(scene, c, x, y_px, 1) * 1.5f + 77);
             row[x] = fat * (0.3f + 2.2f * lobule * lobule * lobule);
         } else {
             row[x] = skin * (0.5f + phantom_noise(lattice, x_mm * 0.05f, y_mm * 3));
@@ -67,7 +79,7 @@ static void draw_line(const sono_phantom_scene *scene, int32_t k, float probe_mm
     const float level = phantom_level(scene->line_db[k]);
     const float spread = fmaxf(LINE_MM * scene->px_per_mm * (k ? 1.0f : 0.7f), 0.6f);
     for (int32_t x = 0; x < work->width_px; x++) {
-        const float centre = work->columns.layer[k][x], x_mm = (float)x / scene->px_per_mm + probe_mm;
+        const float centre = work->columns.layer[k][x], x_mm = (float)x / scene->columns_per_mm + probe_mm;
         const float patchy = phantom_noise(work->lattice, x_mm * 0.25f, 200.5f + (float)k);
         float strength = level * (0.15f + 1.5f * patchy * patchy);
         for (int32_t b = 0; b < scene->n_bones && k == 2; b++)
@@ -83,7 +95,7 @@ static void draw_line(const sono_phantom_scene *scene, int32_t k, float probe_mm
 
 float sono_phantom_crest(const sono_phantom_work *work, int32_t b, int32_t x, float band_px)
 {
-    const int32_t reach = (int32_t)band_px;
+    const int32_t reach = (int32_t)(band_px * work->columns.columns_a_px[b][x]);
     const int32_t first = x > reach ? x - reach : 0;
     const int32_t last = x + reach < work->width_px ? x + reach : work->width_px - 1;
     float crest = work->columns.bone[b][x];
