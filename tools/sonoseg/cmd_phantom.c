@@ -21,8 +21,8 @@ typedef struct phantom_set {
     const char *input;
     const char *output;
     int is_quiet;
-    int has_events;
-    FILE *lines; /* frames.jsonl; NULL without events */
+    int has_lines;
+    FILE *lines; /* frames.jsonl; NULL without events and screen */
     sono_source *source;
     int64_t n_frames;
     int64_t n_empty;
@@ -59,7 +59,9 @@ static const args_spec spec = {
         "Writes frames of the synthetic scanner with their truth, as 'evaluate' and training read them:\n"
         "  DIR/images/<stem>.png   8 bits grey\n"
         "  DIR/masks/<stem>.png    0 = background, 1, 2 ... = one structure each\n"
-        "  DIR/frames.jsonl        with events: what goes on in each frame, and the bone's surface\n"
+        "  DIR/frames.jsonl        with events or a screen: what goes on in each frame, where the picture "
+        "is,\n"
+        "                          and the bone's surface\n"
         "SPEC is phantom:seed=N,frames=N,sweep=N,size=WxH,rate=HZ,depth=MM,shape=NAME,events=SET, each part\n"
         "optional; sweep is how many frames share one anatomy, shape one of any, flat, arched, ridge, "
         "broken,\n"
@@ -92,7 +94,7 @@ static int open_source(phantom_set *self)
     }
     if (phantom_input_parse(input, &phantom))
         return STATUS_USAGE;
-    self->has_events = phantom.events != SONO_PHANTOM_EVENTS_NONE;
+    self->has_lines = phantom.events != SONO_PHANTOM_EVENTS_NONE || phantom.screen;
     if (!sono_source_open_phantom(&phantom, &self->source, &error))
         return STATUS_DONE;
     report_error("%s", error.text);
@@ -169,7 +171,7 @@ static int write_frames(phantom_set *self)
     return 0;
 }
 
-/* Frames and, with events, their lines; lines of an earlier phantom are gone either way. */
+/* Frames and, with events or a screen, their lines; lines of an earlier phantom are gone either way. */
 static int write_all(phantom_set *self)
 {
     char path[PATH_MAX];
@@ -177,7 +179,7 @@ static int write_all(phantom_set *self)
         report_error("%s: the path is too long", self->output);
         return -1;
     }
-    if (!self->has_events) {
+    if (!self->has_lines) {
         unlink(path);
         return write_frames(self);
     }

@@ -27,8 +27,10 @@ void truth_line_write(FILE *stream, const sono_frame_info *info, const char *nam
     fprintf(stream, ", \"is_visible\": %s, \"is_borderline\": %s, \"is_trustworthy\": %s",
             truth->is_visible ? "true" : "false", truth->is_borderline ? "true" : "false",
             truth->is_trustworthy ? "true" : "false");
-    fprintf(stream, ", \"visible_share\": %.4f, \"stale_s\": %.6f, \"blur_px\": %.2f, \"surfaces_px\": [",
+    fprintf(stream, ", \"visible_share\": %.4f, \"stale_s\": %.6f, \"blur_px\": %.2f",
             (double)truth->visible_share, truth->stale_s, (double)truth->blur_px);
+    fprintf(stream, ", \"region_px\": [%d, %d, %d, %d], \"surfaces_px\": [", truth->region_px[0],
+            truth->region_px[1], truth->region_px[2], truth->region_px[3]);
     for (int32_t k = 0; k < truth->n_structures; k++) {
         fputs(k ? ", " : "", stream);
         write_surface(stream, truth->surface_px[k], truth->width_px);

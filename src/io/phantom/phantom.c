@@ -9,11 +9,12 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define MIN_SIDE_PX 16
-#define MAX_SIDE_PX 4096
-#define MAX_FRAMES  100000000
-#define MAX_HELD    16
-#define NAME_BYTES  32
+#define MIN_SIDE_PX     16
+#define MAX_SIDE_PX     4096
+#define LEAST_SCREEN_PX 200
+#define MAX_FRAMES      100000000
+#define MAX_HELD        16
+#define NAME_BYTES      32
 
 #define VISIBLE_FROM    0.25f /* share of the bone's columns */
 #define BORDERLINE_FROM 0.1f
@@ -47,6 +48,7 @@ typedef struct phantom {
     uint8_t *pixels; /* all of the ring's */
     float *surfaces_px;
     uint8_t *plane;     /* the plane of beams, rendered; NULL where that is the frame */
+    uint8_t *screen;    /* around the picture, of the sweep; NULL without a screen */
     uint16_t *exposure; /* one frame, summed over the poses within its exposure; NULL without events */
     sono_phantom_timetable table;
     int64_t imaged; /* the sweep's frame that was drawn last, not repeated */
@@ -99,6 +101,10 @@ static sono_status check_wide(const sono_phantom_options *o, sono_error *error)
         return SONO_FAIL(error, INVALID_ARGUMENT,
                          "phantom: screen is %d, hard %d, degrade %d: each must be 0 or 1", o->screen,
                          o->hard, o->degrade);
+    if (o->screen && (o->width_px < LEAST_SCREEN_PX || o->height_px < LEAST_SCREEN_PX))
+        return SONO_FAIL(error, INVALID_ARGUMENT,
+                         "phantom: a screen of %d x %d pixels is too small, sides must be %d at least",
+                         o->width_px, o->height_px, LEAST_SCREEN_PX);
     if (o->geometry && o->event_kinds && !(o->event_kinds & ~SONO_PHANTOM_LINEAR_EVENTS))
         return SONO_FAIL(error, INVALID_ARGUMENT,
                          "phantom: probe_leaves, shadow and other_bone come with geometry linear alone");
@@ -187,6 +193,8 @@ static void render(phantom *self, held *out, double time_s)
 static void finish(phantom *self, held *out, double time_s)
 {
     out->probe_mm = phantom_probe_mm(&self->scene, &self->work, time_s);
+    if (self->screen)
+        memcpy(out->grey, self->screen, (size_t)self->options.width_px * (size_t)self->options.height_px);
     if (self->plane)
         sono_phantom_convert(&self->scene, &self->work, self->plane, out->grey);
     sono_phantom_outline(&self->scene, &self->work, out->probe_mm, out->mask, out->labels, out->surfaces_px,
@@ -300,6 +308,9 @@ static void draw(phantom *self, held *out, int64_t frame)
             finish(self, out, time_s);
         }
         sono_phantom_mark(&self->scene, (uint64_t)self->next, &self->work.view, out->grey);
+        if (self->plane && !self->options.no_marks)
+            sono_phantom_overlay(&self->scene, &self->work, (uint64_t)self->next, self->options.screen,
+                                 out->labels, out->grey);
         self->imaged = frame;
     }
     out->truth.event = event;
@@ -318,6 +329,8 @@ static sono_status next_frame(sono_source *source, sono_frame *frame, const char
         sono_phantom_scene_init(&self->scene, &self->options, (uint64_t)(self->next / n_sweep), &self->work);
         if (self->options.events)
             sono_phantom_timetable_init(&self->table, &self->scene, &self->options);
+        if (self->screen)
+            sono_phantom_screen(&self->scene, &self->work, self->screen);
     }
     held *out = &self->ring[self->next % self->options.n_held];
     draw(self, out, self->next % n_sweep);
@@ -345,6 +358,7 @@ static void close_phantom(sono_source *source)
     sono_free(self->pixels);
     sono_free(self->surfaces_px);
     sono_free(self->plane);
+    sono_free(self->screen);
     sono_free(self->exposure);
     sono_free(self);
 }
@@ -367,10 +381,12 @@ static sono_status fill(phantom *self, const sono_phantom_options *options, sono
     self->surfaces_px = sono_alloc_array(n_held * n_columns, sizeof *self->surfaces_px);
     if (is_turned)
         self->plane = sono_alloc_array(plane, 1);
+    if (self->options.screen)
+        self->screen = sono_alloc_array(plane, 1);
     if (self->options.events)
         self->exposure = sono_alloc_array(plane, sizeof *self->exposure);
     if (!self->ring || !self->pixels || !self->surfaces_px || (is_turned && !self->plane) ||
-        (self->options.events && !self->exposure))
+        (self->options.screen && !self->screen) || (self->options.events && !self->exposure))
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the phantom's frames");
     for (size_t i = 0; i < n_held; i++) {
         self->ring[i].grey = self->pixels + 3 * i * plane;

@@ -56,6 +56,7 @@ typedef struct sono_phantom_fan {
     float angular_rad;              /* least width of a beam: its spread in angle */
     float finer;                    /* how many times coarser than a linear probe it resolves */
     uint8_t outside, border;        /* grey values beside the fan; border 0 = none */
+    int32_t is_clear;               /* 1: the screen shows beside the fan, outside does not count */
     int32_t n_rings;                /* echoes of the probe's cover; 0 = none */
     float ring_db, ring_fall_db, ring_mm, ring_period_mm;
 } sono_phantom_fan;
@@ -65,6 +66,7 @@ typedef struct sono_phantom_view {
     int32_t frame_width_px, frame_height_px;
     int32_t x, y, width_px, height_px;
     int32_t is_mirrored, is_flipped; /* left and right, near and far exchanged */
+    int32_t region_px[4];            /* x, y, width, height of what is ultrasound in it */
 } sono_phantom_view;
 
 /* A place of the plane of beams. */
@@ -270,6 +272,14 @@ float sono_phantom_band_px(const sono_phantom_scene *scene);
  * without events. */
 void sono_phantom_outline(const sono_phantom_scene *scene, const sono_phantom_work *work, float probe_mm,
                           uint8_t *mask, uint8_t *labels, float *surfaces_px, sono_truth *truth);
+
+/* A scanner's screen around the picture; fills the frame. For each sweep. */
+void sono_phantom_screen(const sono_phantom_scene *scene, const sono_phantom_work *work, uint8_t *grey);
+
+/* The mark at the near side's corner; with has_screen also depth scale, clock and the like. labels are the
+ * frame's: what hides tissue keeps away from bone. */
+void sono_phantom_overlay(const sono_phantom_scene *scene, const sono_phantom_work *work, uint64_t frame,
+                          int has_screen, const uint8_t *labels, uint8_t *grey);
 
 /* Text in the corners, callipers, depth scale over the frame's picture. */
 void sono_phantom_mark(const sono_phantom_scene *scene, uint64_t frame, const sono_phantom_view *view,

@@ -80,7 +80,8 @@ static float first_crossing(const sono_phantom_scene *scene, int32_t index, cons
     float before = -1, first = -1, u = 0;
     for (int32_t i = 0; i <= N_STEPS + N_STEPS / 8; i++) {
         const float s = (float)i * step;
-        const float inside = ray[1] + s * ray[3] - surface_mm(bone, work->posed[index], ray[0] + s * ray[2], &u);
+        const float inside =
+            ray[1] + s * ray[3] - surface_mm(bone, work->posed[index], ray[0] + s * ray[2], &u);
         if (inside >= 0 && before < 0) {
             const float at = i ? s - step * inside / (inside - before) : 0;
             if (presence(bone, u) > PRESENT)

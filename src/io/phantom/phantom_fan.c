@@ -3,7 +3,6 @@
 #include "io/phantom/phantom_math.h"
 
 #define LEAST_RADIUS 4.0f /* mm from the apex, below which beams count as far apart as there */
-#define SIDE_SOFT    1.5f /* columns at a fan's sides that stay within it */
 
 float sono_phantom_columns_at(const sono_phantom_scene *scene, float y)
 {
@@ -51,6 +50,27 @@ static void aim_beams(const sono_phantom_scene *scene, sono_phantom_work *work)
     }
 }
 
+/* The smallest rectangle of the frame around the fan. */
+static void find_region(sono_phantom_work *work)
+{
+    sono_phantom_view *view = &work->view;
+    int32_t first[2] = {view->width_px, view->height_px}, last[2] = {-1, -1};
+    for (int32_t y = 0; y < view->height_px; y++)
+        for (int32_t x = 0; x < view->width_px; x++)
+            if (work->map[(size_t)y * (size_t)view->width_px + (size_t)x].column >= 0) {
+                first[0] = x < first[0] ? x : first[0];
+                last[0] = x > last[0] ? x : last[0];
+                first[1] = y < first[1] ? y : first[1];
+                last[1] = y;
+            }
+    if (last[0] < 0)
+        return;
+    view->region_px[0] = view->x + (view->is_mirrored ? view->width_px - 1 - last[0] : first[0]);
+    view->region_px[1] = view->y + (view->is_flipped ? view->height_px - 1 - last[1] : first[1]);
+    view->region_px[2] = last[0] - first[0] + 1;
+    view->region_px[3] = last[1] - first[1] + 1;
+}
+
 void sono_phantom_map(const sono_phantom_scene *scene, sono_phantom_work *work)
 {
     const sono_phantom_view *view = &work->view;
@@ -62,6 +82,8 @@ void sono_phantom_map(const sono_phantom_scene *scene, sono_phantom_work *work)
             work->map[(size_t)y * (size_t)view->width_px + (size_t)x] =
                 sono_phantom_find(scene, work, scene->fan.left_mm + (float)x / scene->px_per_mm,
                                   scene->fan.top_mm + (float)y / scene->px_per_mm);
+    if (view->width_px != view->frame_width_px || view->height_px != view->frame_height_px)
+        find_region(work);
 }
 
 /* Whether a pixel outside the fan touches it. */
@@ -100,7 +122,7 @@ static void convert_row(const sono_phantom_scene *scene, const sono_phantom_work
     for (int32_t x = 0; x < view->width_px; x++, out += step) {
         if (places[x].column >= 0)
             *out = between(work, places[x], plane);
-        else
+        else if (!fan->is_clear)
             *out = fan->border && is_border(work, x, y) ? fan->border : fan->outside;
     }
 }

@@ -6,6 +6,8 @@
 #define RADIAN        0.017453293f
 #define LEAST_COLUMNS 96
 #define MOST_SHOWN    0.72f /* of a fan's width, at least, stays in a picture that cuts its sides off */
+#define FLAT_FROM     0.4f  /* draws in [-0.8, 1] above which the picture's lower edge cuts the fan off */
+#define FLAT_CUT      0.12f /* by how much, at most */
 #define VIEW_AT       0.45f /* of the depth, where the nominal width of a fan is taken */
 #define VIEW_RAD      0.9f  /* half the field of view that counts for it, at most */
 
@@ -65,9 +67,9 @@ static sono_phantom_geometry draw_geometry(phantom_dice *dice, sono_phantom_geom
 static void draw_orientation(phantom_dice *dice, sono_phantom_orientation wanted, sono_phantom_view *view)
 {
     const int is_mirrored = draw_chance(dice, 0.5f), is_flipped = draw_chance(dice, 0.3f);
-    view->is_mirrored = wanted == SONO_PHANTOM_ANY_ORIENTATION ? is_mirrored
-                                                               : wanted == SONO_PHANTOM_UP_MIRRORED ||
-                                                                     wanted == SONO_PHANTOM_DOWN_MIRRORED;
+    view->is_mirrored = wanted == SONO_PHANTOM_ANY_ORIENTATION
+                            ? is_mirrored
+                            : wanted == SONO_PHANTOM_UP_MIRRORED || wanted == SONO_PHANTOM_DOWN_MIRRORED;
     view->is_flipped = wanted == SONO_PHANTOM_ANY_ORIENTATION
                            ? is_flipped
                            : wanted == SONO_PHANTOM_DOWN || wanted == SONO_PHANTOM_DOWN_MIRRORED;
@@ -93,7 +95,7 @@ static void draw_rings(phantom_dice *dice, const probe *p, float finer, sono_pha
     fan->n_rings = has_rings ? (int32_t)n : 0;
 }
 
-/* The scale at which the fan fills the picture, or is cut off at its sides. */
+/* The scale at which the fan fills the picture, or is cut off at its sides or below. */
 static float scale_of(phantom_dice *dice, const sono_phantom_fan *fan, const sono_phantom_view *view,
                       float depth_mm)
 {
@@ -103,7 +105,7 @@ static float scale_of(phantom_dice *dice, const sono_phantom_fan *fan, const son
     const float by_height = (float)(view->height_px - 1) / height_mm;
     const float fill = phantom_draw(dice, 0.92f, 1), cut = phantom_draw(dice, -0.8f, 1);
     if (by_width >= by_height)
-        return by_height * fill;
+        return by_height * (cut > FLAT_FROM ? 1 + FLAT_CUT * cut : fill);
     const float most = fminf(by_height, by_width / MOST_SHOWN);
     return cut < 0 ? by_width * fill : by_width + cut * (most - by_width);
 }
@@ -144,8 +146,7 @@ static void lay_fan(phantom_dice *dice, const sono_phantom_options *options, con
     set_plane(work, n_columns, n_rows < view->height_px ? n_rows : view->height_px);
     fan->per_column = 2 * fan->half_rad / (float)n_columns;
     fan->half_columns = 0.5f * (float)n_columns;
-    scene->view_mm =
-        2 * (fan->radius_mm + VIEW_AT * scene->depth_mm) * sinf(fminf(fan->half_rad, VIEW_RAD));
+    scene->view_mm = 2 * (fan->radius_mm + VIEW_AT * scene->depth_mm) * sinf(fminf(fan->half_rad, VIEW_RAD));
     scene->columns_per_mm = (float)n_columns / scene->view_mm;
 }
 
@@ -168,6 +169,17 @@ static void lay_trapezoid(phantom_dice *dice, sono_phantom_scene *scene, sono_ph
     fan->half_columns = 0.5f * (float)work->width_px;
 }
 
+/* The picture's place on a larger screen. */
+static void draw_region(phantom_dice *dice, sono_phantom_view *view)
+{
+    const float width = (float)view->frame_width_px, height = (float)view->frame_height_px;
+    view->height_px = (int32_t)(phantom_draw(dice, 0.5f, 0.9f) * height);
+    const float wide = phantom_draw(dice, 0.42f, 0.9f) * width;
+    view->width_px = (int32_t)fminf(wide, 1.8f * (float)view->height_px);
+    view->x = (int32_t)(phantom_draw(dice, 0, 1) * (float)(view->frame_width_px - view->width_px));
+    view->y = (int32_t)(phantom_draw(dice, 0.2f, 1) * (float)(view->frame_height_px - view->height_px));
+}
+
 void sono_phantom_layout(sono_phantom_scene *scene, const sono_phantom_options *options, float depth_mm,
                          sono_phantom_work *work)
 {
@@ -177,6 +189,11 @@ void sono_phantom_layout(sono_phantom_scene *scene, const sono_phantom_options *
     view->width_px = view->frame_width_px;
     view->height_px = view->frame_height_px;
     draw_orientation(&dice, options->orientation, view);
+    if (options->screen)
+        draw_region(&dice, view);
+    const int32_t region_px[4] = {view->x, view->y, view->width_px, view->height_px};
+    memcpy(view->region_px, region_px, sizeof region_px);
+    scene->fan.is_clear = options->screen && draw_chance(&dice, 0.6f);
     scene->fan.geometry = draw_geometry(&dice, options->geometry);
     const int is_steered = draw_chance(&dice, 0.35f) && options->geometry == SONO_PHANTOM_ANY_GEOMETRY;
     const int is_infant = draw_chance(&dice, 0.25f);

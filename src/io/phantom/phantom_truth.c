@@ -174,8 +174,7 @@ void sono_phantom_outline(const sono_phantom_scene *scene, const sono_phantom_wo
     number_structures(areas, scene->n_bones, numbers);
     *truth = (sono_truth){
         .width_px = width_px, .height_px = view->frame_height_px, .mask = mask, .labels = labels};
-    const int32_t region_px[4] = {view->x, view->y, view->width_px, view->height_px};
-    memcpy(truth->region_px, region_px, sizeof region_px);
+    memcpy(truth->region_px, view->region_px, sizeof truth->region_px);
     order_surfaces(numbers, width_px, surfaces_px, truth);
     for (size_t i = 0; i < n; i++) {
         labels[i] = numbers[labels[i]];
