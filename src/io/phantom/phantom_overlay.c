@@ -88,11 +88,11 @@ static void draw_clock(overlay *o, uint64_t frame)
     const sono_phantom_view *v = o->view;
     char text[TEXT_BYTES];
     const uint64_t second = frame / 25 + (uint64_t)phantom_draw(&o->dice, 0, 40000);
-    snprintf(text, sizeof text, "%02d:%02d:%02d.%02d", (int)(8 + second / 3600 % 12),
-             (int)(second / 60 % 60), (int)(second % 60), (int)(frame % 25));
+    snprintf(text, sizeof text, "%02d:%02d:%02d.%02d", (int)(8 + second / 3600 % 12), (int)(second / 60 % 60),
+             (int)(second % 60), (int)(frame % 25));
     const int is_low = draw_chance(&o->dice, 0.4f);
-    phantom_text(&o->canvas, v->frame_width_px - 68 * o->scale, is_low ? v->frame_height_px - 10 * o->scale : 3,
-                 o->scale, o->ink, text);
+    phantom_text(&o->canvas, v->frame_width_px - 68 * o->scale,
+                 is_low ? v->frame_height_px - 10 * o->scale : 3, o->scale, o->ink, text);
 }
 
 /* A curve of the heart's beat along the lower edge, with a gap that moves on. */
@@ -152,7 +152,7 @@ void sono_phantom_overlay(const sono_phantom_scene *scene, const sono_phantom_wo
 {
     const sono_phantom_view *v = &work->view;
     overlay o = {{grey, v->frame_width_px, v->frame_height_px}, scene, v, work,
-                 {phantom_hash(scene->key ^ OVERLAY_KEY), 0}, 1, 0};
+                 {phantom_hash(scene->key ^ OVERLAY_KEY), 0},   1,     0};
     if (v->width_px < LEAST_PX || v->height_px < LEAST_PX)
         return;
     o.scale = 1 + (v->frame_height_px >= 700);

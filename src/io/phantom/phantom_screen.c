@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A scanner's screen around the picture, of no scanner in particular: drawn once a sweep. What comes under the
- * picture is hidden by it. */
+/* A scanner's screen around the picture, of no scanner in particular: drawn once a sweep. What comes under
+ * the picture is hidden by it. */
 #include "io/phantom/phantom_canvas.h"
 #include "io/phantom/phantom_math.h"
 
@@ -21,9 +21,10 @@ typedef struct screen {
 } screen;
 
 static const char *const words[] = {
-    "DEPTH", "GAIN", "FREQ", "FOCUS", "SAVE",  "PRINT", "FREEZE", "MODE",  "PRESET", "GENERAL", "PROBE", "ZOOM",
-    "MENU",  "EXIT", "TEXT", "BODY",  "CALC",  "NAME",  "EXAM",   "POWER", "MAP",    "FILTER",  "STORE", "REVIEW",
-    "IMAGE", "CINE", "DIST", "AREA",  "ANGLE", "LEFT",  "RIGHT",  "SCAN",  "SETUP",  "PERSIST", "EDGE",  "TILT",
+    "DEPTH",   "GAIN",  "FREQ", "FOCUS",  "SAVE",  "PRINT",  "FREEZE",  "MODE", "PRESET",
+    "GENERAL", "PROBE", "ZOOM", "MENU",   "EXIT",  "TEXT",   "BODY",    "CALC", "NAME",
+    "EXAM",    "POWER", "MAP",  "FILTER", "STORE", "REVIEW", "IMAGE",   "CINE", "DIST",
+    "AREA",    "ANGLE", "LEFT", "RIGHT",  "SCAN",  "SETUP",  "PERSIST", "EDGE", "TILT",
 };
 #define N_WORDS ((float)(sizeof words / sizeof words[0]))
 
@@ -191,8 +192,7 @@ static void draw_thumb(screen *s, int32_t x, int32_t y, int32_t width, int32_t h
                 continue;
             const float grain = phantom_noise(s->lattice, shift + 0.4f * (float)u, 0.7f * (float)v);
             const float patch = phantom_noise(s->lattice, 0.08f * (float)u, shift + 0.1f * (float)v);
-            phantom_put(&s->canvas, x + u, y + v,
-                        (uint8_t)(bright * grain * patch * (1 - 0.7f * deep)));
+            phantom_put(&s->canvas, x + u, y + v, (uint8_t)(bright * grain * patch * (1 - 0.7f * deep)));
         }
     phantom_box(&s->canvas, x, y, width, height, draw_grey(s, 40, 160));
 }

@@ -72,7 +72,8 @@ static int is_in_band(const sono_phantom_work *work, int32_t b, sono_phantom_pla
     return place.row + 0.5f >= first && place.row - 0.5f <= last;
 }
 
-/* Rows of the surface in the picture's columns, where the beam through it meets it first and it shows. */
+/* Rows of the surface in the picture's columns, where the beam through it meets it first and it shows: within
+ * the band. */
 static void find_surface(const sono_phantom_scene *scene, const sono_phantom_work *work, int32_t b,
                          float probe_mm, float *const ends[2], float *surface_px)
 {
@@ -85,9 +86,11 @@ static void find_surface(const sono_phantom_scene *scene, const sono_phantom_wor
         const sono_phantom_place place = sono_phantom_find(scene, work, x_mm, y_mm);
         if (place.column < 0 || y < 0 || y > (float)(view->height_px - 1))
             continue;
-        const int32_t nearest = (int32_t)(place.column + 0.5f);
+        const int32_t nearest = (int32_t)(place.column + 0.5f), row = (int32_t)(y + 0.5f);
+        const sono_phantom_place pixel = work->map[(size_t)row * (size_t)view->width_px + (size_t)x];
         const float off = (place.row - work->columns.bone[b][nearest]) * work->columns.cosine[b][nearest];
-        if (ends[1][nearest] >= 0 && fabsf(off) < fmaxf(OUTLINE_ABOVE * band, 2))
+        if (pixel.column >= 0 && is_in_band(work, b, pixel, band, ends) &&
+            fabsf(off) < fmaxf(OUTLINE_ABOVE * band, 2))
             surface_px[column_in_frame(view, x)] = row_in_frame(view, y);
     }
 }
