@@ -21,7 +21,8 @@ static const sono_phantom_geometry fans[] = {SONO_PHANTOM_CURVILINEAR, SONO_PHAN
                                              SONO_PHANTOM_ENDOCAVITY};
 #define N_FANS (sizeof fans / sizeof fans[0])
 
-static sono_phantom_options options_of(sono_phantom_geometry geometry, uint64_t seed, sono_phantom_shape shape)
+static sono_phantom_options options_of(sono_phantom_geometry geometry, uint64_t seed,
+                                       sono_phantom_shape shape)
 {
     sono_phantom_options options;
     sono_phantom_options_init(&options);
@@ -215,8 +216,8 @@ static void test_flat_bone_stays_flat(void **state)
             n++;
             n_on_echo += fabsf(brightest_row(b->grey, x, y, (int32_t)(3 * band)) - y) <= 0.6f * band + 1;
         }
-        print_message("%s: %d columns, brightest at the surface in %d\n",
-                      sono_phantom_geometry_name(fans[k]), n, n_on_echo);
+        print_message("%s: %d columns, brightest at the surface in %d\n", sono_phantom_geometry_name(fans[k]),
+                      n, n_on_echo);
         assert_true(n > WIDTH / 5);
         assert_true(n_on_echo >= n * 95 / 100);
         assert_true(b->truth.bbox_xyxy_px[3] - b->truth.bbox_xyxy_px[1] < 2 * BUMPS * ppm + 3 * band + 3);
@@ -298,7 +299,8 @@ static void expect_turned(const sono_frame *a, const sono_truth *up, const sono_
     double from[2], to[2];
     for (size_t i = 0; i < N_PIXEL; i++) {
         const size_t k = turned(i, is_mirrored, is_flipped);
-        assert_true(left[i] == right[k] && up->mask[i] == other->mask[k] && up->labels[i] == other->labels[k]);
+        assert_true(left[i] == right[k] && up->mask[i] == other->mask[k] &&
+                    up->labels[i] == other->labels[k]);
     }
     place_of(&a->info, 12345, from);
     place_of(&b->info, turned(12345, is_mirrored, is_flipped), to);
@@ -327,8 +329,7 @@ static void test_turns_move_truth(void **state)
                                                 SONO_ORIENTATION_UN};
     for (int geometry = 0; geometry < SONO_PHANTOM_GEOMETRY_COUNT; geometry++)
         for (int turn = SONO_PHANTOM_UP; turn < SONO_PHANTOM_ANY_ORIENTATION; turn++) {
-            sono_phantom_options options =
-                options_of((sono_phantom_geometry)geometry, 7, SONO_PHANTOM_PAIR);
+            sono_phantom_options options = options_of((sono_phantom_geometry)geometry, 7, SONO_PHANTOM_PAIR);
             sono_source *up = open_source(&options);
             options.orientation = (sono_phantom_orientation)turn;
             sono_source *other = open_source(&options);

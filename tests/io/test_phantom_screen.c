@@ -65,7 +65,8 @@ static void test_region(void **state)
         int32_t ends[4] = {WIDTH, HEIGHT, -1, -1};
         assert_memory_equal(r, p.truths[1].region_px, sizeof p.truths[1].region_px);
         assert_true(r[0] >= 0 && r[1] >= 0 && r[0] + r[2] <= WIDTH && r[1] + r[3] <= HEIGHT);
-        assert_true(r[2] >= WIDTH / 5 && r[3] >= HEIGHT / 5 && r[2] <= WIDTH * 9 / 10 && r[3] <= HEIGHT * 9 / 10);
+        assert_true(r[2] >= WIDTH / 5 && r[3] >= HEIGHT / 5 && r[2] <= WIDTH * 9 / 10 &&
+                    r[3] <= HEIGHT * 9 / 10);
         for (size_t i = 0; i < N_PIXEL; i++) {
             assert_true(!p.truths[0].mask[i] || is_inside(r, i));
             if (a[i] == b[i])

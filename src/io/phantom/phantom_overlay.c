@@ -125,6 +125,17 @@ static int is_near_bone(const overlay *o, const uint8_t *labels, int32_t x, int3
     return 0;
 }
 
+/* Whether a pixel of the frame shows what beams met; x, y lie in the picture. */
+static int is_image(const overlay *o, int32_t x, int32_t y)
+{
+    const sono_phantom_view *v = o->view;
+    if (!o->scene->fan.is_fan)
+        return 1;
+    const int32_t column = v->is_mirrored ? v->x + v->width_px - 1 - x : x - v->x;
+    const int32_t row = v->is_flipped ? v->y + v->height_px - 1 - y : y - v->y;
+    return o->work->map[(size_t)row * (size_t)v->width_px + (size_t)column].column >= 0;
+}
+
 /* The outline of a box within which flow is shown, here as patches of even grey, never over bone. */
 static void draw_doppler(overlay *o, uint64_t frame, const uint8_t *labels)
 {
@@ -141,7 +152,8 @@ static void draw_doppler(overlay *o, uint64_t frame, const uint8_t *labels)
             const float flow = phantom_noise(o->work->lattice, shift + 0.15f * u, 0.2f * w);
             const float grain = phantom_noise(o->work->lattice, 0.5f * (float)column,
                                               0.5f * (float)row + 3.7f * (float)(frame % 61));
-            if (flow > least && !is_near_bone(o, labels, x + column, y + row))
+            if (flow > least && is_image(o, x + column, y + row) &&
+                !is_near_bone(o, labels, x + column, y + row))
                 phantom_put(&o->canvas, x + column, y + row, (uint8_t)(grey * (0.8f + 0.4f * grain)));
         }
     phantom_box(&o->canvas, x, y, width, height, o->ink);
