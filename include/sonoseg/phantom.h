@@ -48,7 +48,7 @@ typedef enum sono_phantom_event_set {
     SONO_PHANTOM_EVENTS_SET_COUNT
 } sono_phantom_event_set;
 
-/* The probe, and with it the picture's shape (docs/phantom.md, "Other probes"). */
+/* The probe, and with it the picture's shape (docs/phantom.md, "Other probes and whole screens"). */
 typedef enum sono_phantom_geometry {
     SONO_PHANTOM_LINEAR = 0,   /* parallel beams: the picture is a rectangle */
     SONO_PHANTOM_CURVILINEAR,  /* convex: a fan from a wide arc */
@@ -112,7 +112,7 @@ typedef struct sono_phantom_options {
     sono_phantom_orientation orientation; /* default UP */
     uint32_t
         look_alikes; /* bits 1 << sono_phantom_look_alike of the kinds to draw from; 0 (default) = none */
-    int32_t screen;  /* 1: the picture is a part of a scanner's whole screen; default 0 */
+    int32_t screen;  /* 1: the picture is a part of a scanner's whole screen, 200 x 200 at least; default 0 */
     int32_t hard;    /* 1: bones that are hard to see or to outline; default 0 */
     int32_t degrade; /* 1: effects of other scanners and of frame grabbers; default 0 */
 } sono_phantom_options;
@@ -127,7 +127,7 @@ static inline void sono_phantom_options_init(sono_phantom_options *options)
  * same frames, in whatever order other sources run. Frames carry spacing_mm, timestamp_ns ((frame_id + 1) /
  * rate_hz) and the name "phantom_<frame_id>", which is borrowed as the pixels are. Nothing is allocated after
  * open. In a freeze the image and the pose stay, frame_id, name and timestamp_ns go on. Errors:
- * INVALID_ARGUMENT (an option outside its range), OUT_OF_MEMORY. */
+ * INVALID_ARGUMENT (an option outside its range, or events that the geometry has not), OUT_OF_MEMORY. */
 SONO_API sono_status sono_source_open_phantom(const sono_phantom_options *options, sono_source **out,
                                               sono_error *error);
 
@@ -160,8 +160,8 @@ typedef struct sono_truth {
     double stale_s;           /* age of the image; > 0 in a freeze only */
     float blur_px;            /* how far tissue moved within the exposure; > 0 in motion blur only */
     int32_t reserved;
-    int32_t
-        region_px[4]; /* x, y, width, height of the ultrasound picture; all of the frame without a screen */
+    int32_t region_px[4]; /* x, y, width, height of the smallest rectangle around the ultrasound; the whole
+                             frame without a screen */
 } sono_truth;
 
 SONO_API sono_status sono_source_truth_sized(const sono_source *source, void *out, size_t truth_bytes,

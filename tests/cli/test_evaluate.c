@@ -93,11 +93,42 @@ static void test_phantom(void **state)
                    WORDS("phantom", "--output", getenv("SONO_COMMAND"), "--quiet"));
 }
 
+/* With a screen there is a line for each frame, with the picture's place. */
+static void test_screen(void **state)
+{
+    (void)state;
+    char folder[SONO_TEST_PATH_BYTES], path[SONO_TEST_PATH_BYTES + 16], line[16384];
+    sono_test_path(folder, sizeof folder, "screens");
+    command_result result = command_run(WORDS(
+        "phantom", "phantom:frames=3,size=240x200,geometry=phased,screen=1,sweep=1", "--output", folder));
+    assert_int_equal(result.status, 0);
+    command_free(&result);
+    snprintf(path, sizeof path, "%s/frames.jsonl", folder);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    int n_lines = 0;
+    for (; fgets(line, sizeof line, file); n_lines++) {
+        int32_t region[4] = {0};
+        const char *at = strstr(line, "\"region_px\": [");
+        assert_non_null(at);
+        assert_int_equal(
+            sscanf(at, "\"region_px\": [%d, %d, %d, %d]", &region[0], &region[1], &region[2], &region[3]), 4);
+        assert_in_range(region[2], 60, 216);
+        assert_in_range(region[3], 40, 180);
+    }
+    fclose(file);
+    assert_int_equal(n_lines, 3);
+}
+
 static void test_usage(void **state)
 {
     (void)state;
     command_expect(2, "no output folder", WORDS("phantom", SPEC));
     command_expect(2, "'sed=1' is not understood", WORDS("phantom", "phantom:sed=1", "--output", "x"));
+    command_expect(2, "'geometry=convex' is not understood",
+                   WORDS("phantom", "phantom:geometry=convex", "--output", "x"));
+    command_expect(2, "sides must be 200 at least",
+                   WORDS("phantom", "phantom:size=640x180,screen=1", "--output", "x"));
     command_expect(2, "'set' is no phantom", WORDS("phantom", "set", "--output", "x"));
     command_expect(2, "'phantom:' is too many", WORDS("phantom", SPEC, "phantom:", "--output", "x"));
     command_expect(2, "sides must be within", WORDS("phantom", "phantom:size=8x8", "--output", "x"));
@@ -212,9 +243,8 @@ static void test_bad_sets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_phantom),
-        cmocka_unit_test(test_usage),
-        cmocka_unit_test(test_folder_as_phantom),
+        cmocka_unit_test(test_phantom),  cmocka_unit_test(test_screen),
+        cmocka_unit_test(test_usage),    cmocka_unit_test(test_folder_as_phantom),
         cmocka_unit_test(test_bad_sets),
     };
     return sono_test_run("cli/evaluate", tests, sizeof tests / sizeof tests[0]);

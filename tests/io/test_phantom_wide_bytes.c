@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The bytes of other probes and screens: what a seed gives stays, in every build that docs/phantom.md promises
- * it for. Skipped where the C library's functions differ in a last bit from those of the digests. */
+/* The bytes of other probes and screens: what a seed gives stays, in every build that docs/phantom.md
+ * promises it for. Skipped where the C library's functions differ in a last bit from those of the digests. */
 #include "test.h"
 
 #include "sonoseg/phantom.h"
@@ -23,7 +23,7 @@ static uint64_t digest_of_library(void)
     uint64_t sum = FNV_START;
     for (int i = 0; i < 4096; i++) {
         const float x = (float)i / 512.0f;
-        const float found[] = {expf(-x), powf(10.0f, x - 4), powf(x / 8, 0.7f), sinf(x),    cosf(x),
+        const float found[] = {expf(-x), powf(10.0f, x - 4), powf(x / 8, 0.7f), sinf(x),     cosf(x),
                                exp2f(x), atanf(x - 4),       atan2f(x - 4, 2),  tanf(x / 8), fmodf(x, 0.3f)};
         sum = digest(sum, found, sizeof found);
     }

@@ -68,11 +68,25 @@ static void test_refusals(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "phantom:geometry=",        "phantom:geometry=convex",   "phantom:geometry=1",   "phantom:geometry",
-        "phantom:orientation=left", "phantom:orientation=UP",    "phantom:screen=2",     "phantom:screen=yes",
-        "phantom:screen=",          "phantom:screen=01",         "phantom:hard=-1",      "phantom:degrade=1.0",
-        "phantom:look_alikes=bone", "phantom:look_alikes=face+air", "phantom:look_alikes=", "phantom:marks=1",
-        "phantom:depth=x",          "phantom:seed=1,,screen=1",  "phantom:=1",
+        "phantom:geometry=",
+        "phantom:geometry=convex",
+        "phantom:geometry=1",
+        "phantom:geometry",
+        "phantom:orientation=left",
+        "phantom:orientation=UP",
+        "phantom:screen=2",
+        "phantom:screen=yes",
+        "phantom:screen=",
+        "phantom:screen=01",
+        "phantom:hard=-1",
+        "phantom:degrade=1.0",
+        "phantom:look_alikes=bone",
+        "phantom:look_alikes=face+air",
+        "phantom:look_alikes=",
+        "phantom:marks=1",
+        "phantom:depth=x",
+        "phantom:seed=1,,screen=1",
+        "phantom:=1",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         sono_phantom_options options;
