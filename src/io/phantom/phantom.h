@@ -8,6 +8,7 @@
 #define SONO_IO_PHANTOM_PHANTOM_H
 
 #include "base/status.h"
+#include "io/phantom/phantom_alike.h"
 #include "sonoseg/phantom.h"
 
 #define SONO_PHANTOM_BLOCK_PX  16  /* rows are padded to whole blocks */
@@ -103,6 +104,7 @@ typedef struct sono_phantom_scene {
     float smoothing; /* share of the binomial filter behind the detector */
     float noise_db, range_db, curve;
     int32_t has_text, has_calliper, has_scale;
+    sono_phantom_alikes alikes; /* all zero = nothing */
 } sono_phantom_scene;
 
 /* What an event does to one frame; all zero = nothing. */
@@ -152,6 +154,9 @@ typedef struct sono_phantom_columns {
     float *contact;                              /* gain */
     float *streak;                               /* gain */
     float *rough;                                /* gain of the bone's echo */
+    float *sheet[SONO_PHANTOM_SHEETS];       /* of what looks like bone and is not: depth of the surface */
+    float *sheet_cover[SONO_PHANTOM_SHEETS]; /* [0, 1]: how much of it is there */
+    float *sheet_echo[SONO_PHANTOM_SHEETS];  /* level as displayed; 0 = nothing */
     float *air;      /* [0, 1]: how far the probe is off the skin; set with effects.lift > 0 only */
     float *cover_mm; /* how far inside what casts a shadow; set with effects.cover_db > 0 only */
 } sono_phantom_columns;
@@ -160,6 +165,7 @@ typedef struct sono_phantom_columns {
 typedef struct sono_phantom_work {
     int32_t width_px, height_px, stride; /* of the plane of beams, set for each sweep */
     sono_phantom_view view;
+    float probe_mm;          /* lateral place of the probe in the pose */
     sono_phantom_place *map; /* [view.height_px, view.width_px] of the picture; NULL where no fan can come */
     float posed[SONO_PHANTOM_BONES][5];        /* centre, top, half, rise, tilt of each bone in this frame */
     sono_phantom_effects effects;              /* of the frame that is posed and rendered */
@@ -247,6 +253,31 @@ int32_t sono_phantom_shown(const sono_phantom_scene *scene, const sono_phantom_w
 /* Depth of the highest point of bone b within a band's width of column x. Nothing of its echo is further
  * above than it would be there, however steep the flank. */
 float sono_phantom_crest(const sono_phantom_work *work, int32_t b, int32_t x, float band_px);
+
+/* Draws what looks like bone and is not: one or two of the kinds (bits 1 << sono_phantom_look_alike), by
+ * draws of its own. */
+void sono_phantom_alike_init(sono_phantom_scene *scene, uint32_t kinds, float view_mm);
+
+/* Fills work->columns.sheet and what belongs to it. */
+void sono_phantom_alike_pose(const sono_phantom_scene *scene, double time_s, float probe_mm,
+                             sono_phantom_work *work);
+
+/* Puts water or uniform speckle into the place of tissue, or brightens deep tissue. Before any bone is drawn.
+ */
+void sono_phantom_alike_medium(const sono_phantom_scene *scene, double time_s, float probe_mm,
+                               sono_phantom_work *work);
+
+/* Adds the echoes of surfaces and spots to work->amplitude and work->specular. */
+void sono_phantom_alike_echoes(const sono_phantom_scene *scene, float probe_mm, sono_phantom_work *work);
+
+/* Darkens row y of work->gain below what casts a shadow, and all of it without coupling. */
+void sono_phantom_alike_gain(const sono_phantom_scene *scene, int32_t y, float probe_mm,
+                             sono_phantom_work *work);
+
+/* Adds to row y of work->extra what no shadow hides: repeats, haze, comet tails, rings of the probe's face.
+ */
+void sono_phantom_alike_extra(const sono_phantom_scene *scene, int32_t y, float probe_mm,
+                              sono_phantom_work *work);
 
 /* Fills work->amplitude and work->specular. */
 void sono_phantom_tissue(const sono_phantom_scene *scene, double time_s, sono_phantom_work *work);

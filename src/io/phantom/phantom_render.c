@@ -22,7 +22,7 @@ sono_status sono_phantom_work_init(sono_phantom_work *work, int32_t width_px, in
     const int32_t stride = (width_px + block - 1) / block * block;
     const size_t row = (size_t)stride, plane = row * (size_t)height_px, padded = row + 2 * MARGIN;
     const size_t lattice = (size_t)SONO_PHANTOM_LATTICE * SONO_PHANTOM_LATTICE;
-    const size_t n_rows = 4 + 5 + 4 + SONO_PHANTOM_LAYERS + 6 * SONO_PHANTOM_BONES;
+    const size_t n_rows = 4 + 5 + 4 + SONO_PHANTOM_LAYERS + 6 * SONO_PHANTOM_BONES + 3 * SONO_PHANTOM_SHEETS;
     float *cursor = sono_alloc_array(lattice + 4 * plane + 3 * padded + n_rows * row, sizeof(float));
     if (!cursor)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for a phantom of %d x %d pixels", width_px,
@@ -60,6 +60,11 @@ sono_status sono_phantom_work_init(sono_phantom_work *work, int32_t width_px, in
         work->columns.opacity[b] = take(&cursor, row);
         work->columns.columns_a_px[b] = take(&cursor, row);
         work->columns.gain_at_bone[b] = take(&cursor, row);
+    }
+    for (int32_t i = 0; i < SONO_PHANTOM_SHEETS; i++) {
+        work->columns.sheet[i] = take(&cursor, row);
+        work->columns.sheet_cover[i] = take(&cursor, row);
+        work->columns.sheet_echo[i] = take(&cursor, row);
     }
     sono_phantom_kernels(work);
     return SONO_STATUS_OK;
@@ -155,6 +160,8 @@ static void gain_row(const sono_phantom_scene *scene, int32_t y, sono_phantom_wo
     }
     if (work->effects.cover_db > 0)
         cover_row(y_mm, work);
+    if (scene->alikes.kinds)
+        sono_phantom_alike_gain(scene, y, work->probe_mm, work);
     for (int32_t b = 0; b < scene->n_bones; b++)
         for (int32_t x = 0; x < work->stride; x++)
             if ((int32_t)c->bone[b][x] == y)
@@ -219,6 +226,8 @@ static void artefact_row(const sono_phantom_scene *scene, int32_t y, float probe
         air_row(y_mm, probe_mm, scene->columns_per_mm, work);
     if (scene->fan.n_rings)
         ring_row(scene, y_mm, probe_mm, work);
+    if (scene->alikes.kinds)
+        sono_phantom_alike_extra(scene, y, probe_mm, work);
 }
 
 /* Level on the screen, 1 = white. */

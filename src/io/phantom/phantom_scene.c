@@ -217,6 +217,8 @@ void sono_phantom_scene_init(sono_phantom_scene *scene, const sono_phantom_optio
     if (scene->fan.is_fan)
         suit_fan(scene);
     keep_visible(scene);
+    if (options->look_alikes)
+        sono_phantom_alike_init(scene, options->look_alikes, view_mm);
     sono_phantom_map(scene, work);
     for (uint64_t i = 0; i < (uint64_t)SONO_PHANTOM_LATTICE * SONO_PHANTOM_LATTICE; i++)
         work->lattice[i] = phantom_unit(phantom_hash(scene->key ^ ((i + 1) << 32)));
@@ -275,6 +277,7 @@ void sono_phantom_pose(const sono_phantom_scene *scene, double time_s, sono_phan
 {
     const float probe_mm = phantom_probe_mm(scene, work, time_s);
     const float half_view_mm = 0.5f * (float)work->width_px / scene->columns_per_mm;
+    work->probe_mm = probe_mm;
     for (int32_t b = 0; b < scene->n_bones; b++)
         sono_phantom_pose_bone(scene, b, time_s, probe_mm, work);
     pose_layers(scene, probe_mm, work);
@@ -302,4 +305,6 @@ void sono_phantom_pose(const sono_phantom_scene *scene, double time_s, sono_phan
         lift_off(work);
     if (work->effects.cover_db > 0)
         cover_columns(scene->px_per_mm, work);
+    if (scene->alikes.n_sheets)
+        sono_phantom_alike_pose(scene, time_s, probe_mm, work);
 }

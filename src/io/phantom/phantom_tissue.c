@@ -146,6 +146,10 @@ void sono_phantom_tissue(const sono_phantom_scene *scene, double time_s, sono_ph
         tissue_row(scene, y, probe_mm, muscles, work);
     for (int32_t k = 0; k < SONO_PHANTOM_LAYERS; k++)
         draw_line(scene, k, probe_mm, work);
+    if (scene->alikes.medium != SONO_PHANTOM_TISSUE || scene->alikes.flatness > 0)
+        sono_phantom_alike_medium(scene, time_s, probe_mm, work);
     for (int32_t b = 0; b < scene->n_bones; b++)
         draw_bone(scene, b, work);
+    if (scene->alikes.kinds)
+        sono_phantom_alike_echoes(scene, probe_mm, work);
 }
