@@ -108,8 +108,8 @@ static sono_status check_wide(const sono_phantom_options *o, sono_error *error)
     if (o->geometry && o->event_kinds && !(o->event_kinds & ~SONO_PHANTOM_LINEAR_EVENTS))
         return SONO_FAIL(error, INVALID_ARGUMENT,
                          "phantom: probe_leaves, shadow and other_bone come with geometry linear alone");
-    if (o->hard || o->degrade)
-        return SONO_FAIL(error, UNSUPPORTED, "phantom: hard and degrade are not made here");
+    if (o->degrade)
+        return SONO_FAIL(error, UNSUPPORTED, "phantom: degrade is not made here");
     return SONO_STATUS_OK;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "io/phantom/phantom_alike.h"
+#include "io/phantom/phantom_hard.h"
 #include "sonoseg/phantom.h"
 
 #define SONO_PHANTOM_BLOCK_PX  16  /* rows are padded to whole blocks */
@@ -41,6 +42,7 @@ typedef struct sono_phantom_bone {
     float break_half;
     float break_step_mm;
     float level_db; /* of the echo at the top, as displayed; 0 = white */
+    sono_phantom_hardness hard;
 } sono_phantom_bone;
 
 /* The beams of a sweep's probe. Cartesian millimetres have their origin in the middle of the probe's face: x
@@ -148,6 +150,7 @@ typedef struct sono_phantom_columns {
     float *cosine[SONO_PHANTOM_BONES]; /* of the angle between beam and surface normal */
     float *echo[SONO_PHANTOM_BONES];   /* level before attenuation, roughness left out; 0 = no bone here */
     float *opacity[SONO_PHANTOM_BONES];
+    float *wide[SONO_PHANTOM_BONES];             /* how many times thicker than its band the echo is */
     float *columns_a_px[SONO_PHANTOM_BONES];     /* how many columns a pixel's length has at the surface */
     float *face_x_mm, *face_y_mm, *sine, *along; /* of each beam: origin and direction; with is_fan only */
     float *gain_at_bone[SONO_PHANTOM_BONES];     /* found while rendering */
@@ -254,9 +257,18 @@ int32_t sono_phantom_shown(const sono_phantom_scene *scene, const sono_phantom_w
  * above than it would be there, however steep the flank. */
 float sono_phantom_crest(const sono_phantom_work *work, int32_t b, int32_t x, float band_px);
 
+/* Makes the bones that were drawn hard: one or more of the effects of docs/phantom.md, by draws of its own.
+ */
+void sono_phantom_hard_init(sono_phantom_scene *scene, const sono_phantom_options *options, float view_mm);
+
 /* Draws what looks like bone and is not: one or two of the kinds (bits 1 << sono_phantom_look_alike), by
  * draws of its own. */
 void sono_phantom_alike_init(sono_phantom_scene *scene, uint32_t kinds, float view_mm);
+
+/* Draws one kind into scene->alikes from the key's draws: in a view view_mm wide, gaps between wires and
+ * needles `scale` times as long as for a linear probe. */
+void sono_phantom_alike_draw(sono_phantom_scene *scene, int32_t kind, uint64_t key, float view_mm,
+                             float scale);
 
 /* Fills work->columns.sheet and what belongs to it. */
 void sono_phantom_alike_pose(const sono_phantom_scene *scene, double time_s, float probe_mm,
@@ -294,6 +306,11 @@ void sono_phantom_axial_row(const sono_phantom_scene *scene, int32_t y, sono_pha
 /* Displayed level of bone b's echo in column x after sono_phantom_render(), its roughness left out. */
 float sono_phantom_level_at(const sono_phantom_scene *scene, const sono_phantom_work *work, int32_t b,
                             int32_t x);
+
+/* Whether bone b is a part of the outline in column x: its echo is displayed at SONO_PHANTOM_SHOWN or more,
+ * or that fails within a drop-out which is narrow. */
+int sono_phantom_is_shown(const sono_phantom_scene *scene, const sono_phantom_work *work, int32_t b,
+                          int32_t x);
 
 /* Thickness of a bone's echo, in rows. */
 float sono_phantom_band_px(const sono_phantom_scene *scene);

@@ -241,10 +241,12 @@ void sono_phantom_alike_gain(const sono_phantom_scene *scene, int32_t y, float p
         work->gain[x] *= coupled;
     for (int32_t i = 0; i < a->n_sheets; i++) {
         const sono_phantom_sheet *s = &a->sheets[i];
-        const float dark = phantom_level(-s->shade_db);
-        for (int32_t x = 0; x < work->stride && s->shade_db > 0; x++) {
+        const float dark = phantom_level(-s->shade_db), made_up = loss_gain(scene, y_mm);
+        for (int32_t x = 0; x < work->stride; x++) {
+            if ((int32_t)work->columns.sheet[i][x] == y) /* what follows is as strong as what arrives */
+                work->columns.sheet_echo[i][x] *= fminf(work->gain[x] * made_up, 1);
             const float below_mm = y_mm - work->columns.sheet[i][x] / scene->px_per_mm - s->tail_mm;
-            if (below_mm > 0)
+            if (s->shade_db > 0 && below_mm > 0)
                 work->gain[x] *= 1 - work->columns.sheet_cover[i][x] *
                                          phantom_step(0, SHADE_SOFT_MM, below_mm) * (1 - dark);
         }
@@ -312,7 +314,7 @@ static void trail_row(const sono_phantom_scene *scene, int32_t index, float y, f
             echo += haze * phantom_step(0, SHADE_SOFT_MM, below_mm) * expf(-below_mm / reach);
         }
         if (echo > 1e-4f)
-            work->extra[x] += level * echo * work->columns.contact[x] * grain(work, x_mm, y * mm);
+            work->extra[x] += level * echo * grain(work, x_mm, y * mm);
     }
 }
 
@@ -330,7 +332,9 @@ static void tail_row(const sono_phantom_scene *scene, const sono_phantom_spot *s
     const int32_t right = (int32_t)fminf(middle + reach, (float)(work->stride - 1));
     for (int32_t x = left; x <= right; x++) {
         const float u = ((float)x - middle) * across_mm / (0.7f * s->half_mm);
-        work->extra[x] += level * expf(-0.5f * u * u) * grain(work, (float)x / scene->columns_per_mm, y_mm);
+        const float arrives = fminf(work->gain[x] * loss_gain(scene, y_mm), 1);
+        work->extra[x] +=
+            level * arrives * expf(-0.5f * u * u) * grain(work, (float)x / scene->columns_per_mm, y_mm);
     }
 }
 

@@ -53,6 +53,7 @@ static float slope_at(const sono_phantom_bone *bone, const float *at, float x_mm
 /* The surface in column x: range along the beam in mm, cosine of the angle to its normal, presence. */
 typedef struct hit {
     float range_mm, cosine, present;
+    float u; /* its place on the bone: -1 and 1 are the ends */
 } hit;
 
 static hit hit_parallel(const sono_phantom_scene *scene, int32_t index, int32_t x, float probe_mm,
@@ -61,12 +62,11 @@ static hit hit_parallel(const sono_phantom_scene *scene, int32_t index, int32_t 
     const sono_phantom_bone *bone = &scene->bones[index];
     const float step_mm = 1 / scene->px_per_mm;
     const float x_mm = ((float)x + 0.5f - 0.5f * (float)work->width_px) * step_mm;
-    hit h;
-    float u = 0;
-    h.range_mm = rough_surface_mm(work, bone, index, x_mm, probe_mm, &u);
+    hit h = {.u = 0};
+    h.range_mm = rough_surface_mm(work, bone, index, x_mm, probe_mm, &h.u);
     const float slope = slope_at(bone, work->posed[index], x_mm, step_mm);
     h.cosine = fmaxf(1 / sqrtf(1 + slope * slope), MIN_COSINE);
-    h.present = presence(bone, u);
+    h.present = presence(bone, h.u);
     return h;
 }
 
@@ -100,20 +100,20 @@ static hit hit_fan(const sono_phantom_scene *scene, int32_t index, int32_t x, fl
     const sono_phantom_columns *c = &work->columns;
     const float ray[4] = {c->face_x_mm[x], c->face_y_mm[x], c->sine[x], c->along[x]};
     const float step_mm = 1 / scene->px_per_mm;
-    hit h = {4 * scene->depth_mm, 1, 0};
-    float s = first_crossing(scene, index, ray, work), u = 0, slope = 0, towards = 1;
+    hit h = {4 * scene->depth_mm, 1, 0, 0};
+    float s = first_crossing(scene, index, ray, work), slope = 0, towards = 1;
     if (s < 0)
         return h;
     for (int32_t i = 0; i < N_REFINED; i++) {
         const float x_mm = ray[0] + s * ray[2];
         slope = slope_at(bone, work->posed[index], x_mm, step_mm);
         towards = ray[3] - slope * ray[2];
-        const float inside = ray[1] + s * ray[3] - rough_surface_mm(work, bone, index, x_mm, probe_mm, &u);
+        const float inside = ray[1] + s * ray[3] - rough_surface_mm(work, bone, index, x_mm, probe_mm, &h.u);
         s -= fminf(fmaxf(inside / fmaxf(towards, MIN_COSINE), -1), 1);
     }
     h.range_mm = fmaxf(s, 0);
     h.cosine = fmaxf(fabsf(towards) / sqrtf(1 + slope * slope), MIN_COSINE);
-    h.present = presence(bone, u);
+    h.present = presence(bone, h.u);
     return h;
 }
 
@@ -136,7 +136,9 @@ void sono_phantom_pose_bone(const sono_phantom_scene *scene, int32_t index, doub
         c->bone[index][x] = fmaxf(fminf(h.range_mm, deepest_mm), 1.0f) * scene->px_per_mm;
         c->cosine[index][x] = h.cosine;
         c->opacity[index][x] = h.present;
-        c->echo[index][x] = h.present * level * powf(h.cosine, scene->incidence_power);
+        c->echo[index][x] = h.present * level * powf(h.cosine, scene->incidence_power) *
+                            sono_phantom_hard_level(&bone->hard, h.u, at[2]);
+        c->wide[index][x] = sono_phantom_hard_width(&bone->hard, h.u);
         c->gain_at_bone[index][x] = 0;
         c->columns_a_px[index][x] =
             scene->fan.is_fan ? sono_phantom_columns_at(scene, c->bone[index][x]) / scene->px_per_mm : 1;

@@ -22,7 +22,7 @@ sono_status sono_phantom_work_init(sono_phantom_work *work, int32_t width_px, in
     const int32_t stride = (width_px + block - 1) / block * block;
     const size_t row = (size_t)stride, plane = row * (size_t)height_px, padded = row + 2 * MARGIN;
     const size_t lattice = (size_t)SONO_PHANTOM_LATTICE * SONO_PHANTOM_LATTICE;
-    const size_t n_rows = 4 + 5 + 4 + SONO_PHANTOM_LAYERS + 6 * SONO_PHANTOM_BONES + 3 * SONO_PHANTOM_SHEETS;
+    const size_t n_rows = 4 + 5 + 4 + SONO_PHANTOM_LAYERS + 7 * SONO_PHANTOM_BONES + 3 * SONO_PHANTOM_SHEETS;
     float *cursor = sono_alloc_array(lattice + 4 * plane + 3 * padded + n_rows * row, sizeof(float));
     if (!cursor)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for a phantom of %d x %d pixels", width_px,
@@ -58,6 +58,7 @@ sono_status sono_phantom_work_init(sono_phantom_work *work, int32_t width_px, in
         work->columns.cosine[b] = take(&cursor, row);
         work->columns.echo[b] = take(&cursor, row);
         work->columns.opacity[b] = take(&cursor, row);
+        work->columns.wide[b] = take(&cursor, row);
         work->columns.columns_a_px[b] = take(&cursor, row);
         work->columns.gain_at_bone[b] = take(&cursor, row);
     }

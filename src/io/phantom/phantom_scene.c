@@ -214,6 +214,8 @@ void sono_phantom_scene_init(sono_phantom_scene *scene, const sono_phantom_optio
     draw_tissue(&dice, scene);
     draw_settings(&dice, options, view_mm, scene);
     draw_bones(&dice, shape, view_mm, scene);
+    if (options->hard)
+        sono_phantom_hard_init(scene, options, view_mm);
     if (scene->fan.is_fan)
         suit_fan(scene);
     keep_visible(scene);

@@ -108,8 +108,9 @@ float sono_phantom_crest(const sono_phantom_work *work, int32_t b, int32_t x, fl
 static void draw_bone(const sono_phantom_scene *scene, int32_t b, sono_phantom_work *work)
 {
     const sono_phantom_columns *c = &work->columns;
-    const float band = fmaxf(scene->band_mm * scene->px_per_mm, 2);
+    const float even = fmaxf(scene->band_mm * scene->px_per_mm, 2);
     for (int32_t x = 0; x < work->width_px; x++) {
+        const float band = even * c->wide[b][x];
         const float level = c->echo[b][x] * c->rough[x], cosine = c->cosine[b][x], centre = c->bone[b][x];
         const float crest = sono_phantom_crest(work, b, x, band);
         const int32_t first = (int32_t)fmaxf(centre - 3 * BONE_LEAD * band / cosine, 0);

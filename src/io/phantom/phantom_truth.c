@@ -36,7 +36,7 @@ static void draw_structure(const sono_phantom_scene *scene, const sono_phantom_w
     const float deepest = (float)(work->height_px - 1);
     for (int32_t x = 0; x < work->width_px; x++) {
         float ends[2];
-        if (sono_phantom_level_at(scene, work, b, x) < SONO_PHANTOM_SHOWN)
+        if (!sono_phantom_is_shown(scene, work, b, x))
             continue;
         find_band(scene, work, b, x, ends);
         const int32_t first = (int32_t)fmaxf(ends[0] + 0.5f, 0);
@@ -105,7 +105,7 @@ static void draw_in_fan(const sono_phantom_scene *scene, const sono_phantom_work
     float highest = (float)work->height_px, lowest = -1;
     for (int32_t x = 0; x < work->width_px; x++) {
         float pair[2] = {-1, -1};
-        if (sono_phantom_level_at(scene, work, b, x) >= SONO_PHANTOM_SHOWN)
+        if (sono_phantom_is_shown(scene, work, b, x))
             find_band(scene, work, b, x, pair);
         ends[0][x] = pair[0];
         ends[1][x] = pair[1];
