@@ -108,8 +108,6 @@ static sono_status check_wide(const sono_phantom_options *o, sono_error *error)
     if (o->geometry && o->event_kinds && !(o->event_kinds & ~SONO_PHANTOM_LINEAR_EVENTS))
         return SONO_FAIL(error, INVALID_ARGUMENT,
                          "phantom: probe_leaves, shadow and other_bone come with geometry linear alone");
-    if (o->degrade)
-        return SONO_FAIL(error, UNSUPPORTED, "phantom: degrade is not made here");
     return SONO_STATUS_OK;
 }
 
@@ -182,11 +180,15 @@ static uint8_t *plane_of(const phantom *self, const held *out)
     return self->plane ? self->plane : out->grey;
 }
 
+static uint64_t frame_key_of(const phantom *self)
+{
+    return phantom_hash(self->scene.key + 0x401e5eu + (uint64_t)self->next);
+}
+
 static void render(phantom *self, held *out, double time_s)
 {
-    const uint64_t frame_key = phantom_hash(self->scene.key + 0x401e5eu + (uint64_t)self->next);
     sono_phantom_pose(&self->scene, time_s, &self->work);
-    sono_phantom_render(&self->scene, time_s, frame_key, &self->work, plane_of(self, out));
+    sono_phantom_render(&self->scene, time_s, frame_key_of(self), &self->work, plane_of(self, out));
 }
 
 /* Image and truth, as the event's effects in self->work are; marks are still to come. */
@@ -311,6 +313,9 @@ static void draw(phantom *self, held *out, int64_t frame)
         if (self->plane && !self->options.no_marks)
             sono_phantom_overlay(&self->scene, &self->work, (uint64_t)self->next, self->options.screen,
                                  out->labels, out->grey);
+        if (self->options.degrade)
+            sono_phantom_grab(&self->scene.grabber, frame_key_of(self), time_s, self->options.width_px,
+                              self->options.height_px, out->grey, self->work.scratch);
         self->imaged = frame;
     }
     out->truth.event = event;
@@ -375,6 +380,8 @@ static sono_status fill(phantom *self, const sono_phantom_options *options, sono
     SONO_TRY(sono_phantom_work_init(&self->work, self->options.width_px, self->options.height_px, error));
     if (self->options.geometry)
         SONO_TRY(sono_phantom_work_add_fans(&self->work, error));
+    if (self->options.degrade)
+        SONO_TRY(sono_phantom_work_add_looks(&self->work, error));
     self->ring = sono_alloc_array(n_held, sizeof *self->ring);
     self->pixels = sono_alloc_array(n_held * 3, plane);
     const size_t n_columns = SONO_TRUTH_STRUCTURES * (size_t)self->options.width_px;

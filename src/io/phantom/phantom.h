@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "io/phantom/phantom_alike.h"
+#include "io/phantom/phantom_degrade.h"
 #include "io/phantom/phantom_hard.h"
 #include "sonoseg/phantom.h"
 
@@ -107,6 +108,10 @@ typedef struct sono_phantom_scene {
     float noise_db, range_db, curve;
     int32_t has_text, has_calliper, has_scale;
     sono_phantom_alikes alikes; /* all zero = nothing */
+    float bridge_mm;            /* narrower gaps in what shows of a bone are a part of its outline */
+    float gain_db, gamma;       /* of the display; 0 = none */
+    int32_t n_looks;            /* speckle patterns of which a frame is the mean; 0 = one */
+    sono_phantom_grabber grabber;
 } sono_phantom_scene;
 
 /* What an event does to one frame; all zero = nothing. */
@@ -160,6 +165,7 @@ typedef struct sono_phantom_columns {
     float *sheet[SONO_PHANTOM_SHEETS];       /* of what looks like bone and is not: depth of the surface */
     float *sheet_cover[SONO_PHANTOM_SHEETS]; /* [0, 1]: how much of it is there */
     float *sheet_echo[SONO_PHANTOM_SHEETS];  /* level as displayed; 0 = nothing */
+    float *sheet_sound[SONO_PHANTOM_SHEETS]; /* [0, 1]: what arrives there; found while rendering */
     float *air;      /* [0, 1]: how far the probe is off the skin; set with effects.lift > 0 only */
     float *cover_mm; /* how far inside what casts a shadow; set with effects.cover_db > 0 only */
 } sono_phantom_columns;
@@ -183,7 +189,10 @@ typedef struct sono_phantom_work {
     sono_phantom_columns columns;
     float kernels[SONO_PHANTOM_WIDTHS][SONO_PHANTOM_RADIUS + 1]; /* centre and one side, unit energy */
     int32_t radii[SONO_PHANTOM_WIDTHS];
-    float *block; /* owns every array above but kernels and map */
+    float *looks;     /* [height, stride]: sum of intensities; NULL unless frames are degraded */
+    int32_t look;     /* which of a frame's speckle patterns is drawn; 0 but for degraded frames */
+    uint8_t *scratch; /* likewise, for sono_phantom_grab() */
+    float *block;     /* owns every array above but kernels and map */
 } sono_phantom_work;
 
 /* Sets up for frames of one size. Errors: OUT_OF_MEMORY. */
@@ -191,6 +200,8 @@ sono_status sono_phantom_work_init(sono_phantom_work *work, int32_t width_px, in
                                    sono_error *error);
 /* After that: for probes whose beams are not parallel, too. Errors: OUT_OF_MEMORY. */
 sono_status sono_phantom_work_add_fans(sono_phantom_work *work, sono_error *error);
+/* What degraded frames need besides. Errors: OUT_OF_MEMORY. */
+sono_status sono_phantom_work_add_looks(sono_phantom_work *work, sono_error *error);
 void sono_phantom_work_reset(sono_phantom_work *work);
 
 /* Draws sweep number `sweep`, sizes the work's plane and fills its lattice. */
@@ -257,6 +268,9 @@ int32_t sono_phantom_shown(const sono_phantom_scene *scene, const sono_phantom_w
  * above than it would be there, however steep the flank. */
 float sono_phantom_crest(const sono_phantom_work *work, int32_t b, int32_t x, float band_px);
 
+/* Draws other settings of the scanner and the frame grabber's effects, by draws of its own. */
+void sono_phantom_degrade_init(sono_phantom_scene *scene);
+
 /* Makes the bones that were drawn hard: one or more of the effects of docs/phantom.md, by draws of its own.
  */
 void sono_phantom_hard_init(sono_phantom_scene *scene, const sono_phantom_options *options, float view_mm);
@@ -297,7 +311,8 @@ void sono_phantom_tissue(const sono_phantom_scene *scene, double time_s, sono_ph
 /* Fills work->kernels and work->radii. */
 void sono_phantom_kernels(sono_phantom_work *work);
 
-/* Scatterers times work->amplitude, filtered laterally, into work->real and work->imaginary. */
+/* Scatterers (others for each work->look) times work->amplitude, filtered laterally, into work->real and
+ * work->imaginary. */
 void sono_phantom_scatter(const sono_phantom_scene *scene, double time_s, sono_phantom_work *work);
 
 /* Filters row y along depth into work->envelope_real and work->envelope_imaginary. */
@@ -308,7 +323,7 @@ float sono_phantom_level_at(const sono_phantom_scene *scene, const sono_phantom_
                             int32_t x);
 
 /* Whether bone b is a part of the outline in column x: its echo is displayed at SONO_PHANTOM_SHOWN or more,
- * or that fails within a drop-out which is narrow. */
+ * or that fails within a gap narrower than scene->bridge_mm where there is bone. */
 int sono_phantom_is_shown(const sono_phantom_scene *scene, const sono_phantom_work *work, int32_t b,
                           int32_t x);
 

@@ -3,7 +3,8 @@
 #include "io/phantom/phantom_math.h"
 
 #define ALIKE_KEY 0xa11cebu
-#define TWO_KINDS 0.4f /* share of sweeps with a second kind */
+#define TWO_KINDS 0.4f  /* share of sweeps with a second kind */
+#define NARROW    0.06f /* of the view: half of a clean shadow at most */
 
 /* Sizes were drawn for a linear probe. */
 static void enlarge(float scale, sono_phantom_alikes *out)
@@ -58,6 +59,17 @@ static void lift_above_bones(const sono_phantom_scene *scene, float view_mm, son
     }
 }
 
+/* Near the face of a fan a stone's shadow would be as wide as a bone's. */
+static void keep_narrow(const sono_phantom_scene *scene, float view_mm, sono_phantom_alikes *out)
+{
+    const float n_columns = view_mm * scene->columns_per_mm;
+    for (int32_t i = 0; i < out->n_spots; i++) {
+        const float columns_a_mm = sono_phantom_columns_at(scene, out->spots[i].depth_mm * scene->px_per_mm);
+        if (out->spots[i].shade_db > 0)
+            out->spots[i].half_mm = fminf(out->spots[i].half_mm, NARROW * n_columns / columns_a_mm);
+    }
+}
+
 void sono_phantom_alike_init(sono_phantom_scene *scene, uint32_t kinds, float view_mm)
 {
     const uint64_t key = phantom_hash(scene->key ^ ALIKE_KEY);
@@ -75,4 +87,5 @@ void sono_phantom_alike_init(sono_phantom_scene *scene, uint32_t kinds, float vi
             sono_phantom_alike_draw(scene, k, phantom_hash(key + (uint64_t)k + 1), view_mm, scale);
     enlarge(scale, out);
     lift_above_bones(scene, view_mm, out);
+    keep_narrow(scene, view_mm, out);
 }

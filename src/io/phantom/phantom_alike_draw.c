@@ -97,6 +97,7 @@ static void pose_sheet(const sono_phantom_scene *scene, int32_t index, double ti
                              phantom_noise(work->lattice, along * 1.4f, row + 3) - 1;
         const float present = 1 - phantom_step(1 - s->soft, 1, fabsf(along) / s->half_mm);
         work->columns.sheet[index][x] = r * scene->px_per_mm;
+        work->columns.sheet_sound[index][x] = 0;
         work->columns.sheet_cover[index][x] = r > 0 ? present : 0;
         work->columns.sheet_echo[index][x] =
             r > 0 ? present * phantom_level(s->level_db + s->patchy_db * uneven) : 0;
@@ -244,7 +245,7 @@ void sono_phantom_alike_gain(const sono_phantom_scene *scene, int32_t y, float p
         const float dark = phantom_level(-s->shade_db), made_up = loss_gain(scene, y_mm);
         for (int32_t x = 0; x < work->stride; x++) {
             if ((int32_t)work->columns.sheet[i][x] == y) /* what follows is as strong as what arrives */
-                work->columns.sheet_echo[i][x] *= fminf(work->gain[x] * made_up, 1);
+                work->columns.sheet_sound[i][x] = fminf(work->gain[x] * made_up, 1);
             const float below_mm = y_mm - work->columns.sheet[i][x] / scene->px_per_mm - s->tail_mm;
             if (s->shade_db > 0 && below_mm > 0)
                 work->gain[x] *= 1 - work->columns.sheet_cover[i][x] *
@@ -294,7 +295,8 @@ static void trail_row(const sono_phantom_scene *scene, int32_t index, float y, f
     const float spread = fmaxf(0.5f * (s->lead_mm + s->tail_mm) * scene->px_per_mm, 1);
     const float carried_mm = s->is_still ? 0 : probe_mm, soft = phantom_level(s->repeat_db);
     for (int32_t x = 0; x < work->stride; x++) {
-        const float level = work->columns.sheet_echo[index][x], centre = work->columns.sheet[index][x];
+        const float level = work->columns.sheet_echo[index][x] * work->columns.sheet_sound[index][x];
+        const float centre = work->columns.sheet[index][x];
         if (!(level > 0) || y < centre)
             continue;
         const float x_mm = (float)x / scene->columns_per_mm + carried_mm,

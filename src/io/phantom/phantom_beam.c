@@ -3,10 +3,11 @@
  * and towards the outer beams. */
 #include "io/phantom/phantom_math.h"
 
-#define MARGIN       SONO_PHANTOM_MARGIN_PX
-#define BLOCK        SONO_PHANTOM_BLOCK_PX
-#define LEAST_SIGMA  0.5f
-#define WIDTHS_TWICE 16 /* kernels until the width has doubled */
+#define MARGIN        SONO_PHANTOM_MARGIN_PX
+#define BLOCK         SONO_PHANTOM_BLOCK_PX
+#define LEAST_SIGMA   0.5f
+#define SLICES_A_LOOK 1e6 /* apart, so that looks share none within a sweep */
+#define WIDTHS_TWICE  16  /* kernels until the width has doubled */
 
 void sono_phantom_kernels(sono_phantom_work *work)
 {
@@ -40,7 +41,7 @@ typedef struct slices {
 /* Two neighbouring slices, mixed so that the variance stays: 1 in each part. */
 static slices slices_at(const sono_phantom_scene *scene, const sono_phantom_work *work, double time_s)
 {
-    const double place = (double)scene->slices_hz * time_s;
+    const double place = (double)scene->slices_hz * time_s + SLICES_A_LOOK * work->look;
     const uint64_t slice = (uint64_t)place;
     const float turn = (float)(place - (double)slice) * 0.25f * PHANTOM_TURN;
     slices s = {.share = {cosf(turn), sinf(turn)}};

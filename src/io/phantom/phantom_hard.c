@@ -5,7 +5,6 @@
 
 #define HARD_KEY     0x4a2dbeefu
 #define DROP_SOFT    0.4f /* half the width of a drop-out's edge, in its own halves */
-#define BRIDGE_MM    1.5f /* narrower drop-outs are a part of the outline */
 #define BRIDGE_THERE 0.5f /* presence of the bone below which a gap is real */
 
 static float draw(phantom_dice *dice, float low, float high)
@@ -103,6 +102,7 @@ void sono_phantom_hard_init(sono_phantom_scene *scene, const sono_phantom_option
     const int has_alike = chance(&dice, 0.3f);
     if (!scene->n_bones)
         return;
+    scene->bridge_mm = SONO_PHANTOM_BRIDGE_MM;
     int n = has_partner + at_edge + has_alike;
     if (has_partner && scene->n_bones == 1)
         draw_partner(&dice, scene);
@@ -143,9 +143,10 @@ int sono_phantom_is_shown(const sono_phantom_scene *scene, const sono_phantom_wo
 {
     if (sono_phantom_level_at(scene, work, b, x) >= SONO_PHANTOM_SHOWN)
         return 1;
-    if (!scene->bones[b].hard.n_drops)
+    if (!(scene->bridge_mm > 0))
         return 0;
-    const int32_t most = (int32_t)(BRIDGE_MM * sono_phantom_columns_at(scene, work->columns.bone[b][x]));
+    const int32_t most =
+        (int32_t)(scene->bridge_mm * sono_phantom_columns_at(scene, work->columns.bone[b][x]));
     int32_t found[2] = {0, 0};
     for (int32_t side = 0; side < 2; side++)
         for (int32_t i = 1; i <= most && !found[side]; i++) {

@@ -5,7 +5,8 @@
 
 #include <stdint.h>
 
-#define SONO_PHANTOM_DROPS 4
+#define SONO_PHANTOM_DROPS     4
+#define SONO_PHANTOM_BRIDGE_MM 1.5f /* narrower drop-outs are a part of the outline */
 
 /* Along a bone's place u: -1 and 1 are its ends. All zero = an easy bone. */
 typedef struct sono_phantom_hardness {

@@ -6,6 +6,7 @@
 #define MARGIN        SONO_PHANTOM_MARGIN_PX
 #define SHADOW_STARTS 0.6f /* bands below the surface */
 #define COVER_SOFT_MM 2.5f /* depth over which the shadow of an event sets in */
+#define LOOK_KEY      0x9e3779b97f4a7c15u
 #define NEAR_FREE_MM  1.5f /* depth to which poor contact does not reach: the echoes of the probe's face */
 
 static float *take(float **cursor, size_t n)
@@ -22,7 +23,7 @@ sono_status sono_phantom_work_init(sono_phantom_work *work, int32_t width_px, in
     const int32_t stride = (width_px + block - 1) / block * block;
     const size_t row = (size_t)stride, plane = row * (size_t)height_px, padded = row + 2 * MARGIN;
     const size_t lattice = (size_t)SONO_PHANTOM_LATTICE * SONO_PHANTOM_LATTICE;
-    const size_t n_rows = 4 + 5 + 4 + SONO_PHANTOM_LAYERS + 7 * SONO_PHANTOM_BONES + 3 * SONO_PHANTOM_SHEETS;
+    const size_t n_rows = 4 + 5 + 4 + SONO_PHANTOM_LAYERS + 7 * SONO_PHANTOM_BONES + 4 * SONO_PHANTOM_SHEETS;
     float *cursor = sono_alloc_array(lattice + 4 * plane + 3 * padded + n_rows * row, sizeof(float));
     if (!cursor)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for a phantom of %d x %d pixels", width_px,
@@ -66,6 +67,7 @@ sono_status sono_phantom_work_init(sono_phantom_work *work, int32_t width_px, in
         work->columns.sheet[i] = take(&cursor, row);
         work->columns.sheet_cover[i] = take(&cursor, row);
         work->columns.sheet_echo[i] = take(&cursor, row);
+        work->columns.sheet_sound[i] = take(&cursor, row);
     }
     sono_phantom_kernels(work);
     return SONO_STATUS_OK;
@@ -82,10 +84,23 @@ sono_status sono_phantom_work_add_fans(sono_phantom_work *work, sono_error *erro
     return SONO_STATUS_OK;
 }
 
+sono_status sono_phantom_work_add_looks(sono_phantom_work *work, sono_error *error)
+{
+    const sono_phantom_view *view = &work->view;
+    work->looks = sono_alloc_array((size_t)work->stride * (size_t)work->height_px, sizeof *work->looks);
+    work->scratch = sono_alloc(sono_phantom_scratch_bytes(view->frame_width_px, view->frame_height_px));
+    if (!work->looks || !work->scratch)
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory to degrade a phantom of %d x %d pixels",
+                         view->frame_width_px, view->frame_height_px);
+    return SONO_STATUS_OK;
+}
+
 void sono_phantom_work_reset(sono_phantom_work *work)
 {
     sono_free(work->block);
     sono_free(work->map);
+    sono_free(work->looks);
+    sono_free(work->scratch);
     *work = (sono_phantom_work){0};
 }
 
@@ -236,12 +251,14 @@ static float displayed(const sono_phantom_scene *scene, float squared)
 {
     const float db = 3.0103f * phantom_log2(squared + 1e-12f);
     const float v = fminf(fmaxf(1 + db / scene->range_db, 0), 1);
-    return v * (1 - scene->curve + scene->curve * v);
+    const float curved = v * (1 - scene->curve + scene->curve * v);
+    return scene->gamma > 0 ? powf(curved, scene->gamma) : curved;
 }
 
-/* Squared envelope of row y into work->amplitude, whose row has done its work. */
+/* Squared envelope of row y into its row of the plane `intensity`, is_more: on top of what is there. It may
+ * be work->amplitude, whose row has done its work. */
 static void detect_row(const sono_phantom_scene *scene, int32_t y, uint64_t frame_key,
-                       sono_phantom_work *work)
+                       const sono_phantom_work *work, int is_more, float *intensity)
 {
     const size_t row = (size_t)y * (size_t)work->stride;
     const float noise = phantom_level(scene->noise_db) * (2.4494897f / 65536.0f);
@@ -252,21 +269,23 @@ static void detect_row(const sono_phantom_scene *scene, int32_t y, uint64_t fram
         const float re = work->gain[x] * (work->envelope_real[x] + work->specular[row + (size_t)x]) +
                          work->extra[x] + noise * (float)hiss;
         const float im = work->gain[x] * work->envelope_imaginary[x] + noise * (float)hiss_too;
-        work->amplitude[row + (size_t)x] = re * re + im * im;
+        const float before = is_more ? intensity[row + (size_t)x] : 0;
+        intensity[row + (size_t)x] = before + (re * re + im * im);
     }
 }
 
-/* The gain of an event, squared. */
-static float jump_of(const sono_phantom_work *work)
+/* The gain of the scanner and of an event, squared. */
+static float jump_of(const sono_phantom_scene *scene, const sono_phantom_work *work)
 {
-    const float gain = work->effects.gain_db != 0 ? phantom_level(work->effects.gain_db) : 1;
+    const float db = work->effects.gain_db + scene->gain_db;
+    const float gain = db != 0 ? phantom_level(db) : 1;
     return gain * gain;
 }
 
 /* The filter behind the detector, 1 2 1 in both directions, and log compression. */
 static void grey_row(const sono_phantom_scene *scene, int32_t y, sono_phantom_work *work, uint8_t *grey)
 {
-    const float jump = jump_of(work);
+    const float jump = jump_of(scene, work);
     const size_t stride = (size_t)work->stride;
     const float *here = work->amplitude + (size_t)y * stride;
     const float *above = y ? here - stride : here, *below = y + 1 < work->height_px ? here + stride : here;
@@ -285,14 +304,22 @@ void sono_phantom_render(const sono_phantom_scene *scene, double time_s, uint64_
                          sono_phantom_work *work, uint8_t *grey)
 {
     const float probe_mm = phantom_probe_mm(scene, work, time_s);
+    const int32_t n_looks = work->looks && scene->n_looks > 1 ? scene->n_looks : 1;
+    float *intensity = n_looks > 1 ? work->looks : work->amplitude;
     sono_phantom_tissue(scene, time_s, work);
-    sono_phantom_scatter(scene, time_s, work);
-    for (int32_t y = 0; y < work->height_px; y++) {
-        sono_phantom_axial_row(scene, y, work);
-        gain_row(scene, y, work);
-        artefact_row(scene, y, probe_mm, work);
-        detect_row(scene, y, frame_key, work);
+    for (int32_t look = 0; look < n_looks; look++) {
+        work->look = look;
+        sono_phantom_scatter(scene, time_s, work);
+        for (int32_t y = 0; y < work->height_px; y++) {
+            sono_phantom_axial_row(scene, y, work);
+            gain_row(scene, y, work);
+            artefact_row(scene, y, probe_mm, work);
+            detect_row(scene, y, frame_key + (uint64_t)look * LOOK_KEY, work, look > 0, intensity);
+        }
     }
+    for (size_t i = 0; n_looks > 1 && i < (size_t)work->height_px * (size_t)work->stride; i++)
+        work->amplitude[i] = intensity[i] / (float)n_looks;
+    work->look = 0;
     for (int32_t y = 0; y < work->height_px; y++)
         grey_row(scene, y, work, grey + (size_t)y * (size_t)work->width_px);
 }
@@ -307,7 +334,7 @@ float sono_phantom_level_at(const sono_phantom_scene *scene, const sono_phantom_
                             int32_t x)
 {
     const float level = work->columns.echo[b][x] * work->columns.gain_at_bone[b][x];
-    return displayed(scene, level * level * jump_of(work));
+    return displayed(scene, level * level * jump_of(scene, work));
 }
 
 int32_t sono_phantom_shown(const sono_phantom_scene *scene, const sono_phantom_work *work, int32_t n_bones,

@@ -213,6 +213,8 @@ void sono_phantom_scene_init(sono_phantom_scene *scene, const sono_phantom_optio
     const sono_phantom_shape shape = draw_shape(&dice, options);
     draw_tissue(&dice, scene);
     draw_settings(&dice, options, view_mm, scene);
+    if (options->degrade)
+        sono_phantom_degrade_init(scene);
     draw_bones(&dice, shape, view_mm, scene);
     if (options->hard)
         sono_phantom_hard_init(scene, options, view_mm);
