@@ -121,7 +121,8 @@ static void occlude_row(const sono_phantom_scene *scene, int32_t y, sono_phantom
         const int32_t x = i < MARGIN ? 0 : i - MARGIN < work->width_px ? i - MARGIN : work->width_px - 1;
         float opaque = 0, glow = 0;
         for (int32_t b = 0; b < scene->n_bones; b++) {
-            const float below = (float)y - c->bone[b][x] - SHADOW_STARTS * band / c->cosine[b][x];
+            const float below =
+                (float)y - c->bone[b][x] - SHADOW_STARTS * band * c->wide[b][x] / c->cosine[b][x];
             if (below > 0) {
                 opaque = fmaxf(opaque, c->opacity[b][x]);
                 glow = fmaxf(glow, haze / (1 + below * fade * (1 + below * fade)));
