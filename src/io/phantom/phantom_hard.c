@@ -69,7 +69,9 @@ static void move_to_edge(phantom_dice *dice, float view_mm, sono_phantom_scene *
 {
     const float side = chance(dice, 0.5f) ? 1.0f : -1.0f, inside = draw(dice, -0.35f, 0.5f);
     sono_phantom_bone *bone = &scene->bones[side > 0 ? scene->n_bones - 1 : 0];
-    bone->centre_mm.mean = side * (0.5f * view_mm - inside * bone->half_mm.mean);
+    const float columns_a_mm = sono_phantom_columns_at(scene, bone->top_mm.mean * scene->px_per_mm);
+    const float there_mm = view_mm * scene->columns_per_mm / columns_a_mm;
+    bone->centre_mm.mean = side * (0.5f * there_mm - inside * bone->half_mm.mean);
 }
 
 /* What is drawn for a bone alone. Returns how many effects it got. */
