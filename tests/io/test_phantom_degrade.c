@@ -221,6 +221,30 @@ static void test_sweeps(void **state)
         sono_source_close(sources[k]);
 }
 
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    sono_phantom_options options;
+    sono_phantom_options_init(&options);
+    options.width_px = WIDTH;
+    options.height_px = HEIGHT;
+    options.degrade = options.hard = 1;
+    options.look_alikes = SONO_PHANTOM_ANY_LOOK_ALIKE;
+    const uint64_t before = sono_alloc_count();
+    sono_source *source = NULL;
+    assert_int_equal(sono_source_open_phantom(&options, &source, NULL), SONO_STATUS_OK);
+    const uint64_t n = sono_alloc_count() - before;
+    sono_source_close(source);
+    for (uint64_t i = 1; i <= n; i++) {
+        source = NULL;
+        sono_alloc_fail_from(i);
+        const sono_status status = sono_source_open_phantom(&options, &source, NULL);
+        sono_alloc_fail_from(0);
+        assert_int_equal(status, SONO_STATUS_OUT_OF_MEMORY);
+        assert_null(source);
+    }
+}
+
 /* A bone that a lower gain takes below the documented grey leaves the truth. */
 static void test_truth_follows_gain(void **state)
 {
@@ -264,6 +288,7 @@ int main(void)
         cmocka_unit_test(test_looks_smooth_speckle),
         cmocka_unit_test(test_sweeps),
         cmocka_unit_test(test_truth_follows_gain),
+        cmocka_unit_test(test_out_of_memory),
     };
     return sono_test_run("source/phantom_degrade", tests, sizeof(tests) / sizeof(tests[0]));
 }
