@@ -15,6 +15,8 @@ IOU_THRESHOLDS = 0.5 + 0.05 * np.arange(10)
 RECALLS = 0.01 * np.arange(101)
 SURFACE_PERCENT = 95
 DEFAULT_THRESHOLD = 0.30
+RIGHT_IOU = 0.5
+N_THRESHOLDS = 19
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,10 @@ def summarise(frames: list[Frame], threshold: float) -> dict:
         "found_share": mean([frame.is_found for frame in positive]),
         "false_alarm_share": mean([frame.is_found for frame in empty]),
         "ece": sum(row["n"] * abs(row["score"] - row["iou"]) for row in bins if row["n"]) / len(frames),
+        "ece_right": sum(row["n"] * abs(row["score"] - row["right"]) for row in bins if row["n"]) / len(frames),
         "iou_error": mean([abs(frame.iou_predicted - frame.mask_iou) for frame in found]),
         "bins": bins,
+        "thresholds": [summarise_threshold(positive, empty, (i + 1) / (N_THRESHOLDS + 1)) for i in range(N_THRESHOLDS)],
     }
 
 
@@ -133,7 +137,15 @@ def summarise_bin(frames: list[Frame], i: int) -> dict:
     """Frames whose score is in [i/10, (i+1)/10), the last with 1."""
     inside = [frame for frame in frames if min(int(frame.score * N_BINS), N_BINS - 1) == i]
     return {"low": i / N_BINS, "high": (i + 1) / N_BINS, "n": len(inside),
-            "score": mean([frame.score for frame in inside]), "iou": mean([frame.box_iou for frame in inside])}
+            "score": mean([frame.score for frame in inside]), "iou": mean([frame.box_iou for frame in inside]),
+            "right": mean([frame.is_positive and frame.box_iou >= RIGHT_IOU for frame in inside])}
+
+
+def summarise_threshold(positive: list[Frame], empty: list[Frame], threshold: float) -> dict:
+    """What another threshold would find; it is rounded to float32, as the scores are."""
+    limit = float(np.float32(threshold))
+    return {"threshold": threshold, "found_share": mean([frame.score >= limit for frame in positive]),
+            "false_alarm_share": mean([frame.score >= limit for frame in empty])}
 
 
 def mean(values: list[float]) -> float:
@@ -143,8 +155,8 @@ def mean(values: list[float]) -> float:
 def without_nan(summary: dict) -> dict:
     """For JSON, which has no NaN: null instead."""
     plain = {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in summary.items()}
-    if "bins" in plain:
-        plain["bins"] = [without_nan(row) for row in plain["bins"]]
+    for name in {"bins", "thresholds"} & plain.keys():
+        plain[name] = [without_nan(row) for row in plain[name]]
     return plain
 
 
@@ -159,13 +171,15 @@ def table(summary: dict) -> str:
             ("        surface distance, 95 %", summary["surface95_px"], "{:.2f}",
              f" px, mean over {summary['n_surface']} frames"),
             ("        error of the predicted IoU", summary["iou_error"], "{:.3f}", ""),
-            ("scores  calibration error (ECE)", summary["ece"], "{:.3f}", " against the box IoU")]
+            ("scores  calibration error (ECE)", summary["ece"], "{:.3f}", " against the box IoU"),
+            ("", summary["ece_right"], "{:.3f}", " against the share of right boxes")]
     lines = [f"{summary['n_frames']} frames: {summary['n_positive']} with a structure, {summary['n_empty']} empty; "
              f"found = score of {summary['threshold']:.2f} or more", ""]
     for name, value, form, unit in rows:
         lines.append(f"{name:34} {'-' if math.isnan(value) else form.format(value):>9}{unit}")
-    lines += ["", f"{'score':12} {'frames':>7} {'mean score':>12} {'mean box IoU':>14}"]
+    lines += ["", f"{'score':12} {'frames':>7} {'mean score':>12} {'mean box IoU':>14} {'right boxes':>14}"]
     for row in summary["bins"]:
         if row["n"]:
-            lines.append(f"{row['low']:.1f} to {row['high']:.1f}   {row['n']:7d} {row['score']:12.3f} {row['iou']:14.3f}")
+            lines.append(f"{row['low']:.1f} to {row['high']:.1f}   {row['n']:7d} {row['score']:12.3f} {row['iou']:14.3f}"
+                         f" {100 * row['right']:12.1f} %")
     return "\n".join(lines)

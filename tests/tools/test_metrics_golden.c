@@ -107,12 +107,20 @@ static void test_golden(void **state)
     expect(wanted, "found_share", summary.found_share);
     expect(wanted, "false_alarm_share", summary.false_alarm_share);
     expect(wanted, "ece", summary.ece);
+    expect(wanted, "ece_right", summary.ece_right);
     expect(wanted, "iou_error", summary.iou_error);
     for (int i = 0; i < METRICS_BINS; i++) {
         const cJSON *bin = cJSON_GetArrayItem(get(wanted, "bins"), i);
         expect(bin, "n", (double)summary.bins[i].n);
         expect(bin, "score", summary.bins[i].score);
         expect(bin, "iou", summary.bins[i].iou);
+        expect(bin, "right", summary.bins[i].right);
+    }
+    for (int i = 0; i < METRICS_THRESHOLDS; i++) {
+        const cJSON *choice = cJSON_GetArrayItem(get(wanted, "thresholds"), i);
+        assert_true(fabs(get(choice, "threshold")->valuedouble - summary.choices[i].threshold) < 1e-6);
+        expect(choice, "found_share", summary.choices[i].found_share);
+        expect(choice, "false_alarm_share", summary.choices[i].false_alarm_share);
     }
 }
 

@@ -216,14 +216,31 @@ static void summarise_calibration(const metrics_frame *frames, size_t n_frames, 
         bin->n++;
         bin->score += frames[i].score;
         bin->iou += frames[i].box_iou;
+        bin->right += is_match(&frames[i], FIRST_IOU);
     }
     for (int i = 0; i < METRICS_BINS; i++) {
         metrics_bin *bin = &out->bins[i];
         out->ece += fabs(bin->score - bin->iou);
+        out->ece_right += fabs(bin->score - bin->right);
         bin->score /= (double)bin->n;
         bin->iou /= (double)bin->n;
+        bin->right /= (double)bin->n;
     }
     out->ece /= (double)n_frames;
+    out->ece_right /= (double)n_frames;
+}
+
+static void summarise_choices(const metrics_frame *frames, size_t n_frames, metrics_summary *out)
+{
+    for (int k = 0; k < METRICS_THRESHOLDS; k++) {
+        metrics_choice *choice = &out->choices[k];
+        const float threshold = (float)(k + 1) / (METRICS_THRESHOLDS + 1);
+        int64_t n[2] = {0};
+        for (size_t i = 0; i < n_frames; i++)
+            n[frames[i].is_positive] += frames[i].score >= (double)threshold;
+        *choice = (metrics_choice){(double)threshold, (double)n[1] / (double)out->n_positive,
+                                   (double)n[0] / (double)out->n_empty};
+    }
 }
 
 int metrics_summarise(const metrics_frame *frames, size_t n_frames, float threshold, metrics_summary *out)
@@ -234,5 +251,6 @@ int metrics_summarise(const metrics_frame *frames, size_t n_frames, float thresh
     out->n_empty = out->n_frames - out->n_positive;
     summarise_masks(frames, n_frames, out);
     summarise_calibration(frames, n_frames, out);
+    summarise_choices(frames, n_frames, out);
     return summarise_boxes(frames, n_frames, out);
 }

@@ -8,7 +8,8 @@
 
 #include "sonoseg/sonoseg.h"
 
-#define METRICS_BINS 10
+#define METRICS_BINS       10
+#define METRICS_THRESHOLDS 19 /* 0.05, 0.10 ... 0.95 */
 
 /* What a frame really shows: 0 = background, any other value is one structure's. */
 typedef struct metrics_truth {
@@ -45,7 +46,13 @@ int metrics_measure(const sono_object *best, const uint8_t *mask, const metrics_
 typedef struct metrics_bin {
     int64_t n;
     double score, iou; /* means */
+    double right; /* share of its frames whose best box is right: IoU of 0.5 or more with a structure's */
 } metrics_bin;
+
+/* What another threshold would give. */
+typedef struct metrics_choice {
+    double threshold, found_share, false_alarm_share;
+} metrics_choice;
 
 typedef struct metrics_summary {
     int64_t n_frames, n_positive, n_empty;
@@ -56,8 +63,11 @@ typedef struct metrics_summary {
     int64_t n_surface;
     double found_share;       /* of the positive frames */
     double false_alarm_share; /* of the empty frames */
-    double ece, iou_error;
+    double ece;               /* of the score against the box IoU */
+    double ece_right;         /* against the share of right boxes */
+    double iou_error;
     metrics_bin bins[METRICS_BINS]; /* of the score, a tenth each */
+    metrics_choice choices[METRICS_THRESHOLDS];
 } metrics_summary;
 
 /* Returns 0, or -1 when out of memory. */

@@ -35,6 +35,16 @@ void metrics_report_line(FILE *stream, const sono_packet *packet, const char *so
     print_number(stream, ", \"iou_predicted\": ", frame->iou_predicted, "}\n");
 }
 
+static void print_choices(FILE *stream, const metrics_summary *summary)
+{
+    for (int i = 0; i < METRICS_THRESHOLDS; i++) {
+        const metrics_choice *choice = &summary->choices[i];
+        fprintf(stream, "%s\n    {\"threshold\": %.2f", i ? "," : "", choice->threshold);
+        print_number(stream, ", \"found_share\": ", choice->found_share, "");
+        print_number(stream, ", \"false_alarm_share\": ", choice->false_alarm_share, "}");
+    }
+}
+
 void metrics_report_json(FILE *stream, const metrics_summary *summary)
 {
     fprintf(stream, "  \"n_frames\": %lld,\n  \"n_positive\": %lld,\n  \"n_empty\": %lld,\n",
@@ -49,14 +59,18 @@ void metrics_report_json(FILE *stream, const metrics_summary *summary)
     print_number(stream, "  \"found_share\": ", summary->found_share, ",\n");
     print_number(stream, "  \"false_alarm_share\": ", summary->false_alarm_share, ",\n");
     print_number(stream, "  \"ece\": ", summary->ece, ",\n");
+    print_number(stream, "  \"ece_right\": ", summary->ece_right, ",\n");
     print_number(stream, "  \"iou_error\": ", summary->iou_error, ",\n  \"bins\": [");
     for (int i = 0; i < METRICS_BINS; i++) {
         const metrics_bin *bin = &summary->bins[i];
         fprintf(stream, "%s\n    {\"low\": %.1f, \"high\": %.1f, \"n\": %lld", i ? "," : "",
                 (double)i / METRICS_BINS, (double)(i + 1) / METRICS_BINS, (long long)bin->n);
         print_number(stream, ", \"score\": ", bin->score, "");
-        print_number(stream, ", \"iou\": ", bin->iou, "}");
+        print_number(stream, ", \"iou\": ", bin->iou, "");
+        print_number(stream, ", \"right\": ", bin->right, "}");
     }
+    fputs("\n  ],\n  \"thresholds\": [", stream);
+    print_choices(stream, summary);
     fputs("\n  ]\n", stream);
 }
 
@@ -71,12 +85,14 @@ static void print_row(FILE *stream, const char *name, double value, int n_decima
 
 static void print_bins(FILE *stream, const metrics_summary *summary)
 {
-    fprintf(stream, "\n%-12s %7s %12s %14s\n", "score", "frames", "mean score", "mean box IoU");
+    fprintf(stream, "\n%-12s %7s %12s %14s %14s\n", "score", "frames", "mean score", "mean box IoU",
+            "right boxes");
     for (int i = 0; i < METRICS_BINS; i++) {
         const metrics_bin *bin = &summary->bins[i];
         if (bin->n)
-            fprintf(stream, "%.1f to %.1f   %7lld %12.3f %14.3f\n", (double)i / METRICS_BINS,
-                    (double)(i + 1) / METRICS_BINS, (long long)bin->n, bin->score, bin->iou);
+            fprintf(stream, "%.1f to %.1f   %7lld %12.3f %14.3f %12.1f %%\n", (double)i / METRICS_BINS,
+                    (double)(i + 1) / METRICS_BINS, (long long)bin->n, bin->score, bin->iou,
+                    100 * bin->right);
     }
 }
 
@@ -96,5 +112,6 @@ void metrics_report_table(FILE *stream, const metrics_summary *summary)
     print_row(stream, "        surface distance, 95 %", summary->surface95_px, 2, unit);
     print_row(stream, "        error of the predicted IoU", summary->iou_error, 3, "");
     print_row(stream, "scores  calibration error (ECE)", summary->ece, 3, " against the box IoU");
+    print_row(stream, "", summary->ece_right, 3, " against the share of right boxes");
     print_bins(stream, summary);
 }

@@ -97,18 +97,22 @@ class Measure(unittest.TestCase):
 
 class Summary(unittest.TestCase):
     def test_figures(self):
-        frames = [frame(0.95, 0.9, mask_iou=0.8, predicted=0.7, distance_px=2.0),
+        frames = [frame(0.96, 0.9, mask_iou=0.8, predicted=0.7, distance_px=2.0),
                   frame(1.0, 0.7, mask_iou=0.6, predicted=0.9, distance_px=4.0),
-                  frame(0.1, 0.5, found=False, mask_iou=0.0, distance_px=math.nan),
-                  frame(0.4, 0.0, positive=False, mask_iou=0.0, distance_px=math.nan),
-                  frame(0.05, 0.0, positive=False, found=False, mask_iou=0.0, distance_px=math.nan)]
+                  frame(0.11, 0.5, found=False, mask_iou=0.0, distance_px=math.nan),
+                  frame(0.41, 0.0, positive=False, mask_iou=0.0, distance_px=math.nan),
+                  frame(0.06, 0.0, positive=False, found=False, mask_iou=0.0, distance_px=math.nan)]
         found = summarise(frames, 0.3)
         wanted = {"n_frames": 5, "n_positive": 3, "n_empty": 2, "iou_mean": 1.4 / 3, "surface95_px": 3.0, "n_surface": 2,
                   "found_share": 2 / 3, "false_alarm_share": 0.5, "iou_error": 0.2,
-                  "ece": (abs(1.95 - 1.6) + 0.4 + 0.4 + 0.05) / 5}
+                  "ece": (abs(1.96 - 1.6) + 0.39 + 0.41 + 0.06) / 5, "ece_right": (0.04 + 0.89 + 0.41 + 0.06) / 5}
         for name, value in wanted.items():
             self.assertAlmostEqual(found[name], value, msg=name)
         self.assertEqual([row["n"] for row in found["bins"]], [1, 1, 0, 0, 1, 0, 0, 0, 0, 2])
+        self.assertEqual([found["bins"][i]["right"] for i in (0, 1, 4, 9)], [0.0, 1.0, 0.0, 1.0])
+        shares = {round(row["threshold"], 2): (row["found_share"], row["false_alarm_share"]) for row in found["thresholds"]}
+        self.assertEqual((len(shares), shares[0.05], shares[0.1], shares[0.4], shares[0.95]),
+                         (19, (1.0, 1.0), (1.0, 0.5), (2 / 3, 0.5), (2 / 3, 0.0)))
 
     def test_json_has_null(self):
         plain = without_nan(summarise([frame(0.2, 0.0, positive=False, found=False)], 0.3))
