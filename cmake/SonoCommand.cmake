@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # The command `sonoseg`: sees the public headers only and uses the shared library as any other program would.
 file(GLOB command_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/sonoseg/*.c)
+include(SonoRealFrames)
+set(command_generated_dir ${PROJECT_BINARY_DIR}/generated)
+sono_write_real_frames(${command_generated_dir})
 if(command_sources)
     add_executable(sonoseg_command ${command_sources})
+    target_include_directories(sonoseg_command PRIVATE ${command_generated_dir})
     target_link_libraries(sonoseg_command PRIVATE sono_live sonoseg_io_shared Threads::Threads m)
     # Where the shipped models lie, seen from the command: installed, and in its build folder.
     file(RELATIVE_PATH bin_to_models ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_DATADIR}/sonoseg/models)

@@ -24,6 +24,7 @@
 #   cold       sonoseg run on one frame, from start to end (<= 3 s)
 #   repeat     one frame 1,000 times, bitwise
 #   models     the shipped models on the held-out phantoms: the same figures in both precisions, to 3 digits
+#   suite      every named set of sonoseg evaluate --suite, in both precisions; only with --only
 #   sanitizer  compute-sanitizer memcheck, racecheck and initcheck on the op tests and on fused kernels
 #   soak       100,000 frames without growth of memory; only with --only
 # --quick: fewer frames and repeats, memcheck only, no peers. --budget: nothing goes on beyond it; what it cut off counts
@@ -480,6 +481,18 @@ print("shares differ by %.5f (at most 0.0005), surface distance by %.4f px (at m
 sys.exit(any(differences[key] > limits[key] for key in limits))' "${files[@]}"
 }
 
+suite() {
+    local n_frames=500
+    [ -f models/dfine_s_bone.safetensors ] || { skip "suite: not there"; return; }
+    [ "$quick" -eq 0 ] || n_frames=50
+    [ "$device" = cuda ] || n_frames=2
+    check "suite" 540 "$sonoseg" evaluate --suite all --frames "$n_frames" --device "$device" --precision both \
+        --real "${SONO_SHARED:-../shared}" --detector models/dfine_s_bone.safetensors \
+        --segmenter models/mobile_sam_bone.safetensors --json "$work/suite.json" --output "$work/suite"
+    sed 's/^/      /' "$work/logs/suite.log"
+    [ -z "${OUT:-}" ] || { cp "$work/suite.json" "$OUT/"; tar -C "$work" -czf "$OUT/suite.tar.gz" suite; }
+}
+
 # watch_states NAME SECONDS SWEEPS INPUT FLAG...: figures in WORK/NAME.json, what states are decided from in $OUT.
 watch_states() {
     local name=$1 sweeps=$3 input=$4 frames=500
@@ -596,6 +609,7 @@ section memory memory
 section cold cold
 section repeat repeat
 section models models
+[ -z "$only" ] || section suite suite
 section sanitizer sanitizer
 [ -z "$only" ] || section soak soak
 

@@ -2,6 +2,7 @@
 #include "args.h"
 #include "commands.h"
 #include "evaluate_sequence.h"
+#include "evaluate_suite.h"
 #include "flights.h"
 #include "json.h"
 #include "metrics_report.h"
@@ -15,6 +16,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define HELD_OUT_SET "phantom:seed=20261123,frames=500,sweep=1"
 
@@ -23,6 +25,7 @@ enum { ID_OUTPUT = 'o', ID_QUIET = 'q', ID_JSON = ID_OWN };
 typedef struct evaluate {
     pipeline_args args;
     sequence_options sequence;
+    suite_options suite;
     const char *output;
     const char *json_path;
     float threshold; /* of found and LOST; the pipeline itself runs without a gate */
@@ -51,6 +54,13 @@ static int take_option(void *user, int id, const char *value)
     case ID_JSON:
         self->json_path = value;
         return 0;
+    case ID_SUITE:
+    case ID_SUITE_FRAMES:
+    case ID_REAL:
+        return suite_options_take(&self->suite, id, value);
+    case ID_PRECISION:
+        self->suite.wants_both = !strcmp(value, "both");
+        return self->suite.wants_both ? 0 : pipeline_args_take(&self->args, id, value);
     default:
         if (id >= ID_SEQUENCE)
             return sequence_options_take(&self->sequence, id, value);
@@ -68,6 +78,7 @@ static const args_option options[] = {
     {"json", ID_JSON, "FILE", "write the figures as JSON, too"},
     PIPELINE_OPTIONS,
     {"quiet", ID_QUIET, NULL, "no progress line, no table; errors only"},
+    SUITE_OPTIONS,
     SEQUENCE_OPTIONS,
 };
 
@@ -77,13 +88,16 @@ static const args_spec spec = {
     .intro =
         "Runs the pipeline over labelled frames and says how good boxes, masks and scores are. The best box\n"
         "of each frame counts. A frame without a mask file, or with one of zeros, is an empty one. With\n"
-        "--sequence: how soon and how surely states follow what a stream shows.",
+        "--sequence: how soon and how surely states follow what a stream shows. With --suite: several named "
+        "sets\n"
+        "in one table; --precision both runs them in fp32 and fp16 (on a GPU).",
     .options = options,
     .n_options = sizeof options / sizeof options[0],
     .examples =
         "examples\n"
         "  sonoseg evaluate --json figures.json\n"
         "  sonoseg evaluate --input set/ --output out --detector dfine_s.pth --segmenter mobile_sam.pt\n"
+        "  sonoseg evaluate --suite all --precision both --real ../shared --json suite.json\n"
         "  sonoseg evaluate --sequence --sweeps 20 --parts parts.jsonl\n"
         "  sonoseg evaluate --sequence --replay parts.jsonl --state-rule on=650\n\n"
         "exit status\n"
@@ -272,9 +286,13 @@ static int evaluate_set(evaluate *self)
 static int check_usage(evaluate *self)
 {
     const char *usual = self->sequence.is_on ? SEQUENCE_INPUT : HELD_OUT_SET;
-    const int status = sequence_options_check(&self->sequence, &self->args);
+    int status = sequence_options_check(&self->sequence, &self->args);
+    if (!status)
+        status = suite_options_check(&self->suite, &self->args, self->sequence.is_on);
     if (status)
         return status;
+    if (self->suite.is_on)
+        return pipeline_args_find_checkpoints(&self->args);
     if (self->sequence.replay_path)
         return STATUS_DONE;
     if (self->sequence.is_on && self->output)
@@ -299,6 +317,7 @@ int cmd_evaluate(int argc, char **argv)
         status = check_usage(&self);
     if (parsed == ARGS_GO && !status)
         status = self.sequence.is_on ? evaluate_sequence(&self.args, &self.sequence, self.json_path)
+                 : self.suite.is_on  ? evaluate_suite(&self.args, &self.suite, self.output, self.json_path)
                                      : evaluate_set(&self);
     sono_pipeline_close(self.pipeline);
     sono_source_close(self.source);
