@@ -9,7 +9,8 @@ Matrices and kernels become float16. Vectors (norms, biases, batch statistics), 
 detector's derived tensors stay float32: together they are small, and float16 would lose small variances and move
 boxes. Counters of batch norms and the class embedding of the denoising queries are left out, as inference needs
 neither. The same input gives the same bytes. --metrics is what `evaluate.py --json` or `sonoseg evaluate --json` wrote.
-SHA256SUMS of the folder is written anew for all of its .safetensors files.
+--calibration is what `calibrate.py --output` wrote: its a z + b for the logit z goes into the last layers of the class head,
+and into the metadata. SHA256SUMS of the folder is written anew for all of its .safetensors files.
 """
 import argparse
 import hashlib
@@ -29,6 +30,9 @@ LARGEST_FLOAT16 = 65504.0
 TYPE_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bool: "BOOL", torch.int64: "I64"}
 ALIGNMENT_BYTES = 8
 LICENSE = "Apache-2.0"
+LISTS = ("bins", "thresholds")
+SCORE_HEAD, QUALITY = "decoder.dec_score_head.", "decoder.decoder.lqe_layers."
+CALIBRATION_KEY = "calibration"
 
 
 def shipped(tensors: Tensors) -> Tensors:
@@ -42,6 +46,30 @@ def shipped(tensors: Tensors) -> Tensors:
             raise CheckpointError(f"{name}: holds numbers that float16 has not, or none")
         kept[name] = (value if small else value.half()).contiguous()
     return kept
+
+
+def calibrated(tensors: Tensors, a: float, b: float) -> Tensors:
+    """The tensors of a D-FINE whose logits are a z + b in place of z. They are the sum of two linear layers of the last
+    decoder layer, so both are scaled and one gets b. The order of the boxes stays, as a > 0."""
+    if not (a > 0 and math.isfinite(a) and math.isfinite(b)):
+        raise CheckpointError(f"no calibration: a = {a}, b = {b}; a must be above 0")
+    heads = {int(name.removeprefix(SCORE_HEAD).split(".")[0]) for name in tensors if name.startswith(SCORE_HEAD)}
+    if not heads:
+        raise CheckpointError("a calibration is for a D-FINE detector, which this is not")
+    last = max(heads)
+    scaled = [f"{layer}.{part}" for layer in (f"{SCORE_HEAD}{last}", f"{QUALITY}{last}.reg_conf.layers.1")
+              for part in ("weight", "bias")]
+    changed = dict(tensors) | {name: tensors[name] * a for name in scaled}
+    changed[f"{SCORE_HEAD}{last}.bias"] = changed[f"{SCORE_HEAD}{last}.bias"] + b
+    return changed
+
+
+def read_calibration(path: Path) -> dict:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return {"a": float(content["a"]), "b": float(content["b"]), "target": str(content["target"])}
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: not written by calibrate.py: {error!r}") from error
 
 
 def architecture_of(path: Path, tensors: Tensors) -> str:
@@ -83,10 +111,10 @@ def recipe_commit() -> str:
 
 
 def figures(path: Path) -> str:
-    """The figures of an evaluation as one line of JSON, without the bins of the calibration."""
+    """The figures of an evaluation as one line of JSON, without its lists."""
     content = json.loads(path.read_text(encoding="utf-8"))
     rounded = {name: round(value, 4) if isinstance(value, float) and math.isfinite(value) else value
-               for name, value in content.items() if name != "bins"}
+               for name, value in content.items() if name not in LISTS}
     return json.dumps(rounded, separators=(",", ":"))
 
 
@@ -98,6 +126,10 @@ def export(options: argparse.Namespace) -> None:
                 "note": options.note}
     if metadata["architecture"].startswith("dfine-"):
         metadata[FAMILY_KEY] = "dfine"
+    if options.calibration:
+        calibration = read_calibration(options.calibration)
+        tensors = calibrated(tensors, calibration["a"], calibration["b"])
+        metadata[CALIBRATION_KEY] = json.dumps(calibration, separators=(",", ":"))
     kept = shipped(tensors)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     write_safetensors(kept, metadata, options.output)
@@ -114,6 +146,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, required=True, help="that of the training")
     parser.add_argument("--training-set", required=True, metavar="TEXT", help="what it was trained on")
     parser.add_argument("--metrics", type=Path, required=True, metavar="JSON", help="figures on held-out frames")
+    parser.add_argument("--calibration", type=Path, metavar="JSON", help="of the scores, from calibrate.py")
     parser.add_argument("--note", default="Research use only; not a medical device.", metavar="TEXT")
     parser.add_argument("--recipe-commit", metavar="COMMIT", help="of the recipe (default: this checkout's)")
     return parser.parse_args()

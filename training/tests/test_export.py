@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import io
 import json
+import math
 import os
 import tempfile
 import unittest
@@ -18,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from checkpoints import FAMILY_KEY, CheckpointError, load_detector, read_tensors, size_of
 from data import DataError
 from evaluate import evaluate, source_box, unescaped
-from export import export, shipped
+from export import calibrated, export, shipped
 from models.dfine import Dfine
 
 N_DENOISING = 100
@@ -57,10 +58,10 @@ class Export(InFolder):
         torch.save({"model": self.state}, self.folder / "detector.pth")
         (self.folder / "metrics.json").write_text('{"ap50": 0.98765432, "surface95_px": null, "bins": []}')
 
-    def export(self, name: str) -> Path:
+    def export(self, name: str, calibration: Path | None = None) -> Path:
         options = argparse.Namespace(
             checkpoint=self.folder / "detector.pth", output=self.folder / name, seed=7, training_set="phantoms",
-            metrics=self.folder / "metrics.json", note="none", recipe_commit="abc")
+            metrics=self.folder / "metrics.json", note="none", recipe_commit="abc", calibration=calibration)
         with contextlib.redirect_stdout(io.StringIO()):
             export(options)
         return options.output
@@ -88,6 +89,31 @@ class Export(InFolder):
         self.assertEqual(json.loads(metadata["metrics"]), {"ap50": 0.9877, "surface95_px": None})
         self.assertEqual((metadata["architecture"], metadata["seed"], metadata["recipe_commit"]), ("dfine-n", "7", "abc"))
         self.assertEqual(metadata[FAMILY_KEY], "dfine")
+
+    def test_calibration(self):
+        """Logits become a z + b, boxes and their order stay; the metadata say so."""
+        path = self.folder / "calibration.json"
+        path.write_text('{"a": 1.5, "b": -0.25, "target": "iou", "report": {}}')
+        head = "decoder.decoder.lqe_layers.2.reg_conf.layers.1.weight"
+        self.state[head].normal_(std=0.1)  # drawn as zero, which would hide what is not scaled
+        torch.save({"model": self.state}, self.folder / "detector.pth")
+        image = torch.rand(1, 3, 640, 640)
+        with torch.inference_mode():
+            plain, changed = (load_detector(self.export(name, which)).eval()(image)
+                              for name, which in (("a.safetensors", None), ("b.safetensors", path)))
+        torch.testing.assert_close(changed.logits, 1.5 * plain.logits - 0.25, rtol=0, atol=5e-3)
+        torch.testing.assert_close(changed.boxes, plain.boxes, rtol=0, atol=0)
+        with safe_open(self.folder / "b.safetensors", "pt") as file:
+            self.assertEqual(json.loads(file.metadata()["calibration"]), {"a": 1.5, "b": -0.25, "target": "iou"})
+
+    def test_refuses_a_calibration(self):
+        for tensors, a in ((self.state, 0.0), (self.state, math.nan), ({"x": torch.zeros(1)}, 1.0)):
+            with self.assertRaises(CheckpointError):
+                calibrated(tensors, a, 0.0)
+        path = self.folder / "calibration.json"
+        path.write_text('{"a": 1.5}')
+        with self.assertRaisesRegex(CheckpointError, "not written by calibrate.py"):
+            self.export("a.safetensors", path)
 
     def test_refuses_another_family(self):
         path = self.folder / "deim.safetensors"
