@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes a detector's scores mean what they say, and prints what a threshold costs. Standard library only.
 
-    sonoseg evaluate --suite all --output fit --frames 500         # frames to fit on: seeds that no report uses
-    python training/calibrate.py fit/linear.fp32.jsonl fit/screen.fp32.jsonl --report held/*.fp32.jsonl --output calibration.json
+    sonoseg evaluate --suite linear,curvilinear,endocavity,screen,hard-negatives --fold 1 --output fit
+    sonoseg evaluate --suite linear,curvilinear,endocavity,screen,hard-negatives --output held
+    python training/calibrate.py fit/*.fp32.jsonl --report held/*.fp32.jsonl --output calibration.json
     python training/export.py out/detector.pth --calibration calibration.json --output models/dfine_s_bone.safetensors ...
 
 Each file is one set of frames, as `sonoseg evaluate --output` writes them; all sets weigh the same. With the logit z of a

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# labels: slow timeout=300
+# labels: slow timeout=600
 """`sonoseg evaluate --suite` with networks (the synthetic checkpoints that the build makes): every set, the figures again in
 plain Python from the frames' lines, real frames from a folder that the test makes, what is skipped, and what is refused."""
 import json
@@ -20,7 +20,7 @@ def run(*words, shared=None):
     environment = {key: value for key, value in os.environ.items() if key != "SONO_SHARED"}
     if shared:
         environment["SONO_SHARED"] = str(shared)
-    return subprocess.run([COMMAND, *map(str, words)], capture_output=True, text=True, timeout=250, check=False,
+    return subprocess.run([COMMAND, *map(str, words)], capture_output=True, text=True, timeout=500, check=False,
                           env=environment)
 
 
@@ -103,6 +103,17 @@ def test_real(folder):
     assert "NwirePhantomFreehand_f0002.nrrd" in done.stdout
 
 
+def test_folds(folder):
+    """A fold has other frames, the ones of a phantom with that seed."""
+    assert suite("linear", "--frames", 2, "--fold", 1, "--output", folder / "fold", "--json", folder / "f.json").returncode == 0
+    assert json.loads((folder / "f.json").read_text(encoding="utf-8"))["fold"] == 1
+    done = run("evaluate", "phantom:seed=21261123,sweep=1,frames=2", "--detector", DETECTOR, "--detector-family", "dfine",
+               "--segmenter", SEGMENTER, "--device", "cpu", "--threshold", "0.3", "--detector-size", "320x320",
+               "--segmenter-size", "256", "--output", folder / "plain", "--quiet")
+    assert done.returncode == 0, done
+    assert (folder / "fold/linear.fp32.jsonl").read_bytes() == (folder / "plain/frames.jsonl").read_bytes()
+
+
 def test_skipped(folder):
     done = suite("linear,real-bone", "--frames", 1, "--json", folder / "skipped.json")
     assert done.returncode == 0 and "SKIP real-bone: no folder of real frames" in done.stderr, done
@@ -125,7 +136,7 @@ def main():
     if not all(os.access(path, os.R_OK) for path in (COMMAND, DETECTOR, SEGMENTER)):
         print("skipped: no checkpoints (SONO_TEST_DETECTOR, SONO_TEST_SEGMENTER)")
         return 77
-    for test in (test_phantoms, test_real, test_skipped, test_refused):
+    for test in (test_phantoms, test_real, test_folds, test_skipped, test_refused):
         with tempfile.TemporaryDirectory() as name:
             test(pathlib.Path(name))
         print(f"{test.__name__}: ok")

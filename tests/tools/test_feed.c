@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // labels: threads
-/* Frames rendered ahead are the phantom's own, in order, however far ahead, and stay as long as they are held. */
+/* Frames rendered ahead are the phantom's own, in order, however far ahead, and stay as long as they are
+ * held. */
 #include "feed.h"
 #include "test.h"
 

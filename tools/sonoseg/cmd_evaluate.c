@@ -56,6 +56,7 @@ static int take_option(void *user, int id, const char *value)
         return 0;
     case ID_SUITE:
     case ID_SUITE_FRAMES:
+    case ID_SUITE_FOLD:
     case ID_REAL:
         return suite_options_take(&self->suite, id, value);
     case ID_PRECISION:

@@ -155,6 +155,7 @@ int evaluate_suite(pipeline_args *args, const suite_options *options, const char
         .state_mode = args->config.state_mode,
     };
     self.report.sets = options->sets;
+    self.report.fold = options->fold;
     self.report.threshold = (double)self.threshold;
     self.report.state_mode = state_mode_name(self.state_mode);
     const sono_output outputs[] = {{json_path, SONO_OUTPUT_FILE}};

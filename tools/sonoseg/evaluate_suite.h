@@ -6,7 +6,7 @@
 #include "pipeline_args.h"
 #include "suite_sets.h"
 
-enum { ID_SUITE = ID_OWN + 50, ID_SUITE_FRAMES, ID_REAL };
+enum { ID_SUITE = ID_OWN + 50, ID_SUITE_FRAMES, ID_SUITE_FOLD, ID_REAL };
 
 /* Rows for the command's option table. */
 #define SUITE_OPTIONS                                                                                        \
@@ -15,6 +15,9 @@ enum { ID_SUITE = ID_OWN + 50, ID_SUITE_FRAMES, ID_REAL };
          "all, or names with commas between: linear, curvilinear, endocavity,\nscreen, hard-negatives, "     \
          "real-bone, real-no-bone; no --input then"},                                                        \
         {"frames", ID_SUITE_FRAMES, "N", "of each set, of the real ones at most that many; default 500"},    \
+        {"fold", ID_SUITE_FOLD, "N",                                                                         \
+         "other phantoms of the same kinds, to fit on: N million is added to\ntheir seeds; 0 (default) to "  \
+         "1000"},                                                                                            \
         {"real", ID_REAL, "DIR",                                                                             \
          "folder with frames/ and sequences/, the real frames; default\n$SONO_SHARED; without either they "  \
          "are skipped"},                                                                                     \
@@ -28,6 +31,7 @@ typedef struct suite_options {
     int has_own;      /* an option that is for the suite alone was given */
     uint32_t sets;    /* bits */
     int32_t n_frames; /* of a set; 0 = default */
+    int32_t fold;
     const char *real; /* NULL = not given */
     int wants_both;   /* --precision both */
 } suite_options;

@@ -4,6 +4,7 @@
 #include "commands.h"
 
 #define MAX_FRAMES 100000
+#define MAX_FOLD   1000
 
 int suite_options_take(suite_options *self, int id, const char *value)
 {
@@ -14,6 +15,8 @@ int suite_options_take(suite_options *self, int id, const char *value)
         return suite_names_take(value, &self->sets);
     case ID_SUITE_FRAMES:
         return args_integer("frames", value, 1, MAX_FRAMES, &self->n_frames);
+    case ID_SUITE_FOLD:
+        return args_integer("fold", value, 0, MAX_FOLD, &self->fold);
     default:
         self->real = value;
         return 0;
@@ -23,7 +26,7 @@ int suite_options_take(suite_options *self, int id, const char *value)
 int suite_options_check(const suite_options *self, const pipeline_args *args, int is_sequence)
 {
     if (!self->is_on && (self->has_own || args->config.state_mode != SONO_STATE_BY_SCORE))
-        report_error("--frames, --real and --state need --suite");
+        report_error("--frames, --fold, --real and --state need --suite");
     else if (!self->is_on && self->wants_both)
         report_error("--precision both needs --suite");
     else if (self->is_on && is_sequence)

@@ -282,8 +282,8 @@ static void write_set(FILE *stream, const suite_report *report, suite_set set)
 
 void suite_report_json(FILE *stream, const suite_report *report)
 {
-    fprintf(stream, "  \"threshold\": %.6f,\n  \"state\": \"%s\",\n  \"sets\": [\n", report->threshold,
-            report->state_mode);
+    fprintf(stream, "  \"threshold\": %.6f,\n  \"fold\": %d,\n  \"state\": \"%s\",\n  \"sets\": [\n",
+            report->threshold, (int)report->fold, report->state_mode);
     for (int set = 0, n = 0; set < SUITE_SET_COUNT; set++)
         if (report->sets >> set & 1) {
             fputs(n++ ? ",\n" : "", stream);

@@ -48,6 +48,7 @@ typedef struct suite_report {
     sono_precision precisions[SUITE_PRECISIONS];
     int n_precisions;
     double threshold;
+    int32_t fold;
     const char *state_mode;
     const char *only_one; /* why there is no second precision; NULL = none was asked for, or it is there */
     uint32_t sets;        /* that were asked for */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FOLD_SEEDS      1000000
 #define SPEC_BYTES      256
 #define SUITE_MAX_FILES 64
 #define AHEAD_BYTES     (INT64_C(512) << 20) /* of one part of a set, beside a GPU */
@@ -86,6 +87,7 @@ static int open_feed(suite *self, suite_set set, int part, int says_why)
              (int)suite_set_share(set, part, self->n_frames));
     if (phantom_input_parse(spec, &phantom))
         return STATUS_USAGE;
+    phantom.seed += FOLD_SEEDS * (uint64_t)self->options->fold;
     if (!feed_open(&phantom, ahead_bytes, &self->feeds[set][part], &error))
         return STATUS_DONE;
     if (says_why)

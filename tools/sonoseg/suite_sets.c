@@ -10,17 +10,21 @@ typedef struct suite_row {
     const char *parts[SUITE_MAX_PARTS];
 } suite_row;
 
+#define SCREEN   "geometry=any,orientation=any,screen=1,degrade=1"
+#define NEGATIVE "geometry=any,shape=empty,look_alikes=any"
+
 /* Each frame is a sweep of its own. The first is the default of `sonoseg evaluate`. */
 static const suite_row rows[SUITE_SET_COUNT] = {
     [SUITE_LINEAR] = {"linear", {"phantom:seed=20261123,sweep=1"}},
-    [SUITE_CURVILINEAR] = {"curvilinear", {"phantom:seed=20261201,sweep=1,geometry=curvilinear"}},
-    [SUITE_ENDOCAVITY] = {"endocavity", {"phantom:seed=20261202,sweep=1,geometry=endocavity"}},
+    [SUITE_CURVILINEAR] = {"curvilinear",
+                           {"phantom:seed=20261201,sweep=1,size=640x480,geometry=curvilinear"}},
+    [SUITE_ENDOCAVITY] = {"endocavity", {"phantom:seed=20261202,sweep=1,size=640x480,geometry=endocavity"}},
     [SUITE_SCREEN] = {"screen",
-                      {"phantom:seed=20261203,sweep=1,geometry=any,orientation=any,screen=1,degrade=1"}},
-    [SUITE_HARD_NEGATIVES] =
-        {"hard-negatives",
-         {"phantom:seed=20261204,sweep=1,geometry=any,shape=empty,look_alikes=any",
-          "phantom:seed=20261205,sweep=1,geometry=any,shape=empty,look_alikes=any,screen=1"}},
+                      {"phantom:seed=20261203,sweep=1,size=1024x768," SCREEN,
+                       "phantom:seed=20261204,sweep=1,size=640x480," SCREEN}},
+    [SUITE_HARD_NEGATIVES] = {"hard-negatives",
+                              {"phantom:seed=20261205,sweep=1,size=640x480," NEGATIVE,
+                               "phantom:seed=20261206,sweep=1,size=1024x768,screen=1," NEGATIVE}},
     [SUITE_REAL_BONE] = {"real-bone", {NULL}},
     [SUITE_REAL_NO_BONE] = {"real-no-bone", {NULL}},
 };
