@@ -482,13 +482,14 @@ sys.exit(any(differences[key] > limits[key] for key in limits))' "${files[@]}"
 }
 
 suite() {
-    local n_frames=500
+    local n_frames=500 real=$shared
     [ -f models/dfine_s_bone.safetensors ] || { skip "suite: not there"; return; }
     [ "$quick" -eq 0 ] || n_frames=50
     [ "$device" = cuda ] || n_frames=2
+    [ ! -d carry/real ] || real=carry/real
     check "suite" 540 "$sonoseg" evaluate --suite all --frames "$n_frames" --device "$device" --precision both \
-        --real "${SONO_SHARED:-../shared}" --detector models/dfine_s_bone.safetensors \
-        --segmenter models/mobile_sam_bone.safetensors --json "$work/suite.json" --output "$work/suite"
+        --real "$real" --detector models/dfine_s_bone.safetensors --segmenter models/mobile_sam_bone.safetensors \
+        --min-piece 0.02 --bridge 0.15 --json "$work/suite.json" --output "$work/suite"
     sed 's/^/      /' "$work/logs/suite.log"
     [ -z "${OUT:-}" ] || { cp "$work/suite.json" "$OUT/"; tar -C "$work" -czf "$OUT/suite.tar.gz" suite; }
 }

@@ -9,10 +9,11 @@
 # carry/COMMIT           the commit, with a + when the tree differs from it
 # carry/shared/          frames, references and checkpoints of $SONO_SHARED (../shared), if there; the checkpoints as
 #                        float16 safetensors, half the bytes: every one of their values is a float16
+# carry/real/            frames and sequences of the same place for gpu_check.sh --only suite, 2 MB, also with --no-reference
 # carry/peers/           what bench/peers/pytorch_cuda.py imports of the official checkouts, if given
 # Then carry/ and the repository are all that travels; together they must stay below 64 MiB. With the reference checkpoints
 # that leaves no room for models/*.safetensors: move them aside meanwhile, and the tests that need them are skipped; or
-# leave carry/shared/ out (--no-reference), for gpu_check.sh --only models,tests.
+# leave carry/shared/ out (--no-reference), for gpu_check.sh --only models,suite,tests.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 architectures=90 dfine='' mobile_sam='' build=1 reference=1
@@ -23,7 +24,7 @@ while [ $# -gt 0 ]; do
         --mobile-sam) mobile_sam=$2; shift 2 ;;
         --no-build) build=0; shift ;;
         --no-reference) reference=0; shift ;;
-        *) sed -n '3,16s/^# \{0,1\}//p' "$0"; exit 2 ;;
+        *) sed -n '3,17s/^# \{0,1\}//p' "$0"; exit 2 ;;
     esac
 done
 shared=${SONO_SHARED:-../shared}
@@ -62,6 +63,11 @@ commit=$(git rev-parse --short=12 HEAD)
 [ -z "$(git status --porcelain -- src include tools tests)" ] || commit=$commit+
 echo "$commit" >carry/COMMIT
 
+if [ -d "$shared/frames" ] && [ -d "$shared/sequences" ]; then
+    mkdir carry/real
+    cp -r "$shared/frames" "$shared/sequences" carry/real/
+    chmod -R u+w carry/real
+fi
 if [ "$reference" -eq 0 ]; then
     echo "sonoseg: without reference material"
 elif [ -d "$shared/frames" ]; then
