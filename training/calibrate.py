@@ -3,8 +3,10 @@
 """Makes a detector's scores mean what they say, and prints what a threshold costs. Standard library only.
 
     sonoseg evaluate --suite linear,curvilinear,endocavity,screen,hard-negatives --fold 1 --output fit
-    sonoseg evaluate --suite linear,curvilinear,endocavity,screen,hard-negatives --output held
+    sonoseg evaluate --suite all --real DIR --output held
     python training/calibrate.py fit/*.fp32.jsonl --report held/*.fp32.jsonl --output calibration.json
+
+Real frames (real-bone, real-no-bone) can be reported on as well: they count for the thresholds.
     python training/export.py out/detector.pth --calibration calibration.json --output models/dfine_s_bone.safetensors ...
 
 Each file is one set of frames, as `sonoseg evaluate --output` writes them; all sets weigh the same. With the logit z of a
@@ -34,7 +36,7 @@ class CalibrationError(Exception):
 
 @dataclass(frozen=True)
 class Frame:
-    """The best box of a frame."""
+    """The best box of a frame. Of a real frame with a bone the box IoU is not known, NaN."""
     score: float
     box_iou: float
     is_positive: bool
@@ -51,7 +53,8 @@ def read_frames(path: Path) -> list[Frame]:
         for number, line in enumerate(stream, 1):
             try:
                 row = json.loads(line)
-                frames.append(Frame(float(row["score"]), float(row["box_iou"]), bool(row["positive"])))
+                unknown = math.nan if row["positive"] else 0.0
+                frames.append(Frame(float(row["score"]), float(row.get("box_iou", unknown)), bool(row["positive"])))
             except (ValueError, KeyError, TypeError) as error:
                 raise CalibrationError(f"{path}:{number}: no frame of `sonoseg evaluate --output`: {error!r}") from error
     if not frames:
@@ -69,12 +72,14 @@ def logit(score: float) -> float:
 
 
 def wanted(frame: Frame, target: str) -> float:
-    return frame.box_iou if target == "iou" else float(frame.is_right)
+    return frame.box_iou if target == "iou" or math.isnan(frame.box_iou) else float(frame.is_right)
 
 
 def fit(sets: list[list[Frame]], target: str) -> tuple[float, float]:
     """a and b with the least mean cross entropy between the target and sigmoid(a z + b): convex, by Newton's method."""
     rows = [(logit(frame.score), wanted(frame, target), 1 / len(frames) / len(sets)) for frames in sets for frame in frames]
+    if any(math.isnan(y) for _, y, _ in rows):
+        raise CalibrationError("real frames with a bone have no box IoU to fit to: they are for --report")
     a, b = 1.0, 0.0
     for _ in range(N_STEPS):
         slope_a = slope_b = aa = ab = bb = 0.0
@@ -148,8 +153,8 @@ def choose(rows: list[dict]) -> float | None:
 def print_errors(report: dict[str, dict]) -> None:
     print(f"{'set':28} {'frames':>7} {'ECE':>7} {'after':>7} {'ECE right':>10} {'after':>7}")
     for name, row in report.items():
-        print(f"{name:28} {row['n_frames']:7d} {row['ece']:7.3f} {row['ece_after']:7.3f} {row['ece_right']:10.3f} "
-              f"{row['ece_right_after']:7.3f}")
+        print(f"{name:28} {row['n_frames']:7d} {text(row['ece'], '.3f'):>7} {text(row['ece_after'], '.3f'):>7} "
+              f"{text(row['ece_right'], '.3f'):>10} {text(row['ece_right_after'], '.3f'):>7}")
 
 
 def print_thresholds(rows: list[dict], names: list[str]) -> None:
@@ -175,6 +180,7 @@ def calibrate(options: argparse.Namespace) -> None:
     print_errors(report)
     print_thresholds(rows, list(sets))
     print(f"\nlowest threshold with false alarms of 2 % or less in each set: {'none' if chosen is None else chosen}")
+    report = {name: {key: None if math.isnan(value) else value for key, value in row.items()} for name, row in report.items()}
     if options.output:
         content = {"a": a, "b": b, "target": options.target, "fitted_on": [path.name for path in options.frames],
                    "reported_on": [path.name for path in names], "report": report, "lowest_threshold": chosen}

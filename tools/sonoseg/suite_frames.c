@@ -63,7 +63,8 @@ static const flank_marks *find_marks(const char *name)
     return NULL;
 }
 
-static void add_real(suite_list *list, const flight *current, const sono_packet *packet)
+static void add_real(const suite_frames *self, suite_list *list, const flight *current,
+                     const sono_packet *packet)
 {
     const char *slash = strrchr(current->name, '/');
     const uint8_t *mask = flights_best_mask(packet);
@@ -82,8 +83,8 @@ static void add_real(suite_list *list, const flight *current, const sono_packet 
         return;
     fputs("{\"source\": ", list->lines);
     json_string(list->lines, frame->name);
-    fprintf(list->lines, ", \"state\": \"%s\", \"score\": %.6f", sono_state_name(packet->state),
-            frame->score);
+    fprintf(list->lines, ", \"positive\": %s, \"state\": \"%s\", \"score\": %.6f",
+            self->has_bone ? "true" : "false", sono_state_name(packet->state), frame->score);
     write_flanks(list->lines, frame);
 }
 
@@ -95,7 +96,7 @@ int suite_frames_add(suite_frames *self, int precision, const flight *current, c
     if (reserve(list, self->is_real))
         return -1;
     if (self->is_real) {
-        add_real(list, current, packet);
+        add_real(self, list, current, packet);
         return 0;
     }
     metrics_frame *frame = &list->phantom[list->n];
@@ -119,12 +120,12 @@ size_t suite_frames_count(const suite_frames *self)
     return self->lists[0].n;
 }
 
-int suite_frames_summarise(suite_frames *self, int has_bone, int n_precisions, suite_result *out)
+int suite_frames_summarise(suite_frames *self, int n_precisions, suite_result *out)
 {
     for (int p = 0; p < n_precisions; p++) {
         suite_list *list = &self->lists[p];
         const int result = self->is_real
-                               ? suite_real_summarise(list->real, list->n, has_bone, &out->real[p])
+                               ? suite_real_summarise(list->real, list->n, self->has_bone, &out->real[p])
                                : metrics_summarise(list->phantom, list->n, self->threshold, &out->phantom[p]);
         if (result)
             return -1;

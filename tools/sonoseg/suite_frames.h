@@ -15,9 +15,9 @@ typedef struct suite_list {
 
 typedef struct suite_frames {
     /* To be filled in; the rest zero. */
-    int is_real;
-    float threshold; /* of found */
-    size_t n_most;   /* frames beyond it are passed over */
+    int is_real, has_bone; /* has_bone: of a real set, whether its frames show one */
+    float threshold;       /* of found */
+    size_t n_most;         /* frames beyond it are passed over */
 
     suite_list lists[SUITE_PRECISIONS];
     char *paths[SUITE_PRECISIONS];
@@ -35,7 +35,7 @@ int suite_frames_written(const suite_frames *self, int precision);
 size_t suite_frames_count(const suite_frames *self); /* in the first precision */
 
 /* Sorts the frames. Returns 0, or -1 when out of memory. */
-int suite_frames_summarise(suite_frames *self, int has_bone, int n_precisions, suite_result *out);
+int suite_frames_summarise(suite_frames *self, int n_precisions, suite_result *out);
 
 /* Returns 0, or -1 after report_error(). */
 int suite_frames_close_lines(suite_frames *self);

@@ -211,8 +211,10 @@ int suite_run_set(suite *self, suite_set set)
     suite_result *result = &self->report.results[set];
     if (!self->args->is_quiet)
         fprintf(stderr, "sonoseg: %s\n", suite_set_name(set));
-    self->frames = (suite_frames){
-        .is_real = suite_set_is_real(set), .threshold = self->threshold, .n_most = (size_t)self->n_frames};
+    self->frames = (suite_frames){.is_real = suite_set_is_real(set),
+                                  .has_bone = set == SUITE_REAL_BONE,
+                                  .threshold = self->threshold,
+                                  .n_most = (size_t)self->n_frames};
     int status = open_lines(self, set);
     if (!status)
         status = set == SUITE_REAL_BONE      ? run_bone(self)
@@ -223,8 +225,7 @@ int suite_run_set(suite *self, suite_set set)
     if (!suite_frames_count(&self->frames)) {
         snprintf(result->reason, sizeof result->reason, "no frame could be evaluated");
         status = status ? status : STATUS_FAILED;
-    } else if (suite_frames_summarise(&self->frames, set == SUITE_REAL_BONE, self->report.n_precisions,
-                                      result)) {
+    } else if (suite_frames_summarise(&self->frames, self->report.n_precisions, result)) {
         report_error("out of memory");
         status = STATUS_FAILED;
     }

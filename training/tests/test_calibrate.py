@@ -119,6 +119,21 @@ class Command(unittest.TestCase):
                         '"score": 0.5, "box_iou": 0.25, "mask_iou": 0.1, "dice": 0.2, "surface95_px": null}\n')
         self.assertEqual(read_frames(path), [Frame(0.5, 0.25, True)])
 
+    def test_real_frames(self):
+        """Without a box IoU they count for the thresholds alone."""
+        (self.folder / "bone.jsonl").write_text('{"source": "a", "positive": true, "state": "VISIBLE", "score": 0.9}\n')
+        (self.folder / "none.jsonl").write_text('{"source": "b", "positive": false, "state": "LOST", "score": 0.2}\n')
+        fitted = self.write("fit.jsonl", drawn(1, 0, 500, 8))
+        bone, none, output = (str(self.folder / name) for name in ("bone.jsonl", "none.jsonl", "c.json"))
+        status, out, err = self.run_main(fitted, "--report", bone, none, "--output", output)
+        self.assertEqual((status, err), (0, ""))
+        report = json.loads(Path(output).read_text())["report"]
+        self.assertIsNone(report["bone"]["ece"])
+        self.assertGreater(report["none"]["ece"], 0.1)
+        status, _, err = self.run_main(bone)
+        self.assertEqual(status, 1)
+        self.assertIn("no box IoU to fit to", err)
+
 
 if __name__ == "__main__":
     unittest.main()
