@@ -482,16 +482,19 @@ sys.exit(any(differences[key] > limits[key] for key in limits))' "${files[@]}"
 }
 
 suite() {
-    local n_frames=500 real=$shared
+    local n_frames=500 real=$shared models=(--detector models/dfine_s_bone.safetensors
+        --segmenter models/mobile_sam_bone.safetensors --min-piece 0.02 --bridge 0.15)
     [ -f models/dfine_s_bone.safetensors ] || { skip "suite: not there"; return; }
     [ "$quick" -eq 0 ] || n_frames=50
     [ "$device" = cuda ] || n_frames=2
     [ ! -d carry/real ] || real=carry/real
     check "suite" 540 "$sonoseg" evaluate --suite all --frames "$n_frames" --device "$device" --precision both \
-        --real "$real" --detector models/dfine_s_bone.safetensors --segmenter models/mobile_sam_bone.safetensors \
-        --min-piece 0.02 --bridge 0.15 --json "$work/suite.json" --output "$work/suite"
+        --real "$real" "${models[@]}" --json "$work/suite.json" --output "$work/suite"
     sed 's/^/      /' "$work/logs/suite.log"
-    [ -z "${OUT:-}" ] || { cp "$work/suite.json" "$OUT/"; tar -C "$work" -czf "$OUT/suite.tar.gz" suite; }
+    check "suite by stream" 60 "$sonoseg" evaluate --suite real-no-bone --frames "$n_frames" --device "$device" \
+        --precision both --state stream --real "$real" "${models[@]}" --json "$work/suite_stream.json"
+    sed 's/^/      /' "$work/logs/suite_by_stream.log"
+    [ -z "${OUT:-}" ] || { cp "$work"/suite*.json "$OUT/"; tar -C "$work" -czf "$OUT/suite.tar.gz" suite; }
 }
 
 # watch_states NAME SECONDS SWEEPS INPUT FLAG...: figures in WORK/NAME.json, what states are decided from in $OUT.
