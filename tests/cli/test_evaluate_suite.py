@@ -90,10 +90,12 @@ def test_real(folder):
         (folder / name).mkdir(parents=True)
     shutil.copy(next((folder / "set/images").iterdir()), folder / "real/frames/00001.jpg")
     write_recording(folder / "real/sequences/NwirePhantomFreehand.igs.nrrd", 2)
-    results = folder / "real.json"
-    done = suite("real-bone,real-no-bone", "--frames", 1, "--real", folder / "real", "--json", results, "--threshold", "0")
-    assert done.returncode == 0, done
-    bone, no_bone = json.loads(results.read_text(encoding="utf-8"))["sets"]
+    results, events = folder / "real.json", folder / "events.txt"
+    done = suite("linear,real-bone,real-no-bone", "--frames", 1, "--real", folder / "real", "--json", results, "--threshold",
+                 "0", "--events", events)
+    assert done.returncode == 0 and done.stderr.split() == "sonoseg: linear sonoseg: real-bone sonoseg: real-no-bone".split(), done
+    assert events.read_text(encoding="utf-8").count("event=init_models") == 2, "one file for both pipelines"
+    _, bone, no_bone = json.loads(results.read_text(encoding="utf-8"))["sets"]
     assert bone["fp32"]["n_flanks"] == 2 and bone["fp32"]["flank_worst_px"] >= bone["fp32"]["flank_median_px"] >= 0, bone
     assert bone["fp32"]["worst"][0]["source"] == "00001.jpg"
     assert no_bone["fp32"]["n_frames"] == 1 and no_bone["fp32"]["flank_median_px"] is None, no_bone

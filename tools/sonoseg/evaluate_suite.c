@@ -28,10 +28,27 @@ static void close_pipelines(suite *self)
     }
 }
 
+static int open_one(suite *self, int p, const sono_pipeline_config *config)
+{
+    sono_error error;
+    if (!sono_pipeline_open(config, &self->pipelines[p], &error))
+        return STATUS_DONE;
+    report_error("%s", error.text);
+    return STATUS_FAILED;
+}
+
+/* The first precision; what is opened once for all, and said once, is at the first time. */
+static int open_first(suite *self)
+{
+    if (self->has_opened)
+        return open_one(self, 0, &self->args->config);
+    self->has_opened = 1;
+    return pipeline_args_open(self->args, &self->pipelines[0]);
+}
+
 /* The second precision, where the device has it. */
 static int open_second(suite *self)
 {
-    sono_error error;
     suite_report *report = &self->report;
     if (!self->options->wants_both)
         return STATUS_DONE;
@@ -41,10 +58,8 @@ static int open_second(suite *self)
     }
     sono_pipeline_config config = self->args->config;
     config.precision = SONO_PRECISION_FP16;
-    if (sono_pipeline_open(&config, &self->pipelines[1], &error)) {
-        report_error("%s", error.text);
+    if (open_one(self, 1, &config))
         return STATUS_FAILED;
-    }
     report->precisions[1] = SONO_PRECISION_FP16;
     report->n_precisions = SUITE_PRECISIONS;
     return STATUS_DONE;
@@ -61,7 +76,7 @@ static int open_pipelines(suite *self, int is_real)
     config->n_slots = FLIGHTS_HELD;
     if (self->options->wants_both)
         config->precision = SONO_PRECISION_FP32;
-    const int status = pipeline_args_open(self->args, &self->pipelines[0]);
+    const int status = open_first(self);
     if (status)
         return status;
     sono_pipeline_info_init(&report->info);

@@ -14,6 +14,7 @@ typedef struct suite {
     const char *real; /* folder; NULL = none */
     int32_t n_frames;
     sono_pipeline *pipelines[SUITE_PRECISIONS];
+    int has_opened; /* pipelines, once at least */
     float threshold;
     sono_state_mode state_mode;
     feed *feeds[SUITE_SET_COUNT][SUITE_MAX_PARTS]; /* NULL = not open */
