@@ -39,8 +39,11 @@ EDGES = {
     "live/record": {"live/error"},
     "live/replay": {"live/error", "live/igtl"},
     "live/session": set(),
-    "live/serve": {"live/igtl", "live/record", "live/session"},
+    "live/serve": {"live/igtl", "live/record", "live/session", "live/web"},
+    "live/web": {"live/error", "live/serve"},
 }
+# Files of a room that another one may include; of other rooms all.
+PARTS = {("live/web", "live/serve"): {"serve/snapshot.h"}}
 # The rooms of live/ that tools/ may include from.
 TOOLS_SEE = {"live/record", "live/replay", "live/serve"}
 
@@ -58,7 +61,7 @@ UNBOUNDED = "sprintf vsprintf strcpy strcat stpcpy gets atoi atol atoll atof str
 
 MAX_LINES = 80
 MAX_LINES_RECORDER = 120
-HOSTS = {"github.com", "git-lfs.github.com", "www.apache.org", "arxiv.org", "www.w3.org", "openigtlink.org",
+HOSTS = {"127.0.0.1", "evil.example", "github.com", "git-lfs.github.com", "www.apache.org", "arxiv.org", "www.w3.org", "openigtlink.org",
          "pytorch.org"}
 URL = re.compile(r"\bhttps?://([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)")
 MACHINE_PATH = re.compile(r"""(?:^|[\s"'=(:,`])(/(?:home|root|Users|mnt|media|work|workspace|scratch|srv)/\S*)""")
@@ -117,6 +120,8 @@ def check_includes(path, lines):
     for number, target, other in edges_of(path, lines):
         if ".." not in target and other != "base" and other not in EDGES.get(room, set()):
             yield number, "include", f'"{target}": {room} does not see {other}'
+        elif target not in PARTS.get((room, other), {target}):
+            yield number, "include", f'"{target}": {room} sees only {", ".join(sorted(PARTS[room, other]))} of {other}'
 
 
 def banned(words, lines):

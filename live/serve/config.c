@@ -55,7 +55,8 @@ static const struct {
     {"engine", "what analyses images"},
     {"state", "when an image counts as VISIBLE"},
     {"sink", "what clients such as 3D Slicer get, and who may connect"},
-    {"control", "COMMAND messages of clients"},
+    {"control", "changes, by COMMAND messages of clients and by the web page"},
+    {"web", "a page, an API and metrics over HTTP; when it is WARNING and CRITICAL"},
     {"record", "recordings; they hold patient data where the images do"},
     {"log", "events, latencies, audit"},
     {"service", "the process itself"},
@@ -63,7 +64,8 @@ static const struct {
 
 static const struct {
     const char *ending, *unit;
-} units[] = {{"_ms", " ms"}, {"_mb", " MiB"}, {"_px", " pixels"}, {"_hz", " Hz"}};
+} units[] = {{"_ms", " ms"}, {"_mb", " MiB"},    {"_px", " pixels"},
+             {"_hz", " Hz"}, {"_percent", " %"}, {"_celsius", " degrees"}};
 
 sono_status sono_serve_config_fail(sono_error *error, sono_status status, const char *format, ...)
 {

@@ -14,6 +14,7 @@
 #define DEVICE_CHARS 20 /* of an OpenIGTLink header */
 #define SOURCE_PORT  18944
 #define SINK_PORT    18945
+#define WEB_PORT     8080
 
 /* ---- addresses ------------------------------------------------------------------------------------------
  */
@@ -239,6 +240,32 @@ static int check_peers(findings *at)
     return FINE;
 }
 
+static int check_web(findings *at)
+{
+    const sono_serve_config *config = at->config;
+    char host[SONO_SERVE_TEXT_BYTES], other[SONO_SERVE_TEXT_BYTES];
+    int32_t port = 0, other_port = 0;
+    if (!*config->web_listen)
+        return FINE;
+    if (sono_serve_address_split(config->web_listen, WEB_PORT, host, sizeof host, &port) ||
+        !strpbrk(config->web_listen, ":") || strspn(host, "0123456789.:abcdefABCDEF") != strlen(host))
+        return find(
+            at, PLACE(web_listen),
+            "'%.60s' is not an address to listen on: numbers and a port are expected, such as 127.0.0.1:%d "
+            "or [::1]:%d",
+            config->web_listen, WEB_PORT, WEB_PORT);
+    sono_serve_address_split(config->sink_listen, SINK_PORT, other, sizeof other, &other_port);
+    if (port && port == other_port)
+        return find(at, PLACE(web_listen), "port %d is that of sink.listen, too", (int)port);
+    if (!is_loopback(host) && !*config->control_token_file)
+        return find(
+            at, PLACE(web_listen),
+            "'%.60s' is reached from other machines: images of patients are shown there only to those who "
+            "know the token of control.token_file",
+            config->web_listen);
+    return FINE;
+}
+
 /* The folder that holds a file; "." where none is named. */
 static void folder_of(const char *path, char out[SONO_SERVE_TEXT_BYTES])
 {
@@ -313,9 +340,9 @@ static int check_logs(findings *at)
 
 sono_status sono_serve_config_check(const sono_serve_config *config, sono_error *error)
 {
-    static int (*const checks[])(findings *) = {check_addresses, check_names,     check_times,
-                                                check_state,     check_window,    check_engine,
-                                                check_peers,     check_recording, check_logs};
+    static int (*const checks[])(findings *) = {check_addresses, check_names,  check_times, check_state,
+                                                check_window,    check_engine, check_peers, check_web,
+                                                check_recording, check_logs};
     findings at = {.config = config};
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
         char place[256] = "";

@@ -258,19 +258,22 @@ __attribute__((format(printf, 3, 0))) static void listen_to(cyaml_log_t level, v
 /* ": did you mean ...", or where a key of that name belongs. */
 static void suggest(const reading *self, int is_section, char *out, size_t n_bytes)
 {
-    const char *names[SONO_SERVE_KEY_COUNT + 1], *other = NULL;
+    const char *names[SONO_SERVE_KEY_COUNT + 1], *other = NULL, *third = NULL;
     int n = 0;
     for (int i = 0; i < SONO_SERVE_KEY_COUNT; i++) {
         const sono_serve_key *key = sono_serve_key_at(i);
         if (is_section ? section_of(i) == i : !strcmp(key->section, self->section))
             names[n++] = is_section ? key->section : key->name;
-        if (!strcmp(key->name, self->key))
+        if (!strcmp(key->name, self->key)) {
+            third = other;
             other = key->section;
+        }
     }
     names[n] = NULL;
     const char *nearest = sono_serve_nearest(self->key, names);
     if (other)
-        snprintf(out, n_bytes, ": it belongs to section '%s'", other);
+        snprintf(out, n_bytes, ": it belongs to section '%s'%s%s%s", third ? third : other,
+                 third ? " or '" : "", third ? other : "", third ? "'" : "");
     else if (nearest)
         snprintf(out, n_bytes, ": did you mean '%s'?", nearest);
     else

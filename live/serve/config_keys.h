@@ -133,6 +133,30 @@
     INTEGER(sink, keep_alive_ms, 1000, 10, 600000, 1, "STATUS at least so often")                            \
     FLAG(control, commands, 0, 0, "take COMMANDs that change something: start, stop, threshold")             \
     TEXT(control, peers, "127.0.0.1", 1, "addresses, with commas, that may send them")                       \
+    TEXT(control, token_file, "", 0,                                                                         \
+         "file with the secret for changes, by the web page and by COMMAND; empty = no control by the page") \
+    TEXT(web, listen, "", 0,                                                                                 \
+         "address and port of the web page, its API and metrics, as 127.0.0.1:8080; empty = none (--demo: "  \
+         "127.0.0.1:8080)")                                                                                  \
+    TEXT(web, allowed_hosts, "", 0,                                                                          \
+         "names, with commas, by which it may be reached beside localhost and the address itself")           \
+    INTEGER(web, max_sockets, 128, 4, 128, 0, "further connections are answered 503")                        \
+    NUMBER(web, warning_rate_hz, 0, 0, 10000, 0, "fewer masks a second: WARNING; 0 = no limit")              \
+    NUMBER(web, critical_rate_hz, 0, 0, 10000, 0, "fewer masks a second: CRITICAL; 0 = no limit")            \
+    NUMBER(web, warning_latency_ms, -1, -1, 600000, 0,                                                       \
+           "5 % of a minute's images take longer: WARNING; 0 = no limit, -1 = 50 on CUDA, none on the CPU")  \
+    NUMBER(web, critical_latency_ms, -1, -1, 600000, 0,                                                      \
+           "the same: CRITICAL; 0 = no limit, -1 = 100 on CUDA, none on the CPU")                            \
+    NUMBER(web, warning_drop_percent, 1, 0, 100, 0,                                                          \
+           "more of a minute's images lost, those overtaken not counted: WARNING; 0 = no limit")             \
+    NUMBER(web, critical_drop_percent, 10, 0, 100, 0, "the same: CRITICAL; 0 = no limit")                    \
+    NUMBER(web, warning_gpu_percent, 95, 0, 100, 0, "the GPU is busier: WARNING; 0 = no limit")              \
+    NUMBER(web, critical_gpu_percent, 0, 0, 100, 0, "the same: CRITICAL; 0 = no limit")                      \
+    NUMBER(web, warning_gpu_memory_percent, 90, 0, 100, 0,                                                   \
+           "more of the GPU's memory is taken: WARNING; 0 = no limit")                                       \
+    NUMBER(web, critical_gpu_memory_percent, 97, 0, 100, 0, "the same: CRITICAL; 0 = no limit")              \
+    NUMBER(web, warning_gpu_celsius, 85, 0, 150, 0, "the GPU is hotter: WARNING; 0 = no limit")              \
+    NUMBER(web, critical_gpu_celsius, 92, 0, 150, 0, "the same: CRITICAL; 0 = no limit")                     \
     TEXT(record, folder, "", 0, "record images and masks into this folder; empty = no recording")            \
     TEXT(record, name, "sonoseg", 0, "files begin with this")                                                \
     FLAG(record, masks, 1, 0, "record masks and states beside the images")                                   \

@@ -331,5 +331,6 @@ void sono_serve_engine_query(const sono_serve_engine *engine, sono_serve_engine_
         engine->kind->query(engine->state, out);
     } else {
         strncpy(out->backend, "none", sizeof out->backend - 1);
+        out->residency_percent = -1;
     }
 }

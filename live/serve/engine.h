@@ -30,8 +30,10 @@ typedef struct sono_serve_result {
     sono_parts parts;           /* what they are made of */
     int32_t has_surface;        /* 0 unless engine.surface is on */
     sono_surface_view surface;
-    double latency_ms; /* of the engine alone */
-    const void *lent;  /* the engine's own */
+    double latency_ms;  /* of the engine alone */
+    int32_t has_ledger; /* 0 = the engine books nothing */
+    sono_ledger_totals ledger;
+    const void *lent; /* the engine's own */
 } sono_serve_result;
 
 typedef enum sono_serve_engine_news {
@@ -49,6 +51,7 @@ typedef struct sono_serve_engine_info {
     char precision[8];
     char detector[64], segmenter[64];
     char detector_sha256[65], segmenter_sha256[65]; /* "" until they are known */
+    double residency_percent; /* share of operations in device memory; -1 = unknown, or no device */
 } sono_serve_engine_info;
 
 /* Places for frames in the engine's memory: those in the engine, those that wait, one that is being filled,

@@ -238,6 +238,7 @@ static void null_query(void *state, sono_serve_engine_info *out)
     strncpy(out->precision, "none", sizeof out->precision - 1);
     strncpy(out->detector, "none", sizeof out->detector - 1);
     strncpy(out->segmenter, "none", sizeof out->segmenter - 1);
+    out->residency_percent = -1;
 }
 
 const sono_serve_engine_kind sono_serve_engine_null = {

@@ -3,6 +3,8 @@
 #include "serve/engine_kind.h"
 #include "serve/fail.h"
 
+#include "sonoseg/diagnostics.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,7 @@ typedef struct pipeline_engine {
     sono_pipeline_info info;
     int32_t fd;
     int with_maps;
+    double residency_percent;
     uint64_t queue[MAX_SLOTS]; /* frames in the pipeline, in order: a lost one is told without its number */
     int32_t n_queued;
     sono_event_fn on_event;
@@ -106,6 +109,21 @@ static void configure(const sono_serve_engine_setup *setup, pipeline_engine *eng
     out->on_event_user = engine;
 }
 
+/* Share of operations whose data stay in device memory; asked once, before any frame. -1 = unknown. */
+static double residency_percent(sono_pipeline *pipeline)
+{
+    sono_audit_counts counts;
+    int64_t n_ops = 0, n_resident = 0;
+    if (sono_pipeline_audit(pipeline, &counts) != SONO_STATUS_OK) {
+        return -1;
+    }
+    for (int i = 0; i < SONO_MAX_STAGES; ++i) {
+        n_ops += counts.n_ops[i];
+        n_resident += counts.n_resident[i];
+    }
+    return n_ops ? 100.0 * (double)n_resident / (double)n_ops : -1;
+}
+
 static sono_status pipeline_open(const sono_serve_engine_setup *setup, void **out, sono_error *error)
 {
     sono_pipeline_config config;
@@ -127,6 +145,8 @@ static sono_status pipeline_open(const sono_serve_engine_setup *setup, void **ou
     if (status == SONO_STATUS_OK) {
         sono_pipeline_info_init(&engine->info);
         sono_pipeline_query(engine->pipeline, &engine->info);
+        engine->residency_percent =
+            engine->info.backend == SONO_BACKEND_CUDA ? residency_percent(engine->pipeline) : -1;
         status = sono_pipeline_event_fd(engine->pipeline, &engine->fd, error);
     }
     if (status != SONO_STATUS_OK) {
@@ -160,6 +180,8 @@ static void fill_result(const pipeline_engine *engine, const sono_packet *packet
                                   .height_px = packet->height_px,
                                   .mask = map_of(packet, SONO_MAP_MASK),
                                   .latency_ms = packet->latency_ms,
+                                  .has_ledger = engine->info.backend == SONO_BACKEND_CUDA,
+                                  .ledger = packet->ledger,
                                   .lent = packet};
     const sono_state_report *report = sono_packet_report(packet);
     if (report) {
@@ -241,6 +263,7 @@ static void pipeline_query(void *state, sono_serve_engine_info *out)
     copy_text(out->precision, sizeof out->precision, sono_precision_name(engine->info.precision));
     copy_text(out->detector, sizeof out->detector, engine->info.detector);
     copy_text(out->segmenter, sizeof out->segmenter, engine->info.segmenter);
+    out->residency_percent = engine->residency_percent;
     pthread_mutex_lock(&engine->mutex);
     memcpy(out->detector_sha256, engine->detector_sha256, sizeof out->detector_sha256);
     memcpy(out->segmenter_sha256, engine->segmenter_sha256, sizeof out->segmenter_sha256);

@@ -151,6 +151,9 @@ void sono_serve_log_put(sono_serve_log *log, const char *event, const char *text
     snprintf(kept, sizeof kept, "%s", text);
     sono_serve_log_line(log->is_json, sono_serve_utc_ns(), event, kept, out, sizeof out);
     sono_serve_lines_put(log->lines, out);
+    if (log->listener) {
+        log->listener(log->user, event, kept);
+    }
 }
 
 void sono_serve_log_format(sono_serve_log *log, const char *event, const char *format, ...)

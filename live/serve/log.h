@@ -11,6 +11,9 @@
 typedef struct sono_serve_log {
     sono_serve_lines *lines;
     int is_json;
+    /* Optional: told of every line, too, from whichever thread puts it. */
+    void (*listener)(void *user, const char *event, const char *text);
+    void *user;
 } sono_serve_log;
 
 /* Errors: those of sono_serve_lines_open(). */

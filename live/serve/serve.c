@@ -187,6 +187,9 @@ static sono_status open_all(sono_service *service, sono_error *error)
         status = open_recording(service, error);
     }
     if (status == SONO_STATUS_OK) {
+        status = sono_service_web_open(service, error);
+    }
+    if (status == SONO_STATUS_OK) {
         status = sono_serve_source_open(&service->config, &service->loop, service->engine, &source,
                                         &service->source, error);
     }
@@ -336,6 +339,7 @@ static void close_all(sono_service *service)
         sono_serve_log_format(&service->log, "recording_failed", "text=\"%s\"", error.text);
     }
     close_engine(service);
+    sono_service_web_close(service);
     sono_serve_notify_close(&service->notify);
     sono_serve_loop_close(&service->loop);
     sono_serve_board_free(service->board);
@@ -345,7 +349,8 @@ static void close_all(sono_service *service)
     sono_serve_log_close(&service->log);
 }
 
-static void begin(sono_service *service, void (*ready)(void *user, int32_t port), void *user)
+static void begin(sono_service *service, void (*ready)(void *user, int32_t port, int32_t web_port),
+                  void *user)
 {
     int32_t port = sono_serve_sink_port(service->sink);
     sono_serve_log_format(&service->log, "started", "version=%s port=%d source=%s engine=%s", sono_version(),
@@ -355,13 +360,18 @@ static void begin(sono_service *service, void (*ready)(void *user, int32_t port)
     }
     sono_serve_sink_describe(service->sink, &service->info);
     if (ready) {
-        ready(user, port);
+        ready(user, port, service->web ? sono_web_port(service->web) : 0);
     }
     sono_serve_notify_send(&service->notify, "READY=1");
 }
 
-int sono_serve_run(const sono_serve_config *config, void (*ready)(void *user, int32_t port), void *user,
-                   sono_error *error)
+int sono_serve_has_web(void)
+{
+    return sono_web_is_there();
+}
+
+int sono_serve_run(const sono_serve_config *config, void (*ready)(void *user, int32_t port, int32_t web_port),
+                   void *user, sono_error *error)
 {
     sono_service *service = calloc(1, sizeof *service);
     if (!service) {
@@ -370,7 +380,8 @@ int sono_serve_run(const sono_serve_config *config, void (*ready)(void *user, in
     }
     service->config = *config;
     service->loop.epoll = service->notify.fd = -1;
-    service->signals_watch.fd = service->engine_watch.fd = service->recording_watch.fd = -1;
+    service->signals_watch.fd = service->engine_watch.fd = service->recording_watch.fd =
+        service->web_watch.fd = -1;
     service->signals = sono_serve_signals_open();
     if (service->signals < 0) {
         sono_serve_fail(&service->error, SONO_STATUS_IO, "serve", "signals: %s", strerror(errno));

@@ -6,7 +6,8 @@
  *     service_events.c    what happened: callbacks to events of the session machine
  *     service_actions.c   what the session machine says is done
  *     service_kpi.c       counters to snapshots, latencies to the CSV file
- *     service_reload.c    SIGHUP, and what COMMANDs ask for
+ *     service_reload.c    SIGHUP, and what COMMANDs and the web page ask for
+ *     service_web.c       what the web service is told, and what it asks for
  */
 #ifndef SONO_SERVE_SERVICE_H
 #define SONO_SERVE_SERVICE_H
@@ -19,6 +20,7 @@
 #include "serve/sink.h"
 #include "serve/source.h"
 #include "session/session.h"
+#include "web/web.h"
 
 #include <pthread.h>
 
@@ -51,7 +53,7 @@ typedef struct sono_service_bridge {
 typedef struct sono_service {
     sono_serve_config config;
     sono_serve_loop loop;
-    sono_serve_watch signals_watch, engine_watch, recording_watch;
+    sono_serve_watch signals_watch, engine_watch, recording_watch, web_watch;
     int signals; /* -1 = none */
     /* The session machine and what it was not told yet. */
     sono_session session;
@@ -64,6 +66,8 @@ typedef struct sono_service {
     sono_serve_source *source;
     sono_serve_sink *sink;
     sono_serve_recording *recording; /* NULL = there is none */
+    int recording_is_paused;
+    sono_web *web; /* NULL = there is none */
     sono_serve_log log;
     sono_service_bridge *bridge;
     sono_serve_lines *audit, *latency; /* NULL = there is none */
@@ -124,6 +128,17 @@ void sono_service_shown(sono_service *service, const sono_serve_frame *frame,
                         const sono_serve_result *result);
 void sono_service_sent(void *service, int32_t client, uint64_t frame, int64_t first_ns, int64_t last_ns);
 extern const char sono_service_latency_head[];
+
+/* ---- service_web.c: each does nothing where there is no web service ---- */
+
+sono_status sono_service_web_open(sono_service *service, sono_error *error);
+void sono_service_web_close(sono_service *service);
+/* A frame was shown: after its clients, so that it waits for nothing of this. */
+void sono_service_web_shown(sono_service *service, const sono_serve_frame *frame,
+                            const sono_serve_result *result);
+void sono_service_web_state(sono_service *service, const char *state, const char *fault,
+                            const char *fault_text);
+void sono_service_web_engine(sono_service *service); /* it is up */
 
 /* ---- service_reload.c ---- */
 

@@ -84,6 +84,7 @@ static void show(sono_service *service, uint64_t id)
     }
     sono_serve_recent_add(&service->kpi.latency_ms,
                           (double)(sono_serve_now_ns() - frame->received_ns) * 1e-6);
+    sono_service_web_shown(service, frame, result);
     sono_serve_frames_remove(frame);
     give_back_result(service);
 }
@@ -109,6 +110,11 @@ static void tell_status(sono_service *service, const sono_session_action *action
     const char *name = sono_session_fault_name(action->fault);
     const char *text = is_fault ? sono_session_fault_text(action->fault) : state_text(action->state);
     sono_serve_sink_status(service->sink, action->client, sono_session_fault_code(action->fault), name, text);
+    if (action->client < 0) {
+        sono_service_web_state(service,
+                               action->state < 0 ? "NONE" : sono_state_name((sono_state)action->state), name,
+                               is_fault ? text : "");
+    }
     if (action->client < 0 && strcmp(service->snapshot.fault, name) != 0) {
         char line[256];
         snprintf(service->snapshot.fault, sizeof service->snapshot.fault, "%s", name);
@@ -153,6 +159,10 @@ void sono_service_act(sono_service *service, const sono_session_action *action)
     case SONO_SESSION_EMPTY:
         sono_serve_sink_empty(service->sink, action->client, sono_session_fault_name(action->fault),
                               sono_session_fault_text(action->fault));
+        if (service->web && action->client < 0) {
+            sono_web_emptied(service->web, service->kpi.last_frame, sono_session_fault_name(action->fault),
+                             sono_session_fault_text(action->fault));
+        }
         break;
     case SONO_SESSION_STATUS:
         tell_status(service, action);

@@ -109,7 +109,7 @@ static void lose(sono_service *service, const sono_serve_frame *frame)
 static void on_frame(void *user, const sono_serve_frame *frame)
 {
     sono_service *service = user;
-    if (service->recording) {
+    if (service->recording && !service->recording_is_paused) {
         sono_serve_recording_image(service->recording, frame);
     }
     sono_serve_frame *kept = frame->input ? sono_serve_frames_add(&service->frames, frame) : NULL;
@@ -206,6 +206,7 @@ static void engine_is_up(sono_service *service)
                           service->info.detector);
     sono_service_limits(service, &limits);
     sono_session_reload(&service->session, &limits);
+    sono_service_web_engine(service);
     sono_service_post_kind(service, SONO_SESSION_ENGINE_UP);
 }
 

@@ -42,14 +42,14 @@ static void copy_engine(const sono_serve_engine_info *info, sono_serve_snapshot 
     memcpy(out->segmenter_sha256, info->segmenter_sha256, sizeof out->segmenter_sha256);
 }
 
-static void copy_recording(sono_serve_recording *recording, sono_serve_snapshot *out)
+static void copy_recording(sono_serve_recording *recording, int is_paused, sono_serve_snapshot *out)
 {
     sono_serve_recording_facts facts;
     if (!recording) {
         return;
     }
     sono_serve_recording_query(recording, &facts);
-    out->is_recording = facts.is_on;
+    out->is_recording = facts.is_on && !is_paused;
     out->recorded = facts.recorded;
     out->record_dropped = facts.dropped;
     memcpy(out->record_error, facts.error, sizeof out->record_error);
@@ -89,8 +89,10 @@ void sono_service_snapshot(sono_service *service)
                                 &out->engine_ms_p99);
     sono_serve_source_snapshot(service->source, out);
     sono_serve_sink_snapshot(service->sink, out);
-    copy_recording(service->recording, out);
+    copy_recording(service->recording, service->recording_is_paused, out);
     copy_engine(&service->info, out);
+    out->log_dropped = sono_serve_lines_dropped(service->log.lines) +
+                       sono_serve_lines_dropped(service->audit) + sono_serve_lines_dropped(service->latency);
 }
 
 /* Hashes of the models come seconds after the engine. */
@@ -115,6 +117,9 @@ void sono_service_text(sono_service *service)
                               (unsigned long long)service->snapshot.processed);
     }
     sono_serve_snapshot_write(service->board, &service->snapshot);
+    if (service->web) {
+        sono_web_second(service->web);
+    }
     if (service->config.sink_text) {
         size_t n = sono_serve_snapshot_json(&service->snapshot, service->json, sizeof service->json);
         if (n < sizeof service->json) {
@@ -145,6 +150,9 @@ void sono_service_sent(void *user, int32_t client, uint64_t frame, int64_t first
     sono_serve_kpi *kpi = &service->kpi;
     uint64_t n = kpi->n_shown < SONO_SERVE_SHOWN ? kpi->n_shown : SONO_SERVE_SHOWN;
     char line[256];
+    if (service->web) {
+        sono_web_sent(service->web, frame, last_ns);
+    }
     for (uint64_t i = 1; service->latency && i <= n; ++i) { /* the newest first */
         const sono_serve_shown *s = &kpi->shown[(kpi->n_shown - i) % SONO_SERVE_SHOWN];
         if (s->id == frame) {

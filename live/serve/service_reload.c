@@ -48,10 +48,38 @@ void sono_service_reload(sono_service *service)
     sono_serve_notify_send(&service->notify, "READY=1");
 }
 
+static int keep_frame(sono_service *service, char *why, size_t n_bytes)
+{
+    const char *folder = service->config.record_folder;
+    if (!service->web || !*folder) {
+        snprintf(why, n_bytes, "%s",
+                 *folder ? "there is no web service, which makes pictures: see web.listen"
+                         : "there is no place for pictures: see record.folder");
+        return -1;
+    }
+    return sono_web_keep_frame(service->web, folder, service->config.record_name, why, n_bytes);
+}
+
+/* Files stay open, and readable. */
+static int pause_recording(sono_service *service, int is_paused, char *why, size_t n_bytes)
+{
+    if (!service->recording) {
+        snprintf(why, n_bytes, "nothing is recorded here: see record.folder");
+        return -1;
+    }
+    service->recording_is_paused = is_paused;
+    sono_serve_log_format(&service->log, "recording", "paused=%d", is_paused);
+    return 0;
+}
+
 int sono_service_request(void *user, sono_serve_request request, double value, char *why, size_t n_bytes)
 {
     sono_service *service = user;
     switch (request) {
+    case SONO_SERVE_REQUEST_SNAPSHOT:
+        return keep_frame(service, why, n_bytes);
+    case SONO_SERVE_REQUEST_RECORD:
+        return pause_recording(service, value == 0, why, n_bytes);
     case SONO_SERVE_REQUEST_STATUS:
         sono_service_snapshot(service);
         return sono_serve_snapshot_json(&service->snapshot, why, n_bytes) < n_bytes ? 0 : -1;
@@ -68,6 +96,9 @@ int sono_service_request(void *user, sono_serve_request request, double value, c
         }
         service->config.engine_threshold = value;
         sono_serve_engine_set_threshold(service->engine, value);
+        if (service->web) {
+            sono_web_threshold(service->web, value);
+        }
         sono_service_post_kind(service, SONO_SESSION_REOPEN);
         break;
     }

@@ -20,7 +20,9 @@ typedef enum sono_serve_request {
     SONO_SERVE_REQUEST_STATUS = 1, /* KPI JSON comes back */
     SONO_SERVE_REQUEST_START,
     SONO_SERVE_REQUEST_STOP,
-    SONO_SERVE_REQUEST_THRESHOLD /* value */
+    SONO_SERVE_REQUEST_THRESHOLD, /* value */
+    SONO_SERVE_REQUEST_SNAPSHOT,  /* the next frame is kept as pictures; `why` says where */
+    SONO_SERVE_REQUEST_RECORD     /* value 1: recording goes on, 0: it pauses */
 } sono_serve_request;
 
 /* joined and request may call the sink; left, sent and log must not. */

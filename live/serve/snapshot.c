@@ -204,6 +204,11 @@ size_t sono_serve_snapshot_json(const sono_serve_snapshot *snapshot, char *out, 
     return t.n_bytes;
 }
 
+const char *sono_serve_snapshot_drop_name(int32_t index)
+{
+    return sono_session_drop_name((sono_session_drop)index);
+}
+
 /* ---- the board ------------------------------------------------------------------------------------------
  */
 

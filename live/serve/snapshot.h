@@ -44,12 +44,16 @@ typedef struct sono_serve_snapshot {
     int32_t is_recording;
     uint64_t recorded, record_dropped;
     char record_error[160]; /* "" = none */
+    uint64_t log_dropped;   /* lines that found no room */
     int32_t n_clients;
     sono_serve_snapshot_client clients[SONO_SERVE_SNAPSHOT_CLIENTS];
 } sono_serve_snapshot;
 
 /* One line of JSON with "schema": 1; returns its length without the 0 byte, as snprintf() does. */
 size_t sono_serve_snapshot_json(const sono_serve_snapshot *snapshot, char *out, size_t n_bytes);
+
+/* "superseded": the reason of dropped[index]; "" for what is none. */
+const char *sono_serve_snapshot_drop_name(int32_t index);
 
 typedef struct sono_serve_board sono_serve_board; /* where the newest snapshot hangs */
 sono_serve_board *sono_serve_board_new(void);     /* NULL: out of memory */

@@ -116,8 +116,9 @@ static void test_unknown(void **state)
     (void)state;
     expect_refused(WRONG, "s.yaml:2: unknown key 'adress' in section 'source': did you mean 'address'?",
                    "source:\n  adress: a\n");
-    expect_refused(WRONG, "s.yaml:3: unknown key 'listen' in section 'source': it belongs to section 'sink'",
-                   "source:\n  address: a\n  listen: b\n");
+    expect_refused(
+        WRONG, "s.yaml:3: unknown key 'listen' in section 'source': it belongs to section 'sink' or 'web'",
+        "source:\n  address: a\n  listen: b\n");
     expect_refused(WRONG,
                    "s.yaml:4: unknown key 'xyzzy' in section 'engine': 'sonoseg serve --print-config' shows "
                    "all there are",

@@ -76,8 +76,9 @@ static int exit_status;
 static atomic_int has_ended;
 static sono_error error;
 
-static void on_ready(void *user, int32_t bound)
+static void on_ready(void *user, int32_t bound, int32_t web_port)
 {
+    (void)web_port;
     (void)user;
     port = bound;
     sem_post(&is_ready);

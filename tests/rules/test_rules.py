@@ -48,6 +48,7 @@ class Rules(unittest.TestCase):
                 ("live/igtl/a.c", "serve/b.h", "live/igtl does not see live/serve"),
                 ("live/session/a.c", "record/b.h", "live/session does not see live/record"),
                 ("live/serve/a.c", "pipeline/b.h", "live/serve does not see live/pipeline"),
+                ("live/web/a.c", "serve/service.h", "live/web sees only serve/snapshot.h of live/serve"),
                 ("tools/sonoseg/a.c", "igtl/b.h", "tools see only include/ and live/record, live/replay, live/serve"),
                 ("tools/sonoseg/a.c", "base/b.h", "tools see only include/ and live/record, live/replay, live/serve")]:
             self.assert_finds(path, f'#include "{target}"\n', f'2: include: "{target}": {text}')

@@ -20,6 +20,7 @@
 
 #define SOURCE_PORT 18944
 #define SINK_PORT   18945
+#define WEB_PORT    8080
 
 /* What will run, as far as it is known before anything is opened. */
 typedef struct plan {
@@ -166,7 +167,7 @@ typedef struct running {
 } running;
 
 /* One line: where it listens, and what connects Slicer to it. */
-static void say_ready(void *user, int32_t port)
+static void say_ready(void *user, int32_t port, int32_t web_port)
 {
     const running *self = user;
     char host[SONO_SERVE_TEXT_BYTES] = "", source[SONO_SERVE_TEXT_BYTES], image[32] = "";
@@ -187,6 +188,15 @@ static void say_ready(void *user, int32_t port)
         printf("c = slicer.mrmlScene.AddNewNodeByClass(\"vtkMRMLIGTLConnectorNode\"); "
                "c.SetTypeClient(\"%s\", %d); c.Start()\n",
                reached, (int)port);
+    if (web_port) {
+        sono_serve_address_split(self->config->web_listen, WEB_PORT, host, sizeof host, &unused);
+        const int is_wide = !strcmp(host, "0.0.0.0") || !strcmp(host, "::");
+        printf("sonoseg: page: http://%s:%d/\n",
+               is_wide             ? "127.0.0.1"
+               : strchr(host, ':') ? "[::1]"
+                                   : host,
+               (int)web_port);
+    }
     fflush(stdout);
     free(script);
 }
@@ -249,6 +259,8 @@ int cmd_serve(int argc, char **argv)
         report_error("%s", error.text);
         return STATUS_USAGE;
     }
+    if (options.wants_demo && sono_serve_has_web() && !options.config.line[SONO_SERVE_KEY_web_listen])
+        snprintf(options.config.web_listen, sizeof options.config.web_listen, "127.0.0.1:%d", WEB_PORT);
     if (options.wants_config) {
         sono_serve_config_write(&options.config, stdout);
         return STATUS_DONE;

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define MAX_ROWS     120
+#define MAX_ROWS     200
 #define HELP_COLUMNS 72
 
 enum { ID_CONFIG = 256, ID_CHECK, ID_DEMO, ID_PRINT_CONFIG, ID_PRINT_KEYS, ID_ALIAS = 512, ID_KEY = 1024 };
