@@ -13,6 +13,7 @@
 
 #define REFUSAL_NS  1000000000 /* one refused query a second is answered, ... */
 #define MAX_REFUSED 8          /* ... and so many at once */
+#define N_COMMANDS  6
 
 /* ---- refused queries ------------------------------------------------------------------------------------
  */
@@ -149,25 +150,87 @@ static int is_peer(const sono_serve_sink *sink, const struct in6_addr *host)
     return 0;
 }
 
+/* The value of an attribute of <Command .../>, where it begins and how long it is; NULL = it is not there. */
+static const char *find_attribute(const char *text, const char *name, size_t *n_bytes)
+{
+    char key[32];
+    const int n_key = snprintf(key, sizeof key, " %s=\"", name);
+    const char *at = text + strspn(text, " \t\r\n");
+    at = *at == '<' ? strstr(at, key) : NULL;
+    const char *end = at ? strchr(at + n_key, '"') : NULL;
+    if (!end)
+        return NULL;
+    *n_bytes = (size_t)(end - at) - (size_t)n_key;
+    return at + n_key;
+}
+
+/* The value: the whole text without blanks around it, or an attribute. 0, or -1: it is not there, or too
+ * long.
+ */
+static int take_value(const char *text, const char *name, char *out, size_t n_out)
+{
+    const char *from = text + strspn(text, " \t\r\n");
+    size_t n_bytes = strcspn(from, " \t\r\n");
+    if (*from == '<')
+        from = find_attribute(text, name, &n_bytes);
+    else if (from[n_bytes + strspn(from + n_bytes, " \t\r\n")])
+        return -1;
+    if (!from || n_bytes >= n_out)
+        return -1;
+    memcpy(out, from, n_bytes);
+    out[n_bytes] = 0;
+    return 0;
+}
+
 /* "0.4" or <Command threshold="0.4"/>. 0, or -1. */
 static int parse_threshold(const char *text, double *out)
 {
-    static const char key[] = "threshold=\"";
-    const char *at = text + strspn(text, " \t\r\n"), *last = " \t\r\n";
-    if (*at == '<') {
-        at = strstr(at, key);
-        if (!at)
-            return -1;
-        at += sizeof key - 1;
-        last = "\"";
-    }
-    char *end;
-    const double value = strtod(at, &end);
-    const int is_over = *last == '"' ? *end == '"' : end[strspn(end, last)] == 0;
-    if (end == at || !is_over || !(value >= 0 && value <= 1))
+    char number[64], *end;
+    if (take_value(text, "threshold", number, sizeof number))
+        return -1;
+    const double value = strtod(number, &end);
+    if (end == number || *end || !(value >= 0 && value <= 1))
         return -1;
     *out = value;
     return 0;
+}
+
+/* "on", "off" or <Command record="on"/>. 0, or -1. */
+static int parse_record(const char *text, double *out)
+{
+    char word[8];
+    if (take_value(text, "record", word, sizeof word) ||
+        (strcmp(word, "on") != 0 && strcmp(word, "off") != 0))
+        return -1;
+    *out = word[1] == 'n';
+    return 0;
+}
+
+/* Whoever changes something knows the token, where there is one. Wrong ones are counted by address. */
+static int knows_token(sono_serve_sink *sink, const sono_serve_client *client, const char *text)
+{
+    char token[SONO_WEB_TOKEN_BYTES] = "", peer[INET6_ADDRSTRLEN];
+    size_t n_bytes = 0;
+    const char *from = find_attribute(text, "token", &n_bytes);
+    const int64_t now_ns = sono_serve_now_ns();
+    if (!inet_ntop(AF_INET6, &client->host, peer, sizeof peer) ||
+        !sono_web_tries_may(&sink->tries, peer, now_ns))
+        return 0;
+    if (from && n_bytes < sizeof token)
+        memcpy(token, from, n_bytes);
+    const int is_right = sono_web_token_equal(token, sink->token);
+    if (!is_right)
+        sono_web_tries_count(&sink->tries, peer, now_ns);
+    return is_right;
+}
+
+/* No log keeps it. */
+static void hide_token(char *text)
+{
+    size_t n_bytes = 0;
+    const char *at = find_attribute(text, "token", &n_bytes);
+    if (at)
+        memset(text + (at - text), '*', n_bytes);
 }
 
 /* What is asked for is permitted, and done. 0, or -1: `why` says what is in the way. */
@@ -179,8 +242,14 @@ static int change(sono_serve_sink *sink, sono_serve_client *client, sono_serve_r
         snprintf(why, n_bytes, "commands are switched off here: see control.commands");
     } else if (!is_peer(sink, &client->host)) {
         snprintf(why, n_bytes, "this address may not send commands: see control.peers");
+    } else if (sink->token[0] && !knows_token(sink, client, text)) {
+        snprintf(why, n_bytes,
+                 "the token is needed, as <Command token=\"...\"/>, or there were too many wrong ones: see "
+                 "control.token_file");
     } else if (request == SONO_SERVE_REQUEST_THRESHOLD && parse_threshold(text, &value)) {
         snprintf(why, n_bytes, "a threshold is a number from 0 to 1, or <Command threshold=\"0.4\"/>");
+    } else if (request == SONO_SERVE_REQUEST_RECORD && parse_record(text, &value)) {
+        snprintf(why, n_bytes, "on or off is expected, or <Command record=\"on\"/>");
     } else {
         why[0] = 0;
         if (sink->listener.request(sink->listener.user, request, value, why, n_bytes) == 0)
@@ -211,25 +280,27 @@ static int answer(sono_serve_sink *sink, sono_serve_client *client, const sono_i
 
 static int do_command(sono_serve_sink *sink, sono_serve_client *client, const sono_igtl_command *command)
 {
-    static const char *const names[] = {"status", "start", "stop", "threshold"};
+    static const char *const names[] = {"status", "start", "stop", "threshold", "snapshot", "record"};
     int which = 0;
-    while (which < 4 && strcasecmp(command->name, names[which]) != 0)
+    while (which < N_COMMANDS && strcasecmp(command->name, names[which]) != 0)
         which++;
     if (which == 0) {
         const int failed = sink->listener.request(sink->listener.user, SONO_SERVE_REQUEST_STATUS, 0,
                                                   sink->json, sizeof sink->json);
         return answer(sink, client, command, !failed, failed ? "there is no text yet" : sink->json);
     }
-    char text[256] = "", why[256];
+    char text[1024] = "", why[256];
     const size_t n_bytes = command->n_bytes < sizeof text ? command->n_bytes : sizeof text - 1;
     if (n_bytes > 0)
         memcpy(text, command->text, n_bytes);
     int failed = -1;
-    if (which < 4)
+    if (which < N_COMMANDS)
         failed = change(sink, client, (sono_serve_request)(SONO_SERVE_REQUEST_STATUS + which), text, why,
                         sizeof why);
     else
-        snprintf(why, sizeof why, "no such command: status, start, stop and threshold are known");
+        snprintf(why, sizeof why,
+                 "no such command: status, start, stop, threshold, snapshot and record are known");
+    hide_token(text);
     audit(sink, client, command, text, failed ? why : NULL);
     if (client->watch.fd < 0)
         return -1;

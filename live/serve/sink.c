@@ -71,6 +71,8 @@ sono_status sono_serve_sink_open(const sono_serve_config *config, sono_serve_loo
     sono_status status = SONO_STATUS_OK;
     if (sono_serve_masks_open(&sink->masks, config, &sink->blobs))
         status = sono_serve_fail(error, SONO_STATUS_OUT_OF_MEMORY, "sink", "out of memory for outlines");
+    if (status == SONO_STATUS_OK && config->control_token_file[0])
+        status = sono_web_token_read(config->control_token_file, sink->token, error);
     if (status == SONO_STATUS_OK)
         status = sono_serve_listen(config->sink_listen, &sink->fd, &sink->port, error);
     if (status == SONO_STATUS_OK &&

@@ -7,6 +7,7 @@
 #include "serve/client.h"
 #include "serve/masks.h"
 #include "serve/sink.h"
+#include "web/token.h"
 
 #define SONO_SERVE_PARTING_CLIENTS 4 /* one too many, being told so */
 #define SONO_SERVE_JSON_BYTES      65536
@@ -28,7 +29,9 @@ struct sono_serve_sink {
         uint16_t code;
         char name[SONO_IGTL_DEVICE_CHARS + 1];
         char text[512];
-    } status; /* the last that went to all */
+    } status;                         /* the last that went to all */
+    char token[SONO_WEB_TOKEN_BYTES]; /* "" = commands need none */
+    sono_web_tries tries;
     char json[SONO_SERVE_JSON_BYTES];
     int32_t n_slots;
     sono_serve_client *clients; /* max_clients, then parting ones */

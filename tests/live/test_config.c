@@ -125,7 +125,8 @@ static void test_unknown(void **state)
                    "source:\n  address: a\nengine:\n  xyzzy: {a: b}\n");
     expect_refused(WRONG, "s.yaml:3: unknown section 'sorce': did you mean 'source'?",
                    "sink:\n  mask_value: 1\nsorce:\n  address: a\n");
-    expect_refused(WRONG, "s.yaml:1: unknown section 'listen': it belongs to section 'sink'", "listen: b\n");
+    expect_refused(WRONG, "s.yaml:1: unknown section 'listen': it belongs to section 'sink' or 'web'",
+                   "listen: b\n");
     expect_refused(WRONG, "s.yaml:3: key 'address' is there already",
                    "source:\n  address: a\n  address: b\n");
     expect_refused(WRONG, "s.yaml:3: section 'source' is there already",

@@ -8,10 +8,12 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define WIDTH       640
@@ -973,6 +975,42 @@ static void a_threshold_is_a_number_from_0_to_1(void **state)
     leave(&client);
 }
 
+/* With a token file a command needs the token, which no log keeps. */
+static void commands_carry_the_token(void **state)
+{
+    static const char right[] = "<Command token=\"0123456789abcdef\" threshold=\"0.25\"/>";
+    bench *self = *state;
+    peer client;
+    char path[SONO_TEST_PATH_BYTES];
+    snprintf(path, sizeof path, "%s/token", sono_test_folder());
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("0123456789abcdef\n", file);
+    fclose(file);
+    assert_int_equal(chmod(path, 0600), 0);
+    self->config.control_commands = 1;
+    snprintf(self->config.control_token_file, sizeof self->config.control_token_file, "%.511s", path);
+    open_sink(self);
+    join_as(self, &client, 0);
+    command(self, &client, "threshold", right, "TRUE", "OK");
+    assert_true(self->value == 0.25);
+    assert_null(strstr(self->audit, "0123456789abcdef"));
+    assert_non_null(strstr(self->audit, "****************"));
+    command(self, &client, "status", "", "TRUE", "{\"schema\": 1}");
+    command(self, &client, "record", "<Command token=\"0123456789abcdef\" record=\"off\"/>", "TRUE", "OK");
+    assert_int_equal(self->request, SONO_SERVE_REQUEST_RECORD);
+    assert_true(self->value == 0);
+    self->request = 0;
+    command(self, &client, "threshold", "0.3", "FALSE", "the token is needed");
+    command(self, &client, "stop", "<Command token=\"0123456789abcdee\"/>", "FALSE", "the token is needed");
+    command(self, &client, "stop", "<Command token=\"0123456789abcdef", "FALSE", "the token is needed");
+    command(self, &client, "stop", "<Command token=\"\"/>", "FALSE", "the token is needed");
+    command(self, &client, "stop", "0123456789abcdef", "FALSE", "the token is needed");
+    command(self, &client, "threshold", right, "FALSE", "the token is needed"); /* five at once were enough */
+    assert_int_equal(self->request, 0);
+    leave(&client);
+}
+
 /* ---- addresses ---- */
 
 static void a_taken_port_is_named(void **state)
@@ -1043,6 +1081,7 @@ int main(void)
         ON_BENCH(answers_do_not_pile_up),
         ON_BENCH(commands_need_permission),
         ON_BENCH(a_threshold_is_a_number_from_0_to_1),
+        ON_BENCH(commands_carry_the_token),
         ON_BENCH(a_taken_port_is_named),
         ON_BENCH(ipv6_works),
     };
