@@ -64,8 +64,8 @@ static const struct {
 
 static const struct {
     const char *ending, *unit;
-} units[] = {{"_ms", " ms"}, {"_mb", " MiB"},    {"_px", " pixels"},
-             {"_hz", " Hz"}, {"_percent", " %"}, {"_celsius", " degrees"}};
+} units[] = {{"_ms", " ms"},     {"_mb", " MiB"},          {"_px", " pixels"}, {"_hz", " Hz"},
+             {"_percent", " %"}, {"_celsius", " degrees"}, {"_h", " hours"}};
 
 sono_status sono_serve_config_fail(sono_error *error, sono_status status, const char *format, ...)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What no single key shows. */
 #include "serve/config_parts.h"
+#include "serve/log_level.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -319,7 +320,13 @@ static int check_logs(findings *at)
         const char *path;
     } files[] = {{PLACE(log_events), config->log_events},
                  {PLACE(log_latency), config->log_latency},
-                 {PLACE(log_audit), config->log_audit}};
+                 {PLACE(log_audit), config->log_audit},
+                 {PLACE(log_errors), config->log_errors},
+                 {PLACE(log_snapshot), config->log_snapshot}};
+    sono_serve_levels levels;
+    char why[256];
+    if (sono_serve_levels_parse(config->log_levels, &levels, why, sizeof why))
+        return find(at, PLACE(log_levels), "%s", why);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char folder[SONO_SERVE_TEXT_BYTES];
         struct stat facts;

@@ -168,6 +168,15 @@
     CHOICE(log, format, "text", "text|json", 0, "of the events")                                             \
     TEXT(log, latency, "", 0, "CSV file: each frame's received, submitted, done, first and last byte out")   \
     TEXT(log, audit, "", 0, "file for who changed what by COMMAND; empty = with the events")                 \
+    TEXT(log, errors, "", 0, "file for warnings and errors alone, once more; empty = none")                  \
+    TEXT(log, levels, "info", 0,                                                                             \
+         "which events: error, warning or info, then others by area, as info,frames=warning")                \
+    TEXT(log, snapshot, "", 0,                                                                               \
+         "file that always holds the newest KPI JSON as a whole, as kpi_snapshot.json; empty = none")        \
+    INTEGER(log, max_mb, 64, 0, 65536, 0,                                                                    \
+            "a larger log file is put aside and compressed; 0 = whatever its size")                          \
+    INTEGER(log, max_age_h, 168, 0, 87600, 0, "likewise an older one; 0 = whatever its age")                 \
+    INTEGER(log, keep, 8, 0, 1000, 0, "so many files of each log are kept aside; 0 = none is put aside")     \
     INTEGER(service, drain_ms, 2000, 0, 600000, 1, "at SIGTERM images in the engine are waited for so long")
 
 #endif

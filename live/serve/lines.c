@@ -26,6 +26,9 @@ struct sono_serve_lines {
     size_t from, n_bytes; /* of the ring */
     uint64_t n_dropped;
     int is_over, is_ended, is_abandoned, wants_reopen;
+    sono_serve_rotation rotation; /* n_kept 0 = none */
+    pthread_t packer;             /* the thread's: of the file that was put aside last */
+    int has_packer;
     char ring[RING_BYTES];
 };
 
@@ -102,6 +105,36 @@ static void reopen(sono_serve_lines *lines)
     }
 }
 
+static void *pack(void *user)
+{
+    sono_serve_rotate_compress(((const sono_serve_lines *)user)->path);
+    return NULL;
+}
+
+static void join_packer(sono_serve_lines *lines)
+{
+    if (lines->has_packer) {
+        pthread_join(lines->packer, NULL);
+        lines->has_packer = 0;
+    }
+}
+
+/* A file that is full or old is put aside, and a new one begun. */
+static void rotate(sono_serve_lines *lines, const sono_serve_rotation *rotation)
+{
+    struct stat facts;
+    const int64_t now_s = time(NULL);
+    if (rotation->n_kept < 1 || !lines->path[0] || fstat(lines->fd, &facts) ||
+        !sono_serve_rotate_is_due(rotation, facts.st_size, sono_serve_rotate_made(lines->fd, now_s), now_s)) {
+        return;
+    }
+    join_packer(lines);
+    if (!sono_serve_rotate_aside(lines->path, rotation->n_kept)) {
+        reopen(lines);
+        lines->has_packer = !pthread_create(&lines->packer, NULL, pack, lines);
+    }
+}
+
 static void *work(void *user)
 {
     sono_serve_lines *lines = user;
@@ -114,12 +147,14 @@ static void *work(void *user)
             continue;
         }
         int wants_reopen = lines->wants_reopen;
+        const sono_serve_rotation rotation = lines->rotation;
         lines->wants_reopen = 0;
         size_t n = take(lines, chunk);
         pthread_mutex_unlock(&lines->mutex);
         if (wants_reopen) {
             reopen(lines);
         }
+        rotate(lines, &rotation);
         write_all(lines->fd, chunk, n);
         pthread_mutex_lock(&lines->mutex);
         deadline_after(&linger, LINGER_MS);
@@ -127,6 +162,9 @@ static void *work(void *user)
                pthread_cond_timedwait(&lines->cond, &lines->mutex, &linger) == 0) {
         }
     }
+    pthread_mutex_unlock(&lines->mutex);
+    join_packer(lines);
+    pthread_mutex_lock(&lines->mutex);
     lines->is_ended = 1;
     int is_abandoned = lines->is_abandoned;
     pthread_cond_broadcast(&lines->cond);
@@ -199,6 +237,15 @@ void sono_serve_lines_put(sono_serve_lines *lines, const char *text)
         lines->n_bytes += n;
     }
     pthread_mutex_unlock(&lines->mutex);
+}
+
+void sono_serve_lines_rotate(sono_serve_lines *lines, const sono_serve_rotation *rotation)
+{
+    if (lines) {
+        pthread_mutex_lock(&lines->mutex);
+        lines->rotation = *rotation;
+        pthread_mutex_unlock(&lines->mutex);
+    }
 }
 
 void sono_serve_lines_reopen(sono_serve_lines *lines)

@@ -7,6 +7,8 @@
 #ifndef SONO_SERVE_LINES_H
 #define SONO_SERVE_LINES_H
 
+#include "serve/rotate.h"
+
 #include "sonoseg/sonoseg.h"
 
 typedef struct sono_serve_lines sono_serve_lines;
@@ -17,6 +19,9 @@ sono_status sono_serve_lines_open(const char *path, const char *head, sono_serve
                                   sono_error *error);
 /* One line, without its newline; control characters become '_'. NULL is allowed, and does nothing. */
 void sono_serve_lines_put(sono_serve_lines *lines, const char *text);
+/* From now on the file is put aside when it is full or old, looked at with each line; a thread of its own
+ * compresses it. Of a file alone. */
+void sono_serve_lines_rotate(sono_serve_lines *lines, const sono_serve_rotation *rotation);
 /* Opens the file anew, for those who rotate it by renaming. */
 void sono_serve_lines_reopen(sono_serve_lines *lines);
 uint64_t sono_serve_lines_dropped(sono_serve_lines *lines);

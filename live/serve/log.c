@@ -148,9 +148,17 @@ void sono_serve_log_close(sono_serve_log *log)
 void sono_serve_log_put(sono_serve_log *log, const char *event, const char *text)
 {
     char out[6 * TEXT_BYTES + 256], kept[TEXT_BYTES]; /* a byte may become six */
+    sono_serve_area area;
+    sono_serve_level level;
     snprintf(kept, sizeof kept, "%s", text);
+    sono_serve_level_of(event, kept, &area, &level);
     sono_serve_log_line(log->is_json, sono_serve_utc_ns(), event, kept, out, sizeof out);
-    sono_serve_lines_put(log->lines, out);
+    if (!log->has_levels || level <= log->levels.of[area] || !strcmp(event, "audit")) {
+        sono_serve_lines_put(log->lines, out);
+    }
+    if (level <= SONO_SERVE_LEVEL_WARNING) {
+        sono_serve_lines_put(log->errors, out);
+    }
     if (log->listener) {
         log->listener(log->user, event, kept);
     }

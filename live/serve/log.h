@@ -7,10 +7,14 @@
 #define SONO_SERVE_LOG_H
 
 #include "serve/lines.h"
+#include "serve/log_level.h"
 
 typedef struct sono_serve_log {
     sono_serve_lines *lines;
     int is_json;
+    sono_serve_lines *errors; /* warnings and errors, once more; NULL = there is none */
+    int has_levels;           /* 0 = every line is kept */
+    sono_serve_levels levels;
     /* Optional: told of every line, too, from whichever thread puts it. */
     void (*listener)(void *user, const char *event, const char *text);
     void *user;

@@ -102,6 +102,21 @@ static void on_signals(void *user, uint32_t events)
 /* ---- made -----------------------------------------------------------------------------------------------
  */
 
+/* Which lines are kept, and for how long. The audit log is kept as it is. */
+static void set_logs(sono_service *service)
+{
+    const sono_serve_config *config = &service->config;
+    const sono_serve_rotation rotation = {.max_bytes = (int64_t)config->log_max_mb << 20,
+                                          .max_age_s = (int64_t)config->log_max_age_h * 3600,
+                                          .n_kept = config->log_keep};
+    char why[256];
+    service->log.has_levels =
+        !sono_serve_levels_parse(config->log_levels, &service->log.levels, why, sizeof why);
+    sono_serve_lines_rotate(service->log.lines, &rotation);
+    sono_serve_lines_rotate(service->log.errors, &rotation);
+    sono_serve_lines_rotate(service->latency, &rotation);
+}
+
 static sono_status open_logs(sono_service *service, sono_error *error)
 {
     const sono_serve_config *config = &service->config;
@@ -112,6 +127,15 @@ static sono_status open_logs(sono_service *service, sono_error *error)
     }
     if (status == SONO_STATUS_OK && config->log_audit[0]) {
         status = sono_serve_lines_open(config->log_audit, NULL, &service->audit, error);
+    }
+    if (status == SONO_STATUS_OK && config->log_errors[0]) {
+        status = sono_serve_lines_open(config->log_errors, NULL, &service->log.errors, error);
+    }
+    if (status == SONO_STATUS_OK && config->log_snapshot[0]) {
+        status = sono_serve_snapshot_file_open(config->log_snapshot, &service->snapshot_file, error);
+    }
+    if (status == SONO_STATUS_OK) {
+        set_logs(service);
     }
     return status;
 }
@@ -344,8 +368,10 @@ static void close_all(sono_service *service)
     sono_serve_loop_close(&service->loop);
     sono_serve_board_free(service->board);
     sono_serve_log_format(&service->log, "stopped", "status=%d", service->exit_status);
+    sono_serve_snapshot_file_close(service->snapshot_file);
     sono_serve_lines_close(service->latency);
     sono_serve_lines_close(service->audit);
+    sono_serve_lines_close(service->log.errors);
     sono_serve_log_close(&service->log);
 }
 

@@ -18,6 +18,7 @@
 #include "serve/recording.h"
 #include "serve/serve.h"
 #include "serve/sink.h"
+#include "serve/snapshot_file.h"
 #include "serve/source.h"
 #include "session/session.h"
 #include "web/web.h"
@@ -70,7 +71,8 @@ typedef struct sono_service {
     sono_web *web; /* NULL = there is none */
     sono_serve_log log;
     sono_service_bridge *bridge;
-    sono_serve_lines *audit, *latency; /* NULL = there is none */
+    sono_serve_lines *audit, *latency;       /* NULL = there is none */
+    sono_serve_snapshot_file *snapshot_file; /* likewise */
     sono_serve_board *board;
     sono_serve_notify notify;
     int64_t watchdog_at_ns;

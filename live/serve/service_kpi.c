@@ -120,9 +120,13 @@ void sono_service_text(sono_service *service)
     if (service->web) {
         sono_web_second(service->web);
     }
-    if (service->config.sink_text) {
-        size_t n = sono_serve_snapshot_json(&service->snapshot, service->json, sizeof service->json);
-        if (n < sizeof service->json) {
+    if (!service->config.sink_text && !service->snapshot_file) {
+        return;
+    }
+    size_t n = sono_serve_snapshot_json(&service->snapshot, service->json, sizeof service->json);
+    if (n < sizeof service->json) {
+        sono_serve_snapshot_file_put(service->snapshot_file, service->json, n);
+        if (service->config.sink_text) {
             sono_serve_sink_text(service->sink, service->json);
         }
     }

@@ -38,6 +38,7 @@ void sono_service_reload(sono_service *service)
     snprintf(line, sizeof line, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, sono_serve_now_ns() / 1000);
     sono_serve_notify_send(&service->notify, line);
     sono_serve_lines_reopen(service->log.lines);
+    sono_serve_lines_reopen(service->log.errors);
     sono_serve_lines_reopen(service->audit);
     sono_serve_lines_reopen(service->latency);
     if (service->config.path[0] && !read_again(service, changed, sizeof changed)) {
