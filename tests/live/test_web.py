@@ -180,6 +180,17 @@ def check_scrape(text, n_scrapes):
     return samples
 
 
+def check_names(samples):
+    """What the alerts and the dashboard ask for is there (but for what only a GPU has)."""
+    there = {name.split("{")[0] for name in samples}
+    for path in ("packaging/prometheus/sonoseg_rules.yml", "packaging/grafana/sonoseg_dashboard.json"):
+        text = (live.ROOT / path).read_text()
+        names = set(re.findall(r"\b(?:sonoseg|process)_[a-z_]+[a-z]", text)) - {"sonoseg_rules", "sonoseg_dashboard"}
+        missing = {name for name in names - there if not name.startswith(("sonoseg_gpu_", "sonoseg_ledger_"))}
+        assert len(names) > 5 and not missing, (path, missing)
+    json.loads((live.ROOT / "packaging/grafana/sonoseg_dashboard.json").read_text())
+
+
 def check_metrics(world):
     answer = world.get("/metrics")
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -190,6 +201,7 @@ def check_metrics(world):
         buckets = [value for name, value in samples.items()
                    if name.startswith(f'sonoseg_frame_duration_seconds_bucket{{stage="{stage}"')]
         assert buckets == sorted(buckets) and buckets[-1] == samples[f'sonoseg_frame_duration_seconds_count{{stage="{stage}"}}']
+    check_names(samples)
     for i in range(30): # while frames flow
         check_scrape(world.get("/metrics").body.decode(), i)
     accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
@@ -201,6 +213,9 @@ def check_metrics(world):
     if shutil.which("promtool"):
         run = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
         assert run.returncode == 0 and not run.stdout + run.stderr, run
+        run = subprocess.run(["promtool", "check", "rules", live.ROOT / "packaging/prometheus/sonoseg_rules.yml"], capture_output=True,
+                             text=True, check=False)
+        assert run.returncode == 0, run
     else:
         print("not checked by promtool: it is not there (scripts/setup.sh ci)")
     return opened.body.decode()
