@@ -5,9 +5,13 @@
 #include "error/error.h"
 
 #include <civetweb.h>
+#include <errno.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define SPARE_THREADS 16     /* for requests while every stream is taken */
 #define TIMEOUT_MS    "5000" /* for a request's head, and for each piece of an answer */
@@ -273,6 +277,33 @@ static int on_log(const struct mg_connection *connection, const char *text)
 /* ---- made and ended -------------------------------------------------------------------------------------
  */
 
+/* civetweb does not say why it cannot listen. 0, or an errno. */
+static int try_listening(const char *listen)
+{
+    struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_PASSIVE};
+    struct addrinfo *found = NULL;
+    char host[256];
+    const char *colon = strrchr(listen, ':');
+    const int is_bracketed = *listen == '[', one = 1;
+    const size_t n = colon ? (size_t)(colon - listen) - 2 * (size_t)is_bracketed : 0;
+    snprintf(host, sizeof host, "%.*s", n < sizeof host ? (int)n : 0, listen + is_bracketed);
+    if (!colon || getaddrinfo(host, colon + 1, &hints, &found)) {
+        return EADDRNOTAVAIL;
+    }
+    const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int code = fd < 0 ? errno : 0;
+    if (!code && (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) ||
+                  bind(fd, found->ai_addr, found->ai_addrlen))) {
+        code = errno;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    freeaddrinfo(found);
+    return code;
+}
+
 static int start(sono_web *web, const char *listen, char *why, size_t n_why)
 {
     char threads[16], address[300];
@@ -310,6 +341,10 @@ sono_status sono_web_server_start(sono_web *web, const char *listen, sono_error 
 {
     char why[256] = "";
     struct mg_server_port ports[4];
+    const int code = try_listening(listen);
+    if (code) {
+        return sono_live_fail(error, SONO_STATUS_IO, code, "web", "web.listen %s", listen);
+    }
     mg_init_library(0);
     if (start(web, listen, why, sizeof why)) {
         mg_exit_library();

@@ -26,8 +26,12 @@ says() { grep -q -- "$1" "$work/out" || { cat "$work/out"; fail "does not say '$
 
 run 0 --help
 says '^usage: sonoseg serve'
-for section in source mailbox engine state sink control record log service; do says "^$section: "; done
+for section in source mailbox engine state sink control web record log service; do says "^$section: "; done
 while IFS=$'\t' read -r flag _; do says "^      --$flag"; done < <("$SONO_COMMAND" serve --print-keys)
+while IFS=$'\t' read -r flag _; do
+    run 2 "--$flag"
+    grep -q "option '--$flag' needs a value" "$work/err" || fail "--$flag is not known"
+done < <("$SONO_COMMAND" serve --print-keys)
 [ "$("$SONO_COMMAND" serve --print-keys | awk -F'\t' 'NF != 8' | wc -l)" -eq 0 ] || fail "--print-keys: not 8 fields"
 "$SONO_COMMAND" --help | grep -q '^  serve ' || fail "the list of commands has no serve"
 

@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import struct
 import subprocess
 import sys
@@ -22,14 +23,13 @@ import live # sink_client has put its folder on the path
 
 RATE_HZ = 50
 TOKEN = "0123456789abcdef0123456789abcdef"
-FLAGS = ["--engine-kind", "null", "--source-backoff-max-ms", 300, "--source-stall-ms", 400, "--sink-keep-alive-ms", 200]
+FLAGS = ["--source-backoff-max-ms", 300, "--source-stall-ms", 400, "--sink-keep-alive-ms", 200]
 
 
 class World:
     def __init__(self, *flags, rate_hz=RATE_HZ):
         self.source = plus_source.PlusSource(rate_hz=rate_hz)
-        self.service = live.serve(self.source.port, *FLAGS, "--web-listen", "127.0.0.1:0", *flags)
-        self.port = int(self.service.wait_line(r"page: http://127.0.0.1:(\d+)/").group(1))
+        self.service, self.port = web_client.serve(self.source.port, *FLAGS, *flags)
         self.sink = sink_client.SinkClient(self.service.port, keeps=1000)
 
     def close(self):
@@ -397,7 +397,8 @@ def check_control():
     token.write_text(TOKEN + "\n")
     token.chmod(0o600)
     (folder / "recording").mkdir()
-    world = World("--control-token-file", token, "--log-audit", folder / "audit.log", "--record-folder", folder / "recording")
+    world = World("--control-token-file", token, "--log-audit", folder / "audit.log", "--record-folder", folder / "recording",
+                  "--log-snapshot", folder / "kpi_snapshot.json", "--log-errors", folder / "errors.log", "--log-levels", "info,frames=error")
 
     def post(what, **options):
         return web_client.get_json(world.port, f"/api/control/{what}", method="POST", **options)
@@ -424,7 +425,12 @@ def check_control():
     kept = sorted(path.name.rsplit("_", 1)[1] for path in (folder / "recording").glob("sonoseg_2*.png"))
     assert kept[1:] == ["mask.png", "outline.png"] and kept[0][0].isdigit(), kept
     check_login(world, post)
+    kept = json.loads((folder / "kpi_snapshot.json").read_text())
+    latest = world.json("/api/metrics/latest")[1]["frames"]
+    assert kept["schema"] == 1 and latest["received"] - 3 * RATE_HZ < kept["received"] <= latest["received"] + RATE_HZ, (kept, latest)
     world.close()
+    errors = (folder / "errors.log").read_text()
+    assert "fault=PAUSED" in errors and "fault=OK" not in errors and "event=started" not in errors, errors
     audit = (folder / "audit.log").read_text()
     for wanted in ('by=web command=stop value="" result=granted', 'command=threshold value="0.55" result=granted',
                    'command=stop value="" result=refused', "command=login"):
@@ -462,6 +468,12 @@ def check_configuration():
                          (["--web-listen", "127.0.0.1:0", "--control-token-file", folder / "none"], "No such file")):
         run = live.run("serve", "--engine-kind", "null", "--sink-listen", "127.0.0.1:0", *flags)
         assert run.returncode in (1, 2) and words in run.stdout + run.stderr, (flags, run)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        run = live.run("serve", "--engine-kind", "null", "--sink-listen", "127.0.0.1:0", "--web-listen",
+                       f"127.0.0.1:{taken.getsockname()[1]}")
+        assert run.returncode == 1 and "web.listen 127.0.0.1:" in run.stdout + run.stderr and "in use" in run.stdout + run.stderr, run
     token.write_text(TOKEN)
     token.chmod(0o644)
     run = live.run("serve", "--engine-kind", "null", "--sink-listen", "127.0.0.1:0", "--web-listen", "127.0.0.1:0",

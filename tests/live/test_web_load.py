@@ -12,8 +12,6 @@ import plus_source
 import sink_client
 import web_client
 
-import live # sink_client has put its folder on the path
-
 RATE_HZ = 25
 WIDTH, HEIGHT = 320, 240
 MAX_GROWTH_MB = 64
@@ -27,8 +25,7 @@ def resident_mb(pid):
 class World:
     def __init__(self):
         self.source = plus_source.PlusSource(rate_hz=RATE_HZ, width=WIDTH, height=HEIGHT)
-        self.service = live.serve(self.source.port, "--engine-kind", "null", "--web-listen", "127.0.0.1:0")
-        self.port = int(self.service.wait_line(r"page: http://127.0.0.1:(\d+)/").group(1))
+        self.service, self.port = web_client.serve(self.source.port)
         self.sink = sink_client.SinkClient(self.service.port, keeps=3000)
         self.began_mb = 0
 

@@ -6,9 +6,9 @@ build/venv-web)."""
 import subprocess
 import time
 
+import plus_source
 import web_client
 
-import plus_source
 import live # plus_source has put its folder on the path
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -53,9 +53,8 @@ def main():
     (folder / "token").write_text(TOKEN)
     (folder / "token").chmod(0o600)
     source = plus_source.PlusSource(rate_hz=20)
-    service = live.serve(source.port, "--engine-kind", "null", "--web-listen", "127.0.0.1:0", "--control-token-file", folder / "token",
-                         "--record-folder", folder / "recording")
-    port = int(service.wait_line(r"page: http://127.0.0.1:(\d+)/").group(1))
+    service, port = web_client.serve(source.port, "--control-token-file", folder / "token", "--record-folder",
+                                     folder / "recording")
     deadline = time.monotonic() + 10
     while web_client.get_json(port, "/api/metrics/latest")[1]["frames"]["processed"] < 20:
         assert time.monotonic() < deadline

@@ -13,8 +13,21 @@ import time
 Answer = collections.namedtuple("Answer", "status headers body")
 Picture = collections.namedtuple("Picture", "received head jpeg")
 
+import live # the tests' folder is on the path: whoever imports this has it from plus_source
+
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 HOST = "127.0.0.1"
+
+
+def serve(source_port, *flags):
+    """The service with a page, and the page's port; skips where this build has none."""
+    try:
+        service = live.serve(source_port, "--engine-kind", "null", "--web-listen", f"{HOST}:0", *flags)
+    except AssertionError as error:
+        if "this build has no web service" in str(error):
+            live.skip("built without civetweb or libturbojpeg")
+        raise
+    return service, int(service.wait_line(r"page: http://127.0.0.1:(\d+)/").group(1))
 
 
 def _head(data):

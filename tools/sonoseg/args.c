@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_OPTIONS 128
+#define MAX_OPTIONS 200
 #define MAX_WORD    48
 #define HELP_ID     'h'
 

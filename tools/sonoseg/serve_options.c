@@ -16,6 +16,9 @@ static const args_option own[] = {
     {"print-keys", ID_PRINT_KEYS, NULL, "write all keys as lines with tabs, for scripts"},
 };
 
+_Static_assert(SONO_SERVE_KEY_COUNT + 60 < MAX_ROWS,
+               "headings, shorter names and options of serve itself fit, too");
+
 /* The option table and the texts that it points to. */
 typedef struct rows {
     args_option list[MAX_ROWS];
