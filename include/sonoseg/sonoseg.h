@@ -121,6 +121,13 @@ static inline void sono_image_init(sono_image *image)
     sono_image_init_sized(image, sizeof *image);
 }
 
+/* A part of a frame: pixels [x_px, x_px + width_px) x [y_px, y_px + height_px). Frozen. */
+typedef struct sono_region {
+    int32_t x_px, y_px; /* of its top left pixel */
+    int32_t width_px, height_px;
+} sono_region;
+SONO_FROZEN(sono_region, 16);
+
 /* Where the marks of an ultrasound image point: the transducer's marked side is on the left (x = 0), the
  * transducer at the top (near side up, "far" counts downwards), and so on. Handed through. */
 typedef enum sono_orientation {
@@ -260,6 +267,10 @@ SONO_API const sono_object *sono_packet_object(const sono_packet *packet, int32_
 
 /* What a stage took, of the whole batch; 0 unless time_stages was set at open, and for what is no stage. */
 SONO_API double sono_packet_stage_ms(const sono_packet *packet, sono_stage stage);
+
+/* The region of the frame that the networks saw: as it was given, as it was found, or the whole frame; see
+ * find_region in the configuration. out: untouched on failure. Errors: INVALID_ARGUMENT (NULL). */
+SONO_API sono_status sono_packet_region(const sono_packet *packet, sono_region *out);
 
 /* An object's maps, all as large as the frame and aligned with it. */
 typedef enum sono_map {
@@ -544,7 +555,17 @@ typedef struct sono_pipeline_config {
      * be BY_STREAM, batch and max_objects 1, and on CUDA it takes CUDA 12.4 or later and without_graph 0; the
      * detector's time is that of the stage `detect` there, its input's and the choice of the box included. */
     int32_t detect_every;
-    int32_t reserved; /* 0 */
+
+    /* What of a frame the networks see. Boxes, masks, maps and surfaces are in the frame's pixels all the
+     * same; beyond the region masks are empty. find_region 1: on a screen, or a fan on black, the ultrasound
+     * image is found where the networks run (docs/region.md says how, and where it fails); the whole frame
+     * where nothing looks like one for certain, or it is nearly all of the frame. With state_mode BY_STREAM
+     * the region stays where it is until another one was found in several frames in a row. Needs a detector
+     * (UNSUPPORTED). [0, 1], default 0. */
+    int32_t find_region;
+    /* ... or it is given, for every frame: one that it does not lie within is refused (INVALID_ARGUMENT).
+     * All 0 (default) = the whole frame. Not with find_region. */
+    sono_region region;
 } sono_pipeline_config;
 
 /* Fills in the defaults named above. */
@@ -553,6 +574,11 @@ static inline void sono_pipeline_config_init(sono_pipeline_config *config)
 {
     sono_pipeline_config_init_sized(config, sizeof *config);
 }
+
+/* Sets find_region and region from a text: "none" (the whole frame), "find", or "x,y,w,h", whole pixels. On
+ * failure config is left alone. Errors: INVALID_ARGUMENT (another text, a side of 0, NULL). */
+SONO_API sono_status sono_pipeline_config_set_region(sono_pipeline_config *config, const char *text,
+                                                     sono_error *error);
 
 /* sono_model_set_open() from the fields detector_path, segmenter_path, device, precision, detector_family
  * and the networks' input sizes of a configuration; models must be NULL, and what the rest says is for

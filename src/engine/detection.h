@@ -4,6 +4,7 @@
 #ifndef SONO_ENGINE_DETECTION_H
 #define SONO_ENGINE_DETECTION_H
 
+#include "engine/region.h"
 #include "graph/program.h"
 
 #include <math.h>
@@ -20,18 +21,19 @@ SONO_DETECTION_FN float detection_clamp(float value, float high)
     return value < 0.0f ? 0.0f : value > high ? high : value;
 }
 
-/* box: cx cy w h in 0..1. Its corners in source pixels, and valid; out stays as it is where the box is not
- * finite. Half of a float32 is exact, so that host and device agree to the bit. */
+/* box: cx cy w h of the frame's region, in 0..1. Its corners in source pixels, and valid; out stays as it is
+ * where the box is not finite. Half of a float32 is exact, so that host and device agree to the bit. */
 SONO_DETECTION_FN void detection_place(const float box[4], const sono_frame_header *header,
                                        sono_detection *out)
 {
-    const float width = (float)header->width_px, height = (float)header->height_px;
+    const region_rect r = region_of(header);
+    const float width = (float)r.w, height = (float)r.h;
     if (!isfinite(box[0]) || !isfinite(box[1]) || !isfinite(box[2]) || !isfinite(box[3]))
         return;
-    out->x1 = detection_clamp((box[0] - 0.5f * box[2]) * width, width - 1.0f);
-    out->y1 = detection_clamp((box[1] - 0.5f * box[3]) * height, height - 1.0f);
-    out->x2 = detection_clamp((box[0] + 0.5f * box[2]) * width, width - 1.0f);
-    out->y2 = detection_clamp((box[1] + 0.5f * box[3]) * height, height - 1.0f);
+    out->x1 = region_out(detection_clamp((box[0] - 0.5f * box[2]) * width, width - 1.0f), r.x);
+    out->y1 = region_out(detection_clamp((box[1] - 0.5f * box[3]) * height, height - 1.0f), r.y);
+    out->x2 = region_out(detection_clamp((box[0] + 0.5f * box[2]) * width, width - 1.0f), r.x);
+    out->y2 = region_out(detection_clamp((box[1] + 0.5f * box[3]) * height, height - 1.0f), r.y);
     out->valid = 1.0f;
 }
 

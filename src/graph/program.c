@@ -94,6 +94,26 @@ size_t sono_program_join(const sono_program *program)
     return join;
 }
 
+/* Whether an op of lane 1 from op `first` on reads the storage of tensor `id`. */
+static int lane_1_reads(const sono_program *program, size_t first, sono_tid id)
+{
+    for (size_t i = first; id && i < program->n_ops; i++)
+        for (int k = 0; program->ops[i].lane && k < SONO_OP_MAX_IN; k++)
+            if (program->tensors[program->ops[i].in[k]].root == program->tensors[id].root)
+                return 1;
+    return 0;
+}
+
+size_t sono_program_fork(const sono_program *program)
+{
+    size_t i = sono_program_join(program);
+    for (; i > 0; i--)
+        for (int k = 0; !program->ops[i - 1].lane && k < SONO_OP_MAX_OUT; k++)
+            if (lane_1_reads(program, i, program->ops[i - 1].out[k]))
+                return i;
+    return 0;
+}
+
 sono_part sono_program_part(const sono_program *program, size_t op)
 {
     if (program->ops[op].lane)

@@ -132,6 +132,10 @@ typedef struct sono_preprocess_args {
     int32_t max_width_px, max_height_px; /* frames: no side above the longer, no area above the product */
 } sono_preprocess_args;
 
+typedef struct sono_region_args {
+    int32_t max_width_px, max_height_px; /* frames: as above */
+} sono_region_args;
+
 typedef struct sono_select_args {
     int32_t max_objects;
 } sono_select_args;
@@ -181,7 +185,10 @@ typedef struct sono_frame_header {
     int32_t width_px, height_px;
     uint64_t device_pixels; /* CUDA: address of the first pixel in device memory; 0 = in the INPUT tensor */
     int32_t pitch_bytes;
-    int32_t format;       /* sono_pixel_format */
+    uint8_t format;       /* sono_pixel_format */
+    uint8_t has_pose;     /* 0 or 1 */
+    uint8_t stream;       /* SONO_STREAM_* */
+    uint8_t reserved;     /* 0 */
     int32_t gray16_white; /* GRAY16: this sample and those above it are 255 */
     float threshold;
     int64_t pixels_at_bytes; /* where the first pixel lies in the tensor of all frames' pixels */
@@ -190,8 +197,8 @@ typedef struct sono_frame_header {
     float spacing_mm[2];     /* from pixel to pixel, x and y; 0 = unknown */
     float
         image_to_reference[12]; /* pose as in sono_frame_info, axes of length 1; counts when has_pose is 1 */
-    int32_t has_pose;
-    int32_t stream; /* SONO_STREAM_* */
+    uint16_t region[4]; /* x, y, width, height in pixels of what the networks see, within the frame; all 0 =
+                           the whole frame (engine/region.h) */
 } sono_frame_header;
 
 /* What a frame is to the frames before it. */
@@ -205,7 +212,7 @@ enum {
 static_assert(sizeof(sono_frame_header) == 120 && offsetof(sono_frame_header, device_pixels) == 8 &&
                   offsetof(sono_frame_header, pixels_at_bytes) == 32 &&
                   offsetof(sono_frame_header, timestamp_ns) == 48 &&
-                  offsetof(sono_frame_header, stream) == 116,
+                  offsetof(sono_frame_header, region) == 112,
               "a frame's header has no padding");
 
 /* One found box, as SELECT_BOXES writes it: a row of 8 float32 of its output. */
@@ -292,10 +299,21 @@ enum {
 #define SONO_SURFACE_COLUMNS 1024
 #define SONO_SURFACE_RUNS    4
 
+/* FIND_REGION: the frame lies under at most so many squares a side; what it keeps of a stream, and what it
+ * counts in a square: engine/find_region.h. */
+#define SONO_REGION_CELLS       64
+#define SONO_REGION_MAX_SIDE_PX 16384 /* of a frame */
+#define SONO_REGION_COUNTS      3
+#define SONO_REGION_BYTES       64
+#define SONO_REGION_INTS        4 /* x, y, width, height in pixels */
+
 /* KIND, text, inputs ('?' = may be none) -> outputs. Shapes: T = tokens, Q = queries, N = frames, K = objects
  * of a frame, NK = of all frames, those of one frame together.
  * Sizes that depend on the frame are read from the frame's header when the op runs. */
 #define SONO_OP_MAP(X)                                                                                        \
+    X(FIND_REGION, "find_region") /* pixels, header, kept? U8 [1,1,1,64] -> header, the same with the region  \
+                                     that the networks are to see, region I32 [N,1,1,4], counts I32           \
+                                     [N,1,1,..], the same kept; see engine/find_region.h */                   \
     X(PREPROCESS, "preprocess")   /* pixels, header -> image [N,H,W,3 or 1]; antialiased bilinear resize */   \
     X(CONV, "conv")               /* x, weight [kh,kw,cin,cout], bias? [1,1,1,cout], residual? -> y */        \
     X(LINEAR, "linear")           /* the same with a 1 x 1 kernel and stride 1 */                             \
@@ -386,6 +404,7 @@ typedef struct sono_op {
         sono_topk_args topk;
         sono_bins_args bins;
         sono_preprocess_args preprocess;
+        sono_region_args region;
         sono_select_args select;
         sono_segment_args segment;
         sono_machine_rules state; /* DOUBT, too */
@@ -428,6 +447,10 @@ double sono_program_flops(const sono_program *program, sono_stage stage);
 /* The first op behind lane 1's last: ops of lane 0 before it may run beside lane 1. 0 = nothing is on lane 1.
  */
 size_t sono_program_join(const sono_program *program);
+
+/* One behind the last op of lane 0 whose result an op of lane 1 reads: lane 1 begins behind it. 0 = it waits
+ * for none. */
+size_t sono_program_fork(const sono_program *program);
 
 /* What of a frame runs as one: lane 0 up to the join, lane 1, and what waits for both. */
 typedef enum sono_part { SONO_PART_LANE_0, SONO_PART_LANE_1, SONO_PART_TAIL, SONO_PART_COUNT } sono_part;

@@ -70,6 +70,10 @@ sono_tid sono_view_spread(sono_recorder *rec, sono_tid x, int32_t n, int32_t h, 
 sono_epilogue sono_epilogue_none(void); /* no activation, post_scale 1 */
 sono_epilogue sono_epilogue_act(sono_act act);
 
+/* Returns the headers with what was found, for all ops that read one; region: I32 [N, 1, 1, 4], where that
+ * goes besides. kept: of one stream, U8 [1, 1, 1, SONO_REGION_BYTES]; 0 = of each frame alone. */
+sono_tid sono_record_find_region(sono_recorder *rec, const char *name, sono_tid pixels, sono_tid header,
+                                 sono_tid kept, const sono_region_args *args, sono_tid region);
 sono_tid sono_record_preprocess(sono_recorder *rec, const char *name, sono_tid pixels, sono_tid header,
                                 const sono_preprocess_args *args);
 /* Records LINEAR when the kernel is 1 x 1 with stride 1 and no padding, else CONV. */

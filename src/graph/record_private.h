@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the recorders of ops share: one file a family (core, product, attention, detect, segment). */
+/* What the recorders of ops share: one file a family (core, product, attention, detect, segment, region,
+ * ...). */
 #ifndef SONO_GRAPH_RECORD_PRIVATE_H
 #define SONO_GRAPH_RECORD_PRIVATE_H
 

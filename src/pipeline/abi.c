@@ -13,7 +13,7 @@
 
 ENDS_WITH(sono_image, gray16_white);
 ENDS_WITH(sono_frame_info, device_name);
-ENDS_WITH(sono_pipeline_config, reserved);
+ENDS_WITH(sono_pipeline_config, region);
 ENDS_WITH(sono_pipeline_info, segmenter);
 ENDS_WITH(sono_input, n_bytes);
 ENDS_WITH(sono_parts, reserved);

@@ -25,6 +25,8 @@ static sono_packet_outputs outputs_of(const sono_pipeline *p, const sono_pipelin
         outputs.verdict = (const sono_verdict *)sono_pipeline_of_frame(p, s, flow->verdict, i);
     if (flow->surface)
         outputs.surface = (const int32_t *)sono_pipeline_of_frame(p, s, flow->surface, i);
+    if (flow->region)
+        outputs.region = (const int32_t *)sono_pipeline_of_frame(p, s, flow->region, i);
     if (flow->mask) {
         outputs.iou = (const float *)sono_pipeline_of_frame(p, s, flow->iou, i);
         outputs.iou_stride = sono_program_tensor(flow->program, flow->iou)->c;

@@ -39,12 +39,60 @@ void sono_pipeline_config_init_sized(void *config, size_t struct_size)
     sono_sized_init(config, struct_size, &defaults, sizeof defaults);
 }
 
+/* Four whole numbers with commas between them, and nothing else; digits alone, so that no sign passes. */
+static int read_four(const char *text, int32_t out[4])
+{
+    for (int i = 0; i < 4; i++) {
+        char *end = NULL;
+        if (*text < '0' || *text > '9')
+            return 0;
+        const long value = strtol(text, &end, 10);
+        if (value > MAX_FRAME_PX || *end != (i < 3 ? ',' : '\0'))
+            return 0;
+        out[i] = (int32_t)value;
+        text = end + 1;
+    }
+    return out[2] > 0 && out[3] > 0;
+}
+
+sono_status sono_pipeline_config_set_region(sono_pipeline_config *config, const char *text, sono_error *error)
+{
+    int32_t v[4] = {0};
+    if (!config || !text ||
+        config->struct_size < offsetof(sono_pipeline_config, region) + sizeof(sono_region))
+        return SONO_FAIL(error, INVALID_ARGUMENT, "the configuration is NULL, not set up or has no region");
+    const int is_find = strcmp(text, "find") == 0;
+    if (!is_find && strcmp(text, "none") != 0 && !read_four(text, v))
+        return SONO_FAIL(
+            error, INVALID_ARGUMENT,
+            "region '%.80s': give none, find, or x,y,w,h in whole pixels, such as 160,100,640,480", text);
+    config->find_region = is_find;
+    config->region = (sono_region){v[0], v[1], v[2], v[3]};
+    return SONO_STATUS_OK;
+}
+
 static sono_status check_range(const char *name, int64_t value, int64_t low, int64_t high, sono_error *error)
 {
     if (value < low || value > high)
         return SONO_FAIL(error, INVALID_ARGUMENT, "%s is %lld: give %lld to %lld", name, (long long)value,
                          (long long)low, (long long)high);
     return SONO_STATUS_OK;
+}
+
+/* Whether it lies within a frame shows with each frame. */
+static sono_status check_region(const sono_pipeline_config *c, sono_error *error)
+{
+    const sono_region *r = &c->region;
+    SONO_TRY(check_range("find_region", c->find_region, 0, 1, error));
+    if (!r->x_px && !r->y_px && !r->width_px && !r->height_px)
+        return SONO_STATUS_OK;
+    if (c->find_region)
+        return SONO_FAIL(error, INVALID_ARGUMENT,
+                         "find_region is 1 and region is given: the region is either found or given");
+    SONO_TRY(check_range("region.x_px", r->x_px, 0, MAX_FRAME_PX - 1, error));
+    SONO_TRY(check_range("region.y_px", r->y_px, 0, MAX_FRAME_PX - 1, error));
+    SONO_TRY(check_range("region.width_px", r->width_px, 1, MAX_FRAME_PX, error));
+    return check_range("region.height_px", r->height_px, 1, MAX_FRAME_PX, error);
 }
 
 sono_status sono_config_resolve(const sono_pipeline_config *config, sono_pipeline_config *out,
@@ -90,6 +138,7 @@ sono_status sono_config_resolve(const sono_pipeline_config *config, sono_pipelin
                          "detect_every is %d: the box of the image before can stand for the detector's only "
                          "with state_mode BY_STREAM, batch 1 and max_objects 1",
                          c.detect_every);
+    SONO_TRY(check_region(&c, error));
     if (!(c.bridge_share >= 0.0f && c.bridge_share <= 1.0f))
         return SONO_FAIL(error, INVALID_ARGUMENT, "bridge_share is %g: give 0 to 1", (double)c.bridge_share);
     SONO_TRY(check_range("gray16_white", c.gray16_white, 1, 65535, error));

@@ -106,6 +106,22 @@ static sono_tid followed_of(sono_recorder *rec, sono_flow *flow)
     return flow->followed;
 }
 
+/* frame -> headers with the region that the networks are to see */
+static void record_region(sono_recorder *rec, const sono_pipeline_config *config,
+                          const sono_machine_rules *rules, sono_flow *flow)
+{
+    const sono_region_args args = {config->max_width_px, config->max_height_px};
+    const sono_tid kept =
+        rules->mode == SONO_STATE_BY_STREAM
+            ? sono_record_kept(rec, "kept_region", SONO_DTYPE_U8, 1, 1, 1, SONO_REGION_BYTES)
+            : 0;
+    rec->stage = SONO_STAGE_PREPROCESS;
+    flow->region = sono_record_tensor(rec, "region", SONO_DTYPE_I32, config->batch, 1, 1, SONO_REGION_INTS);
+    flow->header = sono_record_find_region(rec, "find_region", flow->frame.pixels, flow->frame.header, kept,
+                                           &args, flow->region);
+    sono_record_output(rec, flow->region);
+}
+
 /* memory -> whether the detector runs; detections, for it to write into. The ops that come next are its own.
  */
 static void record_schedule(sono_recorder *rec, const sono_pipeline_config *config,
@@ -116,8 +132,8 @@ static void record_schedule(sono_recorder *rec, const sono_pipeline_config *conf
     sono_tid outs[2];
     record_memory(rec, &args, flow);
     rec->stage = SONO_STAGE_STATE;
-    sono_record_schedule(rec, "schedule", flow->memory, flow->kept, flow->frame.header,
-                         followed_of(rec, flow), &args, &schedule, outs);
+    sono_record_schedule(rec, "schedule", flow->memory, flow->kept, flow->header, followed_of(rec, flow),
+                         &args, &schedule, outs);
     flow->detections = outs[1];
     flow->branches[flow->n_branches++] =
         (sono_branch){.first_op = (int32_t)rec->program->n_ops, .step = outs[0], .stage = SONO_STAGE_DETECT};
@@ -133,14 +149,14 @@ static void record_detector(sono_recorder *rec, const sono_pipeline_config *conf
     sono_detector_outputs found;
     rec->stage = SONO_STAGE_PREPROCESS;
     const sono_tid image =
-        sono_record_preprocess(rec, "detector_input", flow->frame.pixels, flow->frame.header, &input);
+        sono_record_preprocess(rec, "detector_input", flow->frame.pixels, flow->header, &input);
     rec->stage = SONO_STAGE_DETECT;
     network->detect(rec, image, &found);
     rec->stage = SONO_STAGE_SELECT;
-    flow->detections = sono_record_select(rec, "detections", found.logits, found.boxes, flow->frame.header,
+    flow->detections = sono_record_select(rec, "detections", found.logits, found.boxes, flow->header,
                                           config->max_objects, flow->detections);
     if (rules->mode == SONO_STATE_BY_STREAM)
-        sono_record_follow(rec, "follow", found.logits, found.boxes, flow->frame.header, flow->detections,
+        sono_record_follow(rec, "follow", found.logits, found.boxes, flow->header, flow->detections,
                            followed_of(rec, flow), rules);
     sono_record_output(rec, flow->detections);
     if (flow->n_branches)
@@ -187,15 +203,14 @@ static void record_mask(sono_recorder *rec, const sono_pipeline_config *config, 
 {
     sono_tid outs[3];
     rec->stage = SONO_STAGE_MASK;
-    sono_record_upsample_mask(rec, "mask", logits, flow->detections, flow->frame.header, args, 0, outs);
+    sono_record_upsample_mask(rec, "mask", logits, flow->detections, flow->header, args, 0, outs);
     flow->mask = outs[0];
     flow->area = outs[1];
     if (args->min_piece_permille)
-        sono_record_clean_mask(rec, "pieces", flow->mask, flow->area, flow->detections, flow->frame.header,
-                               args);
+        sono_record_clean_mask(rec, "pieces", flow->mask, flow->area, flow->detections, flow->header, args);
     if (config->bridge_share > 0.0f)
-        sono_record_bridge_mask(rec, "bridges", flow->mask, flow->area, flow->frame.pixels,
-                                flow->frame.header, flow->detections, args);
+        sono_record_bridge_mask(rec, "bridges", flow->mask, flow->area, flow->frame.pixels, flow->header,
+                                flow->detections, args);
 }
 
 /* Whether a frame without the detector looks doubtful; then the detector, and all from the prompt to here,
@@ -205,7 +220,7 @@ static void record_doubt(sono_recorder *rec, const sono_machine_rules *rules, so
 {
     const sono_branch detector = flow->branches[0];
     const sono_tid step = sono_record_doubt(rec, "doubt", flow->detections, flow->iou, echo, agreement,
-                                            flow->frame.header, flow->memory, rules);
+                                            flow->header, flow->memory, rules);
     const int32_t first = (int32_t)rec->program->n_ops;
     sono_record_again(rec, detector.first_op, detector.last_op, shared, n_shared);
     sono_record_again(rec, flow->first_prompt_op, first - 1, shared, n_shared);
@@ -217,7 +232,7 @@ static void record_doubt(sono_recorder *rec, const sono_machine_rules *rules, so
 static void record_state(sono_recorder *rec, const sono_machine_rules *rules, const sono_segment_args *args,
                          sono_flow *flow)
 {
-    const sono_tid header = flow->frame.header;
+    const sono_tid header = flow->header;
     sono_tid profile[2], agreement = 0;
     rec->stage = SONO_STAGE_STATE;
     sono_record_mask_profile(rec, "profile", flow->mask, header, args, profile);
@@ -254,14 +269,14 @@ static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *con
     rec->lane = !flow->prompts.is_callers; /* nothing here depends on the detector until the prompt */
     rec->stage = SONO_STAGE_PREPROCESS;
     const sono_tid image =
-        sono_record_preprocess(rec, "segmenter_input", flow->frame.pixels, flow->frame.header, &input);
+        sono_record_preprocess(rec, "segmenter_input", flow->frame.pixels, flow->header, &input);
     flow->segmenter_input = image;
     rec->stage = SONO_STAGE_ENCODE;
     const sono_tid embedding = network->encode(rec, image);
     rec->lane = 0;
     rec->stage = SONO_STAGE_DECODE;
     flow->first_prompt_op = (int32_t)rec->program->n_ops;
-    network->decode(rec, embedding, &flow->prompts, flow->frame.header, &outlined);
+    network->decode(rec, embedding, &flow->prompts, flow->header, &outlined);
     flow->first_decode_op = first_op_of(rec->program, SONO_STAGE_DECODE);
     flow->iou = outlined.iou;
     sono_record_output(rec, flow->iou);
@@ -272,7 +287,7 @@ static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *con
         record_state(rec, rules, &args, flow);
     if (flow->surface) {
         rec->stage = SONO_STAGE_SURFACE;
-        sono_record_surface(rec, "surface", flow->frame.pixels, flow->frame.header, flow->mask, &args,
+        sono_record_surface(rec, "surface", flow->frame.pixels, flow->header, flow->mask, &args,
                             flow->surface);
         sono_record_output(rec, flow->surface);
     }
@@ -280,7 +295,7 @@ static void record_segmenter(sono_recorder *rec, const sono_pipeline_config *con
     sono_record_output(rec, flow->mask);
     flow->map_element_bytes = args.map_element_bytes;
     if (config->want_weight_maps)
-        flow->weights = sono_weights_record(rec, flow->mask, flow->frame.header, &args);
+        flow->weights = sono_weights_record(rec, flow->mask, flow->header, &args);
 }
 
 /* Whether every tensor of the network's file is accounted for; NULL = there is no such network. */
@@ -299,6 +314,9 @@ static sono_status record_flow(const sono_pipeline_config *config, sono_flow_mod
     if (!models->detector.binder)
         record_prompts(&rec, config, flow);
     sono_frame_record(&rec, config->batch, config->max_width_px, config->max_height_px, &flow->frame);
+    flow->header = flow->frame.header;
+    if (config->find_region)
+        record_region(&rec, config, &rules, flow);
     if (config->detect_every > 1)
         record_schedule(&rec, config, &rules, flow);
     if (models->detector.binder)
@@ -334,6 +352,11 @@ static sono_status check_wishes(const sono_pipeline_config *config, const sono_f
         return SONO_FAIL(error, INVALID_ARGUMENT,
                          "state_mode: states other than BY_SCORE are found from boxes and masks: they need a "
                          "detector and a segmenter");
+    if (config->find_region && !models->detector.binder)
+        return SONO_FAIL(
+            error, UNSUPPORTED,
+            "find_region: prompts may lie beyond what would be found: without a detector give the "
+            "region, or none");
     if (models->detector.binder && (config->prompt_points || !config->prompt_boxes))
         return SONO_FAIL(error, INVALID_ARGUMENT,
                          "prompt_points and prompt_boxes are for pipelines without a detector");

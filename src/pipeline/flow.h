@@ -13,7 +13,9 @@ typedef struct sono_flow {
     sono_program *program;
     sono_model_info detector, segmenter; /* all 0 where the flow goes without */
     sono_frame_tensors frame;            /* INPUT */
-    sono_prompt_tensors prompts;         /* what the segmenter is pointed at with: detections, or INPUTs */
+    sono_tid header; /* what the ops read: the frame's own or, with find_region, those with what was found */
+    sono_tid region; /* OUTPUT I32 [N, 1, 1, 4] x, y, width, height in pixels; 0 = nobody looks for one */
+    sono_prompt_tensors prompts; /* what the segmenter is pointed at with: detections, or INPUTs */
     sono_tid detections; /* OUTPUT, without a detector INPUT, F32 [N, 1, K, 8]; N = frames of a batch, K =
                             objects of a frame */
     sono_tid segmenter_input; /* F32 [N, S, S, 3]; this and what follows 0 without a segmenter */

@@ -40,6 +40,31 @@ sono_status sono_frame_check(const sono_image *image, int32_t max_width_px, int3
     return SONO_STATUS_OK;
 }
 
+static int is_within(const sono_region *r, int32_t width_px, int32_t height_px)
+{
+    return (int64_t)r->x_px + r->width_px <= width_px && (int64_t)r->y_px + r->height_px <= height_px;
+}
+
+sono_status sono_frame_check_region(const sono_image *image, const sono_region *r, sono_error *error)
+{
+    if (!r->width_px || is_within(r, image->width_px, image->height_px))
+        return SONO_STATUS_OK;
+    return SONO_FAIL(error, INVALID_ARGUMENT,
+                     "the region %d,%d,%d,%d (x, y, width, height) does not lie within the frame of %d x %d "
+                     "pixels: give one that does, or none",
+                     r->x_px, r->y_px, r->width_px, r->height_px, image->width_px, image->height_px);
+}
+
+void sono_frame_put_region(sono_frame_header *header, const sono_region *r)
+{
+    if (!r->width_px || !is_within(r, header->width_px, header->height_px))
+        return;
+    header->region[0] = (uint16_t)r->x_px;
+    header->region[1] = (uint16_t)r->y_px;
+    header->region[2] = (uint16_t)r->width_px;
+    header->region[3] = (uint16_t)r->height_px;
+}
+
 int64_t sono_frame_bytes(const sono_image *image)
 {
     return (int64_t)image->width_px * image->height_px * (int64_t)sono_pixel_bytes(image->format);
@@ -90,12 +115,12 @@ void sono_frame_describe(const sono_frame *frame, float threshold, int32_t gray1
     *header = (sono_frame_header){.width_px = image->width_px,
                                   .height_px = image->height_px,
                                   .pitch_bytes = (int32_t)pitch_bytes_of(image),
-                                  .format = image->format,
+                                  .format = (uint8_t)image->format,
                                   .gray16_white = image->gray16_white ? image->gray16_white : gray16_white,
                                   .threshold = threshold,
                                   .timestamp_ns = info->timestamp_ns,
                                   .spacing_mm = {(float)info->spacing_mm[0], (float)info->spacing_mm[1]},
-                                  .has_pose = info->has_pose};
+                                  .has_pose = (uint8_t)(info->has_pose == 1)};
     memcpy(header->image_to_reference, info->image_to_reference, sizeof header->image_to_reference);
     if (header->has_pose)
         split_scale(header);

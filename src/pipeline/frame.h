@@ -15,6 +15,12 @@ size_t sono_frame_max_bytes(int32_t max_width_px, int32_t max_height_px);
 sono_status sono_frame_check(const sono_image *image, int32_t max_width_px, int32_t max_height_px,
                              sono_error *error);
 
+/* Whether a region lies within a checked frame; width 0 = none is given. Errors: INVALID_ARGUMENT. */
+sono_status sono_frame_check_region(const sono_image *image, const sono_region *region, sono_error *error);
+
+/* The region of a frame's header: as given where it lies within the frame, else all 0. */
+void sono_frame_put_region(sono_frame_header *header, const sono_region *region);
+
 /* Bytes of a frame's pixels as sono_frame_store() leaves them. */
 int64_t sono_frame_bytes(const sono_image *image);
 

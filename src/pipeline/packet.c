@@ -10,7 +10,7 @@ _Static_assert(sizeof(sono_map_view) == 2 * sizeof(void *) + 16,
                "programs bring their own: it never changes");
 _Static_assert(offsetof(sono_packet_storage, packet) == 0, "programs hold a pointer to that field");
 
-void sono_packet_begin(sono_packet_storage *storage, const sono_frame *frame)
+void sono_packet_begin(sono_packet_storage *storage, const sono_frame *frame, const sono_region *region)
 {
     memset(storage, 0, offsetof(sono_packet_storage, points_px)); /* no points yet */
     sono_packet *packet = &storage->packet;
@@ -19,6 +19,7 @@ void sono_packet_begin(sono_packet_storage *storage, const sono_frame *frame)
     packet->info = &storage->info;
     packet->width_px = frame->image.width_px;
     packet->height_px = frame->image.height_px;
+    storage->region = region->width_px ? *region : (sono_region){0, 0, packet->width_px, packet->height_px};
 }
 
 /* The gate was applied where SELECT_BOXES ran, the rules where STATE did: nothing is decided again here. */
@@ -54,6 +55,9 @@ void sono_packet_fill(sono_packet_storage *storage, const sono_packet_outputs *o
     sono_packet *packet = &storage->packet;
     fill_state(storage, outputs);
     fill_surface(storage, outputs->surface);
+    if (outputs->region)
+        storage->region =
+            (sono_region){outputs->region[0], outputs->region[1], outputs->region[2], outputs->region[3]};
     packet->n_objects = 0;
     storage->maps = outputs->maps;
     storage->map_element_bytes = outputs->map_element_bytes;
@@ -107,6 +111,14 @@ sono_status sono_packet_surface(const sono_packet *packet, sono_surface_view *ou
                                .line_starts = s->line_starts,
                                .n_points = s->n_points,
                                .n_lines = s->n_lines};
+    return SONO_STATUS_OK;
+}
+
+sono_status sono_packet_region(const sono_packet *packet, sono_region *out)
+{
+    if (!packet || !out)
+        return SONO_STATUS_INVALID_ARGUMENT;
+    *out = storage_of(packet)->region;
     return SONO_STATUS_OK;
 }
 

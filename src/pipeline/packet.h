@@ -17,6 +17,7 @@ typedef struct sono_packet_outputs {
     const int32_t *area_px; /* [K] */
     const sono_verdict *verdict; /* NULL = the state is that of the score */
     const int32_t *surface;      /* [SONO_SURFACE_COLUMNS]; NULL = nobody wants it */
+    const int32_t *region;       /* [SONO_REGION_INTS]; NULL = nobody looked for one */
     const uint8_t *maps; /* as graph/map_layout.h says, from the frame's first mask on; NULL = not here */
     int32_t map_element_bytes; /* of a weight map; 0 = there are none */
     int32_t iou_stride;
@@ -27,6 +28,7 @@ typedef struct sono_packet_outputs {
 typedef struct sono_packet_storage {
     sono_packet packet;
     sono_frame_info info;
+    sono_region region; /* what the networks saw */
     sono_object objects[SONO_MAX_OBJECTS];
     double stage_ms[SONO_STAGE_COUNT];
     const uint8_t *maps;       /* as in the outputs */
@@ -40,8 +42,8 @@ typedef struct sono_packet_storage {
     int32_t line_starts[SONO_SURFACE_COLUMNS + 1];
 } sono_packet_storage;
 
-/* Copies what the source said about the frame. */
-void sono_packet_begin(sono_packet_storage *storage, const sono_frame *frame);
+/* Copies what the source said about the frame. region: as given; width 0 = the whole frame. */
+void sono_packet_begin(sono_packet_storage *storage, const sono_frame *frame, const sono_region *region);
 
 /* Fills in objects and state: the verdict's or, without one, VISIBLE where the best box passed the gate. A
  * gated object's box, IoU and area are zero. */

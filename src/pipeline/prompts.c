@@ -15,24 +15,36 @@ sono_detection *sono_pipeline_prompts(const sono_pipeline *p, const sono_pipelin
     return (sono_detection *)(void *)row_of(p, s, p->flow.detections, i);
 }
 
-static int is_within(const sono_frame *frame, float x_px, float y_px)
+static int is_within(const sono_region *r, float x_px, float y_px)
 {
-    return x_px >= 0.0f && x_px <= (float)frame->image.width_px && y_px >= 0.0f &&
-           y_px <= (float)frame->image.height_px;
+    return x_px >= (float)r->x_px && x_px <= (float)(r->x_px + r->width_px) && y_px >= (float)r->y_px &&
+           y_px <= (float)(r->y_px + r->height_px);
 }
 
-static sono_status check_box(const sono_frame *frame, const float box[4], int32_t k, sono_error *error)
+/* Where prompts may lie: a given region, else the whole frame. */
+static sono_region room_of(const sono_pipeline *p, const sono_frame *frame)
 {
-    if (is_within(frame, box[0], box[1]) && is_within(frame, box[2], box[3]) && box[0] <= box[2] &&
+    const sono_region whole = {0, 0, frame->image.width_px, frame->image.height_px};
+    return p->config.region.width_px ? p->config.region : whole;
+}
+
+static const char *of_region(const sono_region *room)
+{
+    return room->x_px || room->y_px ? " of the region" : "";
+}
+
+static sono_status check_box(const sono_region *room, const float box[4], int32_t k, sono_error *error)
+{
+    if (is_within(room, box[0], box[1]) && is_within(room, box[2], box[3]) && box[0] <= box[2] &&
         box[1] <= box[3])
         return SONO_STATUS_OK;
     return SONO_FAIL(error, INVALID_ARGUMENT,
-                     "the box of prompt %d, (%g, %g) to (%g, %g), is none within %d x %d pixels", k,
-                     (double)box[0], (double)box[1], (double)box[2], (double)box[3], frame->image.width_px,
-                     frame->image.height_px);
+                     "the box of prompt %d, (%g, %g) to (%g, %g), is none within %d x %d pixels%s", k,
+                     (double)box[0], (double)box[1], (double)box[2], (double)box[3], room->width_px,
+                     room->height_px, of_region(room));
 }
 
-static sono_status check_points(const sono_pipeline *p, const sono_frame *frame, const sono_prompt *prompt,
+static sono_status check_points(const sono_pipeline *p, const sono_region *room, const sono_prompt *prompt,
                                 int32_t k, sono_error *error)
 {
     const int32_t most = p->config.prompt_points, n = prompt->n_points;
@@ -45,10 +57,11 @@ static sono_status check_points(const sono_pipeline *p, const sono_frame *frame,
         if (point->label < -1 || point->label > 1)
             return SONO_FAIL(error, INVALID_ARGUMENT, "point %d of prompt %d has label %d: give 1, 0 or -1",
                              i, k, point->label);
-        if (point->label >= 0 && !is_within(frame, point->x_px, point->y_px))
-            return SONO_FAIL(
-                error, INVALID_ARGUMENT, "point %d of prompt %d, (%g, %g), is not within %d x %d pixels", i,
-                k, (double)point->x_px, (double)point->y_px, frame->image.width_px, frame->image.height_px);
+        if (point->label >= 0 && !is_within(room, point->x_px, point->y_px))
+            return SONO_FAIL(error, INVALID_ARGUMENT,
+                             "point %d of prompt %d, (%g, %g), is not within %d x %d pixels%s", i, k,
+                             (double)point->x_px, (double)point->y_px, room->width_px, room->height_px,
+                             of_region(room));
     }
     return SONO_STATUS_OK;
 }
@@ -65,11 +78,12 @@ sono_status sono_pipeline_check_prompts(const sono_pipeline *p, const sono_frame
                          "%d prompts: this pipeline has no detector, give each frame 1 to %d (max_objects) "
                          "with sono_pipeline_submit_prompts()",
                          source->prompts ? source->n_prompts : 0, p->config.max_objects);
+    const sono_region room = room_of(p, frame);
     for (int32_t k = 0; k < source->n_prompts; k++) {
         const sono_prompt *prompt = &source->prompts[k];
         if (p->flow.prompts.has_boxes)
-            SONO_TRY(check_box(frame, prompt->bbox_xyxy_px, k, error));
-        SONO_TRY(check_points(p, frame, prompt, k, error));
+            SONO_TRY(check_box(&room, prompt->bbox_xyxy_px, k, error));
+        SONO_TRY(check_points(p, &room, prompt, k, error));
     }
     return SONO_STATUS_OK;
 }

@@ -30,7 +30,7 @@ static const sono_packet *make_packet(int32_t element_bytes)
                                          .map_element_bytes = element_bytes,
                                          .iou_stride = 1,
                                          .max_objects = N_OBJECTS};
-    sono_packet_begin(&storage, &frame);
+    sono_packet_begin(&storage, &frame, &(sono_region){0});
     sono_packet_fill(&storage, &outputs);
     storage.stage_ms[SONO_STAGE_DETECT] = 1.5;
     return &storage.packet;

@@ -18,7 +18,7 @@ sono_frame_header op_scene_header(int32_t width_px, int32_t height_px, sono_pixe
     return (sono_frame_header){.width_px = width_px,
                                .height_px = height_px,
                                .pitch_bytes = width_px * (int32_t)format + padding,
-                               .format = format,
+                               .format = (uint8_t)format,
                                .gray16_white = 5000,
                                .threshold = 0.3f};
 }

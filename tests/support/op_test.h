@@ -30,6 +30,7 @@
 /* Largest allowed |got - want| / max(1, largest |want| of the tensor). Float32 sums of a few thousand terms,
  * and polynomials good to 1e-6, must pass; a wrong term must not. 0 = exact. */
 #define SONO_OP_TOLERANCE_MAP(X)                                                                             \
+    X(FIND_REGION, 0)                                                                                        \
     X(PREPROCESS, 2e-5)                                                                                      \
     X(CONV, 5e-6)                                                                                            \
     X(LINEAR, 5e-6)                                                                                          \

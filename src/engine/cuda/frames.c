@@ -90,11 +90,13 @@ static sono_status launch_lane(sono_engine *cuda, int32_t lane, size_t first, si
 
 static sono_status launch_all(sono_engine *cuda, sono_error *error)
 {
-    const size_t join = sono_program_join(cuda->program);
+    const size_t fork = sono_program_fork(cuda->program), join = sono_program_join(cuda->program);
+    if (fork)
+        SONO_TRY(launch_lane(cuda, 0, 0, fork, error));
     if (join) {
         SONO_TRY(sono_gpu_fork(&cuda->gpu, error));
-        SONO_TRY(launch_lane(cuda, 1, 0, join, error));
-        SONO_TRY(launch_lane(cuda, 0, 0, join, error));
+        SONO_TRY(launch_lane(cuda, 1, fork, join, error));
+        SONO_TRY(launch_lane(cuda, 0, fork, join, error));
         SONO_TRY(sono_gpu_join(&cuda->gpu, error));
     }
     SONO_TRY(sono_cuda_begin_strands(cuda, error));

@@ -7,6 +7,7 @@
 
 /* clang-format off */
 const sono_cuda_kernel sono_cuda_kernels[SONO_CUDA_CANDIDATE_COUNT] = {
+    [SONO_CUDA_FIND_REGION] = {.run = sono_cuda_find_region},
     [SONO_CUDA_PREPROCESS] = {.run = sono_cuda_preprocess},
     [SONO_CUDA_CONV_THIN] = {.run = sono_cuda_conv_thin},
     SONO_CONV_HALF_TILES(TILE)

@@ -168,6 +168,15 @@ static void write_parts(FILE *stream, const sono_parts *parts, const sono_state_
             report->reasons, report->dt_us);
 }
 
+/* Only where it is not the whole frame. */
+static void write_region(FILE *stream, const sono_packet *packet)
+{
+    sono_region r;
+    if (sono_packet_region(packet, &r) == SONO_STATUS_OK &&
+        (r.width_px != packet->width_px || r.height_px != packet->height_px))
+        fprintf(stream, ", \"region_px\": [%d, %d, %d, %d]", r.x_px, r.y_px, r.width_px, r.height_px);
+}
+
 static void write_latency(FILE *stream, const sono_packet *packet)
 {
     fputs(", \"latency_ms\": {", stream);
@@ -205,6 +214,7 @@ void sono_jsonl_packet(FILE *stream, const sono_packet *packet, const char *path
     fprintf(stream, ", \"width_px\": %d, \"height_px\": %d, \"state\": \"%s\", ", packet->width_px,
             packet->height_px, sono_state_name(packet->state));
     write_object_keys(stream, sono_packet_object(packet, 0), packet->state);
+    write_region(stream, packet);
     for (int32_t i = 0; packet->n_objects > 1 && i < packet->n_objects; i++) {
         const sono_object *object = sono_packet_object(packet, i);
         fprintf(stream, "%s{\"class_id\": %d, ", i ? ", " : ", \"objects\": [", object->class_id);

@@ -20,6 +20,7 @@ static const sono_colour object_colours[] = {
 };
 static const sono_colour lost_colour = {255, 82, 82}, uncertain_colour = {255, 171, 0};
 static const sono_colour surface_colour = {255, 0, 230};
+static const sono_colour region_colour = {110, 110, 130};
 
 static uint8_t grey_at(const uint8_t *row, int32_t x, const sono_image *image, int32_t gray16_white)
 {
@@ -127,6 +128,24 @@ static int32_t to_pixel(float coordinate, int32_t size_px)
                                 : 0;
 }
 
+static void draw_rectangle(const canvas *out, int32_t x0, int32_t y0, int32_t x1, int32_t y1, sono_colour ink)
+{
+    const int32_t line = out->line_px;
+    sono_picture_fill(&out->picture, x0, y0, x1, y0 + line, ink, 200);
+    sono_picture_fill(&out->picture, x0, y1 - line, x1, y1, ink, 200);
+    sono_picture_fill(&out->picture, x0, y0, x0 + line, y1, ink, 200);
+    sono_picture_fill(&out->picture, x1 - line, y0, x1, y1, ink, 200);
+}
+
+/* What the networks saw, where that is not the whole frame. */
+static void draw_region(const canvas *out, const sono_packet *packet)
+{
+    sono_region r;
+    if (sono_packet_region(packet, &r) == SONO_STATUS_OK &&
+        (r.width_px != packet->width_px || r.height_px != packet->height_px))
+        draw_rectangle(out, r.x_px, r.y_px, r.x_px + r.width_px, r.y_px + r.height_px, region_colour);
+}
+
 /* Text above the box, or below it, or inside its top edge: wherever it fits first. */
 static void draw_box(const canvas *out, const sono_object *object, const char *text, sono_colour ink)
 {
@@ -135,10 +154,7 @@ static void draw_box(const canvas *out, const sono_object *object, const char *t
     const int32_t y0 = to_pixel(object->bbox_xyxy_px[1], out->picture.height_px);
     const int32_t x1 = to_pixel(object->bbox_xyxy_px[2], out->picture.width_px) + 1;
     const int32_t y1 = to_pixel(object->bbox_xyxy_px[3], out->picture.height_px) + 1;
-    sono_picture_fill(&out->picture, x0, y0, x1, y0 + line, ink, 200);
-    sono_picture_fill(&out->picture, x0, y1 - line, x1, y1, ink, 200);
-    sono_picture_fill(&out->picture, x0, y0, x0 + line, y1, ink, 200);
-    sono_picture_fill(&out->picture, x1 - line, y0, x1, y1, ink, 200);
+    draw_rectangle(out, x0, y0, x1, y1, ink);
     if (plate_width(out, text) > out->picture.width_px)
         return;
     int32_t y = y0 - plate_height(out);
@@ -164,6 +180,7 @@ void sono_overlay_draw(const sono_packet *packet, const sono_image *image, int32
     const int is_uncertain = packet->state == SONO_STATE_RELOCALIZING;
     char text[48];
     draw_grey(&out, image, gray16_white);
+    draw_region(&out, packet);
     if (packet->state == SONO_STATE_LOST || is_uncertain) {
         snprintf(text, sizeof text, "%s %.2f", sono_state_name(packet->state),
                  (double)sono_packet_object(packet, 0)->score);

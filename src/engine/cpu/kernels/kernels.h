@@ -57,6 +57,7 @@ extern const sono_cpu_table sono_cpu_table_v3;
 extern const sono_cpu_table sono_cpu_table_v4;
 
 /* NAME, op kinds are bound to in table.c: run and, where it ends in _scratch, its scratch. */
+void SONO_KERNEL(sono_cpu_find_region)(const sono_cpu_call *call);
 void SONO_KERNEL(sono_cpu_preprocess)(const sono_cpu_call *call);
 size_t SONO_KERNEL(sono_cpu_preprocess_scratch)(const sono_cpu_call *call);
 void SONO_KERNEL(sono_cpu_conv)(const sono_cpu_call *call); /* CONV and LINEAR */

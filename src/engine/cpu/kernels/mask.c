@@ -10,11 +10,13 @@
  * rows of W). Frame by frame. Bilinear to image_size, crop of the padding, bilinear to H x W
  * (mobile_sam/modeling/sam.py:155-162 @ 34bbbfd): both steps are linear and separable, so that each axis has
  * one filter of three neighbouring taps: bilinear samples of the large map lie at most one low-resolution
- * pixel apart. Detections that are not valid get an empty mask, area 0 and logits 0.
+ * pixel apart. All of this in the frame's region: outside of it the mask is empty, logits are 0. Detections
+ * that are not valid get an empty mask, area 0 and logits 0.
  */
 #include "engine/cpu/kernels/kernels.h"
 #include "engine/frames.h"
 #include "engine/letterbox.h"
+#include "engine/region.h"
 #include "graph/map_layout.h"
 
 #include <string.h>
@@ -82,6 +84,7 @@ typedef struct area {
 typedef struct job {
     const sono_cpu_call *call;
     sono_frame_header header;
+    region_rect region;
     axis rows;
     int32_t first; /* object of the frame */
     int64_t bands; /* of one object */
@@ -168,7 +171,7 @@ static void widen_row(const job *j, const float *restrict in, float *restrict ou
     const int64_t stride = widest_px(j->call);
     const int32_t *restrict first = j->tables.first;
     const float *restrict w0 = j->tables.weights, *restrict w1 = w0 + stride, *restrict w2 = w1 + stride;
-    for (int32_t x = 0; x < j->header.width_px; x++)
+    for (int32_t x = 0; x < j->region.w; x++)
         out[x] = w0[x] * in[first[x]] + w1[x] * in[first[x] + 1] + w2[x] * in[first[x] + 2];
 }
 
@@ -192,41 +195,55 @@ static uint8_t *mask_of(const job *j, int64_t k)
            (k - j->first) * object_maps_bytes(n_pixels, j->call->op->args.segment.map_element_bytes);
 }
 
+/* n pixels from a row's pixel `at` of the mask on. */
+static void clear_pixels(const job *j, int64_t k, int64_t at, int64_t n)
+{
+    const sono_cpu_tensor *logits = &j->call->out[2];
+    memset(mask_of(j, k) + at, 0, (size_t)n);
+    if (logits->data)
+        memset((float *)logits->data + k * logits->batch_stride + at, 0, (size_t)n * sizeof(float));
+}
+
+/* Rows [begin, end) of the region. */
 static void fill_band(const job *j, int64_t k, int32_t begin, int32_t end, int32_t thread)
 {
     const sono_cpu_tensor *low = &j->call->in[0], *logits = &j->call->out[2];
     const area a = area_of(j->call, thread);
     const int64_t stride = widest_px(j->call);
-    const int32_t width = j->header.width_px;
+    const int32_t width = j->region.w, frame_width = j->header.width_px;
     const float *in = (const float *)low->data + k * low->batch_stride;
     uint8_t *mask = mask_of(j, k);
     int32_t next = 0; /* low-resolution rows below it are in the ring, or no longer needed */
     for (int32_t y = begin; y < end; y++) {
         float w[TAPS];
         const int32_t first = compose(&j->rows, y, w);
-        for (int32_t row = next > first ? next : first; row < first + TAPS; row++)
-            widen_row(j, in + (int64_t)row * low->w, a.ring + (row % TAPS) * stride);
+        for (int32_t i = next > first ? next : first; i < first + TAPS; i++)
+            widen_row(j, in + (int64_t)i * low->w, a.ring + (i % TAPS) * stride);
         next = first + TAPS;
         const float *restrict r0 = a.ring + first % TAPS * stride, *restrict r1 =
                                                                        a.ring + (first + 1) % TAPS * stride;
         const float *restrict r2 = a.ring + (first + 2) % TAPS * stride;
-        const int64_t at = (int64_t)y * width;
+        const int64_t row = (int64_t)(j->region.y + y) * frame_width, at = row + j->region.x;
         float *restrict mixed =
             logits->data ? (float *)logits->data + k * logits->batch_stride + at : a.mixed;
         for (int32_t x = 0; x < width; x++)
             mixed[x] = w[0] * r0[x] + w[1] * r1[x] + w[2] * r2[x];
         a.counts[k] += threshold_row(mixed, width, mask + at);
+        clear_pixels(j, k, row, j->region.x);
+        clear_pixels(j, k, at + width, frame_width - j->region.x - width);
     }
 }
 
-static void clear_band(const job *j, int64_t k, int32_t begin, int32_t end)
+static void clear_rows(const job *j, int64_t k, int32_t begin, int32_t end)
 {
-    const sono_cpu_tensor *logits = &j->call->out[2];
-    const size_t at = (size_t)begin * (size_t)j->header.width_px;
-    const size_t n = (size_t)(end - begin) * (size_t)j->header.width_px;
-    memset(mask_of(j, k) + at, 0, n);
-    if (logits->data)
-        memset((float *)logits->data + k * logits->batch_stride + at, 0, n * sizeof(float));
+    const int64_t width = j->header.width_px;
+    if (end > begin)
+        clear_pixels(j, k, begin * width, (end - begin) * width);
+}
+
+static int32_t within(int32_t value, int32_t low, int32_t high)
+{
+    return value < low ? low : value > high ? high : value;
 }
 
 static void run_band(void *context, int64_t task, int32_t thread)
@@ -241,10 +258,13 @@ static void run_band(void *context, int64_t task, int32_t thread)
            (const float *)detections->data +
                detection_at(k, detections->w, detections->pitch, detections->batch_stride),
            sizeof detection);
-    if (detection.valid == 1.0f)
-        fill_band(j, k, begin, end, thread);
-    else
-        clear_band(j, k, begin, end);
+    const int32_t top = j->region.y, bottom = top + j->region.h;
+    const int32_t first = detection.valid == 1.0f ? within(top, begin, end) : end,
+                  last = detection.valid == 1.0f ? within(bottom, begin, end) : end;
+    clear_rows(j, k, begin, first);
+    if (last > first)
+        fill_band(j, k, first - top, last - top, thread);
+    clear_rows(j, k, last, end);
 }
 
 static void run_frame(const sono_cpu_call *call, int32_t frame)
@@ -253,11 +273,11 @@ static void run_frame(const sono_cpu_call *call, int32_t frame)
     const int32_t size = call->op->args.segment.image_size, n_objects = call->in[1].w;
     job j = {.call = call, .first = frame * n_objects, .tables = area_of(call, 0)};
     memcpy(&j.header, (const sono_frame_header *)call->in[2].data + frame, sizeof j.header);
-    const int32_t width = j.header.width_px, height = j.header.height_px,
-                  longest = longest_side_px(width, height);
+    j.region = region_of(&j.header);
+    const int32_t width = j.region.w, height = j.region.h, longest = longest_side_px(width, height);
     const axis columns = {low->w, size, letterbox_px(width, longest, size), width};
     j.rows = (axis){low->h, size, letterbox_px(height, longest, size), height};
-    j.bands = (height + BAND_ROWS - 1) / BAND_ROWS;
+    j.bands = (j.header.height_px + BAND_ROWS - 1) / BAND_ROWS;
     make_tables(&j, &columns);
     sono_pool_run(call->pool, run_band, &j, n_objects * j.bands);
 }

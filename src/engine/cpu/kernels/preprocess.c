@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * PREPROCESS: N frames of any size and format -> image [N, H, W, C], resized, normalised, padded; C is 3, or
- * 1: luma.
+ * 1: luma. Of a frame with a region only that is there.
  *
  * Separable triangle filter, widened when shrinking: the rule of
  * torch.nn.functional.interpolate(mode="bilinear", antialias=True) and of Pillow
@@ -11,6 +11,7 @@
 #include "engine/cpu/kernels/kernels.h"
 #include "engine/letterbox.h"
 #include "engine/luma.h"
+#include "engine/region.h"
 
 #include <math.h>
 #include <string.h>
@@ -35,9 +36,9 @@ typedef struct layout {
 
 typedef struct job {
     const sono_cpu_call *call;
-    sono_frame_header header;
-    const uint8_t *pixels; /* the frame's */
-    float *image;          /* [height][width][n_channels] */
+    sono_frame_header header; /* of the region, as if it were the frame */
+    const uint8_t *pixels;    /* its first */
+    float *image;             /* [height][width][n_channels] */
     layout layout;
     area tables; /* thread 0's */
     int32_t out_width, out_height;
@@ -272,6 +273,7 @@ static void run_frame(const sono_cpu_call *call, int32_t frame)
              .out_width = args->width_px,
              .out_height = args->height_px};
     memcpy(&j.header, (const sono_frame_header *)call->in[1].data + frame, sizeof j.header);
+    region_crop(&j.header);
     j.pixels = (const uint8_t *)call->in[0].data + j.header.pixels_at_bytes;
     j.image = (float *)call->out[0].data + frame * call->out[0].batch_stride;
     if (args->fit == SONO_FIT_LETTERBOX) {

@@ -12,15 +12,16 @@
 #include "engine/cpu/kernels/kernels.h"
 #include "engine/frames.h"
 #include "engine/letterbox.h"
+#include "engine/region.h"
 
 #include <math.h>
 #include <string.h>
 
 static const float two_pi = 6.28318530717958647692f;
 
-static float normalised(float source_px, float scale, float size_px)
+static float normalised(float region_px, float scale, float size_px)
 {
-    return 2.0f * ((source_px * scale + 0.5f) / size_px) - 1.0f;
+    return 2.0f * ((region_px * scale + 0.5f) / size_px) - 1.0f;
 }
 
 static void encode_position(const sono_cpu_tensor *gaussian, const float *embedding, float x, float y,
@@ -38,6 +39,7 @@ static void encode_position(const sono_cpu_tensor *gaussian, const float *embedd
 /* What the rows of one object are made from. */
 typedef struct object {
     const sono_cpu_call *call;
+    region_rect region;
     float scale, size; /* source pixels to the input's */
     float *row;        /* the next one */
 } object;
@@ -56,8 +58,9 @@ static void put_copy(object *o, const float *values)
 
 static void put_position(object *o, int32_t embedding, float x, float y)
 {
-    encode_position(&o->call->in[2], row_of(&o->call->in[3], embedding), normalised(x, o->scale, o->size),
-                    normalised(y, o->scale, o->size), o->row);
+    encode_position(&o->call->in[2], row_of(&o->call->in[3], embedding),
+                    normalised(region_in(x, o->region.x), o->scale, o->size),
+                    normalised(region_in(y, o->region.y), o->scale, o->size), o->row);
     o->row += o->call->out[0].pitch;
 }
 
@@ -87,8 +90,10 @@ void SONO_KERNEL(sono_cpu_prompt)(const sono_cpu_call *call)
         memcpy(&header, (const sono_frame_header *)call->in[1].data + frame_of_object(k, n_objects),
                sizeof header);
         const int32_t image_size = call->op->args.segment.image_size;
+        const region_rect region = region_of(&header);
         object o = {.call = call,
-                    .scale = (float)(image_size / (double)longest_side_px(header.width_px, header.height_px)),
+                    .region = region,
+                    .scale = (float)(image_size / (double)longest_side_px(region.w, region.h)),
                     .size = (float)image_size,
                     .row = (float *)out->data + k * out->batch_stride};
         for (int32_t t = 0; t < n_tokens; t++)

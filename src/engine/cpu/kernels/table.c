@@ -14,6 +14,7 @@ const sono_cpu_table SONO_KERNEL(sono_cpu_table) = {
     .isa = TEXT(SONO_ISA),
     .kernels =
         {
+            RUN(FIND_REGION, find_region),
             RUN_SCRATCH(PREPROCESS, preprocess),
             RUN_SCRATCH(CONV, conv),
             RUN_SCRATCH(LINEAR, conv),

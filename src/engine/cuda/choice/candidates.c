@@ -24,6 +24,7 @@
 /* Of those that cost the same, the first one is taken. */
 /* clang-format off */
 const sono_cuda_candidate sono_cuda_candidates[SONO_CUDA_CANDIDATE_COUNT] = {
+    CANDIDATE(FIND_REGION, FIND_REGION, .name = "find_region")
     CANDIDATE(PREPROCESS, PREPROCESS, .name = "preprocess")
     CANDIDATE(CONV_THIN, CONV, .name = "conv thin", .supports = sono_conv_thin_supports)
     SONO_CONV_HALF_TILES(HALF_TILE)

@@ -17,6 +17,7 @@ extern "C" {
 #endif
 
 typedef enum sono_cuda_candidate_id {
+    SONO_CUDA_FIND_REGION,
     SONO_CUDA_PREPROCESS,
     SONO_CUDA_CONV_THIN,
 #define SONO_CUDA_TILE_ENUM(id, ...) SONO_CUDA_CONV_##id,

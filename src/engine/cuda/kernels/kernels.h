@@ -39,6 +39,7 @@ extern const sono_cuda_kernel sono_cuda_kernels[SONO_CUDA_CANDIDATE_COUNT];
 extern "C" {
 #endif
 
+cudaError_t sono_cuda_find_region(const sono_cuda_call *call);
 cudaError_t sono_cuda_preprocess(const sono_cuda_call *call);
 cudaError_t sono_cuda_conv_thin(const sono_cuda_call *call); /* CONV and LINEAR */
 cudaError_t sono_cuda_conv_tile(const sono_cuda_call *call); /* likewise, every candidate with a tile */

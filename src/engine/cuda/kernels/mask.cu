@@ -6,17 +6,18 @@
  *
  * UPSAMPLE_MASK: logits [NK, 256, 256, 1], detections [N, 1, K, 8], headers -> mask U8 (H rows of W
  * bytes, 0 / 255, packed: graph/map_layout.h), area I32 [NK, 1, 1, 1], source logits? [NK, 1, 1, maxH *
- * maxW]. Each axis has one filter of three neighbouring taps that composes both bilinear steps. Blocks walk
- * over tiles of 64 x 16 source pixels: the frame's size is read from the header; 80 threads find the tile's
- * filters in double precision, then every thread mixes 3 x 3 logits a pixel. A block adds its count of set
- * pixels to the area once, in whole numbers, so that the order does not matter; the area is zeroed before, on
- * the same stream.
+ * maxW]. Outside of a frame's region all is 0. Each axis has one filter of three neighbouring taps that
+ * composes both bilinear steps. Blocks walk over tiles of 64 x 16 source pixels: the frame's size is read
+ * from the header; 80 threads find the tile's filters in double precision, then every thread mixes 3 x 3
+ * logits a pixel. A block adds its count of set pixels to the area once, in whole numbers, so that the order
+ * does not matter; the area is zeroed before, on the same stream.
  *
  * Semantics, sources and numbers: the CPU twin. Test: tests/ops/test_mask.c.
  */
 #include "engine/cuda/kernels/rows.cuh"
 #include "engine/frames.h"
 #include "engine/letterbox.h"
+#include "engine/region.h"
 #include "graph/map_layout.h"
 
 #define THREADS       256
@@ -189,20 +190,29 @@ static __device__ __forceinline__ uint8_t *mask_of(const upsample_args &p, const
            blockIdx.y % p.n_objects * object_maps_bytes(n_pixels, p.map_element_bytes);
 }
 
+/* Whether a row or column of the frame is one of the region's, which begins at `first`. */
+static __device__ __forceinline__ bool is_within(int32_t at, int32_t first, int32_t n)
+{
+    return at >= first && at - first < n;
+}
+
 /* The pixels of one tile with its filters; returns how many this thread set. */
 static __device__ __forceinline__ int32_t fill_tile(const upsample_args &p, const sono_frame_header &header,
-                                                    uint8_t *mask, const filter *columns, const filter *rows,
+                                                    const region_rect &region, uint8_t *mask,
+                                                    const filter *columns, const filter *rows,
                                                     int32_t first_x, int32_t first_y)
 {
     const int32_t x = threadIdx.x % TILE_W;
     int32_t count = 0;
     if (first_x + x >= header.width_px)
         return 0;
-    const filter column = columns[x];
+    const bool has_column = is_within(first_x + x, region.x, region.w);
+    const filter column = has_column ? columns[x] : filter{};
     for (int32_t y = threadIdx.x / TILE_W; y < TILE_H && first_y + y < header.height_px;
          y += THREADS / TILE_W) {
         const int64_t at = (int64_t)(first_y + y) * header.width_px + first_x + x;
-        const float logit = mix_logits(p, column, rows[y]);
+        const bool has_logit = has_column && is_within(first_y + y, region.y, region.h);
+        const float logit = has_logit ? mix_logits(p, column, rows[y]) : 0.0f;
         const bool set = logit > 0.0f;
         mask[at] = set ? 255 : 0;
         if (p.logits)
@@ -236,12 +246,12 @@ static __global__ void __launch_bounds__(THREADS) upsample_kernel(upsample_args 
         clear_object(p, header);
         return;
     }
-    const int32_t width = header.width_px, height = header.height_px,
-                  longest = longest_side_px(width, height);
-    const axis across = {p.low_w, p.image_size, letterbox_px(width, longest, p.image_size), width};
-    const axis down = {p.low_h, p.image_size, letterbox_px(height, longest, p.image_size), height};
-    const int32_t tiles_x = (width + TILE_W - 1) / TILE_W,
-                  n_tiles = tiles_x * ((height + TILE_H - 1) / TILE_H);
+    const region_rect region = region_of(&header);
+    const int32_t longest = longest_side_px(region.w, region.h);
+    const axis across = {p.low_w, p.image_size, letterbox_px(region.w, longest, p.image_size), region.w};
+    const axis down = {p.low_h, p.image_size, letterbox_px(region.h, longest, p.image_size), region.h};
+    const int32_t tiles_x = (header.width_px + TILE_W - 1) / TILE_W,
+                  n_tiles = tiles_x * ((header.height_px + TILE_H - 1) / TILE_H);
     uint8_t *mask = mask_of(p, header);
     int32_t count = 0;
     if (threadIdx.x == 0)
@@ -250,12 +260,12 @@ static __global__ void __launch_bounds__(THREADS) upsample_kernel(upsample_args 
         const int32_t first_x = tile % tiles_x * TILE_W, first_y = tile / tiles_x * TILE_H;
         const int32_t i = threadIdx.x, y = i - TILE_W;
         __syncthreads(); /* all are done with the filters of the tile before; set_pixels is 0 */
-        if (i < TILE_W && first_x + i < width)
-            columns[i] = compose(across, first_x + i);
-        else if (y >= 0 && y < TILE_H && first_y + y < height)
-            rows[y] = compose(down, first_y + y);
+        if (i < TILE_W && is_within(first_x + i, region.x, region.w))
+            columns[i] = compose(across, first_x + i - region.x);
+        else if (y >= 0 && y < TILE_H && is_within(first_y + y, region.y, region.h))
+            rows[y] = compose(down, first_y + y - region.y);
         __syncthreads(); /* the filters are there */
-        count += fill_tile(p, header, mask, columns, rows, first_x, first_y);
+        count += fill_tile(p, header, region, mask, columns, rows, first_x, first_y);
     }
     for (int offset = SONO_WARP / 2; offset > 0; offset /= 2)
         count += __shfl_xor_sync(0xffffffffu, count, offset);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * PREPROCESS: pixels of N frames of any size and format, headers -> image [N, H, W, C], resized, normalised,
- * padded; C is 3, or 1: luma. Semantics: the CPU twin (separable triangle filter, widened when shrinking).
+ * padded; C is 3, or 1: luma. Of a frame with a region only that is there. Semantics: the CPU twin (separable
+ * triangle filter, widened when shrinking).
  *
  * One block per tile of 64 x 16 output pixels of a frame (blockIdx.z); the frame's size is read from the
  * header. 80 threads find the filters of the tile's columns and rows (position in double precision); then
@@ -14,6 +15,7 @@
 #include "engine/cuda/kernels/rows.cuh"
 #include "engine/letterbox.h"
 #include "engine/luma.h"
+#include "engine/region.h"
 
 #define TILE_W  64
 #define TILE_H  16
@@ -152,7 +154,8 @@ template <int CHANNELS> static __global__ void __launch_bounds__(THREADS) prepro
 {
     __shared__ filter columns[TILE_W], rows[TILE_H];
     __shared__ float tile[TILE_H * TILE_W * CHANNELS];
-    const sono_frame_header header = p.headers[blockIdx.z];
+    sono_frame_header header = p.headers[blockIdx.z];
+    region_crop(&header);
     const int32_t image_width = p.op.width_px, image_height = p.op.height_px;
     const int32_t first_x = blockIdx.x * TILE_W, first_y = blockIdx.y * TILE_H;
     int32_t width = image_width, height = image_height; /* of the resized frame */

@@ -12,6 +12,7 @@
 #include "engine/cuda/kernels/rows.cuh"
 #include "engine/frames.h"
 #include "engine/letterbox.h"
+#include "engine/region.h"
 
 #define BLOCK 128
 
@@ -22,9 +23,9 @@ typedef struct prompt_args {
     int32_t n_tokens, n_points, has_box, c, image_size;
 } prompt_args;
 
-static __device__ __forceinline__ float normalised(float source_px, float scale, float size_px)
+static __device__ __forceinline__ float normalised(float region_px, float scale, float size_px)
 {
-    return 2.0f * ((source_px * scale + 0.5f) / size_px) - 1.0f;
+    return 2.0f * ((region_px * scale + 0.5f) / size_px) - 1.0f;
 }
 
 /* One row of the result: a copy of a row (position 0), or an embedding with its position. */
@@ -78,9 +79,11 @@ static __global__ void __launch_bounds__(BLOCK) prompt_kernel(const prompt_args 
         return;
     }
     const int32_t frame = frame_of_object(blockIdx.y, args.n_objects);
-    const int32_t longest = longest_side_px(args.headers[frame].width_px, args.headers[frame].height_px);
+    const region_rect region = region_of(args.headers + frame);
+    const int32_t longest = longest_side_px(region.w, region.h);
     const float scale = (float)(args.image_size / (double)longest), size = (float)args.image_size;
-    const float x = normalised(row.x, scale, size), y = normalised(row.y, scale, size);
+    const float x = normalised(region_in(row.x, region.x), scale, size),
+                y = normalised(region_in(row.y, region.y), scale, size);
     for (int32_t i = threadIdx.x; i < half; i += BLOCK) {
         const float gx = sono_rows_value(args.gaussian, i);
         const float gy = sono_rows_value(args.gaussian, args.gaussian.pitch + i);
