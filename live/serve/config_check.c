@@ -182,6 +182,16 @@ static int check_state(findings *at)
     return FINE;
 }
 
+static int check_region(findings *at)
+{
+    sono_pipeline_config pipeline;
+    sono_error error;
+    sono_pipeline_config_init(&pipeline);
+    if (sono_pipeline_config_set_region(&pipeline, at->config->engine_region, &error) != SONO_STATUS_OK)
+        return find(at, PLACE(engine_region), "%s", error.text);
+    return FINE;
+}
+
 static int check_window(findings *at)
 {
     const char *window = at->config->source_window;
@@ -347,9 +357,9 @@ static int check_logs(findings *at)
 
 sono_status sono_serve_config_check(const sono_serve_config *config, sono_error *error)
 {
-    static int (*const checks[])(findings *) = {check_addresses, check_names,  check_times, check_state,
-                                                check_window,    check_engine, check_peers, check_web,
-                                                check_recording, check_logs};
+    static int (*const checks[])(findings *) = {check_addresses, check_names,     check_times,  check_state,
+                                                check_region,    check_window,    check_engine, check_peers,
+                                                check_web,       check_recording, check_logs};
     findings at = {.config = config};
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
         char place[256] = "";

@@ -67,6 +67,10 @@
     INTEGER(engine, detect_every, 1, 1, 100, 0,                                                              \
             "with state.mode stream: while VISIBLE the detector runs in every so manyth image only, else "   \
             "the box is that of the mask before")                                                            \
+    TEXT(                                                                                                    \
+        engine, region, "none", 0,                                                                           \
+        "what the networks see of an image: none = all of it, find = the ultrasound image that is found on " \
+        "a screen, or x,y,w,h in pixels")                                                                    \
     INTEGER(engine, max_width_px, 1920, 16, 8192, 0, "larger images are refused")                            \
     INTEGER(engine, max_height_px, 1200, 16, 8192, 0, "larger images are refused")                           \
     INTEGER(engine, gray16_white, 65535, 1, 65535, 0, "the 16-bit sample that means white")                  \

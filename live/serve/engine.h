@@ -28,6 +28,7 @@ typedef struct sono_serve_result {
     int32_t quality, agreement; /* of 1000; agreement -1 = unknown */
     int32_t reasons;            /* sono_state_reason */
     sono_parts parts;           /* what they are made of */
+    sono_region region;         /* what the networks saw; width 0 = the whole image */
     int32_t has_surface;        /* 0 unless engine.surface is on */
     sono_surface_view surface;
     double latency_ms;  /* of the engine alone */

@@ -99,6 +99,7 @@ static void configure(const sono_serve_engine_setup *setup, pipeline_engine *eng
     out->bridge_share = config->engine_bridge > 0 ? (float)config->engine_bridge : 0;
     out->want_surface = config->engine_surface == SONO_SERVE_SURFACE_ON;
     out->detect_every = config->engine_detect_every;
+    sono_pipeline_config_set_region(out, config->engine_region, NULL); /* it was checked */
     out->max_width_px = config->engine_max_width_px;
     out->max_height_px = config->engine_max_height_px;
     out->gray16_white = config->engine_gray16_white;
@@ -190,6 +191,11 @@ static void fill_result(const pipeline_engine *engine, const sono_packet *packet
         result->agreement = report->agreement;
         result->reasons = report->reasons;
         result->parts = *sono_packet_parts(packet);
+    }
+    sono_region region;
+    if (sono_packet_region(packet, &region) == SONO_STATUS_OK &&
+        (region.width_px != packet->width_px || region.height_px != packet->height_px)) {
+        result->region = region;
     }
     result->has_surface = sono_packet_surface(packet, &result->surface) == SONO_STATUS_OK;
     memcpy(result->bbox_xyxy_px, object->bbox_xyxy_px, sizeof result->bbox_xyxy_px);

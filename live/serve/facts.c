@@ -107,6 +107,10 @@ static void add_frame(sono_serve_facts *facts, const sono_serve_set *set)
     add_text(facts, "AreaPx", "%" PRId64, result->mask_area_px);
     add_text(facts, "LatencyMs", "%.3f", set->latency_ms);
     add_text(facts, "EngineMs", "%.3f", result->latency_ms);
+    if (result->region.width_px) {
+        add_text(facts, "Region", "%d %d %d %d", (int)result->region.x_px, (int)result->region.y_px,
+                 (int)result->region.width_px, (int)result->region.height_px);
+    }
     if (result->is_judged) {
         add_verdict(facts, result);
     }

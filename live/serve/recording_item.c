@@ -141,6 +141,9 @@ sono_serve_item *sono_serve_item_mask(const sono_serve_frame *frame, const sono_
     put_field(item, "Score", "%.9g", (double)result->score);
     put_field(item, "BBox", "%.9g %.9g %.9g %.9g", (double)box[0], (double)box[1], (double)box[2],
               (double)box[3]);
+    if (result->region.width_px)
+        put_field(item, "Region", "%d %d %d %d", (int)result->region.x_px, (int)result->region.y_px,
+                  (int)result->region.width_px, (int)result->region.height_px);
     put_field(item, "PredictedIoU", "%.9g", (double)result->iou_predicted);
     put_field(item, "AreaPx", "%lld", (long long)result->mask_area_px);
     put_field(item, "EngineMs", "%.3f", result->latency_ms);

@@ -358,6 +358,12 @@ static void test_check(void **state)
     check_says("s.yaml:2: engine.max_latency_ms: 10000 ms is not below engine.hang_ms, 10000 ms, when the "
                "engine counts as hanging",
                "engine:\n  max_latency_ms: 10000\n  hang_ms: 10000\n");
+    check_says(
+        "s.yaml:2: engine.region: region '1,2,3': give none, find, or x,y,w,h in whole pixels, such as "
+        "160,100,640,480",
+        "engine:\n  region: 1,2,3\n");
+    check_says(NULL, "engine:\n  region: find\n");
+    check_says(NULL, "engine:\n  region: 16,9,320,200\n");
     check_says("s.yaml:2: engine.detect_every: 5 needs state.mode stream",
                "engine:\n  detect_every: 5\nstate:\n  mode: frame\n");
     check_says(NULL, "engine:\n  detect_every: 5\n");       /* a service's states are by stream */

@@ -204,15 +204,18 @@ static void metadata_says_why_a_mask_is_uncertain(void **state)
     assert_fact(&in, "Quality", "0.645");
     assert_fact(&in, "Agreement", "0.087");
     assert_fact(&in, "StateReasons", "LOW_QUALITY DISAGREES");
+    assert_fact(&in, "Region", NULL);
     assert_fact(&in, "Version", sono_version());
     sono_serve_masks_end(&self->masks, &set);
     self->result.state = SONO_STATE_VISIBLE;
     self->result.agreement = -1;
     self->result.reasons = 0;
+    self->result.region = (sono_region){3, 2, 7, 5};
     sono_serve_masks_begin(&self->masks, &set, &self->frame, &self->result, 3500000);
     in = decode(sono_serve_masks_message(&self->masks, &set, SONO_SERVE_OUTPUT_MASK, 2));
     assert_fact(&in, "Quality", "0.645");
     assert_fact(&in, "Agreement", NULL);
+    assert_fact(&in, "Region", "3 2 7 5");
     assert_fact(&in, "StateReasons", NULL);
     sono_serve_masks_end(&self->masks, &set);
 }

@@ -170,6 +170,15 @@ static int take_surface(pipeline_args *args, const char *value)
     return -1;
 }
 
+static int take_region(pipeline_args *args, const char *value)
+{
+    sono_error error;
+    if (!sono_pipeline_config_set_region(&args->config, value, &error))
+        return 0;
+    report_error("--region: %s", error.text);
+    return -1;
+}
+
 int pipeline_args_take(pipeline_args *args, int id, const char *value)
 {
     sono_pipeline_config *config = &args->config;
@@ -235,6 +244,8 @@ int pipeline_args_take(pipeline_args *args, int id, const char *value)
         return args_fraction("bridge", value, 0, 1, &config->bridge_share);
     case ID_SURFACE:
         return take_surface(args, value);
+    case ID_REGION:
+        return take_region(args, value);
     case ID_NO_GRAPH:
         config->without_graph = 1;
         return 0;

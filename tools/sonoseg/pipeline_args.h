@@ -38,6 +38,7 @@ enum {
     ID_DETECT_EVERY,
     ID_BRIDGE,
     ID_SURFACE,
+    ID_REGION,
     ID_OWN /* first id of a command's own options */
 };
 
@@ -78,6 +79,9 @@ void family_warn(const char *path);
         {"surface", ID_SURFACE, "on|off",                                                                    \
          "find the ridge of the echo, to a fraction of a pixel; default on with\nthe segmenter of sonoseg, " \
          "off with others"},                                                                                 \
+        {"region", ID_REGION, "none|find|X,Y,W,H",                                                           \
+         "what the networks see of a frame: all of it (none, the default), the\nultrasound image that is "   \
+         "found on a screen, or these pixels (docs/region.md)"},                                             \
         {"skip-decoder", ID_SKIP_DECODER, NULL, "CUDA 12.4: run no mask decoder where nothing is found"},    \
         {"max-size", ID_MAX_SIZE, "WxH",                                                                     \
          "largest frame, default 1920x1200; what is longer or has more pixels\nis refused, 1200x1920 is "    \
