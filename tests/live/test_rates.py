@@ -37,7 +37,7 @@ def check(rate_hz, n_messages, *words):
     service = live.serve(source.port, "--engine-kind", "null", "--source-order", "all", "--sink-queue-frames", 64)
     service.wait_line("event=engine_up", 60)
     client = live.Client(service.port, timeout_s=20)
-    client.find("IMAGE", "BoneMask")
+    client.find("IMAGE", "BoneMask", version=2)  # those before it read our hello carry no metadata
     frames, kpis, began = [], [], time.monotonic()
     while time.monotonic() - began < SECONDS or len(kpis) < 2:
         message = client.next()
