@@ -22,9 +22,16 @@ endif()
 if(SONO_WEB)
     file(GLOB web_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/live/web/*.c)
     file(GLOB web_page CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/live/web/page/*)
-    # Files out of Debian packages that the page uses, such as a library for charts.
+    # The page's charts are Chart.js (MIT: live/web/page/licences.txt), out of Debian's libjs-chart.js; the page does without.
+    find_file(SONO_WEB_CHARTS chart.min.js PATHS /usr/share/javascript/chart.js NO_DEFAULT_PATH)
+    mark_as_advanced(SONO_WEB_CHARTS)
     set(SONO_WEB_EXTRA_ASSETS "" CACHE STRING "Further files that the page is served with")
     set(web_files ${web_page} ${SONO_WEB_EXTRA_ASSETS})
+    if(SONO_WEB_CHARTS)
+        list(APPEND web_files ${SONO_WEB_CHARTS})
+    else()
+        message(STATUS "Web page: no charts (Debian: libjs-chart.js)")
+    endif()
     set(web_table ${PROJECT_BINARY_DIR}/web/assets_table.c)
     add_custom_command(OUTPUT ${web_table}
         COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/web

@@ -1,63 +1,142 @@
 // SPDX-License-Identifier: Apache-2.0
-"use strict";
-const byId = (id) => document.getElementById(id);
-let shownAt = null, ageAtArrival = 0;
+// The page: streams in, everything else by itself.
+import {byId, put} from "./text.js";
+import {Link} from "./link.js";
+import {pictureLink, takePicture, tick} from "./picture.js";
+import {addState, drawTimeline, setClock, setTimeline, showNoState, showState, timeline} from "./state.js";
+import {addHistory, drawCharts, history, setSpan} from "./charts.js";
+import {addEvent, addTrips, forget, newest, showLost, showMetrics} from "./numbers.js";
+import {saveCsv, saveJson} from "./save.js";
+import {askSession, setUpControl} from "./control.js";
 
-function rows(object, prefix, out) {
-  for (const [key, value] of Object.entries(object)) {
-    if (value !== null && typeof value === "object") rows(value, prefix + key + ".", out);
-    else out.push([prefix + key, value]);
-  }
-  return out;
+const TICK_MS = 50, THEMES = ["system", "light", "dark"];
+let isUp = false, hasPast = false, pid = 0;
+
+async function read(path) {
+  const answer = await fetch(path);
+  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+  return answer.json();
 }
 
-function showMetrics(m) {
-  byId("level").textContent = m.verdict.level;
-  byId("reasons").replaceChildren(...m.verdict.reasons.map((reason) => {
-    const item = document.createElement("li");
-    item.textContent = reason.text;
-    return item;
-  }));
-  byId("numbers").replaceChildren(...rows(m, "", []).map(([key, value]) => {
-    const row = document.createElement("tr");
-    for (const text of [key, String(value)]) {
-      const cell = document.createElement("td");
-      cell.textContent = text;
-      row.append(cell);
+// Events from before this page was opened: the stream of events tells the last ones, then it is left.
+async function readEvents() {
+  const stop = new AbortController();
+  setTimeout(() => stop.abort(), 3000);
+  try {
+    const answer = await fetch("api/events", {headers: {"Last-Event-ID": "0"}, signal: stop.signal});
+    const stream = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let rest = "", part; !(part = await stream.read()).done;) {
+      const blocks = (rest + part.value).split("\n\n");
+      rest = blocks.pop();
+      for (const block of blocks) {
+        const data = block.split("\n").find((line) => line.startsWith("data: "));
+        if (data) addEvent(JSON.parse(data.slice(6)));
+      }
     }
-    return row;
-  }));
+  } catch (error) {
+    if (error.name !== "AbortError") throw error;
+  }
 }
 
-async function showFrame(bytes) {
-  const view = new DataView(bytes), nHead = view.getUint32(4, true), nJpeg = view.getUint32(8, true);
-  const head = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 12, nHead)));
-  byId("head").textContent = `frame ${head.frame}: ${head.fault === "OK" ? head.state : head.fault_text}`;
-  if (head.kind === "empty") shownAt = null;
-  if (!nJpeg) return;
-  const image = await createImageBitmap(new Blob([new Uint8Array(bytes, 12 + nHead, nJpeg)], {type: "image/jpeg"}));
-  const canvas = byId("frame");
-  canvas.width = head.width_px;
-  canvas.height = head.height_px;
-  canvas.getContext("2d").drawImage(image, 0, 0);
-  shownAt = performance.now();
-  ageAtArrival = head.age_ms;
+async function readPast() {
+  const [past, states, trips] = await Promise.all([read("api/metrics/history?last_n=600"), read("api/timeline"), read("api/trips?last_n=8")]);
+  addHistory(past.points);
+  setTimeline(states.spans);
+  addTrips(trips.trips);
+  await readEvents();
 }
 
-function connect(path, onMessage) {
-  const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path}`);
-  socket.binaryType = "arraybuffer";
-  socket.onmessage = (message) => onMessage(message.data);
-  socket.onclose = () => setTimeout(() => connect(path, onMessage), 1000);
+function beginAnew(m) {
+  if (pid && pid !== m.process.pid) { // another process: its history begins with it
+    forget();
+    history.points = [];
+    setTimeline([]);
+  }
+  pid = m.process.pid;
+  hasPast = true;
+  readPast().catch((error) => console.warn("the past could not be read:", error));
 }
 
-connect("/ws/metrics", (text) => {
+function takeMessage(text) {
   const message = JSON.parse(text);
-  if (message.type === "metrics") showMetrics(message);
-});
-connect("/ws/frames", showFrame);
-setInterval(() => {
-  const isOld = shownAt === null || ageAtArrival + performance.now() - shownAt > 500;
-  byId("frame").classList.toggle("old", isOld);
-  document.title = isOld ? "NO NEW IMAGE - sonoseg" : "sonoseg";
-}, 100);
+  if (message.type === "trips") return hasPast && addTrips(message.trips);
+  if (message.type === "event") {
+    addEvent(message);
+    if (message.name !== "state") return undefined;
+    addState(message);
+    return showState(message.state, message.fault, newest.metrics && newest.metrics.fault === message.fault ? newest.metrics.fault_text
+      : message.text.replace(/^[A-Z_]+: /, ""));
+  }
+  setClock(message.time);
+  showMetrics(message);
+  if (message.fault !== "OK" || !byId("state").dataset.heard) showState(message.state, message.fault, message.fault_text);
+  byId("state").dataset.heard = "1";
+  if (!hasPast || pid !== message.process.pid) return beginAnew(message);
+  read("api/metrics/history?last_n=3").then((past) => addHistory(past.points)).catch(() => {});
+  drawTimeline();
+  return undefined;
+}
+
+function metricsLink(is) {
+  isUp = is;
+  document.body.classList.toggle("lost", !is);
+  if (is) return undefined;
+  hasPast = false;
+  showLost();
+  showNoState();
+  delete byId("state").dataset.heard;
+  return askSession().catch(() => {}); // where it answers: does it want the token?
+}
+
+// ---- the tools ----------------------------------------------------------------------------------------------------
+
+function setTheme(name) {
+  document.documentElement.dataset.theme = name;
+  put(byId("theme"), `Theme: ${name}`);
+  localStorage.setItem("theme", name);
+  drawCharts();
+  drawTimeline();
+}
+
+function chooseSpan(seconds) {
+  for (const button of document.querySelectorAll("[data-span]")) button.setAttribute("aria-pressed", String(Number(button.dataset.span) === seconds));
+  timeline.span_s = seconds;
+  setSpan(seconds);
+  drawTimeline();
+}
+
+function toggleBig() {
+  const isBig = document.body.classList.toggle("big");
+  byId("big").setAttribute("aria-pressed", String(isBig));
+  if (!isBig) chooseSpan(timeline.span_s);
+}
+
+function setUpTools() {
+  const keys = {b: "big", t: "theme", c: "csv", j: "json", "?": "help"};
+  byId("big").addEventListener("click", toggleBig);
+  byId("theme").addEventListener("click", () => setTheme(THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % THEMES.length]));
+  byId("csv").addEventListener("click", saveCsv);
+  byId("json").addEventListener("click", saveJson);
+  byId("help").addEventListener("click", () => byId("help-dialog").showModal());
+  for (const button of document.querySelectorAll("[data-span]")) button.addEventListener("click", () => chooseSpan(Number(button.dataset.span)));
+  document.addEventListener("keydown", (event) => {
+    const isTyping = event.target instanceof HTMLInputElement && event.target.type !== "checkbox";
+    if (isTyping || event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]") || !byId("keys").checked) return;
+    const key = event.key.toLowerCase();
+    if (keys[key]) byId(keys[key]).click();
+    else if (key === "1" || key === "0") chooseSpan(key === "1" ? 60 : 600);
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTheme(document.documentElement.dataset.theme));
+  window.addEventListener("resize", drawTimeline);
+  document.addEventListener("visibilitychange", tick);
+}
+
+const kept = localStorage.getItem("theme");
+setTheme(THEMES.includes(kept) ? kept : "system");
+setUpTools();
+setUpControl();
+askSession().catch(() => {});
+setInterval(tick, TICK_MS);
+new Link("/ws/metrics", takeMessage, metricsLink);
+new Link("/ws/frames?max_hz=25", takePicture, pictureLink);
+setTimeout(() => isUp || metricsLink(false), 1500);
