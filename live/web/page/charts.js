@@ -43,11 +43,11 @@ function options() {
       x: {type: "linear", min: -span_s, max: 0, ticks: {color: soft, stepSize: span_s / 5, maxRotation: 0, callback: tick}, grid: {color: edge, drawTicks: false}},
       y: {beginAtZero: true, grace: "5%", ticks: {color: soft, maxTicksLimit: 5}, grid: {color: edge, drawTicks: false}},
     },
-    plugins: {legend: {align: "end", labels: {color: colour("--ink"), boxWidth: 30, boxHeight: 0, padding: 8}}, tooltip: {enabled: false}},
+    plugins: {legend: {align: "end", reverse: true, labels: {color: colour("--ink"), boxWidth: 39, boxHeight: 0, padding: 8}}, tooltip: {enabled: false}},
   };
 }
 
-function setOf(one) {
+function setOf(one, i) {
   const points = history.points, now = points.length ? points[points.length - 1].time : 0, data = [];
   points.forEach((point, i) => {
     const before = points[i - 1];
@@ -55,13 +55,13 @@ function setOf(one) {
     const value = one.from ? one.from(point, before) : point[one.key];
     data.push({x: point.time - now, y: value === null || value === undefined ? NaN : value});
   });
-  return {label: one.label, data, borderColor: colour(one.colourName), backgroundColor: colour(one.colourName), borderDash: one.dash};
+  return {label: one.label, data, order: -i, borderColor: colour(one.colourName), backgroundColor: colour(one.colourName), borderDash: one.dash};
 }
 
 function update() {
   for (const {name, chart} of charts) {
     if (byId(`chart-${name}`).offsetParent === null) continue;
-    LINES[name].forEach((one, i) => Object.assign(chart.data.datasets[i], setOf(one)));
+    LINES[name].forEach((one, i) => Object.assign(chart.data.datasets[i], setOf(one, i)));
     chart.update("none");
   }
 }

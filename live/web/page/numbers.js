@@ -38,11 +38,10 @@ function showLatency(latency) {
 function showDrops(frames) {
   const list = byId("drops");
   const shown = Object.entries(frames.drops).filter(([, n]) => n > 0);
-  const lines = shown.map(([reason, n]) => {
-    const line = make("div"), value = make("dd", count(n));
+  const lines = shown.flatMap(([reason, n]) => {
+    const value = make("dd", count(n));
     value.dataset.drop = reason;
-    line.append(make("dt", DROPS[reason] || reason), value);
-    return line;
+    return [make("dt", DROPS[reason] || reason), value];
   });
   list.hidden = !shown.length;
   list.replaceChildren(...lines);
@@ -92,7 +91,6 @@ export function showMetrics(m) {
   const r = m.recording;
   put(byId("recording"), r.error || (r.on ? `on: ${count(r.recorded)} recorded, ${count(r.dropped)} dropped` : "off"));
   byId("gpu-card").hidden = byId("chart-gpu-card").hidden = !m.gpu;
-  byId("no-gpu").hidden = !!m.gpu;
   document.body.classList.toggle("has-gpu", !!m.gpu);
 }
 

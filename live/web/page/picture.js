@@ -106,7 +106,7 @@ export function tick() {
   document.body.classList.toggle("old", isOld);
   if (isOld) {
     put(byId("stale-text"), why(silent));
-    put(byId("old-text"), `no new image: ${why(silent)}`);
+    put(byId("old-text"), picture.fault ? "" : `no new image: ${why(silent)}`); // a fault is among the reasons
   }
   put(document.head.querySelector("title"), isOld ? "NO NEW IMAGE – sonoseg" : `${picture.head.state} – sonoseg`);
   const label = picture.head ? `Live frame ${isOld ? "(NO NEW IMAGE)" : `: ${picture.head.state}`}` : "Live frame: none yet";

@@ -6,7 +6,7 @@ export const NOTHING = "–"; // unknown, or not there
 const withUnit = (digits, unit) => (value) => `${value.toFixed(digits)}${unit}`;
 
 export function count(value) {
-  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, " ");
+  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 }
 
 export function bytes(value) {
