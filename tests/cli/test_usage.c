@@ -21,8 +21,8 @@ static void expect_help(const char *const *words, const char *text)
 static void test_help(void **state)
 {
     (void)state;
-    static const char *const commands[] = {"demo",  "run",   "serve",   "replay",  "record",
-                                           "bench", "audit", "inspect", "convert", "version"};
+    static const char *const commands[] = {"demo",  "run",     "serve",   "replay",  "record", "bench",
+                                           "audit", "inspect", "convert", "version", "top"};
     expect_help(WORDS("--help"), "examples");
     expect_help(WORDS("help"), "commands");
     expect_help(WORDS("-h"), "medical");

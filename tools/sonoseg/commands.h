@@ -13,6 +13,7 @@ enum exit_status {
 int cmd_demo(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 int cmd_evaluate(int argc, char **argv);
 int cmd_phantom(int argc, char **argv);
 int cmd_replay(int argc, char **argv);

@@ -19,6 +19,7 @@ static const command commands[] = {
     {"demo", cmd_demo, "show it all on synthetic frames; needs nothing"},
     {"run", cmd_run, "find and outline the structure in image files"},
     {"serve", cmd_serve, "live: images in from PlusServer, masks out to 3D Slicer (OpenIGTLink)"},
+    {"top", cmd_top, "what a running 'serve' does, in a terminal"},
     {"evaluate", cmd_evaluate, "say how good boxes, masks and scores are on labelled frames"},
     {"phantom", cmd_phantom, "write labelled frames of the synthetic scanner"},
     {"replay", cmd_replay, "serve recorded or synthetic frames as PlusServer does"},

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Looking into JSON text without taking it apart: one value at a time, by its path. Text that is no JSON
+ * finds nothing, and nothing behind its terminating zero is read. */
+#ifndef SONOSEG_TOOL_JSON_FIND_H
+#define SONOSEG_TOOL_JSON_FIND_H
+
+#include <stddef.h>
+
+/* The value behind the keys of an object: "frames.drops.age"; "" = the text's own. Points into text at the
+ * value's first byte; NULL where there is none. Keys with escapes are not found. */
+const char *json_find(const char *text, const char *path);
+
+/* The i-th element of the array at value, or value of the i-th member of the object there, whose key then
+ * goes to `key`; NULL behind the last. key may be NULL. */
+const char *json_element(const char *value, int i, char *key, size_t n_key);
+
+/* A number; NAN where there is none, or another kind of value. */
+double json_number(const char *text, const char *path);
+
+/* 1 = there is `true`. */
+int json_is_true(const char *text, const char *path);
+
+/* A string, its escapes undone but \u (as '?') and control characters as '?': fit for a terminal. "" where
+ * there is none; cut to n_bytes with its end. Returns out. */
+const char *json_text(const char *text, const char *path, char *out, size_t n_bytes);
+
+#endif
