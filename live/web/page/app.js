@@ -11,6 +11,7 @@ import {askSession, setUpControl} from "./control.js";
 
 const TICK_MS = 50, THEMES = ["system", "light", "dark"];
 let isUp = false, hasPast = false, pid = 0;
+let toldAt = 0; // the service's time of the state that is shown; 0 = none
 
 async function read(path) {
   const answer = await fetch(path);
@@ -64,13 +65,15 @@ function takeMessage(text) {
     addEvent(message);
     if (message.name !== "state") return undefined;
     addState(message);
+    toldAt = message.time;
     return showState(message.state, message.fault, newest.metrics && newest.metrics.fault === message.fault ? newest.metrics.fault_text
       : message.text.replace(/^[A-Z_]+: /, ""));
   }
   setClock(message.time);
   showMetrics(message);
-  if (message.fault !== "OK" || !byId("state").dataset.heard) showState(message.state, message.fault, message.fault_text);
-  byId("state").dataset.heard = "1";
+  // Numbers are up to a second old: what an event or a picture said since wins.
+  if (message.time >= toldAt && (message.fault !== "OK" || !toldAt)) showState(message.state, message.fault, message.fault_text);
+  toldAt = Math.max(toldAt, message.time);
   if (!hasPast || pid !== message.process.pid) return beginAnew(message);
   read("api/metrics/history?last_n=3").then((past) => addHistory(past.points)).catch(() => {});
   drawTimeline();
@@ -80,12 +83,12 @@ function takeMessage(text) {
 function metricsLink(is) {
   isUp = is;
   document.body.classList.toggle("lost", !is);
-  if (is) return undefined;
+  askSession().catch(() => {}); // where it answers: does it want the token, and is the one given still good?
+  if (is) return;
   hasPast = false;
+  toldAt = 0;
   showLost();
   showNoState();
-  delete byId("state").dataset.heard;
-  return askSession().catch(() => {}); // where it answers: does it want the token?
 }
 
 // ---- the tools ----------------------------------------------------------------------------------------------------
@@ -135,8 +138,10 @@ const kept = localStorage.getItem("theme");
 setTheme(THEMES.includes(kept) ? kept : "system");
 setUpTools();
 setUpControl();
-askSession().catch(() => {});
 setInterval(tick, TICK_MS);
-new Link("/ws/metrics", takeMessage, metricsLink);
-new Link("/ws/frames?max_hz=25", takePicture, pictureLink);
+if (location.hash === "#big") toggleBig();
+askSession().catch(() => {}).then(() => {
+  new Link("/ws/metrics", takeMessage, metricsLink);
+  new Link("/ws/frames?max_hz=25", takePicture, pictureLink);
+});
 setTimeout(() => isUp || metricsLink(false), 1500);

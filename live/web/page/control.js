@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Start, stop, threshold, snapshot, record: only where the service has a token, and only for who gave it.
 import {byId, put} from "./text.js";
+import {Link} from "./link.js";
 import {newest} from "./numbers.js";
 
 function say(text, isBad) {
@@ -25,10 +26,11 @@ async function attempt(path, body, words) {
   return askSession();
 }
 
-// Who asks, and what may they: shows the button, the form or the controls. Gives true where reading is free.
+// Who asks, and what may they: shows the button, the form or the controls. Without the token no streams where reading needs it.
 export async function askSession() {
   const session = await (await fetch("api/session")).json();
   const isGranted = session.control === "granted";
+  Link.isPaused = !session.reading;
   byId("unlock").hidden = session.control === "off" && session.reading;
   byId("login").hidden = isGranted;
   byId("controls").hidden = !isGranted;
@@ -36,7 +38,6 @@ export async function askSession() {
     say("Reading from here needs the token.");
     byId("control-dialog").showModal();
   }
-  return session.reading;
 }
 
 export function setUpControl() {

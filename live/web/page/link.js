@@ -4,6 +4,8 @@ const SILENT_MS = 3000; // both streams send something every second
 const RETRY_MS = [250, 500, 1000, 2000];
 
 export class Link {
+  static isPaused = false; // reading needs the token first
+
   // onMessage(data), onChange(isUp)
   constructor(path, onMessage, onChange) {
     Object.assign(this, {path, onMessage, onChange, isUp: false, attempts: 0});
@@ -15,6 +17,10 @@ export class Link {
   open() {
     if (this.socket && this.socket.readyState <= WebSocket.OPEN) return;
     clearTimeout(this.timer);
+    if (Link.isPaused) {
+      this.timer = setTimeout(() => this.open(), RETRY_MS[1]);
+      return;
+    }
     const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${this.path}`);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
