@@ -44,7 +44,7 @@ run: ## set up, build, and analyse INPUT into OUTPUT (with DETECTOR and SEGMENTE
 	@scripts/build.sh release $(JOBS) sonoseg_command
 	$(COMMAND) run $(CHECKPOINTS) --input $(INPUT) --output "$$OUTPUT" $(RUN_FLAGS)
 
-live: ## set up, build, and try the live service: synthetic sweeps in, masks out, a line for 3D Slicer (LIVE_FLAGS="--engine null")
+live: ## set up, build, and try the live service: synthetic sweeps in, masks out, the address of its page, a line for 3D Slicer (LIVE_FLAGS="--engine null")
 	@scripts/setup.sh build
 	@INPUT=built-in scripts/need_inputs.sh
 	@scripts/build.sh release $(JOBS) sonoseg_command
