@@ -207,6 +207,13 @@ def check_control(world):
     world.wait_live()
 
 
+def check_problems(world):
+    """The browser had nothing to complain about, but for the wrong token: no policy was broken, no file is missing."""
+    has_charts = world.page.script("return !!window.Chart") # not where it was built without libjs-chart.js
+    problems = [problem for problem in world.page.problems() if "api/login" not in problem and (has_charts or "chart.min" not in problem)]
+    assert not problems, problems
+
+
 def check_restart(world):
     """The service dies without a word, and comes back."""
     page, began = world.page, time.time()
@@ -245,7 +252,7 @@ def check_looks(world):
         check_axe(world, (theme, width))
         assert page.script("return document.documentElement.scrollWidth") <= width, "the page moves sideways"
     page.resize(1440, 900)
-    assert page.script("return document.querySelectorAll('canvas').length && !!window.Chart") or "no charts" in page.text("timeline-card")
+    assert page.script("return !!window.Chart !== [...document.querySelectorAll('.chart')].every(card => card.hidden)"), "charts, or none"
 
 
 def check_gpu(world):
@@ -307,13 +314,11 @@ def check_keys(world):
 def main():
     world = World()
     world.wait_live(20)
-    for check in (check_values, check_in_time, check_looks, check_gpu, check_keys, check_control, check_reading):
+    for check in (check_values, check_in_time, check_looks, check_gpu, check_keys, check_control, check_problems, check_reading,
+                  check_restart):
         began = time.monotonic()
         check(world)
         print(f"{check.__name__}: {time.monotonic() - began:.1f} s", flush=True)
-    problems = [problem for problem in world.page.problems() if "api/login" not in problem]
-    assert not problems, problems
-    check_restart(world)
     world.close()
     print("the page: passed")
 

@@ -90,7 +90,8 @@ export function showMetrics(m) {
   put(byId("engine"), [m.engine.kind, m.engine.backend, m.engine.precision].filter(Boolean).join(", "));
   const r = m.recording;
   put(byId("recording"), r.error || (r.on ? `on: ${count(r.recorded)} recorded, ${count(r.dropped)} dropped` : "off"));
-  byId("gpu-card").hidden = byId("chart-gpu-card").hidden = !m.gpu;
+  byId("gpu-card").hidden = !m.gpu;
+  byId("chart-gpu-card").hidden = !m.gpu || !window.Chart;
   document.body.classList.toggle("has-gpu", !!m.gpu);
 }
 
