@@ -494,7 +494,13 @@ suite() {
     check "suite by stream" 60 "$sonoseg" evaluate --suite real-no-bone --frames "$n_frames" --device "$device" \
         --precision both --state stream --real "$real" "${models[@]}" --json "$work/suite_stream.json"
     sed 's/^/      /' "$work/logs/suite_by_stream.log"
-    [ -z "${OUT:-}" ] || { cp "$work"/suite*.json "$OUT/"; tar -C "$work" -czf "$OUT/suite.tar.gz" suite; }
+    python3 -c '
+import datetime, json, sys
+json.dump({"device": sys.argv[3], "commit": sys.argv[4], "date": datetime.date.today().isoformat(),
+           "new": json.load(open(sys.argv[1]))}, open(sys.argv[2], "w"), indent=1)' "$work/suite.json" "$work/h200_suite.json" \
+        "$device_name" "$commit"
+    [ "$device" != cuda ] || [ "$quick" -eq 1 ] || cp "$work/h200_suite.json" bench/results/
+    [ -z "${OUT:-}" ] || { cp "$work"/*suite*.json "$OUT/"; tar -C "$work" -czf "$OUT/suite.tar.gz" suite; }
 }
 
 # watch_states NAME SECONDS SWEEPS INPUT FLAG...: figures in WORK/NAME.json, what states are decided from in $OUT.
