@@ -186,24 +186,43 @@ def resized(image: np.ndarray, labels: np.ndarray, size_px: tuple[int, int]) -> 
     return grey[0], numbers[0, 0]
 
 
-def make_store(names: list, read: Callable[..., tuple[np.ndarray, np.ndarray]], where: Path) -> Store:
-    """Reads every frame by read(name) -> image, labels."""
-    if not names:
-        raise DataError(f"{where}: no frames")
+@dataclass(frozen=True)
+class Labelled:
+    """A set that is not read yet: its frames' names in their order, and read(i) -> image, labels of the i-th one, both
+    uint8 [H, W]."""
+    names: list[str]
+    read: Callable[[int], tuple[np.ndarray, np.ndarray]]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def make_store(labelled: Labelled) -> Store:
+    """Reads every frame."""
     with ThreadPoolExecutor(N_READERS) as readers:
-        frames = list(readers.map(read, names))
+        frames = list(readers.map(labelled.read, range(len(labelled))))
     size_px = common_size(image.shape for image, _ in frames)
     images, labels = zip(*(resized(image, numbers, size_px) for image, numbers in frames))
     return Store(torch.stack(images), torch.stack(labels))
 
 
 def read_folder(folder: Path) -> Store:
+    """The frames of a folder in memory."""
+    return make_store(find_in_folder(folder))
+
+
+def find_in_folder(folder: Path) -> Labelled:
     """SET/images/<stem>.png|jpg with SET/masks/<stem>.png; a missing mask is an empty frame."""
     images, masks = pictures_of(folder / "images"), pictures_of(folder / "masks")
     for stem in masks.keys() - images.keys():
         raise DataError(f"{masks[stem]}: no image of that name in {folder / 'images'}")
 
-    def read(stem):
+    stems = list(images)
+    if not stems:
+        raise DataError(f"{folder / 'images'}: no frames")
+
+    def read(i):
+        stem = stems[i]
         image = read_grey(images[stem])
         labels = read_labels(masks[stem]) if stem in masks else np.zeros_like(image)
         if labels.shape != image.shape:
@@ -211,10 +230,15 @@ def read_folder(folder: Path) -> Store:
                             f"{image.shape[1]} x {image.shape[0]}")
         return image, labels
 
-    return make_store(list(images), read, folder / "images")
+    return Labelled(stems, read)
 
 
 def read_coco(annotations_path: Path, images_folder: Path, boxes_allowed: bool) -> Store:
+    """The frames of a COCO instance file in memory."""
+    return make_store(find_in_coco(annotations_path, images_folder, boxes_allowed))
+
+
+def find_in_coco(annotations_path: Path, images_folder: Path, boxes_allowed: bool) -> Labelled:
     """A COCO instance file: every annotation is a structure; its category is not looked at.
 
     boxes_allowed: an annotation without segmentation counts as its filled box; otherwise it is an error.
@@ -230,7 +254,11 @@ def read_coco(annotations_path: Path, images_folder: Path, boxes_allowed: bool) 
     except (KeyError, TypeError) as error:
         raise DataError(f"{annotations_path}: not a COCO instance file: {error!r}") from error
 
-    def read(entry):
+    if not entries:
+        raise DataError(f"{annotations_path}: no frames")
+
+    def read(i):
+        entry = entries[i]
         image = read_grey(images_folder / entry["file_name"])
         labels = np.zeros_like(image)
         if len(of_image[entry["id"]]) > LARGEST_LABEL:
@@ -242,4 +270,4 @@ def read_coco(annotations_path: Path, images_folder: Path, boxes_allowed: bool) 
                 raise DataError(f"{annotations_path}: annotation {annotation.get('id')}: {error}") from error
         return image, labels
 
-    return make_store(entries, read, images_folder)
+    return Labelled([entry["file_name"] for entry in entries], read)

@@ -33,6 +33,7 @@ LICENSE = "Apache-2.0"
 LISTS = ("bins", "thresholds")
 SCORE_HEAD, QUALITY = "decoder.dec_score_head.", "decoder.decoder.lqe_layers."
 CALIBRATION_KEY = "calibration"
+INPUT_SIZE_KEY = "sonoseg.input_px"
 
 
 def shipped(tensors: Tensors) -> Tensors:
@@ -126,6 +127,9 @@ def export(options: argparse.Namespace) -> None:
                 "note": options.note}
     if metadata["architecture"].startswith("dfine-"):
         metadata[FAMILY_KEY] = "dfine"
+    if options.input_px:
+        metadata[INPUT_SIZE_KEY] = f"{options.input_px}x{options.input_px}"
+        tensors = {name: value for name, value in tensors.items() if name not in DERIVED}  # of another size
     if options.calibration:
         calibration = read_calibration(options.calibration)
         tensors = calibrated(tensors, calibration["a"], calibration["b"])
@@ -147,6 +151,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--training-set", required=True, metavar="TEXT", help="what it was trained on")
     parser.add_argument("--metrics", type=Path, required=True, metavar="JSON", help="figures on held-out frames")
     parser.add_argument("--calibration", type=Path, metavar="JSON", help="of the scores, from calibrate.py")
+    parser.add_argument("--input-px", type=int, metavar="N",
+                        help="side of the input that sonoseg gives it, where that is not the network's usual one")
     parser.add_argument("--note", default="Research use only; not a medical device.", metavar="TEXT")
     parser.add_argument("--recipe-commit", metavar="COMMIT", help="of the recipe (default: this checkout's)")
     return parser.parse_args()

@@ -71,6 +71,11 @@ def common_arguments() -> argparse.ArgumentParser:
                      help="how often a phantom is handed out on average (default 3 on cuda, 4 on a CPU)")
     run.add_argument("--plain-share", type=float, default=PLAIN_SHARE, metavar="SHARE",
                      help="share of the frames that augmentation leaves as they are (default %(default)s)")
+    run.add_argument("--hold", action="append", default=[], metavar="PART",
+                     help="a part of the network that keeps its parameters and statistics, such as backbone or "
+                          "image_encoder.layers.0; may come more than once")
+    run.add_argument("--hold-statistics", action="store_true",
+                     help="batch norms keep their means and variances: for small batches from --init")
     run.add_argument("--validation-frames", type=int, default=128, metavar="N",
                      help="phantoms that only measure, when there are no own frames (default %(default)s)")
     run.add_argument("--validations", type=int, default=25, metavar="N",
@@ -176,6 +181,24 @@ def load_parameters(module: torch.nn.Module, path: Path) -> None:
         print(f"{path}: starts afresh: {name}", file=sys.stderr)
 
 
+def hold(module: torch.nn.Module, parts: list[str], is_statistics_held: bool) -> None:
+    """Parts by name keep parameters and statistics, and so do, if wished, the statistics of all batch norms: their
+    train() leaves them in eval mode."""
+    known = dict(module.named_modules())
+    for name in parts:
+        if name not in known:
+            raise TrainingError(f"--hold {name}: no such part; the parts are {' '.join(dict(module.named_children()))}, "
+                                "and their parts after a dot")
+        known[name].requires_grad_(False)
+    held = [known[name] for name in parts]
+    held += [part for part in known.values() if is_statistics_held and isinstance(part, torch.nn.BatchNorm2d)]
+    for part in held:
+        part.eval()
+        part.train = lambda mode=True, part=part: part
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        raise TrainingError("--hold: nothing is left to train")
+
+
 def make_settings(options: argparse.Namespace, stage) -> Settings:
     batch = options.batch or stage.batch
     lr = options.lr or stage.learning_rate * min(1.0, (batch / stage.batch) ** 0.5)
@@ -208,6 +231,7 @@ def train_together(options: argparse.Namespace, team: Team) -> int:
     module = stage.build(options)
     if options.init:
         load_parameters(module, options.init)
+    hold(module, options.hold, options.hold_statistics)
     n_done = saved["progress"]["step"] if saved else 0
     settings = make_settings(options, stage)
     store = own_frames(options)

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from checkpoints import FAMILY_KEY, CheckpointError, load_detector, read_tensors, size_of
 from data import DataError
 from evaluate import evaluate, source_box, unescaped
-from export import calibrated, export, shipped
+from export import INPUT_SIZE_KEY, calibrated, export, shipped
 from models.dfine import Dfine
 
 N_DENOISING = 100
@@ -58,10 +58,11 @@ class Export(InFolder):
         torch.save({"model": self.state}, self.folder / "detector.pth")
         (self.folder / "metrics.json").write_text('{"ap50": 0.98765432, "surface95_px": null, "bins": []}')
 
-    def export(self, name: str, calibration: Path | None = None) -> Path:
+    def export(self, name: str, calibration: Path | None = None, input_px: int | None = None) -> Path:
         options = argparse.Namespace(
             checkpoint=self.folder / "detector.pth", output=self.folder / name, seed=7, training_set="phantoms",
-            metrics=self.folder / "metrics.json", note="none", recipe_commit="abc", calibration=calibration)
+            metrics=self.folder / "metrics.json", note="none", recipe_commit="abc", calibration=calibration,
+            input_px=input_px)
         with contextlib.redirect_stdout(io.StringIO()):
             export(options)
         return options.output
@@ -89,6 +90,14 @@ class Export(InFolder):
         self.assertEqual(json.loads(metadata["metrics"]), {"ap50": 0.9877, "surface95_px": None})
         self.assertEqual((metadata["architecture"], metadata["seed"], metadata["recipe_commit"]), ("dfine-n", "7", "abc"))
         self.assertEqual(metadata[FAMILY_KEY], "dfine")
+        self.assertNotIn(INPUT_SIZE_KEY, metadata)
+
+    def test_other_input_leaves_out_the_anchors_of_the_usual_one(self):
+        path = self.export("a.safetensors", input_px=320)
+        with safe_open(path, "pt") as file:
+            self.assertEqual(file.metadata()[INPUT_SIZE_KEY], "320x320")
+        self.assertEqual(set(load_file(self.export("b.safetensors"))) - set(load_file(path)),
+                         {"decoder.anchors", "decoder.valid_mask"})
 
     def test_calibration(self):
         """Logits become a z + b, boxes and their order stay; the metadata say so."""

@@ -20,7 +20,7 @@ from samples import Samples
 from stages import decay_groups
 from stages.detector import DetectorStage, input_sizes, prepare, reduced, target_boxes, targets_of
 from team import Team, run_team
-from train import load_parameters, parse_arguments, train
+from train import hold, load_parameters, parse_arguments, train
 from trainer import Average, Settings, Trainer, TrainingError, lr_share, read_saved, seed_everything
 
 
@@ -237,6 +237,36 @@ class Detector(unittest.TestCase):
                 load_parameters(larger, path)
         for name, value in other.state_dict().items():
             torch.testing.assert_close(value, module.state_dict()[name], equal_nan=True)
+
+
+class Held(unittest.TestCase):
+    """What hold() names stays, in parameters and statistics, through training; the rest learns."""
+
+    def changed(self, parts: list[str], is_statistics_held: bool) -> set[str]:
+        """Names of the tensors that a step of training changes."""
+        torch.manual_seed(3)
+        first = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+        network = nn.Sequential(first, nn.BatchNorm2d(2), nn.Conv2d(2, 1, 1))
+        hold(network, parts, is_statistics_held)
+        before = {name: value.clone() for name, value in network.state_dict().items()}
+        network.eval()
+        network.train()
+        optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
+        network(torch.rand(4, 1, 5, 5)).square().sum().backward()
+        optimizer.step()
+        return {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+
+    def test_parts_and_statistics(self):
+        free = self.changed([], False)
+        self.assertTrue({"0.0.weight", "0.1.running_mean", "1.running_var", "2.weight"} <= free)
+        self.assertEqual(self.changed(["0"], False), {name for name in free if not name.startswith("0.")})
+        self.assertEqual(self.changed(["0"], True), {"1.weight", "1.bias", "2.weight", "2.bias"})
+
+    def test_refuses(self):
+        with self.assertRaisesRegex(TrainingError, "--hold neck: no such part; the parts are 0 1 2"):
+            self.changed(["neck"], False)
+        with self.assertRaisesRegex(TrainingError, "nothing is left to train"):
+            self.changed(["0", "1", "2"], False)
 
 
 @unittest.skipUnless(torch.cuda.is_available(), "no GPU")
