@@ -303,7 +303,7 @@ class Trainer:
         if "validation" in line:
             figures = "  ".join(f"{name} {value:.4g}" for name, value in line["validation"].items())
             start = "\r\033[K" if sys.stderr.isatty() else ""
-            print(f"{start}{head}  {figures}", file=sys.stderr, flush=True)
+            print(f"{start}{head}  {figures}  {left_s / 60:.0f} min left", file=sys.stderr, flush=True)
         elif sys.stderr.isatty():
             bar = ("#" * int(20 * share)).ljust(20, ".")
             print(f"\r\033[K[{bar}] {head}  loss {line['loss']:.3f}  {line['s_per_step']:.2f} s/step  "
