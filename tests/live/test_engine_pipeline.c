@@ -62,6 +62,7 @@ static void test_the_same_as_the_pipeline(void **state)
     sono_serve_engine_info info;
     (void)state;
     pipeline_fixture_synthetic(&direct);
+    direct.segmenter_size_px = 0; /* as the service has it */
     sono_pipeline *pipeline = pipeline_fixture_open(&direct);
     sono_frame frame = pipeline_fixture_frame();
     const sono_packet *packet = pipeline_fixture_run(pipeline, &frame);

@@ -74,9 +74,10 @@ static const args_spec spec = {
     .usage = "demo [options]",
     .intro =
         "Shows the whole thing working, with nothing to download: takes twelve short sweeps of the "
-        "synthetic scanner\n"
-        "through the models that come with sonoseg, compares what they find with what is there, and "
-        "writes\n"
+        "synthetic scanner,\n"
+        "by linear, curvilinear, phased and endocavity probes, through the models that come with sonoseg, "
+        "compares what\n"
+        "they find with what is there, and writes\n"
         "  DIR/contact_sheet.png     a frame of each sweep, with the outline that was found and the true "
         "one\n"
         "  DIR/overlays, DIR/masks   a picture a frame\n"
@@ -227,6 +228,7 @@ static int open_source(demo *self)
     self->phantom.n_sweep_frames = (self->n_frames + N_CELLS - 1) / N_CELLS;
     self->phantom.seed = (uint64_t)self->seed;
     self->phantom.n_held = FLIGHTS_HELD;
+    self->phantom.geometry = SONO_PHANTOM_ANY_GEOMETRY;
     if (!sono_source_open_phantom(&self->phantom, &self->flights.source, &error))
         return STATUS_DONE;
     report_error("%s", error.text);
