@@ -21,7 +21,7 @@ trap 'rm -rf "$work"' EXIT
 # A tree of the same sources in which every struct that grows has a field more, and a build of its library.
 later=$work/later
 mkdir -p "$later"
-cp -r "$root"/{CMakeLists.txt,CMakePresets.json,cmake,include,live,src,tools,sonoseg.pc.in,sonoseg-io.pc.in,LICENSE} "$later/"
+tar -C "$root" --exclude=./build --exclude=./.git --exclude=./models --exclude=./tests --exclude=./carry -cf - . | tar -C "$later" -xf -
 python3 - "$later" <<'PYTHON'
 import pathlib, re, sys
 root = pathlib.Path(sys.argv[1])
