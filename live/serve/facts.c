@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serve/facts.h"
 
+#include "serve/snapshot.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -66,13 +68,11 @@ static void add_verdict(sono_serve_facts *facts, const sono_serve_result *result
     static const struct {
         int32_t bit;
         const char *name;
-    } reasons[] = {{SONO_STATE_NO_BOX, "NO_BOX"},
-                   {SONO_STATE_NO_MASK, "NO_MASK"},
-                   {SONO_STATE_LOW_QUALITY, "LOW_QUALITY"},
-                   {SONO_STATE_DISAGREES, "DISAGREES"},
-                   {SONO_STATE_FROZEN, "FROZEN"},
-                   {SONO_STATE_TOO_SOON, "TOO_SOON"},
-                   {SONO_STATE_BEGAN, "BEGAN"}};
+    } reasons[] = {
+#define REASON(name) {SONO_STATE_##name, #name},
+        SONO_SERVE_REASON_MAP(REASON)
+#undef REASON
+    };
     char text[96] = "";
     size_t n = 0;
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; ++i) {

@@ -7,6 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Why a frame is not VISIBLE, as metadata and pages name it: NAME of each sono_state_reason. */
+#define SONO_SERVE_REASON_MAP(X)                                                                             \
+    X(NO_BOX) X(NO_MASK) X(LOW_QUALITY) X(DISAGREES) X(FROZEN) X(TOO_SOON) X(BEGAN)
+
 #define SONO_SERVE_SNAPSHOT_CLIENTS 64
 #define SONO_SERVE_SNAPSHOT_DROPS   16
 

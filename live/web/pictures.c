@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "web/pictures.h"
 
+#include "serve/snapshot.h"
 #include "sonoseg/sonoseg.h"
 
 #include <math.h>
@@ -11,13 +12,11 @@ static void put_reasons(sono_web_text *text, int32_t reasons)
     static const struct {
         int32_t bit;
         const char *name;
-    } names[] = {{SONO_STATE_NO_BOX, "NO_BOX"},
-                 {SONO_STATE_NO_MASK, "NO_MASK"},
-                 {SONO_STATE_LOW_QUALITY, "LOW_QUALITY"},
-                 {SONO_STATE_DISAGREES, "DISAGREES"},
-                 {SONO_STATE_FROZEN, "FROZEN"},
-                 {SONO_STATE_TOO_SOON, "TOO_SOON"},
-                 {SONO_STATE_BEGAN, "BEGAN"}};
+    } names[] = {
+#define REASON(name) {SONO_STATE_##name, #name},
+        SONO_SERVE_REASON_MAP(REASON)
+#undef REASON
+    };
     sono_web_json_open(text, "reasons", '[');
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (reasons & names[i].bit) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The phantom: what is promised of its frames, its truth and its memory, and the statistics of its speckle.
  */
+#include "phantom_failures.h"
 #include "test.h"
 
 #include "base/alloc.h"
@@ -337,14 +338,7 @@ static void test_memory(void **state)
         next_frame(source, &truth);
     assert_int_equal(sono_alloc_count() - before, n);
     sono_source_close(source);
-    for (uint64_t i = 1; i <= n; i++) {
-        source = NULL;
-        sono_alloc_fail_from(i);
-        const sono_status status = sono_source_open_phantom(&options, &source, NULL);
-        sono_alloc_fail_from(0);
-        assert_int_equal(status, SONO_STATUS_OUT_OF_MEMORY);
-        assert_null(source);
-    }
+    expect_phantom_needs_memory(&options, n);
 }
 
 int main(void)

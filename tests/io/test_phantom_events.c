@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The phantom's events: that each comes, that truth and picture agree, and what is promised of a freeze. */
+#include "phantom_failures.h"
 #include "test.h"
 
 #include "base/alloc.h"
@@ -452,14 +453,7 @@ static void test_memory(void **state)
         step(&self);
     assert_int_equal(sono_alloc_count() - before, n);
     sono_source_close(self.source);
-    for (uint64_t i = 1; i <= n; i++) {
-        sono_source *source = NULL;
-        sono_alloc_fail_from(i);
-        const sono_status status = sono_source_open_phantom(&options, &source, NULL);
-        sono_alloc_fail_from(0);
-        assert_int_equal(status, SONO_STATUS_OUT_OF_MEMORY);
-        assert_null(source);
-    }
+    expect_phantom_needs_memory(&options, n);
 }
 
 int main(void)
