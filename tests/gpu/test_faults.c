@@ -46,7 +46,7 @@ static void draw_pictures(void)
 typedef struct fault {
     sono_status status;
     sono_error error;
-    int in_open;
+    int in_open, in_submit;
 } fault;
 
 static void note(fault *f, sono_status status, const sono_error *error)
@@ -57,7 +57,9 @@ static void note(fault *f, sono_status status, const sono_error *error)
     f->error = *error;
 }
 
-/* A packet that comes out is the one that was asked for, whatever failed before it. */
+/* A packet that comes out is the one that was asked for, whatever failed before it. Behind a frame that was
+ * refused an earlier one may come out, which the pipeline's own thread had completed by then; behind a frame
+ * that failed none. */
 static void receive(sono_pipeline *pipeline, int index, int is_first_run, fault *f)
 {
     const sono_packet *packet = NULL;
@@ -68,7 +70,7 @@ static void receive(sono_pipeline *pipeline, int index, int is_first_run, fault 
         note(f, status, &error);
         return;
     }
-    if (f->status != SONO_STATUS_OK)
+    if (f->status != SONO_STATUS_OK && !f->in_submit)
         fail_msg("frame %d came out behind \"%s\"", index, f->error.text);
     assert_int_equal(packet->info->frame_id, index);
     if (is_first_run) {
@@ -90,9 +92,10 @@ static int submit(sono_pipeline *pipeline, int index, fault *f)
                               .info = {.struct_size = sizeof(sono_frame_info), .frame_id = (uint64_t)index}};
     sono_error error = {0};
     const sono_status status = sono_pipeline_submit(pipeline, &frame.image, &frame.info, &error);
-    if (status != SONO_STATUS_OK)
+    if (status != SONO_STATUS_OK) {
+        f->in_submit |= f->status == SONO_STATUS_OK;
         note(f, status, &error);
-    else if (f->status != SONO_STATUS_OK)
+    } else if (f->status != SONO_STATUS_OK)
         fail_msg("a frame was taken behind \"%s\"", f->error.text);
     return status == SONO_STATUS_OK;
 }
