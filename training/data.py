@@ -4,8 +4,9 @@
 A source has draw(n) -> Samples. Own frames are read once, brought to one size and kept in memory as bytes.
 """
 import json
+import random
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from coco import CocoError, draw_annotation
-from phantom import CHUNK_GPU, TRAINING, Phantom, Ranges
+from phantom import CHUNK_GPU, TRAINING, Format, Phantom, Ranges
 from samples import Samples, join
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg"}
@@ -85,6 +86,23 @@ class PhantomSource:
         rows = (torch.arange(len(fresh), device=fresh.labels.device) + self._oldest) % len(self._pool)
         self._pool.put(rows, fresh)
         self._oldest = (self._oldest + len(fresh)) % len(self._pool)
+
+
+class FormatSource:
+    """Phantoms of several sizes, a batch of one size; a pool (PhantomSource) for each."""
+
+    def __init__(self, formats: Sequence[Format], seed: int, device: str | torch.device = "cpu", reuse: float = 1.0):
+        self._sources = [PhantomSource(seed + i, device, reuse, kind.height_px, kind.width_px, kind.ranges)
+                         for i, kind in enumerate(formats)]
+        self._shares = [kind.share for kind in formats]
+        self._dice = random.Random(seed)
+
+    def draw(self, n: int) -> Samples:
+        return self._dice.choices(self._sources, self._shares)[0].draw(n)
+
+    def draw_each(self, n: int) -> list[Samples]:
+        """About n frames in all, of each size according to its share, one at least."""
+        return [source.draw(max(1, round(n * share))) for source, share in zip(self._sources, self._shares)]
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ import torch
 from ahead import Ahead, AheadError
 from augment import PLAIN_SHARE
 from checkpoints import COUNTER, DERIVED, CheckpointError, read_tensors
-from data import DataError, MixedSource, PhantomSource, Store, StoreSource, read_coco, read_folder
-from phantom import TRAINING, WIDE
+from data import DataError, FormatSource, MixedSource, PhantomSource, Store, StoreSource, read_coco, read_folder
+from phantom import LINEAR_FORMATS, TRAINING, WIDE, WIDE_FORMATS
 from samples import Samples
 from stages.detector import DetectorStage
 from stages.segmenter import SegmenterStage
@@ -32,6 +32,7 @@ from team import Team, run_team
 from trainer import Settings, Trainer, TrainingError, read_saved, seed_everything
 
 PHANTOMS = {"linear": TRAINING, "wide": WIDE}
+FORMATS = {"linear": LINEAR_FORMATS, "wide": WIDE_FORMATS}
 STAGES = {stage.name: stage for stage in (DetectorStage, SegmenterStage)}
 VALIDATION_SEED_OFFSET = 1_000_003
 SEEDS_APART = 10_007  # of the processes of a training
@@ -146,7 +147,7 @@ def training_frames(options: argparse.Namespace, store: Store | None, n_done: in
     """A source of frames to train on, others than those of the steps already done."""
     seed, reuse = options.seed + n_done, options.reuse or (3 if options.device == "cuda" else 4)
     if store is None:
-        return PhantomSource(seed, options.device, reuse, ranges=PHANTOMS[options.phantom])
+        return FormatSource(FORMATS[options.phantom], seed, options.device, reuse)
     source = StoreSource(store.split(options.validation_share)[0], seed)
     if options.mix:
         phantoms = PhantomSource(seed, options.device, reuse, *store.labels.shape[1:], PHANTOMS[options.phantom])
@@ -154,19 +155,18 @@ def training_frames(options: argparse.Namespace, store: Store | None, n_done: in
     return source
 
 
-def validation_frames(options: argparse.Namespace, store: Store | None) -> Samples:
-    """Frames to measure with."""
+def validation_frames(options: argparse.Namespace, store: Store | None) -> list[Samples]:
+    """Frames to measure with, an element for each size."""
     if store is None:
-        phantoms = PhantomSource(options.seed + VALIDATION_SEED_OFFSET, options.device,
-                                 ranges=PHANTOMS[options.phantom])
-        fixed = phantoms.draw(options.validation_frames)
-        if not fixed.labels.any():
+        phantoms = FormatSource(FORMATS[options.phantom], options.seed + VALIDATION_SEED_OFFSET, options.device)
+        fixed = phantoms.draw_each(options.validation_frames)
+        if not any(samples.labels.any() for samples in fixed):
             raise DataError("no structure in the frames that measure; --validation-frames")
         return fixed
     validation = store.split(options.validation_share)[1]
     if not validation.labels.any():
         raise DataError("no structure in the frames that measure, the last of the set by name; --validation-share")
-    return validation.samples(slice(None))
+    return [validation.samples(slice(None))]
 
 
 def load_parameters(module: torch.nn.Module, path: Path) -> None:

@@ -11,7 +11,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -168,12 +168,12 @@ class Window:
 class Trainer:
     """Trains `module` for `stage` on inputs(share), what its losses take at that share of the training."""
 
-    def __init__(self, stage: Stage, module: nn.Module, inputs: Callable[[float], Any], validation: Samples,
+    def __init__(self, stage: Stage, module: nn.Module, inputs: Callable[[float], Any], validation: Sequence[Samples],
                  settings: Settings, team: Team = Team()):
         self.stage, self.inputs, self.settings, self.team = stage, inputs, settings, team
         self.device = torch.device(settings.device)
         self.module = module.to(self.device, memory_format=torch.channels_last).train()
-        self.validation = validation.to(self.device)
+        self.validation = [samples.to(self.device) for samples in validation]
         self.groups = stage.parameter_groups(self.module, settings.lr)
         self.optimizer = torch.optim.AdamW(self.groups, lr=settings.lr, betas=BETAS, fused=True)
         self.full_lr = [group["lr"] for group in self.optimizer.param_groups]

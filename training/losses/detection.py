@@ -22,6 +22,7 @@ COST_CLASS, COST_L1, COST_GIOU = 2.0, 5.0, 2.0
 COST_ALPHA, COST_GAMMA = 0.25, 2.0
 VFL_ALPHA, VFL_GAMMA = 0.75, 2.0
 TEMPERATURE = 5.0
+ON_NOTHING = 0.1
 
 Targets = list[dict[str, torch.Tensor]]
 
@@ -186,6 +187,24 @@ def detection_losses(output: DecoderOutput, targets: Targets) -> dict[str, torch
     if output.denoising is not None:
         losses |= denoising_losses(output, truth, n_boxes, shares)
     return {name: value.nan_to_num(nan=0.0) for name, value in losses.items()}
+
+
+def silence_loss(output: DecoderOutput, targets: Targets) -> torch.Tensor:
+    """The result's highest score in each image among the boxes that lie on nothing (IoU with each target below
+    ON_NOTHING), as cross entropy with 0; mean over the images.
+
+    Of D-FINE's losses the varifocal one forgives a score of 0.3 on nothing (its weight is 0.75 times the square), and
+    shares what is left among 300 queries. Here the best box alone is used, so its score on a frame that shows nothing is
+    a false alarm.
+    """
+    highest = []
+    for logits, boxes, target in zip(output.logits.float(), output.boxes.detach().float(), targets):
+        scores = logits.amax(-1)
+        if len(target["boxes"]):
+            iou = overlaps(to_corners(boxes)[:, None], to_corners(target["boxes"].float()))[0]
+            scores = scores.masked_fill(iou.amax(-1) >= ON_NOTHING, -torch.inf)
+        highest.append(scores.amax())
+    return F.softplus(torch.stack(highest)).mean()
 
 
 def denoising_losses(output: DecoderOutput, truth: Truth, n_boxes: float, shares) -> dict[str, torch.Tensor]:

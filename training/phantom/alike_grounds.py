@@ -74,12 +74,12 @@ def tank(p: Plane, ranges: LookAlikes) -> None:
     _specks(p, is_water)
     x, y = p.straight()
     curved = p.dice.chance(r.concentric_share)
-    place = torch.where(curved, p.range_mm.expand_as(p.tissue), (y - v.tilt * x).expand_as(p.tissue))
+    place = torch.where(curved, p.range_mm.expand_as(p.tissue), (y - v.tilt * x - v.bend * x * x).expand_as(p.tissue))
     bottom = torch.where(is_water > 0, v.bottom_depths, v.bottom_depths.clamp(min=r.table_depths)) * p.depth_mm
     bottom = torch.maximum(bottom, torch.where(p.has_bone, p.bone_top_mm + 8, 0.0))
     repeats = torch.maximum(whole(v.repeats), 1 - is_water)
     distance, number = repeated(place - bottom, v.repeat_mm, repeats)
-    faded = level(-v.fade_db * p.side ** 2)
+    faded = level(-v.fade_db * p.side ** 2) * p.window(v.middle, v.half)
     p.clear(1 - (place > bottom) * (1 - level(v.below_db)))
     p.shine(level(v.level_db - v.repeat_fall_db * number) * faded * bell(distance, v.thick_mm, v.edge))
     sheet = v.membrane_depths * p.depth_mm + v.membrane_bend / p.grain * x * x - y

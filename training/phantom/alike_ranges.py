@@ -41,6 +41,9 @@ class Tank:
     cloud_db: Range = (-60, -14)
     bottom_depths: Range = (0.3, 0.98)
     tilt: Range = (-0.1, 0.1)
+    bend: Range = (-0.004, 0.004)  # 1/mm
+    middle: Range = (-0.5, 0.5)
+    half: Range = (0.3, 2.5)
     level_db: Range = (-6, 16)
     thick_mm: Range = (0.25, 2.2)
     edge: Range = (1, 3)
@@ -63,6 +66,9 @@ class Diaphragm:
     depths: Range = (0.35, 0.9)
     radius_mm: Range = (25, 120)
     tilt: Range = (-0.4, 0.4)
+    middle: Range = (-0.5, 0.5)
+    half: Range = (0.25, 2)
+    soft: Range = (0.05, 0.5)
     level_db: Range = (-4, 12)
     thick_mm: Range = (0.4, 1.4)
     edge: Range = (1, 2.5)
@@ -178,7 +184,7 @@ class Speckle:
 @dataclass(frozen=True)
 class LookAlikes:
     """Shares of the kinds, in the order of NAMES, and how many a frame has: probabilities of 0, 1, 2, ..."""
-    weights: tuple[float, ...] = (0.12, 0.13, 0.07, 0.08, 0.11, 0.09, 0.09, 0.16, 0.07, 0.07, 0.17)
+    weights: tuple[float, ...] = (0.11, 0.15, 0.06, 0.15, 0.13, 0.09, 0.1, 0.14, 0.07, 0.07, 0.16)
     weights_at_bone: tuple[float, ...] = (0.05, 0.06, 0, 0.06, 0.12, 0.1, 0.18, 0.08, 0.08, 0.1, 0.17)
     numbers: tuple[float, ...] = (0.12, 0.4, 0.3, 0.18)
     numbers_at_bone: tuple[float, ...] = (0.65, 0.24, 0.11)

@@ -28,7 +28,8 @@ def diaphragm(p: Plane, ranges: LookAlikes) -> None:
     sign = torch.where(p.dice.chance(0.5), 0.5, -0.5)
 
     def height(x: Tensor) -> Tensor:
-        return v.depths * p.depth_mm + v.tilt * x + sign * x * x / v.radius_mm
+        away = x - v.middle * p.half_view(v.depths * p.depth_mm)
+        return v.depths * p.depth_mm + v.tilt * away + sign * away * away / v.radius_mm
 
     place = p.beam_depth(height)
     place = place + 0.8 * p.grain * (p.noise(p.across(p.depth_mm) * 0.15) - 0.5)
@@ -37,7 +38,7 @@ def diaphragm(p: Plane, ranges: LookAlikes) -> None:
     _even_tissue_below(p, -below, v.below_db - 3, 1.5 * v.below_mm, p.dice.chance(0.7).float())
     spread = torch.where(below > 0, v.thick_mm, 0.5 * v.thick_mm)
     doubled = p.dice.chance(0.3) * level(p.dice.uniform(-12.0, -2.0))
-    patchy = level(8 * (p.noise(p.across(p.depth_mm) * 0.12) - 0.5)) * p.window(v.tilt, 1.2 + 2 * v.tilt.abs())
+    patchy = level(8 * (p.noise(p.across(p.depth_mm) * 0.12) - 0.5)) * p.window(v.middle, v.half, v.soft)
     facing = p.facing(place)
     off = below * facing
     echo = torch.maximum(bell(off, spread, v.edge), doubled * bell(off - 3.5 * v.thick_mm, 0.5 * spread))

@@ -167,6 +167,15 @@ TRAINING = Ranges(
     scale_share=0.4,
 )
 
+@dataclass(frozen=True)
+class Format:
+    """Frames of one size; `share` of the batches."""
+    share: float
+    height_px: int
+    width_px: int
+    ranges: Ranges
+
+
 WIDE = replace(
     TRAINING,
     geometries=(
@@ -182,9 +191,26 @@ WIDE = replace(
     marker_share=0.4,
     flow_box_share=0.04,
     scanner=replace(TRAINING.scanner, range_db=(30, 90)),
-    empty_share=0.22,
+    empty_share=0.26,
     gain_share=0.4,
     persistence_share=0.12,
     look_alikes=LookAlikes(),
     hard=Hard(),
+)
+
+
+def _more_linear(geometries: tuple[Geometry, ...], linear_share: float) -> tuple[Geometry, ...]:
+    """The kinds with another share of the first, the others in proportion."""
+    first, *others = geometries
+    rest = (1 - linear_share) / (1 - first.share)
+    return (replace(first, share=linear_share), *(replace(kind, share=kind.share * rest) for kind in others))
+
+
+LINEAR_FORMATS = (Format(1.0, 558, 422, TRAINING),)
+# A fan or a screen is wider than high, and what a network sees of it depends on that: the detector's input is stretched
+# to a square, the segmenter's longer side is 1024 px.
+WIDE_FORMATS = (
+    Format(0.45, 558, 422, replace(WIDE, geometries=_more_linear(WIDE.geometries, 0.8), screen_share=0.03)),
+    Format(0.33, 480, 640, replace(WIDE, geometries=_more_linear(WIDE.geometries, 0.25), screen_share=0.15)),
+    Format(0.22, 576, 768, replace(WIDE, geometries=_more_linear(WIDE.geometries, 0.35), screen_share=0.75)),
 )

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from augment import augment
-from losses.detection import Targets, detection_losses
+from losses.detection import Targets, detection_losses, silence_loss
 from metrics import DEFAULT_THRESHOLD, IOU_THRESHOLDS, Frame, average_precision, mean
 from models.boxes import overlaps, to_centres, to_corners
 from models.dfine import INPUT_SIZE_PX, SIZES, Dfine
@@ -22,6 +22,7 @@ SMALLEST_BATCH = 4
 AUGMENTED_SIDES = 1.5  # of the network's input: frames larger than that are reduced before they are augmented
 SMALLEST_BOX_PX = 3.0
 WEIGHT_DECAY = 1e-4
+SILENCE_WEIGHT = 1.0
 EVALUATION_BATCH = 16
 LEARNING_RATES = {"n": 6e-4, "s": 4e-4, "m": 2e-4, "l": 2e-4, "x": 2e-4}
 
@@ -114,11 +115,12 @@ class DetectorStage:
         images, boxes, counts = inputs
         self._size_px = images.shape[-1]
         targets = targets_of(boxes.split(counts))
-        return detection_losses(module(images, targets), targets)
+        output = module(images, targets)
+        return detection_losses(output, targets) | {"silence.result": SILENCE_WEIGHT * silence_loss(output, targets)}
 
-    def evaluate(self, module: nn.Module, samples: Samples) -> dict[str, float]:
-        """At the input size that the training has reached."""
-        frames = [frame for first in range(0, len(samples), EVALUATION_BATCH)
+    def evaluate(self, module: nn.Module, sets: Sequence[Samples]) -> dict[str, float]:
+        """Over the frames of all sets, at the input size that the training has reached."""
+        frames = [frame for samples in sets for first in range(0, len(samples), EVALUATION_BATCH)
                   for frame in judge(module, samples.rows(slice(first, first + EVALUATION_BATCH)), self._size_px)]
         positive = [frame for frame in frames if frame.is_positive]
         precisions = [average_precision(frames, threshold) for threshold in IOU_THRESHOLDS]

@@ -14,6 +14,7 @@ much for a third more pixels, as attention pads. Small windows hold little paddi
 should be the whole input, for the batch norms' sake too.
 """
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -136,11 +137,19 @@ class SegmenterStage:
         return segmentation_losses(logits, iou, prompts.masks)
 
     @torch.no_grad()
-    def evaluate(self, module: MobileSam, samples: Samples) -> dict[str, float]:
+    def evaluate(self, module: MobileSam, sets: Sequence[Samples]) -> dict[str, float]:
         """Over all structures, with jittered true boxes and the whole input, the same jitter each time."""
+        generator, judged = torch.Generator().manual_seed(0), []
+        for samples in sets:
+            judged += self._judge(module, samples, generator)
+        ious, predicted = (torch.cat(values) for values in zip(*judged))
+        return {"iou": ious.mean().item(), "iou_error": (predicted - ious).abs().mean().item()}
+
+    @staticmethod
+    def _judge(module: MobileSam, samples: Samples, generator: torch.Generator) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """True and predicted IoU of the structures of each frame that has any."""
         height, width = samples.labels.shape[1:]
-        device, generator = samples.labels.device, torch.Generator().manual_seed(0)
-        ious, errors = [], []
+        device, judged = samples.labels.device, []
         for i, boxes in enumerate(boxes_of(samples.labels)):
             if not len(boxes):
                 continue
@@ -149,10 +158,8 @@ class SegmenterStage:
             logits, predicted = module(prepare(samples.images[i:i + 1]), jittered.to(device), first)
             frame = samples.labels[i]
             masks = torch.stack([frame == label for label in present_labels(frame)])
-            iou = true_iou(restore(logits[:, :1].float(), height, width)[:, 0], masks)
-            ious.append(iou)
-            errors.append((predicted[:, 0] - iou).abs())
-        return {"iou": torch.cat(ious).mean().item(), "iou_error": torch.cat(errors).mean().item()}
+            judged.append((true_iou(restore(logits[:, :1].float(), height, width)[:, 0], masks), predicted[:, 0]))
+        return judged
 
     def _windows(self, samples: Samples, size_px: int) -> tuple[torch.Tensor, torch.Tensor, Prompts]:
         """Prepared windows [B, 3, size, size], their corners [B, 2] (x, y) px on the CPU, and the prompts on them.

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from coco import CocoError, decode_counts, draw_annotation, draw_polygon, draw_run_lengths
-from data import DataError, MixedSource, PhantomSource, Store, StoreSource, common_size, read_coco, read_folder
+from data import DataError, FormatSource, MixedSource, PhantomSource, Store, StoreSource, common_size, read_coco, read_folder
+from phantom import TRAINING, Format
 from samples import Samples, boxes_of
 
 SIZE = (40, 60)
@@ -180,6 +181,20 @@ class Sources(unittest.TestCase):
         for _ in range(41):
             self.assertEqual(len(source.draw(10)), 10)
         self.assertEqual(source._phantom.n_drawn, 10 + 40 * 10 / 4)
+
+    def test_batches_of_several_sizes(self):
+        formats = (Format(0.75, 40, 30, TRAINING), Format(0.25, 30, 48, TRAINING))
+        once, again = (FormatSource(formats, 3, reuse=8) for _ in range(2))
+        sizes = []
+        for _ in range(60):
+            first, second = once.draw(4), again.draw(4)
+            self.assertTrue(torch.equal(first.images, second.images))
+            self.assertEqual(len(first), 4)
+            sizes.append(tuple(first.labels.shape[1:]))
+        self.assertEqual(set(sizes), {(40, 30), (30, 48)})
+        self.assertAlmostEqual(sizes.count((40, 30)) / 60, 0.75, delta=0.15)
+        each = FormatSource(formats, 3).draw_each(9)
+        self.assertEqual([tuple(part.labels.shape) for part in each], [(7, 40, 30), (2, 30, 48)])
 
     def test_store_gives_each_frame_once_a_round(self):
         store = Store(torch.arange(7, dtype=torch.uint8).view(7, 1, 1, 1), torch.zeros(7, 1, 1, dtype=torch.uint8))

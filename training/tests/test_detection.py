@@ -5,8 +5,9 @@ import unittest
 
 import torch
 
-from losses.detection import detection_losses
+from losses.detection import detection_losses, silence_loss
 from models.boxes import overlaps
+from models.decoder import DecoderOutput, Prediction
 from models.denoising import make_denoising
 from models.dfine import Dfine
 
@@ -72,6 +73,31 @@ class Parts(unittest.TestCase):
         self.assertTrue(all(value.isfinite() for value in losses.values()))
         self.assertEqual(losses["l1.layer0"].item(), 0.0)
         self.assertGreater(losses["vfl.layer0"].item(), 0.0)
+
+
+class Silence(unittest.TestCase):
+    def loss(self, logits: list[list[float]], boxes: list[list[float]]) -> torch.Tensor:
+        """Of one image for each row of logits, with the same boxes in all; a target in the first image alone."""
+        self.logits = torch.tensor(logits)[..., None].requires_grad_()
+        prediction = Prediction(self.logits, torch.tensor(boxes).expand(len(logits), -1, -1))
+        targets = [{"labels": torch.zeros(1, dtype=torch.int64), "boxes": torch.tensor([[0.5, 0.5, 0.2, 0.2]])}]
+        targets += [{"labels": torch.zeros(0, dtype=torch.int64), "boxes": torch.zeros(0, 4)}] * (len(logits) - 1)
+        loss = silence_loss(DecoderOutput([prediction], None, None), targets)
+        loss.backward()
+        return loss.detach()
+
+    def test_the_best_box_on_nothing_is_to_be_silent(self):
+        on_target, beside = [0.5, 0.5, 0.21, 0.2], [0.1, 0.1, 0.1, 0.1]
+        loss = self.loss([[4.0, -2.0], [1.0, 0.0]], [on_target, beside])
+        of_images = torch.nn.functional.softplus(torch.tensor([-2.0, 1.0]))
+        torch.testing.assert_close(loss, of_images.mean())
+        pushed = self.logits.grad[..., 0]
+        self.assertEqual((pushed > 0).tolist(), [[False, True], [True, False]])
+        self.assertEqual(float(pushed.min()), 0.0)
+
+    def test_nothing_to_silence(self):
+        self.assertEqual(float(self.loss([[4.0]], [[0.5, 0.5, 0.2, 0.2]])), 0.0)
+        self.assertEqual(float(self.logits.grad.abs().sum()), 0.0)
 
 
 @checkouts.needs_dfine

@@ -171,8 +171,8 @@ class Training(unittest.TestCase):
     def test_evaluate_repeats_itself(self):
         stage = stage_of("1024")
         module, samples = stage.module.eval(), two_structures()
-        first = stage.evaluate(module, samples)
-        self.assertEqual(first, stage.evaluate(module, samples))
+        first = stage.evaluate(module, [samples])
+        self.assertEqual(first, stage.evaluate(module, [samples]))
         self.assertEqual(set(first), {"iou", "iou_error"})
 
 

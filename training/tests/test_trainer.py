@@ -44,7 +44,8 @@ class MeanStage:
         factor = float("inf") if self.n_steps in self.spoil else 1.0
         return {"square.first": (error ** 2).mean() * factor, "square.second": error.abs().mean() * 0.1}
 
-    def evaluate(self, module, samples):
+    def evaluate(self, module, sets):
+        samples, = sets
         error = module(samples.images.mean((2, 3)) / 255)[:, 0] - samples.labels.float().mean((1, 2))
         return {"closeness": 1 / (1 + error.abs().mean().item())}
 
@@ -76,7 +77,7 @@ class Loop(unittest.TestCase):
         seed_everything(5)
         stage = stage or MeanStage()
         settings = Settings(self.output, stage.learning_rate, stage.batch, steps=steps, n_validations=4)
-        return Trainer(stage, nn.Linear(1, 1), lambda share: Greys().draw(stage.batch), Greys().draw(64), settings)
+        return Trainer(stage, nn.Linear(1, 1), lambda share: Greys().draw(stage.batch), [Greys().draw(64)], settings)
 
     def run_quietly(self, trainer: Trainer) -> bool:
         with redirect_stderr(io.StringIO()):
@@ -215,7 +216,7 @@ class Detector(unittest.TestCase):
         stage, module = self.stage()
         frames = labelled_frames()
         stage.losses(module, stage.inputs(frames, 0.6))
-        figures = stage.evaluate(module.eval(), frames)
+        figures = stage.evaluate(module.eval(), [frames])
         self.assertEqual(figures["input_px"], 256)
         self.assertTrue(0 <= figures["ap50_95"] <= figures["ap50"] <= 1)
         self.assertGreater(stage.rank(figures), stage.rank({"input_px": 192, "ap50": 1.0, "ap50_95": 1.0}))
