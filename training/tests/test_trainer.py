@@ -353,7 +353,7 @@ class TwoProcesses(unittest.TestCase):
     def test_one_of_them_writes(self):
         with tempfile.TemporaryDirectory() as folder, redirect_stderr(io.StringIO()):
             arguments = ["segmenter", "--steps", "2", "--batch", "1", "--windows", "224", "--processes", "2", "--device",
-                         "cpu", "--validations", "1", "--validation-frames", "3", "--threads", "1", "--output", folder]
+                         "cpu", "--validations", "1", "--validation-frames", "12", "--threads", "1", "--output", folder]
             self.assertEqual(train(parse_arguments(arguments)), 0)
             lines = (Path(folder) / "log.jsonl").read_text(encoding="utf-8").splitlines()
             self.assertEqual([json.loads(line)["step"] for line in lines], [2])
