@@ -132,7 +132,7 @@ class DetectorStage:
         return {name: float(value) for name, value in figures.items() if not math.isnan(value)}
 
     def rank(self, figures: dict[str, float]) -> tuple[float, ...]:
-        return figures["input_px"], figures["ap50"] + figures["ap50_95"]
+        return figures["input_px"], figures["ap50"] + figures["ap50_95"] - figures["false_alarm_share"]
 
     def parameter_groups(self, module: nn.Module, lr: float) -> list[dict[str, Any]]:
         return decay_groups(module, lr, WEIGHT_DECAY)

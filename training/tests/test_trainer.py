@@ -219,7 +219,9 @@ class Detector(unittest.TestCase):
         figures = stage.evaluate(module.eval(), [frames])
         self.assertEqual(figures["input_px"], 256)
         self.assertTrue(0 <= figures["ap50_95"] <= figures["ap50"] <= 1)
-        self.assertGreater(stage.rank(figures), stage.rank({"input_px": 192, "ap50": 1.0, "ap50_95": 1.0}))
+        self.assertGreater(stage.rank(figures), stage.rank({**figures, "input_px": 192, "ap50": 1.0, "ap50_95": 1.0}))
+        self.assertGreater(stage.rank({**figures, "ap50": 0.9, "false_alarm_share": 0.05}),
+                           stage.rank({**figures, "ap50": 0.92, "false_alarm_share": 0.14}))
         for wrong in ("320:0.5", "300", "320:0.7,640:0.5", "0"):
             with self.assertRaises(argparse.ArgumentTypeError):
                 input_sizes(wrong)
