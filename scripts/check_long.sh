@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The long forms of checks that .ci/run has in short: check_long.sh [explore] [mutants] [soak] [fuzz]  (default: all)
+# The long forms of checks that .ci/run has in short: check_long.sh [explore] [mutants] [models] [soak] [fuzz]  (default: all)
 #   explore   every state of the session machine under larger limits (minutes)
 #   mutants   mistakes in it that the explorer must find (minutes)
+#   models    the shipped models on all real frames and phantoms of their test (minutes)
 #   soak      the live service for 20 minutes at 60 images/s, bursts, overload; a quiet machine is needed (22 minutes)
 #   fuzz      ten million executions of every parser and state machine of live/ (hours on two cores)
 # What each gave, with commit, machine and date, goes to bench/results/check_long.json; exit status 1 when one failed.
@@ -48,16 +49,17 @@ fuzz() {
 }
 
 scripts/build.sh release "$(nproc)" >/dev/null || exit 1
-for name in ${*:-explore mutants soak fuzz}; do
+for name in ${*:-explore mutants models soak fuzz}; do
     case $name in
         explore) part explore env SONO_EXPLORE=long build/release/tests/test_session_explore ;;
         mutants)
             part mutants python3 tests/session/mutants.py
             part machine-mutants python3 tests/engine/mutants.py
             ;;
+        models) part models env SONO_TEST_FORM=long build/release/tests/test_pipeline_shipped ;;
         soak) part soak python3 scripts/live_bench.py --seconds 1200 --json bench/results/live.json ;;
         fuzz) part fuzz fuzz ;;
-        *) sed -n '3,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
+        *) sed -n '3,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
     esac
 done
 exit $status

@@ -97,6 +97,7 @@ int main(int argc, char **argv)
     config.is.device = "cpu";
     config.is.threshold = 1.0f;
     config.is.max_width_px = config.is.max_height_px = 64;
+    config.is.segmenter_size_px = 256; /* nothing is asked of the masks */
 #ifdef SONO_HAS_TEST_FIELD
     config.is.test_field = 1; /* to a library that does not know it, something new that it cannot do */
     const sono_status status = sono_pipeline_open(&config.is, &pipeline, &error);

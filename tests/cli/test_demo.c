@@ -65,7 +65,8 @@ static void test_files(void **state)
 {
     (void)state;
     use_synthetic_models();
-    command_result result = command_run(WORDS("--frames", "3", "--threshold", "0", "--output", output));
+    command_result result = command_run(
+        WORDS("--frames", "3", "--segmenter-size", "256", "--threshold", "0", "--output", output));
     assert_string_equal(result.err, "");
     assert_int_equal(result.status, 0);
     assert_non_null(strstr(result.out, "3 frames of 422 x 558"));
@@ -85,13 +86,14 @@ static void test_nothing_found(void **state)
 {
     (void)state;
     use_synthetic_models();
-    command_result result =
-        command_run(WORDS("--frames", "1", "--threshold", "1", "--seed", "2", "--output", output));
+    command_result result = command_run(WORDS("--frames", "1", "--segmenter-size", "256", "--threshold", "1",
+                                              "--seed", "2", "--output", output));
     assert_int_equal(result.status, 0);
     assert_non_null(strstr(result.out, "  false alarms  0 in 1 frames without one\n"));
     assert_null(strstr(result.out, "found  "));
     command_free(&result);
-    result = command_run(WORDS("--frames", "1", "--threshold", "1", "--quiet", "--output", output));
+    result = command_run(
+        WORDS("--frames", "1", "--segmenter-size", "256", "--threshold", "1", "--quiet", "--output", output));
     assert_string_equal(result.out, "");
     assert_int_equal(result.status, 0);
     command_free(&result);

@@ -22,7 +22,7 @@ def command(*words):
 
 def evaluate(*words):
     return command("evaluate", "--sequence", "--detector", DETECTOR, "--detector-family", "dfine", "--segmenter", SEGMENTER,
-                   "--device", "cpu", "--threshold", "0.01", *words)
+                   "--device", "cpu", "--threshold", "0.01", "--segmenter-size", "256", *words)
 
 
 def test_replayed_to_the_byte(folder):

@@ -21,6 +21,30 @@ static void expect_packet(sono_pipeline *pipeline, const sono_frame *frame, cons
     assert_ok(sono_packet_release(pipeline, packet), NULL);
 }
 
+/* Without a word about sizes a pipeline has that of the segmenter's file, and one of a set the set's. */
+static void test_size_of_the_file(void **state)
+{
+    (void)state;
+    sono_pipeline_config config;
+    sono_error error = {0};
+    sono_model_set *models = NULL;
+    pipeline_fixture_synthetic(&config);
+    config.segmenter_size_px = 0;
+    sono_pipeline *alone = pipeline_fixture_open(&config);
+    const double flops = sono_pipeline_stage_flops(alone, SONO_STAGE_ENCODE);
+    assert_true(flops > 70e9 && flops < 85e9);
+    sono_pipeline_close(alone);
+    assert_ok(sono_model_set_open(config.detector_path, config.segmenter_path, config.device,
+                                  SONO_PRECISION_AUTO, &models, &error),
+              &error);
+    config.models = models;
+    config.detector_path = config.segmenter_path = config.device = NULL;
+    sono_pipeline *on_set = pipeline_fixture_open(&config);
+    assert_true(sono_pipeline_stage_flops(on_set, SONO_STAGE_ENCODE) == flops);
+    sono_pipeline_close(on_set);
+    sono_model_set_close(models);
+}
+
 /* Every parameter of the two programs is one value in memory. */
 static void expect_shared(const sono_pipeline *a, const sono_pipeline *b)
 {
@@ -65,7 +89,6 @@ static void test_two_pipelines(void **state)
     sono_error error = {0};
     sono_model_set *models = NULL;
     pipeline_fixture_synthetic(&config);
-    config.segmenter_size_px = 0; /* a model set that names none has the size of its file */
     config.max_width_px = 320;
     config.max_height_px = 240;
     const sono_frame frame = pipeline_fixture_frame();
@@ -75,15 +98,14 @@ static void test_two_pipelines(void **state)
     memcpy(mask, packet_mask(packet, 0), sizeof mask);
     sono_pipeline_close(alone);
 
-    assert_ok(sono_model_set_open(config.detector_path, config.segmenter_path, config.device,
-                                  SONO_PRECISION_AUTO, &models, &error),
-              &error);
+    assert_ok(sono_model_set_open_config(&config, &models, &error), &error);
     sono_model_info detector;
     assert_ok(sono_model_inspect(config.detector_path, &detector, &error), &error);
     config.on_event = listen_to;
     config.on_event_user = &detector;
     config.models = models;
     config.detector_path = config.segmenter_path = config.device = NULL;
+    config.segmenter_size_px = 0; /* the set's */
     sono_pipeline *first = pipeline_fixture_open(&config);
     config.max_width_px = 640; /* other ops and tensors, the same parameters */
     config.want_weight_maps = 1;
@@ -130,6 +152,7 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_size_of_the_file),
         cmocka_unit_test(test_two_pipelines),
         cmocka_unit_test(test_refused),
     };

@@ -172,9 +172,8 @@ static void points_are_taken(void **unused)
     const sono_packet *packet = NULL;
     pipeline_fixture_synthetic(&config);
     sono_pipeline_config_init(&on_set);
-    assert_ok(sono_model_set_open(NULL, config.segmenter_path, config.device, SONO_PRECISION_AUTO,
-                                  &on_set.models, &error),
-              &error);
+    config.detector_path = NULL;
+    assert_ok(sono_model_set_open_config(&config, &on_set.models, &error), &error);
     on_set.prompt_points = 3;
     on_set.prompt_boxes = 0;
     sono_pipeline *pipeline = pipeline_fixture_open(&on_set);

@@ -60,7 +60,7 @@ static sono_pipeline *open_with(int32_t every)
 {
     sono_pipeline_config config;
     const sono_state_rules rules = rules_of_test();
-    pipeline_fixture_shipped(&config);
+    pipeline_fixture_shipped_half(&config);
     config.state_mode = SONO_STATE_BY_STREAM;
     config.state_rules = &rules;
     config.detect_every = every;
@@ -167,7 +167,7 @@ static void test_replay(void **state)
 {
     (void)state;
     sono_pipeline_config config;
-    pipeline_fixture_shipped(&config); /* without models nothing was run: skipped */
+    pipeline_fixture_shipped_half(&config); /* without models nothing was run: skipped */
     sono_state_machine *machine = NULL;
     sono_state_report report;
     sono_error error = {0};
@@ -196,7 +196,7 @@ static void test_refused(void **state)
 {
     (void)state;
     sono_pipeline_config config, good;
-    pipeline_fixture_shipped(&good);
+    pipeline_fixture_shipped_half(&good);
     good.state_mode = SONO_STATE_BY_STREAM;
     good.detect_every = 2;
     config = good;

@@ -53,7 +53,7 @@ static int make_frames(void **state)
 static sono_pipeline *open_with(sono_state_mode mode, int32_t batch)
 {
     sono_pipeline_config config;
-    pipeline_fixture_shipped(&config);
+    pipeline_fixture_shipped_half(&config);
     config.state_mode = mode;
     config.batch = batch;
     config.n_slots = 2;
@@ -142,7 +142,7 @@ static void test_replay(void **state)
 {
     (void)state;
     sono_pipeline_config config;
-    pipeline_fixture_shipped(&config); /* without models nothing was run: skipped */
+    pipeline_fixture_shipped_half(&config); /* without models nothing was run: skipped */
     sono_state_machine *machine = NULL;
     sono_state_report report;
     sono_error error = {0};
@@ -189,7 +189,7 @@ static void test_refused(void **state)
     sono_pipeline_config config;
     sono_pipeline *pipeline = NULL;
     sono_error error = {0};
-    pipeline_fixture_shipped(&config);
+    pipeline_fixture_shipped_half(&config);
     config.state_mode = SONO_STATE_BY_STREAM;
     config.segmenter_path = NULL;
     assert_int_equal(sono_pipeline_open(&config, &pipeline, &error), SONO_STATUS_INVALID_ARGUMENT);

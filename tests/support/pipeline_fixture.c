@@ -67,6 +67,19 @@ void pipeline_fixture_shipped(sono_pipeline_config *config)
     config->max_width_px = config->max_height_px = 640;
 }
 
+void pipeline_fixture_shipped_half(sono_pipeline_config *config)
+{
+    pipeline_fixture_shipped(config);
+    if (!strcmp(config->device, "cpu"))
+        config->segmenter_size_px = 512;
+}
+
+int pipeline_fixture_is_long(void)
+{
+    const char *form = getenv("SONO_TEST_FORM");
+    return (form && !strcmp(form, "long")) || strcmp(device_to_test(), "cpu") != 0;
+}
+
 sono_pipeline *pipeline_fixture_open(const sono_pipeline_config *config)
 {
     sono_pipeline *pipeline = NULL;

@@ -17,6 +17,14 @@ void pipeline_fixture_real(sono_pipeline_config *config);
 /* The same on the shipped models that the command takes on that device. Skips the test without them. */
 void pipeline_fixture_shipped(sono_pipeline_config *config);
 
+/* The same, on the CPU with masks of half the side, where a frame takes a third of the time: for tests that
+ * ask what a pipeline does with what it found, not how well the models find it. */
+void pipeline_fixture_shipped_half(sono_pipeline_config *config);
+
+/* Whether all frames are to be run: with SONO_TEST_FORM=long (scripts/check_long.sh), and on a GPU. Else a
+ * test of the shipped models takes a part of them. */
+int pipeline_fixture_is_long(void);
+
 /* Opens, and fails the test when that fails. */
 sono_pipeline *pipeline_fixture_open(const sono_pipeline_config *config);
 
