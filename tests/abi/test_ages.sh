@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# labels: slow timeout=600
+# labels: slow timeout=600 cost=80
 # Programs and libraries of different ages (docs/abi.md), under the address sanitizer:
 #   a program of the first header of this SONAME (tests/abi/sonoseg_1.h) with this library, and with one whose structs
 #   have all grown by a field; a program of that later header with this library, and with its own.

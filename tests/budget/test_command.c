@@ -25,9 +25,9 @@ static void test_cpu(void **state)
     (void)state;
     sono_pipeline_config config;
     pipeline_fixture_synthetic(&config); /* SONO_TEST_DETECTOR, SONO_TEST_SEGMENTER */
-    command_result result =
-        command_run(WORDS("audit", "--device", "cpu", "--frames", "1", "--detector", config.detector_path,
-                          "--detector-family", "dfine", "--segmenter", config.segmenter_path));
+    command_result result = command_run(WORDS("audit", "--device", "cpu", "--frames", "1", "--segmenter-size",
+                                              "256", "--detector", config.detector_path, "--detector-family",
+                                              "dfine", "--segmenter", config.segmenter_path));
     if (result.status != 0 || *result.err || !strstr(result.out, "critical            0        0") ||
         !strstr(result.out, "nothing can cross"))
         fail_msg("exit status %d, stdout '%s', stderr '%s'", result.status, result.out, result.err);

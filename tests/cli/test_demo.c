@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: slow timeout=600
+// labels: slow timeout=600 cost=75
 /* The demo: with random weights what it writes and says, with the shipped models what they find. */
 #include "command.h"
 #include "test.h"

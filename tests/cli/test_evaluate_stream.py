@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# labels: slow timeout=600
+# labels: slow timeout=600 cost=11
 """`sonoseg evaluate --sequence` with networks (the synthetic checkpoints that the build makes): what it records is replayed to
 the byte, whatever the number of threads that render, and a recording without truth has figures, too."""
 import json

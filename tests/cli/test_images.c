@@ -23,8 +23,8 @@ static char detector[SONO_TEST_PATH_BYTES], segmenter[SONO_TEST_PATH_BYTES];
 static uint8_t pixels[WIDTH * HEIGHT];
 
 #define WORDS(...)                                                                                           \
-    ((const char *const[]){__VA_ARGS__, "--detector", detector, "--segmenter", segmenter, "--device", "cpu", \
-                           NULL})
+    ((const char *const[]){__VA_ARGS__, "--detector", detector, "--segmenter", segmenter,                    \
+                           "--segmenter-size", "256", "--device", "cpu", NULL})
 
 static void need_checkpoints(void)
 {

@@ -25,8 +25,8 @@
 #define SPEC       "phantom:seed=5,frames=3,sweep=1,size=96x128"
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 #define CPU(...)                                                                                             \
-    WORDS(__VA_ARGS__, "--detector", detector, "--segmenter", segmenter, "--device", "cpu", "--threshold",   \
-          "0")
+    WORDS(__VA_ARGS__, "--detector", detector, "--segmenter", segmenter, "--segmenter-size", "256",          \
+          "--device", "cpu", "--threshold", "0")
 
 static const char *detector = "none", *segmenter = "none";
 

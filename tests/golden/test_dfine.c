@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: shared timeout=600
+// labels: shared timeout=600 cost=25
 /*
  * D-FINE against the official code: n (with one input channel too), s, both at other input sizes, and DEIM's
  * n on hashed weights (tests/golden), s with a trained checkpoint on a real frame (reference material).

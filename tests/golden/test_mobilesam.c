@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: shared timeout=300
+// labels: shared timeout=300 cost=35
 /*
  * MobileSAM against the official code: hashed weights with two boxes (tests/golden), and a trained checkpoint
  * on a real frame (reference material). SONO_TEST_DEVICE names the device (default cpu). `test_mobilesam

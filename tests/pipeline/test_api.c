@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: timeout=300
+// labels: timeout=300 cost=40
 /* The public calls: what they refuse, in which order packets come, who owns what (test_threads.c: from two
  * threads). SONO_TEST_DEVICE names the device (default cpu). */
 #include "support/pipeline_fixture.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: slow timeout=600
+// labels: slow timeout=600 cost=35
 /* Batches: the same results as frame by frame, in the same order, each in its own size; batches that are not
  * full; who may take a slot when. On the checkpoints of SONO_TEST_DETECTOR and SONO_TEST_SEGMENTER. */
 #include "support/pipeline_fixture.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: slow timeout=600
+// labels: slow timeout=600 cost=30
 /* Frames with and without a find in turn, and in one batch: a LOST frame's packet is empty whatever ran
  * before it or runs beside it, and skip_decoder_when_lost changes no packet by a bit. On the checkpoints of
  * SONO_TEST_DETECTOR and SONO_TEST_SEGMENTER, on the device that SONO_TEST_DEVICE names. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: slow serial timeout=600
+// labels: slow timeout=600 cost=90
 /* After open nothing is allocated; when memory runs out during open, at whatever request, open says so and
  * leaks nothing. SONO_TEST_DEVICE names the device (default cpu); on another one the driver's own requests
  * do not count, and every STEP-th request of an open fails. */

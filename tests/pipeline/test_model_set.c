@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: slow timeout=300
+// labels: slow timeout=300 cost=15
 /* Several pipelines on one set of models: the parameters are there once, and each pipeline gives what one of
  * its own gives. SONO_TEST_DEVICE names the device (default cpu). */
 #include "pipeline/pipeline_private.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: slow shared serial timeout=600
+// labels: slow shared serial timeout=600 cost=150
 /* End to end against the official PyTorch code on real frames: boxes, scores, masks, predicted IoU. */
 #include "checkpoint/checkpoint.h"
 #include "sonoseg/io.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: slow timeout=900
+// labels: slow timeout=900 cost=40
 /*
  * detect_every, from the shipped models on a phantom's frames: while VISIBLE the detector is left out, in the
  * frame in which the bone is elsewhere or gone it runs after all, and the masks stay those of a pipeline that

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: slow timeout=600
+// labels: slow timeout=600 cost=60
 /* The shipped models: bones of phantoms are found and outlined, and on real frames nothing lies beside them.
  * The short form takes every fourth real frame and the first of the phantoms. */
 #include "sonoseg/io.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: slow timeout=600
+// labels: slow timeout=600 cost=35
 /*
  * States of a stream, from the shipped models on a phantom's frames: a bone that is there, goes and comes
  * back. The same frames in batches, and the parts of their packets replayed, give the same states to the bit.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: slow timeout=600
+// labels: slow timeout=600 cost=45
 /* want_surface and bridge_share through the whole pipeline: the shipped models' surface of phantoms against
  * the true one, the same in a batch, none when LOST; what cannot be had is refused. SONO_TEST_DEVICE names
  * the device (default cpu). */

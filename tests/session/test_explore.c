@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: timeout=300
+// labels: timeout=300 cost=40
 /*
  * Walks every state that the session can reach under small limits, breadth first: from each, every event of a
  * list, possible or not, now or some units of time later. tests/support/session_model.c checks each step.

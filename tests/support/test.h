@@ -8,7 +8,8 @@
  * It is linked with the static library (every internal symbol) and with all of tests/support.
  * A line `// labels: slow shared threads timeout=300` within its first 20 lines sets ctest labels and the
  * time limit in seconds (default 120): slow = left out under the sanitizers, threads = run under the thread
- * sanitizer, shared = needs the reference material, serial = runs alone (it measures time or memory).
+ * sanitizer, shared = needs the reference material, serial = runs alone (it measures time or memory),
+ * cost=50 = seconds of CPU time: tests with most of it begin first, so that none is left over at the end.
  */
 #ifndef SONO_TESTS_SUPPORT_TEST_H
 #define SONO_TESTS_SUPPORT_TEST_H
