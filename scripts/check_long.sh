@@ -3,7 +3,7 @@
 # The long forms of checks that .ci/run has in short: check_long.sh [explore] [mutants] [models] [soak] [fuzz]  (default: all)
 #   explore   every state of the session machine under larger limits (minutes)
 #   mutants   mistakes in it that the explorer must find (minutes)
-#   models    the shipped models on all real frames and phantoms of their test (minutes)
+#   models    tests of whole networks on all their frames, at full size, and every request for memory failed (minutes)
 #   soak      the live service for 20 minutes at 60 images/s, bursts, overload; a quiet machine is needed (22 minutes)
 #   fuzz      ten million executions of every parser and state machine of live/ (hours on two cores)
 # What each gave, with commit, machine and date, goes to bench/results/check_long.json; exit status 1 when one failed.
@@ -48,6 +48,12 @@ fuzz() {
     return $failed
 }
 
+# Every test that asks for its form, as a program of its own or through the fixture.
+models() {
+    SONO_TEST_FORM=long ctest --test-dir build/release -j "$(nproc)" --output-on-failure --no-tests=error -R \
+        '^(cli/(demo|depth|limits)|pipeline/(detectors|memory|reference|region|schedule|shipped|states|surface))$'
+}
+
 scripts/build.sh release "$(nproc)" >/dev/null || exit 1
 for name in ${*:-explore mutants models soak fuzz}; do
     case $name in
@@ -56,7 +62,7 @@ for name in ${*:-explore mutants models soak fuzz}; do
             part mutants python3 tests/session/mutants.py
             part machine-mutants python3 tests/engine/mutants.py
             ;;
-        models) part models env SONO_TEST_FORM=long build/release/tests/test_pipeline_shipped ;;
+        models) part models models ;;
         soak) part soak python3 scripts/live_bench.py --seconds 1200 --json bench/results/live.json ;;
         fuzz) part fuzz fuzz ;;
         *) sed -n '3,10s/^# \{0,1\}//p' "$0"; exit 2 ;;

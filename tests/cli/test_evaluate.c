@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: slow timeout=600
+// labels: slow timeout=600 cost=11
 /* `sonoseg phantom` writes labelled sets, `sonoseg evaluate` reads them; the latter on the synthetic
  * checkpoints that the build makes. */
 #include "command.h"
@@ -20,7 +20,7 @@
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 #define EVALUATE(...)                                                                                        \
     WORDS("evaluate", "--detector", detector, "--detector-family", "dfine", "--segmenter", segmenter,        \
-          "--device", "cpu", "--threshold", "0.2", __VA_ARGS__)
+          "--segmenter-size", "256", "--device", "cpu", "--threshold", "0.2", __VA_ARGS__)
 
 static const char *detector = "none", *segmenter = "none";
 

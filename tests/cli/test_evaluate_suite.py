@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# labels: slow timeout=600
+# labels: slow timeout=600 cost=13
 """`sonoseg evaluate --suite` with networks (the synthetic checkpoints that the build makes): every set, the figures again in
 plain Python from the frames' lines, real frames from a folder that the test makes, what is skipped, and what is refused."""
 import json

@@ -187,7 +187,7 @@ static void test_family(void **unused)
     static const char assumed[] = "detector.pth does not say whose detector it is: taken for D-FINE's";
 #define RUN(detector, ...)                                                                                   \
     WORDS("run", "phantom:frames=1,size=64x64", "-o", folder, "--detector", detector, "--segmenter",         \
-          segmenter, "--device", "cpu", __VA_ARGS__)
+          segmenter, "--segmenter-size", "256", "--device", "cpu", __VA_ARGS__)
     expect_line(RUN(path, "--threads", "1"), 0, NULL, assumed);
     expect_line(RUN(path, "--quiet"), 0, NULL, "");
     expect_line(RUN(path, "--detector-family", "dfine"), 0, "", "");

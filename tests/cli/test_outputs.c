@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: slow timeout=900
+// labels: slow timeout=900 cost=19
 /* What the command writes: never over what it reads, one run a folder, whole files however the run ends. On
  * the synthetic checkpoints that the build makes. */
 #include "command.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: slow timeout=900
+// labels: slow timeout=900 cost=25
 /* The command with checkpoints: the reference material's, else the synthetic ones that the build makes. */
 #include "command.h"
 #include "image_writer.h"
@@ -24,7 +24,7 @@ static char good[SONO_TEST_PATH_BYTES], broken[SONO_TEST_PATH_BYTES], sweep[SONO
 
 #define WORDS(...)                                                                                           \
     ((const char *const[]){__VA_ARGS__, "--detector", detector, "--detector-family", "dfine", "--segmenter", \
-                           segmenter, "--device", "cpu", NULL})
+                           segmenter, "--segmenter-size", "256", "--device", "cpu", NULL})
 
 static void need_checkpoints(void)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: slow timeout=900
+// labels: slow timeout=900 cost=20
 /* D-FINE m, l and x against the official code on hashed weights; test_dfine.c has the smaller ones. */
 #include "support/dfine_run.h"
 #include "support/test.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: slow timeout=600
+// labels: slow timeout=600 cost=20
 /* The service's engine on a sono_pipeline (live/serve/engine_pipeline.c): the same result as the pipeline by
  * itself. On the checkpoints of SONO_TEST_DETECTOR and SONO_TEST_SEGMENTER. */
 #include "pipeline_fixture.h"

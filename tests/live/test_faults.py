@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# labels: serial timeout=300
+# labels: timeout=300 cost=45
 """Everything that networks, sources and clients do to the service, one after another to the same process: it stays alive, the
 first mask comes within 1 s after the fault has ended, no mask is stale, frames are accounted for. With the null engine, whose
 masks tell which frame they are of."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# labels: slow timeout=120
+# labels: slow timeout=120 cost=20
 """The web service: every endpoint's content against what was really sent, who may read and change what, streams, and that it
 goes away cleanly. With the null engine."""
 import json

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: slow timeout=600
+// labels: slow timeout=600 cost=40
 /* Regions through the whole pipeline: given or found, one frame or several, the outline is that of the
  * picture alone, put where it lies; what cannot be had is refused. SONO_TEST_DEVICE names the device (default
  * cpu). */
@@ -28,7 +28,7 @@ static const int32_t places[N_FRAMES][2] = {{300, 110}, {160, 60}, {430, 140}};
 static sono_pipeline *open_shipped(int32_t find, const sono_region *region, int32_t batch, int32_t by_stream)
 {
     sono_pipeline_config config;
-    pipeline_fixture_shipped(&config);
+    pipeline_fixture_shipped_half(&config);
     config.max_width_px = SCREEN_W;
     config.max_height_px = SCREEN_H;
     config.batch = batch;
@@ -196,7 +196,7 @@ static void what_cannot_be_had_is_refused(void **state)
     sono_pipeline_config config;
     sono_error error = {0};
     (void)state;
-    pipeline_fixture_shipped(&config);
+    pipeline_fixture_shipped_half(&config);
     config.find_region = 1;
     config.region = (sono_region){1, 2, 3, 4};
     expect_refusal(&config, SONO_STATUS_INVALID_ARGUMENT, "either found or given");
@@ -231,7 +231,7 @@ static void prompts_lie_within_the_region(void **state)
     const sono_packet *packet = NULL;
     (void)state;
     remember_pictures();
-    pipeline_fixture_shipped(&config);
+    pipeline_fixture_shipped_half(&config);
     config.detector_path = NULL;
     config.max_width_px = SCREEN_W;
     config.max_height_px = SCREEN_H;

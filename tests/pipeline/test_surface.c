@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: slow timeout=600 cost=45
+// labels: slow timeout=600 cost=15
 /* want_surface and bridge_share through the whole pipeline: the shipped models' surface of phantoms against
  * the true one, the same in a batch, none when LOST; what cannot be had is refused. SONO_TEST_DEVICE names
  * the device (default cpu). */
@@ -25,7 +25,7 @@ typedef struct result {
 static sono_pipeline *open_shipped(int32_t batch)
 {
     sono_pipeline_config config;
-    pipeline_fixture_shipped(&config);
+    pipeline_fixture_shipped_half(&config);
     config.max_width_px = 422;
     config.max_height_px = 558;
     config.batch = batch;

@@ -70,14 +70,13 @@ void pipeline_fixture_shipped(sono_pipeline_config *config)
 void pipeline_fixture_shipped_half(sono_pipeline_config *config)
 {
     pipeline_fixture_shipped(config);
-    if (!strcmp(config->device, "cpu"))
+    if (!pipeline_fixture_is_long())
         config->segmenter_size_px = 512;
 }
 
 int pipeline_fixture_is_long(void)
 {
-    const char *form = getenv("SONO_TEST_FORM");
-    return (form && !strcmp(form, "long")) || strcmp(device_to_test(), "cpu") != 0;
+    return sono_test_is_long() || strcmp(device_to_test(), "cpu") != 0;
 }
 
 sono_pipeline *pipeline_fixture_open(const sono_pipeline_config *config)

@@ -17,12 +17,12 @@ void pipeline_fixture_real(sono_pipeline_config *config);
 /* The same on the shipped models that the command takes on that device. Skips the test without them. */
 void pipeline_fixture_shipped(sono_pipeline_config *config);
 
-/* The same, on the CPU with masks of half the side, where a frame takes a third of the time: for tests that
- * ask what a pipeline does with what it found, not how well the models find it. */
+/* The same, in the short form with masks of half the side, where a frame takes a third of the time: for tests
+ * that ask what a pipeline does with what it found, not how well the models find it. */
 void pipeline_fixture_shipped_half(sono_pipeline_config *config);
 
-/* Whether all frames are to be run: with SONO_TEST_FORM=long (scripts/check_long.sh), and on a GPU. Else a
- * test of the shipped models takes a part of them. */
+/* Whether all frames are to be run, at full size: in the long form (sono_test_is_long), and on a GPU. Else a
+ * test takes a part of them. */
 int pipeline_fixture_is_long(void);
 
 /* Opens, and fails the test when that fails. */

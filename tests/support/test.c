@@ -30,6 +30,12 @@ int sono_test_run_with(const char *group, const struct CMUnitTest *tests, size_t
     return n_tests && n_skipped == n_tests ? SONO_TEST_SKIPPED : 0;
 }
 
+int sono_test_is_long(void)
+{
+    const char *form = getenv("SONO_TEST_FORM");
+    return form && strcmp(form, "long") == 0;
+}
+
 void sono_test_skip_at(const char *reason, const char *file, int line)
 {
     print_message("skipped: %s\n", reason);

@@ -34,6 +34,9 @@ int sono_test_run(const char *group, const struct CMUnitTest *tests, size_t n_te
 int sono_test_run_with(const char *group, const struct CMUnitTest *tests, size_t n_tests,
                        CMFixtureFunction setup, CMFixtureFunction teardown);
 
+/* Whether SONO_TEST_FORM=long asks for a test's long form (scripts/check_long.sh). */
+int sono_test_is_long(void);
+
 /* Initialises a sono_frame: both structs set up, nothing in them. */
 #define SONO_TEST_FRAME                                                                                      \
     {                                                                                                        \
