@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// labels: threads
+// labels: threads timeout=300
 /*
  * PREPROCESS against a dense filter matrix an axis in double precision, and against numbers that torch gave.
  */
