@@ -5,6 +5,7 @@
 #include "evaluate_suite.h"
 #include "flights.h"
 #include "json.h"
+#include "made_by.h"
 #include "metrics_report.h"
 #include "output_check.h"
 #include "output_file.h"
@@ -23,6 +24,8 @@
 enum { ID_OUTPUT = 'o', ID_QUIET = 'q', ID_JSON = ID_OWN };
 
 typedef struct evaluate {
+    int argc;
+    char **argv;
     pipeline_args args;
     sequence_options sequence;
     suite_options suite;
@@ -205,7 +208,8 @@ static int open_lines(evaluate *self)
 {
     if (!self->output)
         return STATUS_DONE;
-    if (output_folder_make(self->output))
+    if (output_folder_make(self->output) ||
+        made_by_write(self->output, self->argc, self->argv, &self->args, self->threshold, self->pipeline))
         return STATUS_FAILED;
     self->lines = output_file_open(self->lines_path);
     return self->lines ? STATUS_DONE : STATUS_FAILED;
@@ -310,7 +314,7 @@ static int check_usage(evaluate *self)
 
 int cmd_evaluate(int argc, char **argv)
 {
-    evaluate self = {0};
+    evaluate self = {.argc = argc, .argv = argv};
     pipeline_args_init(&self.args);
     const args_result parsed = args_parse(&spec, argc, argv, &self);
     int status = parsed == ARGS_WRONG ? STATUS_USAGE : STATUS_DONE;

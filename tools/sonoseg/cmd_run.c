@@ -2,6 +2,7 @@
 #include "args.h"
 #include "commands.h"
 #include "flights.h"
+#include "made_by.h"
 #include "output_check.h"
 #include "pipeline_args.h"
 
@@ -23,6 +24,8 @@ enum {
 #define MAX_POINTS 16
 
 typedef struct run {
+    int argc;
+    char **argv;
     pipeline_args args;
     const char *output;
     sono_sink_options sink_options;
@@ -152,6 +155,7 @@ static const args_spec spec = {
              "  DIR/results.jsonl         one JSON object a frame: state, score, box, mask area, times\n"
              "  DIR/masks/<stem>.png      8 bits, 0 or 255, the size of the source image\n"
              "  DIR/overlays/<stem>.png   the image with contour, box and score, to look at\n"
+             "  DIR/sonoseg_run.json      this command, its models and settings ('sonoseg report' reads it)\n"
              "A frame without a structure is LOST: box null, mask empty. An input that cannot be read is "
              "named on\n"
              "stderr, nothing is written for it, and the rest is done.",
@@ -224,6 +228,11 @@ static int open_and_process(run *self)
         report_error("%s", error.text);
         return STATUS_FAILED;
     }
+    if (made_by_write(self->output, self->argc, self->argv, &self->args, self->args.config.threshold,
+                      self->flights.pipeline)) {
+        sono_sink_close(self->sink, NULL);
+        return STATUS_FAILED;
+    }
     return process(self);
 }
 
@@ -245,7 +254,7 @@ static int check_usage(run *self)
 
 int cmd_run(int argc, char **argv)
 {
-    run self = {0};
+    run self = {.argc = argc, .argv = argv};
     pipeline_args_init(&self.args);
     sono_sink_options_init(&self.sink_options);
     const args_result parsed = args_parse(&spec, argc, argv, &self);
