@@ -4,10 +4,20 @@ file(GLOB command_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/sonoseg/
 include(SonoRealFrames)
 set(command_generated_dir ${PROJECT_BINARY_DIR}/generated)
 sono_write_real_frames(${command_generated_dir})
+# The style and the script of `sonoseg report`'s page.
+file(GLOB report_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/sonoseg/report/*)
+set(report_table ${command_generated_dir}/report_table.c)
+add_custom_command(OUTPUT ${report_table}
+    COMMAND ${CMAKE_COMMAND} "-DFILES=${report_files}" -DOUTPUT=${report_table} -DTABLE=report
+        -P ${PROJECT_SOURCE_DIR}/cmake/SonoWebAssets.cmake
+    DEPENDS ${report_files} ${PROJECT_SOURCE_DIR}/cmake/SonoWebAssets.cmake
+    COMMENT "Putting the report's page into C" VERBATIM)
+add_library(sono_report_page STATIC ${report_table})
+target_include_directories(sono_report_page PRIVATE ${PROJECT_SOURCE_DIR}/live)
 if(command_sources)
     add_executable(sonoseg_command ${command_sources})
     target_include_directories(sonoseg_command PRIVATE ${command_generated_dir})
-    target_link_libraries(sonoseg_command PRIVATE sono_live sonoseg_io_shared Threads::Threads m)
+    target_link_libraries(sonoseg_command PRIVATE sono_report_page sono_live sonoseg_io_shared Threads::Threads m)
     # Where the shipped models lie, seen from the command: installed, and in its build folder.
     file(RELATIVE_PATH bin_to_models ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_DATADIR}/sonoseg/models)
     file(RELATIVE_PATH bin_to_source ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${PROJECT_SOURCE_DIR}/models)

@@ -12,7 +12,7 @@ option(SONO_WEB "Build the web service of `sonoseg serve` (civetweb, libjpeg-tur
 mark_as_advanced(SONO_CIVETWEB_INCLUDE SONO_CIVETWEB_LIBRARY)
 
 # What needs neither library: built, tested and fuzzed either way.
-set(web_pure body facts facts_json facts_metrics facts_rows feed frame_wire histogram history pictures request text token
+set(web_pure body facts facts_json facts_metrics facts_rows feed frame_wire histogram history pictures png request text token
     verdict)
 list(TRANSFORM web_pure PREPEND ${PROJECT_SOURCE_DIR}/live/web/)
 list(TRANSFORM web_pure APPEND .c)
@@ -36,7 +36,7 @@ if(SONO_WEB)
     add_custom_command(OUTPUT ${web_table}
         COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/web
         COMMAND ${CMAKE_COMMAND} "-DFILES=${web_files}" -DOUTPUT=${web_table}
-            -P ${PROJECT_SOURCE_DIR}/cmake/SonoWebAssets.cmake
+            -DTABLE=sono_web -P ${PROJECT_SOURCE_DIR}/cmake/SonoWebAssets.cmake
         DEPENDS ${web_files} ${PROJECT_SOURCE_DIR}/cmake/SonoWebAssets.cmake
         COMMENT "Putting the page into C" VERBATIM)
     list(APPEND web_sources ${web_table})

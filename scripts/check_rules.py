@@ -45,7 +45,7 @@ EDGES = {
 # Files of a room that another one may include; of other rooms all.
 PARTS = {("live/web", "live/serve"): {"serve/snapshot.h"}}
 # The rooms of live/ that tools/ may include from.
-TOOLS_SEE = {"live/record", "live/replay", "live/serve"}
+TOOLS_SEE = {"live/record", "live/replay", "live/serve", "live/web"}
 
 C_SUFFIXES = {".c", ".h", ".cu", ".cuh"}
 COMMENTED = C_SUFFIXES | {".cpp", ".py", ".sh", ".cmake"}

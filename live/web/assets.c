@@ -34,22 +34,29 @@ static int has_tag(const char *list, const char *tag)
     return list && (strstr(list, quoted) || !strcmp(list, "*"));
 }
 
+const sono_web_asset_file *sono_web_asset_find(const char *name)
+{
+    for (size_t i = 0; i < sono_web_n_assets; i++) {
+        if (!strcmp(name, sono_web_assets[i].name)) {
+            return &sono_web_assets[i];
+        }
+    }
+    return NULL;
+}
+
 int sono_web_asset(const sono_web_call *call)
 {
     const char *name = strcmp(call->path, "/") ? call->path + 1 : "index.html";
-    for (size_t i = 0; i < sono_web_n_assets; i++) {
-        const sono_web_asset_file *file = &sono_web_assets[i];
-        char extra[160];
-        if (strcmp(name, file->name) != 0) {
-            continue;
-        }
-        snprintf(extra, sizeof extra, "ETag: \"%s\"\r\nCache-Control: no-cache\r\n", file->tag);
-        if (has_tag(sono_web_header(call, "If-None-Match"), file->tag)) {
-            sono_web_answer_bytes(call, 304, "", extra, "", 0);
-        } else {
-            sono_web_answer_bytes(call, 200, type_of(name), extra, file->bytes, file->n_bytes);
-        }
-        return 1;
+    const sono_web_asset_file *file = sono_web_asset_find(name);
+    char extra[160];
+    if (!file) {
+        return 0;
     }
-    return 0;
+    snprintf(extra, sizeof extra, "ETag: \"%s\"\r\nCache-Control: no-cache\r\n", file->tag);
+    if (has_tag(sono_web_header(call, "If-None-Match"), file->tag)) {
+        sono_web_answer_bytes(call, 304, "", extra, "", 0);
+    } else {
+        sono_web_answer_bytes(call, 200, type_of(name), extra, file->bytes, file->n_bytes);
+    }
+    return 1;
 }

@@ -6,6 +6,7 @@
 #ifndef SONO_WEB_PAINTER_H
 #define SONO_WEB_PAINTER_H
 
+#include "web/encode.h"
 #include "web/hub.h"
 #include "web/web.h"
 
@@ -28,8 +29,5 @@ void sono_web_painter_ask(sono_web_painter *painter, int wants_png, int64_t now_
  * way. */
 int sono_web_painter_keep(sono_web_painter *painter, const char *prefix);
 uint64_t sono_web_painter_count(const sono_web_painter *painter); /* pictures that were made */
-
-/* A PNG of RGB pixels, rows contiguous; to be freed. NULL: out of memory. */
-uint8_t *sono_web_png(const uint8_t *rgb, int32_t width_px, int32_t height_px, size_t *n_bytes);
 
 #endif

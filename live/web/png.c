@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The smallest PNG writer: one IDAT, rows without filters, quick compression. */
-#include "web/painter.h"
+#include "web/encode.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -22,7 +22,7 @@ static void test_help(void **state)
 {
     (void)state;
     static const char *const commands[] = {"demo",  "run",     "serve",   "replay",  "record", "bench",
-                                           "audit", "inspect", "convert", "version", "top"};
+                                           "audit", "inspect", "convert", "version", "top",    "report"};
     expect_help(WORDS("--help"), "examples");
     expect_help(WORDS("help"), "commands");
     expect_help(WORDS("-h"), "medical");

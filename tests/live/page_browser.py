@@ -40,8 +40,10 @@ look();
 """
 
 
-class Page:
-    def __init__(self, port, width=1440, height=900, theme="light"):
+class Browser:
+    """Chromium with one page in it."""
+
+    def __init__(self, url, width, height):
         options = webdriver.ChromeOptions()
         options.binary_location = CHROMIUM
         # --no-sandbox: as root, in a container, Chromium does not start otherwise.
@@ -54,9 +56,7 @@ class Page:
         self.browser.set_script_timeout(60)
         self.command("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(self.downloads))
         self.resize(width, height)
-        self.browser.get(f"http://127.0.0.1:{port}/")
-        self.theme(theme)
-        self.script(WATCH)
+        self.browser.get(url)
 
     def command(self, name, **options):
         return self.browser.execute_cdp_cmd(name, options)
@@ -66,6 +66,29 @@ class Page:
 
     def script(self, text, *arguments):
         return self.browser.execute_script(text, *arguments)
+
+    def problems(self):
+        return [entry["message"] for entry in self.browser.get_log("browser") if entry["level"] == "SEVERE" or "Content Security" in
+                entry["message"]]
+
+    def picture(self, path, height=None, scale=1):
+        """A PNG of the whole page, or of its upper part."""
+        width, whole = self.script("return [innerWidth, document.documentElement.scrollHeight]")
+        clip = {"x": 0, "y": 0, "width": width, "height": min(height or whole, whole), "scale": scale}
+        shot = self.command("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
+        pathlib.Path(path).write_bytes(base64.b64decode(shot["data"]))
+
+    def close(self):
+        self.browser.quit()
+
+
+class Page(Browser):
+    """The live page."""
+
+    def __init__(self, port, width=1440, height=900, theme="light"):
+        super().__init__(f"http://127.0.0.1:{port}/", width, height)
+        self.theme(theme)
+        self.script(WATCH)
 
     def click(self, name):
         self.script("document.getElementById(arguments[0]).click()", name)
@@ -97,17 +120,3 @@ class Page:
             if moment[0] >= since and is_so(moment):
                 return moment[0]
         raise AssertionError(f"never seen: {self.seen()[-8:]}")
-
-    def problems(self):
-        return [entry["message"] for entry in self.browser.get_log("browser") if entry["level"] == "SEVERE" or "Content Security" in
-                entry["message"]]
-
-    def picture(self, path, height=None, scale=1):
-        """A PNG of the whole page, or of its upper part."""
-        width, whole = self.script("return [innerWidth, document.documentElement.scrollHeight]")
-        clip = {"x": 0, "y": 0, "width": width, "height": min(height or whole, whole), "scale": scale}
-        shot = self.command("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
-        pathlib.Path(path).write_bytes(base64.b64decode(shot["data"]))
-
-    def close(self):
-        self.browser.quit()

@@ -44,6 +44,31 @@ static void test_text(void **state)
     assert_string_equal(json_text("{\"a\":\"\x1b\x7f\"}", "a", word, sizeof word), "??");
 }
 
+static void count_member(void *user, const char *key, size_t n_key, const char *value)
+{
+    char *names = user;
+    snprintf(names + strlen(names), 64 - strlen(names), "%.*s%c ", (int)n_key, key, *value);
+}
+
+static void test_members(void **state)
+{
+    (void)state;
+    static const char *const broken[] = {
+        "",          "[1]",    "{\"a\": 1", "{\"a\": 1,", "{\"a\": 1,}", "{\"a\": 1} x",
+        "{\"a\" 1}", "{a: 1}", "{\"a\":}",  "{} {}"};
+    char names[64] = "";
+    assert_int_equal(
+        json_members(" {\"a\": [1, {\"b\": 2}], \"c\":{\"d\":3} , \"e}\": \"}\"} \n", count_member, names),
+        0);
+    assert_string_equal(names, "a[ c{ e}\" ");
+    assert_int_equal(json_members(" { } ", count_member, names), 0);
+    assert_string_equal(names, "a[ c{ e}\" ");
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+        names[0] = 0;
+        assert_int_equal(json_members(broken[i], count_member, names), -1);
+    }
+}
+
 /* Each text in a block of its own, so that a sanitizer sees what is read behind its end. */
 static void look(const char *bytes, size_t n_bytes)
 {
@@ -51,6 +76,8 @@ static void look(const char *bytes, size_t n_bytes)
     assert_non_null(copy);
     memcpy(copy, bytes, n_bytes);
     copy[n_bytes] = 0;
+    char names[64] = "";
+    json_members(copy, count_member, names);
     json_number(copy, "b.c.d");
     json_text(copy, "g", word, sizeof word);
     for (int i = 0; i < 5; i++)
@@ -77,6 +104,6 @@ static void test_broken(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_text),
-                                       cmocka_unit_test(test_broken)};
+                                       cmocka_unit_test(test_members), cmocka_unit_test(test_broken)};
     return sono_test_run("tools/json_find", tests, sizeof tests / sizeof tests[0]);
 }

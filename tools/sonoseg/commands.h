@@ -18,6 +18,7 @@ int cmd_evaluate(int argc, char **argv);
 int cmd_phantom(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_record(int argc, char **argv);
+int cmd_report(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);

@@ -129,6 +129,26 @@ const char *json_element(const char *value, int i, char *key, size_t n_key)
     }
 }
 
+int json_members(const char *text, void (*take)(void *user, const char *key, size_t n_key, const char *value),
+                 void *user)
+{
+    const char *key, *end, *p = skip_blank(text);
+    size_t n_key;
+    if (*p != '{')
+        return -1;
+    end = skip_blank(p + 1);
+    if (*end == '}')
+        return *skip_blank(end + 1) ? -1 : 0;
+    do {
+        const char *value = next(p + 1, 1, &key, &n_key, &end);
+        if (!value)
+            return -1;
+        take(user, key, n_key, value);
+        p = skip_blank(end);
+    } while (*p == ',');
+    return *p == '}' && !*skip_blank(p + 1) ? 0 : -1;
+}
+
 double json_number(const char *text, const char *path)
 {
     const char *value = json_find(text, path);

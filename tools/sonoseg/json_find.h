@@ -14,6 +14,11 @@ const char *json_find(const char *text, const char *path);
  * goes to `key`; NULL behind the last. key may be NULL. */
 const char *json_element(const char *value, int i, char *key, size_t n_key);
 
+/* Calls take with each member of the object that the text is, in their order; key is not ended by a 0. 0, or
+ * -1 where the text is no whole object: what came before the fault has been taken then. */
+int json_members(const char *text, void (*take)(void *user, const char *key, size_t n_key, const char *value),
+                 void *user);
+
 /* A number; NAN where there is none, or another kind of value. */
 double json_number(const char *text, const char *path);
 

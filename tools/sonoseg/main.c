@@ -24,6 +24,7 @@ static const command commands[] = {
     {"phantom", cmd_phantom, "write labelled frames of the synthetic scanner"},
     {"replay", cmd_replay, "serve recorded or synthetic frames as PlusServer does"},
     {"record", cmd_record, "record what an OpenIGTLink source sends"},
+    {"report", cmd_report, "make a page of a recording or a folder of results"},
     {"bench", cmd_bench, "time the pipeline, stage by stage"},
     {"audit", cmd_audit, "check what crosses between host and GPU"},
     {"inspect", cmd_inspect, "say what a checkpoint is"},

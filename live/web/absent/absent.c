@@ -1,8 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 /* In the place of the web service in a build without it. */
+#include "web/assets.h"
+#include "web/encode.h"
 #include "web/web.h"
 
 #include "error/error.h"
+
+const sono_web_asset_file *sono_web_asset_find(const char *name)
+{
+    (void)name;
+    return NULL;
+}
+
+uint8_t *sono_web_encode(const uint8_t *rgb, int32_t width_px, int32_t height_px, size_t *n_bytes,
+                         const char **type)
+{
+    *type = "image/png";
+    return sono_web_png(rgb, width_px, height_px, n_bytes);
+}
 
 int sono_web_is_there(void)
 {
