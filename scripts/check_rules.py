@@ -39,7 +39,7 @@ EDGES = {
     "live/record": {"live/error"},
     "live/replay": {"live/error", "live/igtl"},
     "live/session": set(),
-    "live/serve": {"live/igtl", "live/record", "live/session", "live/web"},
+    "live/serve": {"live/error", "live/igtl", "live/record", "live/session", "live/web"},
     "live/web": {"live/error", "live/serve"},
 }
 # Files of a room that another one may include; of other rooms all.

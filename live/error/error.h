@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* How the recorder and the replay say what went wrong. */
+/* How the rooms of live/ say what went wrong. */
 #ifndef SONO_ERROR_ERROR_H
 #define SONO_ERROR_ERROR_H
 

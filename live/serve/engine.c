@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serve/engine_kind.h"
-#include "serve/fail.h"
+#include "error/error.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -144,15 +144,15 @@ sono_status sono_serve_engine_new(const sono_serve_config *config, sono_event_fn
 {
     int32_t n_slots = sono_serve_engine_slots(config);
     if (n_slots > MAX_SLOTS) {
-        return sono_serve_fail(error, SONO_STATUS_INVALID_ARGUMENT, "engine",
-                               "engine.depth %d and mailbox.n_waiting %d need %d places for images in the "
-                               "engine, there are %d: lower one of them by %d",
-                               config->engine_depth, config->mailbox_n_waiting, n_slots, MAX_SLOTS,
-                               n_slots - MAX_SLOTS);
+        return sono_live_fail(error, SONO_STATUS_INVALID_ARGUMENT, 0, "engine",
+                              "engine.depth %d and mailbox.n_waiting %d need %d places for images in the "
+                              "engine, there are %d: lower one of them by %d",
+                              config->engine_depth, config->mailbox_n_waiting, n_slots, MAX_SLOTS,
+                              n_slots - MAX_SLOTS);
     }
     sono_serve_engine *engine = calloc(1, sizeof *engine);
     if (!engine) {
-        return sono_serve_fail(error, SONO_STATUS_OUT_OF_MEMORY, "engine", "out of memory");
+        return sono_live_fail(error, SONO_STATUS_OUT_OF_MEMORY, 0, "engine", "out of memory");
     }
     engine->kind = config->engine_kind ? &sono_serve_engine_null : &sono_serve_engine_pipeline;
     engine->config = *config;
@@ -170,8 +170,7 @@ sono_status sono_serve_engine_new(const sono_serve_config *config, sono_event_fn
         failure = errno != 0;
     }
     if (failure) {
-        sono_serve_fail(error, SONO_STATUS_IO, "engine", "the engine's thread or descriptors: %s",
-                        strerror(errno));
+        sono_live_fail(error, SONO_STATUS_IO, errno, "engine", "the engine's thread or descriptors");
         free_parts(engine);
         return SONO_STATUS_IO;
     }
@@ -261,7 +260,7 @@ static sono_serve_engine_news opened(sono_serve_engine *engine, sono_error *erro
     }
     int fd = engine->kind->fd(engine->state);
     if (fd < 0 || watch(engine, fd)) {
-        sono_serve_fail(error, SONO_STATUS_IO, "engine", "the engine's descriptor: %s", strerror(errno));
+        sono_live_fail(error, SONO_STATUS_IO, errno, "engine", "the engine's descriptor");
         begin_close(engine);
         return SONO_SERVE_ENGINE_NOTHING;
     }
@@ -307,7 +306,7 @@ sono_status sono_serve_engine_submit(sono_serve_engine *engine, void *input, con
                                      const sono_frame_info *info, sono_error *error)
 {
     if (engine->phase != OPEN) {
-        return sono_serve_fail(error, SONO_STATUS_STATE, "engine", "the engine is not open");
+        return sono_live_fail(error, SONO_STATUS_STATE, 0, "engine", "the engine is not open");
     }
     sono_status status = engine->kind->submit(engine->state, input, image, info, error);
     if (status != SONO_STATUS_OK) {

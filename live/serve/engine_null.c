@@ -2,7 +2,7 @@
 /* Analyses nothing: after null_delay_ms, frame after frame, a mask of the pixels whose first component is at
  * least half. Shows what the service alone costs, and which frame a mask was made from. */
 #include "serve/engine_kind.h"
-#include "serve/fail.h"
+#include "error/error.h"
 #include "serve/loop.h"
 
 #include <errno.h>
@@ -58,7 +58,7 @@ static sono_status null_open(const sono_serve_engine_setup *setup, void **out, s
     null_engine *engine = calloc(1, sizeof *engine);
     int is_whole = engine != NULL;
     if (!engine) {
-        return sono_serve_fail(error, SONO_STATUS_OUT_OF_MEMORY, "null engine", "out of memory");
+        return sono_live_fail(error, SONO_STATUS_OUT_OF_MEMORY, 0, "null engine", "out of memory");
     }
     engine->max_px = (size_t)config->engine_max_width_px * (size_t)config->engine_max_height_px;
     engine->input_bytes = round_up(4 * engine->max_px);
@@ -77,8 +77,8 @@ static sono_status null_open(const sono_serve_engine_setup *setup, void **out, s
     }
     if (engine->timer < 0 || !is_whole) {
         sono_status status = engine->timer < 0 ? SONO_STATUS_IO : SONO_STATUS_OUT_OF_MEMORY;
-        sono_serve_fail(error, status, "null engine", "%s",
-                        engine->timer < 0 ? strerror(errno) : "out of memory");
+        sono_live_fail(error, status, 0, "null engine", "%s",
+                       engine->timer < 0 ? strerror(errno) : "out of memory");
         null_close(engine);
         return status;
     }
@@ -131,8 +131,8 @@ static sono_status null_submit(void *state, void *input, const sono_image *image
     slot *s = input;
     size_t n_px = (size_t)image->width_px * (size_t)image->height_px;
     if (n_px > engine->max_px) {
-        return sono_serve_fail(error, SONO_STATUS_LIMIT, "null engine", "%d x %d is too large",
-                               image->width_px, image->height_px);
+        return sono_live_fail(error, SONO_STATUS_LIMIT, 0, "null engine", "%d x %d is too large",
+                              image->width_px, image->height_px);
     }
     int64_t now = sono_serve_now_ns();
     int64_t begins = engine->last_done_ns > now ? engine->last_done_ns : now;
@@ -217,7 +217,7 @@ static sono_serve_engine_news null_next(void *state, sono_serve_result *result, 
     if (engine->fail_every && engine->n_done % (uint64_t)engine->fail_every == 0) {
         *result = (sono_serve_result){.frame = s->frame};
         s->is_taken = 0;
-        sono_serve_fail(error, SONO_STATUS_DEVICE, "null engine", "engine.null_fail_every asked for this");
+        sono_live_fail(error, SONO_STATUS_DEVICE, 0, "null engine", "engine.null_fail_every asked for this");
         return SONO_SERVE_ENGINE_LOSS;
     }
     fill_result(s, now, result);

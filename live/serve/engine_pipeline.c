@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The engine that analyses: a sono_pipeline. */
 #include "serve/engine_kind.h"
-#include "serve/fail.h"
+#include "error/error.h"
 
 #include "sonoseg/diagnostics.h"
 
@@ -130,12 +130,13 @@ static sono_status pipeline_open(const sono_serve_engine_setup *setup, void **ou
     sono_pipeline_config config;
     sono_state_rules rules;
     if (!setup->config->engine_detector[0] || !setup->config->engine_segmenter[0]) {
-        return sono_serve_fail(error, SONO_STATUS_INVALID_ARGUMENT, "engine", "engine.%s names no checkpoint",
-                               setup->config->engine_detector[0] ? "segmenter" : "detector");
+        return sono_live_fail(error, SONO_STATUS_INVALID_ARGUMENT, 0, "engine",
+                              "engine.%s names no checkpoint",
+                              setup->config->engine_detector[0] ? "segmenter" : "detector");
     }
     pipeline_engine *engine = calloc(1, sizeof *engine);
     if (!engine) {
-        return sono_serve_fail(error, SONO_STATUS_OUT_OF_MEMORY, "engine", "out of memory");
+        return sono_live_fail(error, SONO_STATUS_OUT_OF_MEMORY, 0, "engine", "out of memory");
     }
     pthread_mutex_init(&engine->mutex, NULL);
     engine->with_maps = setup->config->sink_maps;

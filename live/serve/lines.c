@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serve/lines.h"
-#include "serve/fail.h"
+#include "error/error.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -189,7 +189,7 @@ sono_status sono_serve_lines_open(const char *path, const char *head, sono_serve
 {
     sono_serve_lines *lines = calloc(1, sizeof *lines);
     if (!lines) {
-        return sono_serve_fail(error, SONO_STATUS_OUT_OF_MEMORY, "log", "out of memory");
+        return sono_live_fail(error, SONO_STATUS_OUT_OF_MEMORY, 0, "log", "out of memory");
     }
     memset(lines->ring, ' ', sizeof lines->ring); /* the pages are there: the process does not grow later */
     size_t n_path = strnlen(path, sizeof lines->path - 1), n_head = head ? strlen(head) : 0;
@@ -200,7 +200,7 @@ sono_status sono_serve_lines_open(const char *path, const char *head, sono_serve
     }
     lines->fd = open_file(lines);
     if (lines->fd < 0) {
-        sono_serve_fail(error, SONO_STATUS_IO, "log", "%s: %s", path, strerror(errno));
+        sono_live_fail(error, SONO_STATUS_IO, errno, "log", "%s", path);
         free(lines);
         return SONO_STATUS_IO;
     }
@@ -208,7 +208,7 @@ sono_status sono_serve_lines_open(const char *path, const char *head, sono_serve
     make_cond(&lines->cond);
     errno = pthread_create(&lines->thread, NULL, work, lines);
     if (errno) {
-        sono_serve_fail(error, SONO_STATUS_IO, "log", "a thread: %s", strerror(errno));
+        sono_live_fail(error, SONO_STATUS_IO, errno, "log", "a thread");
         destroy(lines);
         return SONO_STATUS_IO;
     }

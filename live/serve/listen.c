@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serve/listen.h"
+#include "error/error.h"
 
 #include "serve/config.h"
-#include "serve/fail.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -65,16 +65,16 @@ sono_status sono_serve_listen(const char *address, int *fd, int32_t *port, sono_
     char host[256], service[16];
     int32_t number;
     if (sono_serve_address_split(address, DEFAULT_PORT, host, sizeof host, &number))
-        return sono_serve_fail(error, SONO_STATUS_INVALID_ARGUMENT, "sink",
-                               "sink.listen \"%.200s\" is no address: write HOST:PORT", address);
+        return sono_live_fail(error, SONO_STATUS_INVALID_ARGUMENT, 0, "sink",
+                              "sink.listen \"%.200s\" is no address: write HOST:PORT", address);
     const struct addrinfo hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *list = NULL;
     snprintf(service, sizeof service, "%d", (int)number);
     const int code = getaddrinfo(host, service, &hints, &list);
     if (code)
-        return sono_serve_fail(error, SONO_STATUS_INVALID_ARGUMENT, "sink", "sink.listen %.200s: %s", address,
-                               gai_strerror(code));
+        return sono_live_fail(error, SONO_STATUS_INVALID_ARGUMENT, 0, "sink", "sink.listen %.200s: %s",
+                              address, gai_strerror(code));
     int found = -1, last = 0;
     for (const struct addrinfo *at = list; at && found < 0; at = at->ai_next) {
         found = listen_at(at);
@@ -82,9 +82,11 @@ sono_status sono_serve_listen(const char *address, int *fd, int32_t *port, sono_
     }
     freeaddrinfo(list);
     if (found < 0) {
-        errno = last;
-        return sono_serve_fail(error, SONO_STATUS_IO, "sink", "cannot listen on %.200s: %s", address,
-                               advice(last));
+        sono_live_fail(error, SONO_STATUS_IO, 0, "sink", "cannot listen on %.200s: %s", address,
+                       advice(last));
+        if (error)
+            error->native_code = last;
+        return SONO_STATUS_IO;
     }
     *port = port_of(found);
     *fd = found;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serve/recorder.h"
+#include "error/error.h"
 
-#include "serve/fail.h"
 #include "serve/loop.h"
 #include "serve/recording.h"
 #include "serve/source.h"
@@ -125,7 +125,7 @@ static sono_status run(recorder *self, sono_error *error)
         const int64_t now_ns = sono_serve_now_ns();
         look_after(self, now_ns);
         if (sono_serve_loop_round(&self->loop, now_ns + TICK_NS))
-            return sono_serve_fail(error, SONO_STATUS_IO, "record", "the event loop: %s", strerror(errno));
+            return sono_live_fail(error, SONO_STATUS_IO, errno, "record", "the event loop");
         sono_serve_recording_query(self->recording, &facts);
         if (self->options->progress && self->options->progress(self->options->user, self->facts))
             self->is_over = 1;
@@ -144,7 +144,7 @@ static sono_status open_all(recorder *self, sono_error *error)
                                                  .refused = on_refused,
                                                  .log = on_log};
     if (sono_serve_loop_open(&self->loop))
-        return sono_serve_fail(error, SONO_STATUS_IO, "record", "the event loop: %s", strerror(errno));
+        return sono_live_fail(error, SONO_STATUS_IO, errno, "record", "the event loop");
     sono_status status = sono_serve_recording_open(self->config, &self->recording, error);
     if (status == SONO_STATUS_OK)
         status = sono_serve_engine_new(self->config, NULL, NULL, &self->engine, error);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serve/recording.h"
+#include "error/error.h"
 
-#include "serve/fail.h"
 #include "serve/recording_item.h"
 
 #include <errno.h>
@@ -141,7 +141,7 @@ static sono_status lend_zeros(sono_serve_recording *self, sono_serve_item *item,
     }
     item->frame.pixels = self->zeros;
     return self->zeros ? SONO_STATUS_OK
-                       : sono_serve_fail(error, SONO_STATUS_OUT_OF_MEMORY, "recording", "out of memory");
+                       : sono_live_fail(error, SONO_STATUS_OUT_OF_MEMORY, 0, "recording", "out of memory");
 }
 
 static sono_status write_item(sono_serve_recording *self, sono_serve_item *item, sono_error *error)
@@ -253,8 +253,7 @@ static sono_status try_prefix(const sono_serve_recording *self, const char *fold
     sono_record_options options;
     sono_record *record = NULL;
     if (mkdir(folder, 0700) && errno != EEXIST)
-        return sono_serve_fail(error, SONO_STATUS_IO, "recording", "%s: cannot be made: %s", folder,
-                               strerror(errno));
+        return sono_live_fail(error, SONO_STATUS_IO, errno, "recording", "%s: cannot be made", folder);
     sono_record_options_init(&options);
     options.prefix = self->prefix[0];
     options.max_segment_bytes = self->max_segment_bytes;
@@ -277,7 +276,7 @@ sono_status sono_serve_recording_open(const sono_serve_config *config, sono_serv
     pthread_condattr_t clock;
     sono_serve_recording *self = calloc(1, sizeof *self);
     if (!self)
-        return sono_serve_fail(error, SONO_STATUS_OUT_OF_MEMORY, "recording", "out of memory");
+        return sono_live_fail(error, SONO_STATUS_OUT_OF_MEMORY, 0, "recording", "out of memory");
     for (int i = 0; i < 2; i++)
         snprintf(self->prefix[i], PREFIX_BYTES, "%s/%s%s", config->record_folder, config->record_name,
                  i ? "_masks" : "");
@@ -297,7 +296,7 @@ sono_status sono_serve_recording_open(const sono_serve_config *config, sono_serv
     sono_status status = try_prefix(self, config->record_folder, error);
     if (status == SONO_STATUS_OK &&
         (self->descriptor < 0 || pthread_create(&self->thread, NULL, run, self) != 0))
-        status = sono_serve_fail(error, SONO_STATUS_IO, "recording", "no thread for the recording");
+        status = sono_live_fail(error, SONO_STATUS_IO, 0, "recording", "no thread for the recording");
     if (status != SONO_STATUS_OK) {
         free_all(self);
         return status;
@@ -347,8 +346,8 @@ static void fill_pending(sono_serve_recording *self, int32_t n_left)
 static void end_early(sono_serve_recording *self, sono_status status, const char *text)
 {
     sono_error error;
-    sono_serve_fail(&error, status, "recording", "%s: %s; what came before is recorded", self->prefix[0],
-                    text);
+    sono_live_fail(&error, status, 0, "recording", "%s: %s; what came before is recorded", self->prefix[0],
+                   text);
     fill_pending(self, 0);
     stop(self, &error);
 }
@@ -466,8 +465,8 @@ sono_status sono_serve_recording_close(sono_serve_recording *self, sono_error *e
     pthread_mutex_unlock(&self->mutex);
     if (!has_ended) { /* it frees itself should it ever get on */
         pthread_detach(thread);
-        return sono_serve_fail(error, SONO_STATUS_IO, "recording",
-                               "the disk took nothing for a minute: what was synced is there");
+        return sono_live_fail(error, SONO_STATUS_IO, 0, "recording",
+                              "the disk took nothing for a minute: what was synced is there");
     }
     pthread_join(thread, NULL);
     free_all(self);

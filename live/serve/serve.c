@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serve/serve.h"
-#include "serve/fail.h"
+#include "error/error.h"
 #include "serve/service.h"
 #include "serve/signals.h"
 
@@ -144,15 +144,15 @@ static sono_status open_loop(sono_service *service, sono_error *error)
 {
     service->board = sono_serve_board_new();
     if (!service->board) {
-        return sono_serve_fail(error, SONO_STATUS_OUT_OF_MEMORY, "serve", "out of memory");
+        return sono_live_fail(error, SONO_STATUS_OUT_OF_MEMORY, 0, "serve", "out of memory");
     }
     if (sono_serve_loop_open(&service->loop) ||
         sono_serve_loop_add(&service->loop, &service->signals_watch, service->signals, EPOLLIN, on_signals,
                             service)) {
-        return sono_serve_fail(error, SONO_STATUS_IO, "serve", "the event loop: %s", strerror(errno));
+        return sono_live_fail(error, SONO_STATUS_IO, errno, "serve", "the event loop");
     }
     if (sono_serve_notify_open(&service->notify)) {
-        return sono_serve_fail(error, SONO_STATUS_IO, "serve", "NOTIFY_SOCKET: %s", strerror(errno));
+        return sono_live_fail(error, SONO_STATUS_IO, errno, "serve", "NOTIFY_SOCKET");
     }
     return SONO_STATUS_OK;
 }
@@ -161,7 +161,7 @@ static sono_status open_engine(sono_service *service, sono_error *error)
 {
     sono_service_bridge *bridge = calloc(1, sizeof *bridge);
     if (!bridge) {
-        return sono_serve_fail(error, SONO_STATUS_OUT_OF_MEMORY, "serve", "out of memory");
+        return sono_live_fail(error, SONO_STATUS_OUT_OF_MEMORY, 0, "serve", "out of memory");
     }
     pthread_mutex_init(&bridge->mutex, NULL);
     bridge->log = &service->log;
@@ -173,8 +173,7 @@ static sono_status open_engine(sono_service *service, sono_error *error)
     }
     if (sono_serve_loop_add(&service->loop, &service->engine_watch, sono_serve_engine_fd(service->engine),
                             EPOLLIN, sono_service_on_engine, service)) {
-        return sono_serve_fail(error, SONO_STATUS_IO, "serve", "the engine's descriptor: %s",
-                               strerror(errno));
+        return sono_live_fail(error, SONO_STATUS_IO, errno, "serve", "the engine's descriptor");
     }
     sono_serve_engine_query(service->engine, &service->info);
     return SONO_STATUS_OK;
@@ -189,8 +188,7 @@ static sono_status open_recording(sono_service *service, sono_error *error)
     if (status == SONO_STATUS_OK && sono_serve_loop_add(&service->loop, &service->recording_watch,
                                                         sono_serve_recording_fd(service->recording), EPOLLIN,
                                                         sono_service_on_recording, service)) {
-        return sono_serve_fail(error, SONO_STATUS_IO, "serve", "the recording's descriptor: %s",
-                               strerror(errno));
+        return sono_live_fail(error, SONO_STATUS_IO, errno, "serve", "the recording's descriptor");
     }
     return status;
 }
@@ -222,11 +220,10 @@ static sono_status open_all(sono_service *service, sono_error *error)
     }
     sono_service_limits(service, &limits);
     if (status == SONO_STATUS_OK && sono_session_init(&service->session, &limits)) {
-        status =
-            sono_serve_fail(error, SONO_STATUS_INVALID_ARGUMENT, "serve",
-                            "the limits contradict each other: source.backoff_max_ms %d is below "
-                            "source.backoff_min_ms %d",
-                            service->config.source_backoff_max_ms, service->config.source_backoff_min_ms);
+        status = sono_live_fail(error, SONO_STATUS_INVALID_ARGUMENT, 0, "serve",
+                                "the limits contradict each other: source.backoff_max_ms %d is below "
+                                "source.backoff_min_ms %d",
+                                service->config.source_backoff_max_ms, service->config.source_backoff_min_ms);
     }
     return status;
 }
@@ -286,7 +283,7 @@ static void run_loop(sono_service *service)
     while (!service->is_over) {
         if (turn(service)) {
             sono_error error;
-            sono_serve_fail(&error, SONO_STATUS_IO, "serve", "epoll: %s", strerror(errno));
+            sono_live_fail(&error, SONO_STATUS_IO, errno, "serve", "epoll");
             sono_service_give_up(service, &error);
         }
     }
@@ -401,7 +398,7 @@ int sono_serve_run(const sono_serve_config *config, void (*ready)(void *user, in
 {
     sono_service *service = calloc(1, sizeof *service);
     if (!service) {
-        sono_serve_fail(error, SONO_STATUS_OUT_OF_MEMORY, "serve", "out of memory");
+        sono_live_fail(error, SONO_STATUS_OUT_OF_MEMORY, 0, "serve", "out of memory");
         return 1;
     }
     service->config = *config;
@@ -410,7 +407,7 @@ int sono_serve_run(const sono_serve_config *config, void (*ready)(void *user, in
         service->web_watch.fd = -1;
     service->signals = sono_serve_signals_open();
     if (service->signals < 0) {
-        sono_serve_fail(&service->error, SONO_STATUS_IO, "serve", "signals: %s", strerror(errno));
+        sono_live_fail(&service->error, SONO_STATUS_IO, errno, "serve", "signals");
         service->exit_status = 1;
     } else if (open_all(service, &service->error) != SONO_STATUS_OK) {
         service->exit_status = 1;
@@ -418,8 +415,8 @@ int sono_serve_run(const sono_serve_config *config, void (*ready)(void *user, in
         begin(service, ready, user);
         run_loop(service);
         if (service->exit_status && service->error.status == SONO_STATUS_OK) {
-            sono_serve_fail(&service->error, SONO_STATUS_DEVICE, "serve",
-                            "the engine was still open: it did not close in time, or a second signal came");
+            sono_live_fail(&service->error, SONO_STATUS_DEVICE, 0, "serve",
+                           "the engine was still open: it did not close in time, or a second signal came");
         }
     }
     close_all(service);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The server: its clients, and what goes to all of them. */
-#include "serve/fail.h"
 #include "serve/listen.h"
+#include "error/error.h"
 #include "serve/sink_parts.h"
 
 #include <errno.h>
@@ -52,7 +52,7 @@ sono_status sono_serve_sink_open(const sono_serve_config *config, sono_serve_loo
     if (!sink || !clients) {
         free(sink);
         free(clients);
-        return sono_serve_fail(error, SONO_STATUS_OUT_OF_MEMORY, "sink", "out of memory for clients");
+        return sono_live_fail(error, SONO_STATUS_OUT_OF_MEMORY, 0, "sink", "out of memory for clients");
     }
     sink->config = *config;
     sink->loop = loop;
@@ -70,15 +70,14 @@ sono_status sono_serve_sink_open(const sono_serve_config *config, sono_serve_loo
     sono_serve_blobs_init(&sink->blobs, memory_limit(config));
     sono_status status = SONO_STATUS_OK;
     if (sono_serve_masks_open(&sink->masks, config, &sink->blobs))
-        status = sono_serve_fail(error, SONO_STATUS_OUT_OF_MEMORY, "sink", "out of memory for outlines");
+        status = sono_live_fail(error, SONO_STATUS_OUT_OF_MEMORY, 0, "sink", "out of memory for outlines");
     if (status == SONO_STATUS_OK && config->control_token_file[0])
         status = sono_web_token_read(config->control_token_file, sink->token, error);
     if (status == SONO_STATUS_OK)
         status = sono_serve_listen(config->sink_listen, &sink->fd, &sink->port, error);
     if (status == SONO_STATUS_OK &&
         sono_serve_loop_add(loop, &sink->listening, sink->fd, EPOLLIN, listening_ready, sink))
-        status = sono_serve_fail(error, SONO_STATUS_IO, "sink", "cannot watch the listening socket: %s",
-                                 strerror(errno));
+        status = sono_live_fail(error, SONO_STATUS_IO, errno, "sink", "cannot watch the listening socket");
     if (status != SONO_STATUS_OK) {
         sono_serve_sink_close(sink);
         return status;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serve/snapshot_file.h"
-#include "serve/fail.h"
+#include "error/error.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -67,7 +67,7 @@ sono_status sono_serve_snapshot_file_open(const char *path, sono_serve_snapshot_
 {
     sono_serve_snapshot_file *file = calloc(1, sizeof *file);
     if (!file) {
-        return sono_serve_fail(error, SONO_STATUS_OUT_OF_MEMORY, "snapshot", "out of memory");
+        return sono_live_fail(error, SONO_STATUS_OUT_OF_MEMORY, 0, "snapshot", "out of memory");
     }
     snprintf(file->path, sizeof file->path, "%s", path);
     snprintf(file->part, sizeof file->part, "%s.part", file->path);
@@ -75,7 +75,7 @@ sono_status sono_serve_snapshot_file_open(const char *path, sono_serve_snapshot_
     pthread_cond_init(&file->cond, NULL);
     errno = pthread_create(&file->thread, NULL, work, file);
     if (errno) {
-        sono_serve_fail(error, SONO_STATUS_IO, "snapshot", "a thread: %s", strerror(errno));
+        sono_live_fail(error, SONO_STATUS_IO, errno, "snapshot", "a thread");
         free(file);
         return SONO_STATUS_IO;
     }

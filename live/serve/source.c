@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "serve/fail.h"
 #include "serve/source_parts.h"
+#include "error/error.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -432,8 +432,8 @@ static sono_status find_address(sono_serve_source *source, sono_error *error)
     int32_t port;
     const char *text = source->config.source_address;
     if (sono_serve_address_split(text, DEFAULT_PORT, host, sizeof host, &port)) {
-        return sono_serve_fail(error, SONO_STATUS_INVALID_ARGUMENT, "source",
-                               "source.address \"%s\" is no host:port", text);
+        return sono_live_fail(error, SONO_STATUS_INVALID_ARGUMENT, 0, "source",
+                              "source.address \"%s\" is no host:port", text);
     }
     if (sono_serve_resolve_numeric(host, port, &source->addresses)) {
         return SONO_STATUS_OK;
@@ -442,8 +442,8 @@ static sono_status find_address(sono_serve_source *source, sono_error *error)
     if (!source->resolver ||
         sono_serve_loop_add(source->loop, &source->resolver_watch, sono_serve_resolver_fd(source->resolver),
                             EPOLLIN, on_resolved, source)) {
-        return sono_serve_fail(error, SONO_STATUS_IO, "source", "the thread that resolves \"%s\": %s", host,
-                               strerror(errno));
+        return sono_live_fail(error, SONO_STATUS_IO, errno, "source", "the thread that resolves \"%s\"",
+                              host);
     }
     return SONO_STATUS_OK;
 }
@@ -452,9 +452,9 @@ static sono_status take_config(sono_serve_source *source, const sono_serve_confi
 {
     sono_serve_window window;
     if (sono_serve_window_parse(config->source_window, &window)) {
-        return sono_serve_fail(error, SONO_STATUS_INVALID_ARGUMENT, "source",
-                               "source.window \"%s\" is not LOW,HIGH with LOW below HIGH",
-                               config->source_window);
+        return sono_live_fail(error, SONO_STATUS_INVALID_ARGUMENT, 0, "source",
+                              "source.window \"%s\" is not LOW,HIGH with LOW below HIGH",
+                              config->source_window);
     }
     source->config = *config;
     source->window = window;
@@ -472,7 +472,7 @@ static sono_status take_memory(sono_serve_source *source, sono_error *error)
         source->staging = malloc(source->staging_bytes);
     }
     if (!source->scratch || (source->staging_bytes && !source->staging)) {
-        return sono_serve_fail(error, SONO_STATUS_OUT_OF_MEMORY, "source", "out of memory");
+        return sono_live_fail(error, SONO_STATUS_OUT_OF_MEMORY, 0, "source", "out of memory");
     }
     return SONO_STATUS_OK;
 }
@@ -483,7 +483,7 @@ sono_status sono_serve_source_open(const sono_serve_config *config, sono_serve_l
 {
     sono_serve_source *source = calloc(1, sizeof *source);
     if (!source) {
-        return sono_serve_fail(error, SONO_STATUS_OUT_OF_MEMORY, "source", "out of memory");
+        return sono_live_fail(error, SONO_STATUS_OUT_OF_MEMORY, 0, "source", "out of memory");
     }
     source->loop = loop;
     source->engine = engine;
