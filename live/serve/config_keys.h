@@ -46,6 +46,9 @@
     INTEGER(engine, null_delay_ms, 0, 0, 60000, 0, "null: a frame takes so long")                            \
     INTEGER(engine, null_fail_every, 0, 0, 1000000, 0,                                                       \
             "null, for tests of recovery: every so many images one is lost; 0 = none")                       \
+    INTEGER(engine, null_open_ms, 0, 0, 3600000, 0, "null, for tests of recovery: opening takes so long")    \
+    INTEGER(engine, null_unsure_px, 0, 0, 100000000, 0,                                                      \
+            "null, for tests of what is shown: images with fewer marked pixels are RELOCALIZING; 0 = none")  \
     TEXT(engine, detector, "", 0, "D-FINE checkpoint; empty = $SONO_DETECTOR, else the model of sonoseg")    \
     CHOICE(engine, detector_family, "auto", "auto|dfine|deim", 0, "whose training the detector comes from")  \
     TEXT(engine, segmenter, "", 0,                                                                           \
@@ -81,6 +84,8 @@
         engine, hang_ms, -1, -1, 600000, 1,                                                                  \
         "an image in the engine for longer: it is reopened; 0 = never, -1 = 10000 on CUDA and 120000 on "    \
         "the CPU")                                                                                           \
+    INTEGER(engine, open_ms, 600000, 0, 3600000, 1,                                                          \
+            "loading the models may take so long, then the engine hangs; 0 = however long")                  \
     INTEGER(engine, close_ms, 10000, 100, 600000, 1,                                                         \
             "a hanging engine may take so long to close; then exit 1")                                       \
     INTEGER(engine, error_limit, 3, 1, 1000, 1, "so many device errors in a row reopen the engine")          \
@@ -141,7 +146,7 @@
          "file with the secret for changes, by the web page and by COMMAND; empty = no control by the page") \
     TEXT(web, listen, "", 0,                                                                                 \
          "address and port of the web page, its API and metrics, as 127.0.0.1:8080; empty = none (--demo: "  \
-         "127.0.0.1:8080)")                                                                                  \
+         "127.0.0.1:8080, or the next port that is free)")                                                   \
     TEXT(web, allowed_hosts, "", 0,                                                                          \
          "names, with commas, by which it may be reached beside localhost and the address itself")           \
     INTEGER(web, max_sockets, 128, 4, 128, 0, "further connections are answered 503")                        \
@@ -180,7 +185,8 @@
     INTEGER(log, max_mb, 64, 0, 65536, 0,                                                                    \
             "a larger log file is put aside and compressed; 0 = whatever its size")                          \
     INTEGER(log, max_age_h, 168, 0, 87600, 0, "likewise an older one; 0 = whatever its age")                 \
-    INTEGER(log, keep, 8, 0, 1000, 0, "so many files of each log are kept aside; 0 = none is put aside")     \
+    INTEGER(log, keep, 8, 0, 1000, 0,                                                                        \
+            "so many files of each log are kept aside, of the audit log all; 0 = none is put aside")         \
     INTEGER(service, drain_ms, 2000, 0, 600000, 1, "at SIGTERM images in the engine are waited for so long")
 
 #endif

@@ -231,6 +231,11 @@ void sono_serve_engine_open(sono_serve_engine *engine)
     }
 }
 
+int sono_serve_engine_is_opening(const sono_serve_engine *engine)
+{
+    return engine->phase == OPENING;
+}
+
 static void begin_close(sono_serve_engine *engine)
 {
     if (engine->kind_fd >= 0) {

@@ -69,6 +69,7 @@ void sono_serve_engine_set_threshold(sono_serve_engine *engine, double threshold
 /* Readable exactly while _next() has something. The engine's own. */
 int sono_serve_engine_fd(const sono_serve_engine *engine);
 void sono_serve_engine_open(sono_serve_engine *engine); /* begins; UP or DOWN follows */
+int sono_serve_engine_is_opening(const sono_serve_engine *engine);
 /* Begins; one DOWN follows, also while it opens. Lent inputs and results are gone. */
 void sono_serve_engine_close(sono_serve_engine *engine);
 sono_serve_engine_news sono_serve_engine_next(sono_serve_engine *engine, sono_serve_result *result,

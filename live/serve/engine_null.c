@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_SLOTS 16
@@ -30,7 +31,7 @@ typedef struct null_engine {
     int32_t n_queued;
     size_t input_bytes, max_px;
     int64_t delay_ns, last_done_ns;
-    int32_t fail_every;
+    int32_t fail_every, unsure_px;
     uint64_t n_done;
 } null_engine;
 
@@ -64,6 +65,10 @@ static sono_status null_open(const sono_serve_engine_setup *setup, void **out, s
     engine->input_bytes = round_up(4 * engine->max_px);
     engine->delay_ns = (int64_t)config->engine_null_delay_ms * 1000000;
     engine->fail_every = config->engine_null_fail_every;
+    engine->unsure_px = config->engine_null_unsure_px;
+    const struct timespec pause = {config->engine_null_open_ms / 1000,
+                                   (long)(config->engine_null_open_ms % 1000) * 1000000};
+    nanosleep(&pause, NULL);
     engine->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     for (engine->n_slots = 0; is_whole && engine->n_slots < setup->n_slots; ++engine->n_slots) {
         slot *s = &engine->slots[engine->n_slots];
@@ -186,7 +191,7 @@ static void bounds(const uint8_t *mask, int32_t width, int32_t height, float box
     box[3] = (float)y2;
 }
 
-static void fill_result(slot *s, int64_t now, sono_serve_result *result)
+static void fill_result(const null_engine *engine, slot *s, int64_t now, sono_serve_result *result)
 {
     *result = (sono_serve_result){.frame = s->frame,
                                   .width_px = s->image.width_px,
@@ -195,7 +200,9 @@ static void fill_result(slot *s, int64_t now, sono_serve_result *result)
                                   .latency_ms = (double)(now - s->submitted_ns) * 1e-6,
                                   .lent = s};
     result->mask_area_px = mark(&s->image, s->mask);
-    result->state = result->mask_area_px ? SONO_STATE_VISIBLE : SONO_STATE_LOST;
+    result->state = !result->mask_area_px                      ? SONO_STATE_LOST
+                    : result->mask_area_px < engine->unsure_px ? SONO_STATE_RELOCALIZING
+                                                               : SONO_STATE_VISIBLE;
     if (result->mask_area_px) {
         result->score = result->iou_predicted = 1;
         bounds(s->mask, s->image.width_px, s->image.height_px, result->bbox_xyxy_px);
@@ -220,7 +227,7 @@ static sono_serve_engine_news null_next(void *state, sono_serve_result *result, 
         sono_live_fail(error, SONO_STATUS_DEVICE, 0, "null engine", "engine.null_fail_every asked for this");
         return SONO_SERVE_ENGINE_LOSS;
     }
-    fill_result(s, now, result);
+    fill_result(engine, s, now, result);
     return SONO_SERVE_ENGINE_RESULT;
 }
 

@@ -25,7 +25,7 @@ struct sono_serve_lines {
     pthread_t thread;
     size_t from, n_bytes; /* of the ring */
     uint64_t n_dropped;
-    int is_over, is_ended, is_abandoned, wants_reopen;
+    int is_over, is_ended, is_abandoned, wants_reopen, wants_sync;
     sono_serve_rotation rotation; /* n_kept 0 = none */
     pthread_t packer;             /* the thread's: of the file that was put aside last */
     int has_packer;
@@ -146,7 +146,7 @@ static void *work(void *user)
             pthread_cond_wait(&lines->cond, &lines->mutex);
             continue;
         }
-        int wants_reopen = lines->wants_reopen;
+        int wants_reopen = lines->wants_reopen, wants_sync = lines->wants_sync;
         const sono_serve_rotation rotation = lines->rotation;
         lines->wants_reopen = 0;
         size_t n = take(lines, chunk);
@@ -156,6 +156,9 @@ static void *work(void *user)
         }
         rotate(lines, &rotation);
         write_all(lines->fd, chunk, n);
+        if (wants_sync && lines->path[0]) {
+            fdatasync(lines->fd); /* fails where a failed write did */
+        }
         pthread_mutex_lock(&lines->mutex);
         deadline_after(&linger, LINGER_MS);
         while (!lines->is_over && lines->n_bytes < RING_BYTES / 2 &&
@@ -244,6 +247,15 @@ void sono_serve_lines_rotate(sono_serve_lines *lines, const sono_serve_rotation 
     if (lines) {
         pthread_mutex_lock(&lines->mutex);
         lines->rotation = *rotation;
+        pthread_mutex_unlock(&lines->mutex);
+    }
+}
+
+void sono_serve_lines_sync(sono_serve_lines *lines)
+{
+    if (lines) {
+        pthread_mutex_lock(&lines->mutex);
+        lines->wants_sync = 1;
         pthread_mutex_unlock(&lines->mutex);
     }
 }

@@ -22,6 +22,8 @@ void sono_serve_lines_put(sono_serve_lines *lines, const char *text);
 /* From now on the file is put aside when it is full or old, looked at with each line; a thread of its own
  * compresses it. Of a file alone. */
 void sono_serve_lines_rotate(sono_serve_lines *lines, const sono_serve_rotation *rotation);
+/* From now on what was written is on the disk before more is. Of a file alone. */
+void sono_serve_lines_sync(sono_serve_lines *lines);
 /* Opens the file anew, for those who rotate it by renaming. */
 void sono_serve_lines_reopen(sono_serve_lines *lines);
 uint64_t sono_serve_lines_dropped(sono_serve_lines *lines);

@@ -30,6 +30,7 @@ static const struct {
     {"engine_up", AREA(ENGINE), LEVEL(INFO)},
     {"engine_down", AREA(ENGINE), LEVEL(INFO)},
     {"engine_failed", AREA(ENGINE), LEVEL(ERROR)},
+    {"engine_hangs", AREA(ENGINE), LEVEL(ERROR)},
     {"engine_loss", AREA(ENGINE), LEVEL(ERROR)},
     {"submit_failed", AREA(ENGINE), LEVEL(ERROR)},
     {"device_error", AREA(ENGINE), LEVEL(ERROR)},

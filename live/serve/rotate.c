@@ -83,6 +83,8 @@ int sono_serve_rotate_compress(const char *path)
     const int to = from < 0 ? -1 : open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
     gzFile stream = to < 0 ? NULL : gzdopen(to, "wb6");
     int failed = !stream || pack(from, stream);
+    /* The plain file goes when the packed one is on the disk. */
+    failed = failed || gzflush(stream, Z_FINISH) != Z_OK || fsync(to);
     if (stream) {
         failed |= gzclose(stream) != Z_OK;
     } else if (to >= 0) {

@@ -67,6 +67,7 @@ void sono_service_limits(const sono_service *service, sono_session_limits *out)
     out->keep_alive_ns = config->sink_keep_alive_ms * MS;
     out->text_ns = 1000 * MS;
     out->engine_ns = hang_ns(service);
+    out->open_ns = config->engine_open_ms * MS;
     out->close_ns = config->engine_close_ms * MS;
     out->drain_ns = config->service_drain_ms * MS;
     out->frame_error_limit = config->engine_error_limit;
@@ -102,7 +103,8 @@ static void on_signals(void *user, uint32_t events)
 /* ---- made -----------------------------------------------------------------------------------------------
  */
 
-/* Which lines are kept, and for how long. The audit log is kept as it is. */
+/* Which lines are kept, and for how long. Of the audit log no file is removed, and each line is on the disk
+ * before the next is written. */
 static void set_logs(sono_service *service)
 {
     const sono_serve_config *config = &service->config;
@@ -115,6 +117,10 @@ static void set_logs(sono_service *service)
     sono_serve_lines_rotate(service->log.lines, &rotation);
     sono_serve_lines_rotate(service->log.errors, &rotation);
     sono_serve_lines_rotate(service->latency, &rotation);
+    sono_serve_rotation all = rotation;
+    all.n_kept = rotation.n_kept ? SONO_SERVE_ROTATE_MOST : 0;
+    sono_serve_lines_rotate(service->audit, &all);
+    sono_serve_lines_sync(service->audit);
 }
 
 static sono_status open_logs(sono_service *service, sono_error *error)
@@ -332,7 +338,8 @@ static void close_engine(sono_service *service)
     if (service->engine_watch.fd >= 0) {
         sono_serve_loop_remove(&service->loop, &service->engine_watch);
     }
-    if (service->exit_status && service->session.engine != SONO_ENGINE_CLOSED && service->has_been_up) {
+    if (service->exit_status && service->session.engine != SONO_ENGINE_CLOSED &&
+        (service->has_been_up || sono_serve_engine_is_opening(service->engine))) {
         if (!pthread_create(&thread, NULL, last_resort, NULL)) {
             pthread_detach(thread);
         }

@@ -135,9 +135,9 @@ extern const char sono_service_latency_head[];
 
 sono_status sono_service_web_open(sono_service *service, sono_error *error);
 void sono_service_web_close(sono_service *service);
-/* A frame was shown: after its clients, so that it waits for nothing of this. */
+/* A frame was shown, at shown_ns: after its clients, so that it waits for nothing of this. */
 void sono_service_web_shown(sono_service *service, const sono_serve_frame *frame,
-                            const sono_serve_result *result);
+                            const sono_serve_result *result, int64_t shown_ns);
 void sono_service_web_state(sono_service *service, const char *state, const char *fault,
                             const char *fault_text);
 void sono_service_web_engine(sono_service *service); /* it is up */

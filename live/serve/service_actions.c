@@ -78,13 +78,12 @@ static void show(sono_service *service, uint64_t id)
         return;
     }
     sono_service_shown(service, frame, result);
-    sono_serve_sink_show(service->sink, frame, result);
+    const int64_t shown_ns = sono_serve_sink_show(service->sink, frame, result);
     if (service->recording) {
         sono_serve_recording_mask(service->recording, frame, result, NULL);
     }
-    sono_serve_recent_add(&service->kpi.latency_ms,
-                          (double)(sono_serve_now_ns() - frame->received_ns) * 1e-6);
-    sono_service_web_shown(service, frame, result);
+    sono_serve_recent_add(&service->kpi.latency_ms, (double)(shown_ns - frame->received_ns) * 1e-6);
+    sono_service_web_shown(service, frame, result, shown_ns);
     sono_serve_frames_remove(frame);
     give_back_result(service);
 }
@@ -139,6 +138,12 @@ void sono_service_act(sono_service *service, const sono_session_action *action)
         sono_serve_engine_open(service->engine);
         break;
     case SONO_SESSION_CLOSE_ENGINE:
+        if (action->fault == SONO_SESSION_FAULT_ENGINE) {
+            sono_serve_log_format(&service->log, "engine_hangs", "text=\"%s\"",
+                                  sono_serve_engine_is_opening(service->engine)
+                                      ? "loading the models takes longer than engine.open_ms"
+                                      : "an image is in it for longer than engine.hang_ms");
+        }
         close_engine(service);
         break;
     case SONO_SESSION_SUBMIT:

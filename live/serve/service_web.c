@@ -160,7 +160,7 @@ static void give_picture(sono_service *service, const sono_serve_frame *frame,
 }
 
 void sono_service_web_shown(sono_service *service, const sono_serve_frame *frame,
-                            const sono_serve_result *result)
+                            const sono_serve_result *result, int64_t shown_ns)
 {
     const int64_t now_ns = sono_serve_now_ns();
     if (!service->web) {
@@ -171,7 +171,7 @@ void sono_service_web_shown(sono_service *service, const sono_serve_frame *frame
                                 .received_ns = frame->received_ns,
                                 .submitted_ns = frame->submitted_ns,
                                 .done_ns = frame->done_ns,
-                                .shown_ns = now_ns,
+                                .shown_ns = shown_ns,
                                 .state = result->state};
     sono_web_trip_shown(service->web, &trip);
     if (result->has_ledger) {

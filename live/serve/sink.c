@@ -314,30 +314,34 @@ static void queue_output(sono_serve_sink *sink, sono_serve_client *client, sono_
         sono_serve_sink_drop(sink, client, "its queue is full");
 }
 
-/* The mask leaves before anything else is encoded. */
-static void send_set(sono_serve_sink *sink, sono_serve_set *set, int32_t only)
+/* The mask leaves before anything else is encoded. Returns when it began to. */
+static int64_t send_set(sono_serve_sink *sink, sono_serve_set *set, int32_t only)
 {
     const int32_t first = only < 0 ? 0 : only, last = only < 0 ? sink->n_slots : only + 1;
+    int64_t queued_ns = 0;
     sink->set++;
     for (int output = 0; output < SONO_SERVE_OUTPUT_COUNT; output++) {
         for (int32_t i = first; i < last; i++)
             queue_output(sink, &sink->clients[i], set, (sono_serve_output)output);
         if (output != SONO_SERVE_OUTPUT_MASK && output != SONO_SERVE_OUTPUT_COUNT - 1)
             continue;
+        if (output == SONO_SERVE_OUTPUT_MASK)
+            queued_ns = sono_serve_now_ns();
         for (int32_t i = first; i < last; i++)
             if (is_joined(&sink->clients[i]))
                 flush(sink, &sink->clients[i]);
     }
     sono_serve_masks_end(&sink->masks, set);
     complain(sink);
+    return queued_ns;
 }
 
-void sono_serve_sink_show(sono_serve_sink *sink, const sono_serve_frame *frame,
-                          const sono_serve_result *result)
+int64_t sono_serve_sink_show(sono_serve_sink *sink, const sono_serve_frame *frame,
+                             const sono_serve_result *result)
 {
     sono_serve_set set;
     sono_serve_masks_begin(&sink->masks, &set, frame, result, sono_serve_now_ns());
-    send_set(sink, &set, -1);
+    return send_set(sink, &set, -1);
 }
 
 void sono_serve_sink_empty(sono_serve_sink *sink, int32_t client, const char *reason, const char *text)

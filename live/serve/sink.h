@@ -49,9 +49,10 @@ int32_t sono_serve_sink_port(const sono_serve_sink *sink); /* that was bound (li
 void sono_serve_sink_reload(sono_serve_sink *sink, const sono_serve_config *config);
 /* The models of masks' metadata. */
 void sono_serve_sink_describe(sono_serve_sink *sink, const sono_serve_engine_info *info);
-/* Mask, outline and what else is on, to every client. The result may be released when it returns. */
-void sono_serve_sink_show(sono_serve_sink *sink, const sono_serve_frame *frame,
-                          const sono_serve_result *result);
+/* Mask, outline and what else is on, to every client. The result may be released when it returns. Returns
+ * when the mask was in every client's queue and nothing of it had left: monotonic. */
+int64_t sono_serve_sink_show(sono_serve_sink *sink, const sono_serve_frame *frame,
+                             const sono_serve_result *result);
 /* An empty mask and outline (and whatever else the client gets) with the geometry of the last frame that was
  * shown, their own later time and a reason; nothing where none was shown yet. Frames that wait for the client
  * are dropped: it comes next. client: -1 = all. */

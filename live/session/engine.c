@@ -6,6 +6,7 @@ void sono_session_engine_begin(sono_session *s, sono_session_actions *out)
     s->engine = SONO_ENGINE_OPENING;
     s->is_reopening = 0;
     s->engine_retry_at = SONO_SESSION_NEVER;
+    s->open_at = sono_session_after(s, s->limits.open_ns);
     s->counts.engine_opens++;
     sono_session_push(out, SONO_SESSION_OPEN_ENGINE);
 }
@@ -15,6 +16,7 @@ void sono_session_engine_up(sono_session *s)
     if (s->engine != SONO_ENGINE_OPENING)
         return;
     s->engine = SONO_ENGINE_UP;
+    s->open_at = SONO_SESSION_NEVER;
     s->losses_in_row = 0;
     sono_session_clear(s, SONO_SESSION_FAULT_OPENING);
     sono_session_clear(s, SONO_SESSION_FAULT_ENGINE);
@@ -25,7 +27,7 @@ void sono_session_engine_down(sono_session *s, sono_session_actions *out)
     if (s->engine != SONO_ENGINE_OPENING && s->engine != SONO_ENGINE_CLOSING)
         return;
     s->engine = SONO_ENGINE_CLOSED;
-    s->close_at = SONO_SESSION_NEVER;
+    s->open_at = s->close_at = SONO_SESSION_NEVER;
     if (s->is_stopping)
         return;
     if (s->is_reopening) {
@@ -39,21 +41,24 @@ void sono_session_engine_down(sono_session *s, sono_session_actions *out)
     sono_session_raise(s, out, SONO_SESSION_FAULT_ENGINE);
 }
 
-void sono_session_engine_close(sono_session *s, sono_session_actions *out)
+void sono_session_engine_close(sono_session *s, sono_session_actions *out, sono_session_fault why)
 {
     if (s->engine != SONO_ENGINE_OPENING && s->engine != SONO_ENGINE_UP)
         return;
     s->engine = SONO_ENGINE_CLOSING;
+    s->open_at = SONO_SESSION_NEVER;
     s->close_at = sono_session_after(s, s->limits.close_ns);
-    sono_session_push(out, SONO_SESSION_CLOSE_ENGINE);
+    sono_session_push(out, SONO_SESSION_CLOSE_ENGINE)->fault = why;
 }
 
-/* It hangs, or loses frame after frame. Waiting frames lie in memory of the engine that closes. */
-static void reopen(sono_session *s, sono_session_actions *out)
+/* It hangs, opening or with a frame, or loses frame after frame. Waiting frames lie in memory of the engine
+ * that closes. */
+static void reopen(sono_session *s, sono_session_actions *out, sono_session_fault why)
 {
     sono_session_drop_waiting(s, out, SONO_SESSION_DROP_NO_ENGINE);
     sono_session_drop_in_engine(s, out, SONO_SESSION_DROP_DEVICE);
-    sono_session_engine_close(s, out);
+    sono_session_engine_close(s, out, why);
+    sono_session_clear(s, SONO_SESSION_FAULT_OPENING);
     sono_session_raise(s, out, SONO_SESSION_FAULT_ENGINE);
 }
 
@@ -65,7 +70,7 @@ void sono_session_engine_reopen(sono_session *s, sono_session_actions *out)
     s->is_reopening = 1;
     sono_session_drop_waiting(s, out, SONO_SESSION_DROP_NO_ENGINE);
     sono_session_drop_in_engine(s, out, SONO_SESSION_DROP_NO_ENGINE);
-    sono_session_engine_close(s, out);
+    sono_session_engine_close(s, out, SONO_SESSION_FAULT_NONE);
     sono_session_clear(s, SONO_SESSION_FAULT_ENGINE);
     sono_session_raise(s, out, SONO_SESSION_FAULT_OPENING);
 }
@@ -80,7 +85,7 @@ void sono_session_engine_loss(sono_session *s, sono_session_actions *out, uint64
     if (!is_hidden)
         sono_session_raise(s, out, SONO_SESSION_FAULT_ENGINE);
     if (++s->losses_in_row >= s->limits.frame_error_limit)
-        reopen(s, out);
+        reopen(s, out, SONO_SESSION_FAULT_NONE);
 }
 
 int64_t sono_session_hang_at(const sono_session *s)
@@ -94,8 +99,8 @@ int64_t sono_session_hang_at(const sono_session *s)
 
 void sono_session_engine_deadlines(sono_session *s, sono_session_actions *out)
 {
-    if (s->now_ns >= sono_session_hang_at(s))
-        reopen(s, out);
+    if (s->now_ns >= sono_session_hang_at(s) || (s->engine == SONO_ENGINE_OPENING && s->now_ns >= s->open_at))
+        reopen(s, out, SONO_SESSION_FAULT_ENGINE);
     if (s->engine == SONO_ENGINE_CLOSED && !s->is_stopping && s->now_ns >= s->engine_retry_at)
         sono_session_engine_begin(s, out);
     if (s->engine == SONO_ENGINE_CLOSING && s->now_ns >= s->close_at) {

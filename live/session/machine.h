@@ -58,7 +58,8 @@ void sono_session_engine_begin(sono_session *s, sono_session_actions *out);
 void sono_session_engine_up(sono_session *s);
 void sono_session_engine_down(sono_session *s, sono_session_actions *out);
 void sono_session_engine_loss(sono_session *s, sono_session_actions *out, uint64_t frame);
-void sono_session_engine_close(sono_session *s, sono_session_actions *out);
+/* why: ENGINE where it hangs, else NONE. */
+void sono_session_engine_close(sono_session *s, sono_session_actions *out, sono_session_fault why);
 void sono_session_engine_reopen(sono_session *s, sono_session_actions *out);
 void sono_session_engine_deadlines(sono_session *s, sono_session_actions *out);
 int64_t sono_session_hang_at(const sono_session *s); /* when the oldest frame is in the engine for too long */

@@ -44,6 +44,7 @@ void sono_session_limits_init(sono_session_limits *limits)
     limits->keep_alive_ns = 1000 * MS;
     limits->text_ns = 1000 * MS;
     limits->engine_ns = 10000 * MS;
+    limits->open_ns = 600000 * MS;
     limits->close_ns = 10000 * MS;
     limits->drain_ns = 2000 * MS;
     limits->frame_error_limit = 3;
@@ -55,8 +56,8 @@ static int are_good(const sono_session_limits *l)
            l->n_waiting <= SONO_SESSION_MAX_WAITING && (l->in_order == 0 || l->in_order == 1) &&
            l->max_age_ns >= 0 && l->max_latency_ns >= 0 && l->stall_ns >= 0 && l->read_ns >= 0 &&
            l->connect_ns >= 1 && l->backoff_min_ns >= 1 && l->backoff_max_ns >= l->backoff_min_ns &&
-           l->keep_alive_ns >= 1 && l->text_ns >= 0 && l->engine_ns >= 0 && l->close_ns >= 1 &&
-           l->drain_ns >= 0 && l->frame_error_limit >= 1;
+           l->keep_alive_ns >= 1 && l->text_ns >= 0 && l->engine_ns >= 0 && l->open_ns >= 0 &&
+           l->close_ns >= 1 && l->drain_ns >= 0 && l->frame_error_limit >= 1;
 }
 
 int sono_session_init(sono_session *s, const sono_session_limits *limits)
@@ -73,8 +74,8 @@ int sono_session_init(sono_session *s, const sono_session_limits *limits)
     s->told_state = INT32_MIN;
     s->is_empty_told = 1;
     s->exit_status = -1;
-    s->connect_at = s->retry_at = s->read_at = s->stall_at = s->engine_retry_at = s->close_at = s->drain_at =
-        s->status_at = s->text_at = SONO_SESSION_NEVER;
+    s->connect_at = s->retry_at = s->read_at = s->stall_at = s->engine_retry_at = s->open_at = s->close_at =
+        s->drain_at = s->status_at = s->text_at = SONO_SESSION_NEVER;
     return 0;
 }
 
@@ -203,7 +204,7 @@ static void end(sono_session *s, sono_session_actions *out)
     if (!sono_session_holds(s, SONO_SESSION_FAULT_STOPPING))
         return;
     if (s->exit_status < 0)
-        sono_session_engine_close(s, out);
+        sono_session_engine_close(s, out, SONO_SESSION_FAULT_NONE);
     if (s->exit_status < 0 && s->engine == SONO_ENGINE_CLOSED)
         s->exit_status = 0;
     if (s->exit_status < 0)
@@ -243,6 +244,7 @@ int64_t sono_session_deadline(const sono_session *s)
                            s->read_at,
                            s->stall_at,
                            s->engine_retry_at,
+                           s->open_at,
                            s->close_at,
                            s->drain_at,
                            s->status_at,

@@ -51,6 +51,7 @@ typedef struct sono_session_limits {
     int64_t keep_alive_ns;                  /* STATUS to clients at least so often */
     int64_t text_ns;                        /* KPI text so often; 0 = never */
     int64_t engine_ns;         /* a frame in the engine for longer: it hangs and is reopened; 0 = never */
+    int64_t open_ns;           /* opening the engine takes longer: it hangs and is closed; 0 = never */
     int64_t close_ns;          /* a hanging engine may take so long to close before the service gives up */
     int64_t drain_ns;          /* at the end frames in the engine are waited for so long; 0 = not at all */
     int32_t frame_error_limit; /* so many device errors in a row reopen the engine; at least 1 */
@@ -152,9 +153,9 @@ typedef enum sono_session_action_kind {
     SONO_SESSION_CONNECT = 1,  /* begin to connect to the source */
     SONO_SESSION_DISCONNECT,   /* close it, attempts too; no SOURCE_DOWN follows */
     SONO_SESSION_OPEN_ENGINE,  /* begin to open: ENGINE_UP or ENGINE_DOWN follows */
-    SONO_SESSION_CLOSE_ENGINE, /* begin to close: one ENGINE_DOWN follows, also where it was being opened. Its
-                                  frames were dropped before: results that come yet are given back without
-                                  asking */
+    SONO_SESSION_CLOSE_ENGINE, /* begin to close; fault = ENGINE where it hangs, opening or with a frame: one
+                                  ENGINE_DOWN follows, also where it was being opened. Its frames were dropped
+                                  before: results that come yet are given back without asking */
     SONO_SESSION_SUBMIT,       /* frame goes into the engine */
     SONO_SESSION_DROP, /* frame ends without a result, for `drop`: give its input back unless the engine has
                           it, log it. Comes for REFUSED and LOSS too: every frame ends by one DROP, SHOW or
@@ -248,7 +249,8 @@ struct sono_session {
     int64_t backoff_ns, engine_backoff_ns; /* the next pause */
     int64_t now_ns;
     /* Deadlines, INT64_MAX = none. Those of frames follow from their times. */
-    int64_t connect_at, retry_at, read_at, stall_at, engine_retry_at, close_at, drain_at, status_at, text_at;
+    int64_t connect_at, retry_at, read_at, stall_at, engine_retry_at, open_at, close_at, drain_at, status_at,
+        text_at;
 };
 
 /* limits: copied. 0, or -1 where one is out of its range: spans are not negative, and above 0 where 0 is not

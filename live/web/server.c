@@ -13,9 +13,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SPARE_THREADS 16     /* for requests while every stream is taken */
-#define TIMEOUT_MS    "5000" /* for a request's head, and for each piece of an answer */
-#define LOG_NS        INT64_C(1000000000)
+#define SPARE_THREADS    16     /* for requests while every stream is taken */
+#define TIMEOUT_MS       "5000" /* for a request's head, and for each piece of an answer */
+#define MAX_METHOD_BYTES 33     /* with its end */
+#define LOG_NS           INT64_C(1000000000)
 
 /* ---- answers --------------------------------------------------------------------------------------------
  */
@@ -249,7 +250,27 @@ static int on_request(struct mg_connection *connection)
     return -1;
 }
 
-/* What civetweb refuses by itself: heads that are malformed, too long or too late. */
+/* 1 = the method is none that is served, of a request line that is well formed; its path goes to the call.
+ * civetweb refuses TRACE and what it does not know as it refuses what it cannot read. */
+static int is_unknown_method(const struct mg_request_info *info, sono_web_call *call)
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~";
+    const char *method = info ? info->request_method : NULL, *uri = info ? info->request_uri : NULL;
+    if (!method || !*method || method[strspn(method, letters)] || !uri ||
+        (*uri != '/' && strcmp(uri, "*") != 0) || !info->http_version || !strcmp(method, "GET") ||
+        !strcmp(method, "HEAD") || !strcmp(method, "POST")) {
+        return 0;
+    }
+    const size_t n_path = strcspn(uri, "?#");
+    snprintf(call->path_text, sizeof call->path_text, "%.*s",
+             n_path < sizeof call->path_text ? (int)n_path : 0, uri);
+    call->path = call->path_text;
+    return 1;
+}
+
+/* What civetweb refuses by itself: methods that it does not know; heads that are malformed, too long or too
+ * late. */
 static int on_error(struct mg_connection *connection, int status, const char *text)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
@@ -259,7 +280,10 @@ static int on_error(struct mg_connection *connection, int status, const char *te
     if (info) {
         call.claims.peer = info->remote_addr;
     }
-    if (call.web) {
+    if (call.web && status == 400 && is_unknown_method(info, &call)) {
+        sono_web_log_refused(call.web, &call, "method");
+        sono_web_answer_error(&call, 405, "method", "GET reads what is here; what can be changed is POSTed");
+    } else if (call.web) {
         sono_web_log_refused(call.web, &call, "malformed");
         sono_web_answer_error(&call, status, "malformed",
                               "the request cannot be read, or is too long or too slow");

@@ -58,6 +58,7 @@ static void take_limits(reader *r, sono_session_limits *limits)
     limits->keep_alive_ns = above_0(take_span(r));
     limits->text_ns = take_span(r);
     limits->engine_ns = take_span(r);
+    limits->open_ns = take_span(r);
     limits->close_ns = above_0(take_span(r));
     limits->drain_ns = take_span(r);
     limits->frame_error_limit = 1 + take(r) % 4;

@@ -314,6 +314,28 @@ def test_nuisances():
     assert n_checksum == 5, n_checksum
 
 
+def test_hangs_while_opening():
+    """Models that do not load in time: clients are told, and where it does not end either, so does the service, for systemd to start it anew."""
+    service = live.serve(world.source.port, *FLAGS, "--engine-null-open-ms", 60000, "--engine-open-ms", 400, "--engine-close-ms", 600)
+    sink = sink_client.SinkClient(service.port)
+    told = sink.wait_for(lambda message: message.kind == "STATUS" and sink_client.status_of(message)[1] == "ENGINE_FAILED", 5, 0)
+    assert told, service.text
+    assert service.wait(10) == 1, service.text
+    lines = [line.split(" ", 1)[1] for line in service.lines if "event=engine_hangs" in line or "fault=ENGINE" in line]
+    assert [line.split(" text=")[0] for line in lines] == ["event=state fault=ENGINE_OPENING", "event=engine_hangs", "event=state fault=ENGINE_FAILED"], lines
+    assert "engine.open_ms" in lines[1] and "did not close in time" in service.text, service.text
+    sink.close()
+    # One that opens late, but ends: it is closed and opened again, and again.
+    service = live.serve(world.source.port, *FLAGS, "--engine-null-open-ms", 700, "--engine-open-ms", 400)
+    for _ in range(2):
+        service.wait_line("event=engine_down")
+    deadline = time.monotonic() + 10
+    while service.text.count("event=engine_hangs") < 2:
+        assert time.monotonic() < deadline, service.text
+        time.sleep(0.05)
+    assert service.stop() == 0, service.text
+
+
 def resident_kb(pid):
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
@@ -321,7 +343,7 @@ def resident_kb(pid):
 
 TESTS = [test_cut, test_cut_of_a_moment, test_reset, test_silent_cut_for_good, test_silent_cut_of_everything, test_delay,
          test_half_messages, test_segments_of_one_byte, test_garbage, test_slow_reader, test_slow_network_to_the_service,
-         test_200_reconnects, test_clock_jumps, test_stall, test_source_restarts, test_burst, test_nuisances]
+         test_200_reconnects, test_clock_jumps, test_stall, test_source_restarts, test_burst, test_nuisances, test_hangs_while_opening]
 
 if __name__ == "__main__":
     chosen = [test for test in TESTS if not sys.argv[1:] or test.__name__ in sys.argv[1:]]

@@ -20,6 +20,7 @@ RATE_HZ = 25
 TOKEN = "0123456789abcdef0123456789abcdef"
 LATE_S = 0.2   # from the event to the screen
 STALE_S = 0.5  # without a frame: greyed
+UNSURE_PX = 10000 # the source's ellipse has 21,700 pixels at 320 x 240, and 5,400 at 160 x 120
 
 
 class World:
@@ -30,7 +31,8 @@ class World:
         self.snapshot = folder / "kpi_snapshot.json"
         self.source = plus_source.PlusSource(rate_hz=RATE_HZ, width=320, height=240)
         self.flags = ["--source-backoff-max-ms", 300, "--source-stall-ms", 1500, "--control-token-file", folder / "token",
-                      "--log-snapshot", self.snapshot]
+                      "--log-snapshot", self.snapshot, "--record-folder", folder / "recordings", "--engine-null-unsure-px", UNSURE_PX]
+        self.recordings = folder / "recordings"
         self.service, self.port = web_client.serve(self.source.port, *self.flags)
         self.sink = sink_client.SinkClient(self.service.port, keeps=100)
         self.page = page_browser.Page(self.port)
@@ -215,6 +217,45 @@ def check_control(world):
     world.wait_live()
 
 
+def check_pictures(world):
+    """Snapshot and record, clicked: the files are there, and the page says what became of them."""
+    page = world.page
+    click = "document.querySelector(`[data-control=${arguments[0]}]`).click()"
+    label = "return document.querySelector('[data-control=record]').textContent"
+    page.script("document.getElementById('control-dialog').showModal()")
+    page.wait("that it records", lambda: world.latest()["recording"]["on"] and page.script(label) == "Stop recording")
+    page.script(click, "snapshot")
+    page.wait("what was said of the snapshot", lambda: str(world.recordings) in page.text("said"))
+    world.service.wait_line("event=snapshot frame=")
+    kept = sorted(path.name.rsplit("_", 1)[1] for path in world.recordings.glob("sonoseg_2*.png"))
+    assert kept[1:] == ["mask.png", "outline.png"] and kept[0][0].isdigit(), kept
+    page.script(click, "record")
+    page.wait("the recording's end", lambda: world.latest()["recording"]["on"] is False and page.script(label) == "Record")
+    n_recorded = world.latest()["recording"]["recorded"]
+    time.sleep(0.5)
+    assert world.latest()["recording"]["recorded"] == n_recorded and "off" in page.text("recording").lower(), page.text("recording")
+    page.script(click, "record")
+    page.wait("the recording's going on", lambda: world.latest()["recording"]["recorded"] > n_recorded and page.script(label) == "Stop recording")
+    page.script("document.getElementById('control-dialog').close()")
+    world.wait_live()
+
+
+def check_relocalizing(world):
+    """The third state, in words, on the timeline, and in time."""
+    page, began = world.page, time.time()
+    world.source.width, world.source.height = 160, 120
+    page.wait("RELOCALIZING", lambda: page.text("state-name") == "RELOCALIZING")
+    seen = page.when_seen(began, lambda moment: moment[1] == "RELOCALIZING")
+    assert seen - began < LATE_S + 2 / RATE_HZ, seen - began
+    assert not page.is_old() and world.latest()["state"] == "RELOCALIZING"
+    assert page.script("return document.querySelector('[data-state=RELOCALIZING]') !== null")
+    page.wait("its words", lambda: "looking for it again" in page.script("return document.body.textContent"))
+    page.wait("its share of the time", lambda: "RELOCALIZING" in page.text("shares"))
+    check_axe(world, "RELOCALIZING")
+    world.source.width, world.source.height = 320, 240
+    world.wait_live()
+
+
 def check_problems(world):
     """The browser had nothing to complain about, but for the wrong token: no policy was broken, no file is missing."""
     has_charts = world.page.script("return !!window.Chart") # not where it was built without libjs-chart.js
@@ -322,7 +363,7 @@ def check_keys(world):
 def main():
     world = World()
     world.wait_live(20)
-    for check in (check_values, check_in_time, check_looks, check_gpu, check_keys, check_control, check_problems, check_reading,
+    for check in (check_values, check_in_time, check_looks, check_gpu, check_keys, check_control, check_pictures, check_relocalizing, check_problems, check_reading,
                   check_restart):
         began = time.monotonic()
         check(world)

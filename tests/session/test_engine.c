@@ -98,6 +98,39 @@ static void a_hanging_engine_is_reopened(void **state)
     PLAY(&p, 10700, ENGINE_UP, 0, "STATUS all OK -1");
 }
 
+static void an_engine_that_does_not_open_is_closed(void **state)
+{
+    (void)state;
+    limits.open_ns = INT64_C(3000000000);
+    limits.stall_ns = limits.read_ns = 0;
+    session_play_new(&p, &limits);
+    session_play_step(&p, 0, SONO_SESSION_START, 0);
+    session_play_step(&p, 5, SONO_SESSION_SOURCE_UP, 0);
+    PLAY(&p, 2999, TICK, 0, "");
+    PLAY(&p, 3000, TICK, 0, "CLOSE_ENGINE, STATUS all ENGINE_FAILED");
+    PLAY(&p, 3001, ENGINE_UP, 0, ""); /* too late */
+    PLAY(&p, 4000, ENGINE_DOWN, 0, "");
+    PLAY(&p, 4100, TICK, 0, "OPEN_ENGINE");
+    PLAY(&p, 7099, TICK, 0, "");
+    PLAY(&p, 7100, TICK, 0, "CLOSE_ENGINE");
+    /* It does not close, either. */
+    PLAY(&p, 17100, TICK, 0, "STATUS all STOPPING, DISCONNECT, EXIT 1");
+}
+
+/* Opened in time: the deadline is gone. */
+static void an_engine_that_opens_has_no_deadline(void **state)
+{
+    (void)state;
+    limits.open_ns = INT64_C(3000000000);
+    limits.stall_ns = limits.read_ns = 0;
+    session_play_new(&p, &limits);
+    session_play_step(&p, 0, SONO_SESSION_START, 0);
+    session_play_step(&p, 5, SONO_SESSION_SOURCE_UP, 0);
+    PLAY(&p, 2999, ENGINE_UP, 0, "STATUS all OK -1");
+    PLAY(&p, 9000, TICK, 0, "");
+    PLAY(&p, 9010, FRAME, 1, "SUBMIT 1");
+}
+
 /* Every frame that can be under way ends in one step, and all else is due, too. */
 static void the_longest_step_fits(void **state)
 {
@@ -178,6 +211,8 @@ int main(void)
         cmocka_unit_test_setup(a_loss_empties_the_mask_until_a_good_result, begin),
         cmocka_unit_test_setup(losses_in_a_row_reopen_it, begin),
         cmocka_unit_test_setup(a_hanging_engine_is_reopened, begin),
+        cmocka_unit_test_setup(an_engine_that_does_not_open_is_closed, begin),
+        cmocka_unit_test_setup(an_engine_that_opens_has_no_deadline, begin),
         cmocka_unit_test_setup(the_longest_step_fits, begin),
         cmocka_unit_test_setup(one_that_does_not_close_ends_the_service, begin),
         cmocka_unit_test_setup(reopening_on_request_is_no_failure, begin),

@@ -303,6 +303,11 @@ static const char *do_engine(step *t, const sono_session_action *a)
     }
     CHECK(m->engine == MODEL_OPEN || m->engine == MODEL_OPENING, "CLOSE_ENGINE of one that is closed");
     CHECK(count(m, 1) == 0 && count(m, 0) == 0, "CLOSE_ENGINE with frames under way");
+    if (a->fault == SONO_SESSION_FAULT_ENGINE && m->engine == MODEL_OPENING) {
+        CHECK(m->limits.open_ns && m->now_ns - m->engine_at >= m->limits.open_ns,
+              "an engine in time is said to hang");
+        m->was_open = 1; /* as one that would not open */
+    }
     set_engine(m, MODEL_CLOSING);
     return NULL;
 }
@@ -439,6 +444,8 @@ static const char *check_spans(const session_model *m, const sono_session *s)
           "no new attempt is made");
     CHECK(m->engine != MODEL_CLOSED || !is_running || now - m->engine_at < l->backoff_max_ns,
           "the engine is not reopened");
+    CHECK(m->engine != MODEL_OPENING || m->is_over || !l->open_ns || now - m->engine_at < l->open_ns,
+          "an engine that does not open is waited for");
     CHECK(m->engine != MODEL_CLOSING || m->is_over || now - m->engine_at < l->close_ns,
           "an engine that does not close is waited for");
     CHECK(m->link != MODEL_LINKED || !m->is_reading || !l->read_ns || now - m->heard_at < l->read_ns,

@@ -107,9 +107,9 @@ static void pack_session(packer *p, sono_session *s)
     SMALL(s->hidden_why);
     SMALL(s->backoff_ns);
     SMALL(s->engine_backoff_ns);
-    int64_t *const deadlines[] = {&s->connect_at, &s->retry_at,        &s->read_at,
-                                  &s->stall_at,   &s->engine_retry_at, &s->close_at,
-                                  &s->drain_at,   &s->status_at,       &s->text_at};
+    int64_t *const deadlines[] = {&s->connect_at,      &s->retry_at, &s->read_at,  &s->stall_at,
+                                  &s->engine_retry_at, &s->open_at,  &s->close_at, &s->drain_at,
+                                  &s->status_at,       &s->text_at};
     for (size_t i = 0; i < sizeof deadlines / sizeof *deadlines; i++)
         pack_deadline(p, deadlines[i]);
 }
@@ -125,6 +125,8 @@ static int64_t engine_cap(const session_model *m)
 {
     if (m->engine == MODEL_CLOSING)
         return m->limits.close_ns;
+    if (m->engine == MODEL_OPENING)
+        return m->limits.open_ns;
     return m->engine == MODEL_CLOSED && !m->is_stopping ? m->limits.backoff_max_ns : 0;
 }
 
