@@ -30,6 +30,6 @@ fi
 
 # What a service of a whole day needs.
 for line in Type=notify WatchdogSec=10 DynamicUser=yes Restart=on-failure RestartPreventExitStatus=2 'ExecReload=/bin/kill -HUP $MAINPID' \
-    'DeviceAllow=char-nvidia\* rw' MemoryDenyWriteExecute=no StateDirectoryMode=0700 StartLimitIntervalSec=0; do
+    'DeviceAllow=char-nvidia\* rw' MemoryDenyWriteExecute=no StateDirectoryMode=0700 StartLimitIntervalSec=0 LoadCredential=sonoseg.token; do
     grep -qx -- "$line" "$work/sonoseg.service" || fail "the unit has no line $line"
 done
