@@ -102,17 +102,32 @@ status=0
 wait $service || status=$?
 [ $status -eq 0 ] || { cat "$work/events"; fail "SIGTERM: exit status $status"; }
 
-# --demo: the source comes with it, and goes with it.
+# --demo: the source comes with it, and goes with it. A page that finds its port taken is at the next that is free.
+python3 -c 'import socket, time
+try:
+    taken = socket.create_server(("127.0.0.1", 8080))
+except OSError:
+    pass # somebody else has it: as well
+print("taken", flush=True)
+time.sleep(120)' >"$work/taken" &
+taker=$!
+trap 'kill -KILL $service $taker 2>/dev/null || true; rm -rf "$work"' EXIT
+for _ in $(seq 200); do ! grep -q taken "$work/taken" || break; sleep 0.05; done
 source_port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
 "$SONO_COMMAND" serve --demo --engine null --listen 127.0.0.1:0 --source "127.0.0.1:$source_port" >"$work/ready" 2>"$work/events" &
 service=$!
 exec 4<"$work/ready"
 while read -r -t 20 -u 4 line && [[ $line != *ready:* ]]; do :; done
+if read -r -t 5 -u 4 page; then # not in a build without a web service
+    [[ $page =~ page:\ http://127.0.0.1:808[1-9]/ ]] || fail "--demo: port 8080 is taken, and the page is at '$page'"
+    grep -q 'warning: port 8080 is taken: the page is at 808' "$work/events" || fail "--demo does not say that port 8080 is taken"
+fi
 [[ $line == *", image_port=$source_port)" ]] || fail "the line for Slicer does not name the image: '$line'"
 for _ in $(seq 200); do ! grep -q image_device "$work/events" || break; sleep 0.05; done
 grep -q image_device "$work/events" || { cat "$work/events"; fail "--demo: no image came"; }
 kill -TERM $service
 wait $service || { cat "$work/events"; fail "--demo: SIGTERM did not end it well"; }
+kill -KILL $taker
 if (exec 3<>"/dev/tcp/127.0.0.1/$source_port") 2>/dev/null; then fail "--demo: the replay is still there"; fi
 
 python3 "$SONO_SOURCE_DIR/scripts/serve_manual.py" --check --command "$SONO_COMMAND"

@@ -9,18 +9,22 @@
 
 #include "sonoseg/models.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define SOURCE_PORT 18944
 #define SINK_PORT   18945
 #define WEB_PORT    8080
+#define WEB_PORTS   10 /* that --demo tries */
 
 /* What will run, as far as it is known before anything is opened. */
 typedef struct plan {
@@ -219,6 +223,30 @@ static pid_t start_replay(const sono_serve_config *config)
     _exit(cmd_replay((int)(sizeof words / sizeof *words) - 1, words));
 }
 
+static int is_free(int port)
+{
+    const struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int is_so = fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) &&
+                      !bind(fd, (const void *)&address, sizeof address);
+    if (fd >= 0)
+        close(fd);
+    return is_so;
+}
+
+/* --demo shows a page where nobody said at which address: at the first port from WEB_PORT on that is free. */
+static void choose_web_port(sono_serve_config *config)
+{
+    int port = WEB_PORT;
+    while (port < WEB_PORT + WEB_PORTS && !is_free(port))
+        port++;
+    port = port < WEB_PORT + WEB_PORTS ? port : WEB_PORT; /* which says why it cannot listen */
+    if (port != WEB_PORT)
+        report_warning("port %d is taken: the page is at %d (--web-listen names another)", WEB_PORT, port);
+    snprintf(config->web_listen, sizeof config->web_listen, "127.0.0.1:%d", port);
+}
+
 static int run(sono_serve_config *config, int wants_demo)
 {
     sono_error error;
@@ -260,7 +288,7 @@ int cmd_serve(int argc, char **argv)
         return STATUS_USAGE;
     }
     if (options.wants_demo && sono_serve_has_web() && !options.config.line[SONO_SERVE_KEY_web_listen])
-        snprintf(options.config.web_listen, sizeof options.config.web_listen, "127.0.0.1:%d", WEB_PORT);
+        choose_web_port(&options.config);
     if (options.wants_config) {
         sono_serve_config_write(&options.config, stdout);
         return STATUS_DONE;
