@@ -3,7 +3,8 @@
 """What the live service itself costs: images from `sonoseg replay`, the null engine, a client that reads everything, all over
 loopback.
 
-    scripts/live_bench.py [--seconds N] [--json FILE] [--no-limits] [--counts-only] [--device NAME] [steady] [burst] [overload] [pipeline]
+    scripts/live_bench.py [--seconds N] [--json FILE] [--no-limits] [--counts-only] [--device NAME] [--rounds N] [steady] [burst] [overload]
+                          [pipeline] [pages]
 
 steady    60 images/s of 640 x 480 for N seconds (default 60), all of them in order (source.order all: where the newest wins,
           two images in one read are one image and one that is superseded): nothing lost, CPU <= 15 % of a core, memory
@@ -13,6 +14,9 @@ burst     100 images at once, again and again, 5 ms of engine each: the newest i
 overload  60 images/s, 33 ms of engine each: latency within two frame times of the engine, drops counted
 pipeline  only when named: the real engine on --device (default cuda) at 60 and 200 images/s of 422 x 558: from the image's
           last byte in to the mask's last byte out p50 within 0.5 ms, p99 within 1 ms of the pipeline's own
+pages     only when named: one service on --device (`null` = the null engine, 5 ms an image) at 60 images/s, for --rounds (default 3) times
+          N seconds without and N seconds with three clients that do what three pages do, 25 pictures a second each: p99 of the engine and
+          of the whole grow by 2 % at most, and no image is dropped
 
 Exit status 1 when a limit is not held (0 with --no-limits). With --counts-only times are shown and not judged: what was lost,
 CPU time and memory are. Times are those of a quiet machine, or of `chrt -f 10 scripts/live_bench.py` on one that is not.
@@ -29,7 +33,7 @@ import sys
 import threading
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/support"))
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / folder) for folder in ("tests/support", "tests/live")]
 import live  # noqa: E402
 
 RATE_HZ, SIZE = 60, "640x480"
@@ -38,6 +42,7 @@ WARM_UP_S = 3
 BURST = 100
 BURST_ENGINE_MS, OVERLOAD_ENGINE_MS = 5, 33
 FRAME_MS = 1000 / RATE_HZ
+PAGES, PAGE_HZ, PAGE_GROWTH_PERCENT, PAGE_ENGINE_MS, SETTLE_S = 3, 25, 2, 5, 2
 CPU_LIMIT_PERCENT, OVERHEAD_LIMIT_MS, MEMORY_LIMIT_KB = 15, 1.0, 1024
 
 
@@ -192,6 +197,93 @@ def pipeline(seconds, device):
     return {"device": device, "at": parts, "holds": True, "in_time": all(part["in_time"] for part in parts)}
 
 
+# ---- pages ---------------------------------------------------------------------------------------------------------------
+
+
+def be_a_page(port):
+    """What a page does, without looking at it, in a process of its own: both sockets, and what it asks for once. Ends with standard input,
+    and says how many pictures and metrics came."""
+    import web_client # beside the tests
+
+    counts, began = {"pictures": 0, "bytes": 0, "metrics": 0}, time.monotonic()
+
+    def drink(path, take):
+        stream = web_client.Socket(port, path, timeout_s=60)
+        assert stream.status == 101, stream.status
+        while True:
+            take(stream.receive())
+
+    def take_picture(message):
+        counts["pictures"] += 1
+        counts["bytes"] += len(message[1])
+
+    def take_metrics(message):
+        counts["metrics"] += json.loads(message[1]).get("type") == "metrics"
+
+    for path in ("/", "/api/session", "/api/metrics/history?last_n=600", "/api/timeline", "/api/trips?last_n=100"):
+        assert web_client.request(port, path).status == 200, path
+    for path, take in ((f"/ws/frames?max_hz={PAGE_HZ}", take_picture), ("/ws/metrics", take_metrics)):
+        threading.Thread(target=drink, args=(path, take), daemon=True).start()
+    print("open", flush=True)
+    sys.stdin.read()
+    print(json.dumps({**counts, "seconds": time.monotonic() - began}), flush=True)
+
+
+def open_pages(port):
+    pages = [subprocess.Popen([sys.executable, __file__, "--page", str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+             for _ in range(PAGES)]
+    for page in pages:
+        assert page.stdout.readline() == "open\n", "a page could not be opened"
+    return pages
+
+
+def close_pages(pages):
+    """Pictures a second of each."""
+    told = [json.loads(page.communicate("")[0]) for page in pages]
+    return [round(page["pictures"] / page["seconds"], 1) for page in told]
+
+
+def window(run, seconds, n_pages, port):
+    """Some seconds with so many pages: begin and end on the log's clock, drops, pictures a second."""
+    pages = open_pages(port) if n_pages else []
+    time.sleep(SETTLE_S)
+    before, began_ns = dict(run.sink.kpi), time.monotonic_ns()
+    time.sleep(seconds)
+    after, ended_ns = dict(run.sink.kpi), time.monotonic_ns()
+    return {"pages": n_pages, "began_ns": began_ns, "ended_ns": ended_ns, "page_hz": close_pages(pages),
+            "drops": {key: n - before["drops"][key] for key, n in after["drops"].items() if n - before["drops"][key]}}
+
+
+def spans(rows):
+    return {"images": len(rows), "engine_ms": spread([(row["done_ns"] - row["submitted_ns"]) / 1e6 for row in rows]),
+            "latency_ms": spread(latencies_ms(rows))}
+
+
+def pages(seconds, device, rounds):
+    engine = (*NULL, "--engine-null-delay-ms", PAGE_ENGINE_MS) if device == "null" else ("--engine-device", device)
+    run = Run(("--rate", RATE_HZ), (*engine, "--web-listen", "127.0.0.1:0"), "422x558")
+    port = int(run.serve.wait_line(r"page: http://127.0.0.1:(\d+)/").group(1))
+    windows = [window(run, seconds, n_pages, port) for _ in range(rounds) for n_pages in (0, PAGES)]
+    kpi, rows = run.end()
+    pooled = {0: [], PAGES: []}
+    for one in windows:
+        began_ns, ended_ns = one.pop("began_ns"), one.pop("ended_ns")
+        inside = [row for row in rows if began_ns <= row["received_ns"] < ended_ns]
+        one.update(spans(inside))
+        pooled[one["pages"]] += inside
+    without, with_pages = spans(pooled[0]), spans(pooled[PAGES])
+    growth = {key: round(100 * (with_pages[key]["p99"] / without[key]["p99"] - 1), 2) for key in ("engine_ms", "latency_ms")}
+    # How far apart windows of one kind are: what growth can be told from.
+    noise = {key: round(max(100 * (max(p99s) / min(p99s) - 1) for p99s in
+                            ([one[key]["p99"] for one in windows if one["pages"] == n] for n in pooled)), 2) for key in growth}
+    n_dropped = sum(sum(one["drops"].values()) for one in windows if one["pages"])
+    out = {"device": device, "engine": kpi["engine"], "rate_hz": RATE_HZ, "rounds": rounds, "seconds": seconds, "windows": windows,
+           "without": without, "with": with_pages, "p99_growth_percent": growth, "p99_noise_percent": noise, "dropped_with_pages": n_dropped}
+    out["holds"] = n_dropped == 0 and all(hz >= 0.9 * PAGE_HZ for one in windows for hz in one["page_hz"])
+    out["in_time"] = all(percent <= PAGE_GROWTH_PERCENT for percent in growth.values())
+    return out
+
+
 def machine():
     name = platform.processor() or platform.machine()
     for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
@@ -209,18 +301,23 @@ def commit():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=["steady", "burst", "overload", "pipeline", []], default=[])
+    parser.add_argument("parts", nargs="*", choices=["steady", "burst", "overload", "pipeline", "pages", []], default=[])
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--no-limits", action="store_true")
     parser.add_argument("--counts-only", action="store_true")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--page", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.page:
+        return be_a_page(args.page)
     results = {"commit": commit(), "machine": machine(), "load": round(os.getloadavg()[0], 2), "rate_hz": RATE_HZ,
                "size": SIZE}
     for part in args.parts or ["steady", "burst", "overload"]:
-        results[part] = (pipeline(args.seconds, args.device) if part == "pipeline" else
-                         {"steady": steady, "burst": burst, "overload": overload}[part](args.seconds))
+        results[part] = {"steady": lambda: steady(args.seconds), "burst": lambda: burst(args.seconds), "overload": lambda: overload(args.seconds),
+                         "pipeline": lambda: pipeline(args.seconds, args.device),
+                         "pages": lambda: pages(args.seconds, args.device, args.rounds)}[part]()
         print(part, json.dumps(results[part]), flush=True)
     if args.json:
         args.json.write_text(json.dumps(results, indent=2) + "\n")
