@@ -83,6 +83,10 @@ SONO_API sono_status sono_model_print_program(const char *path, const char *devi
  * for it. NULL = "auto". Errors: INVALID_ARGUMENT (no such name), NO_DEVICE. Thread-safe. */
 SONO_API sono_status sono_device_backend(const char *device, sono_backend *out, sono_error *error);
 
+/* Number of CUDA devices that a pipeline could be opened on, as "cuda:0" and so on.
+ * Errors: INVALID_ARGUMENT, NO_DEVICE (there is none that can be used: the text says why). Thread-safe. */
+SONO_API sono_status sono_device_count(int32_t *out, sono_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -658,6 +658,14 @@ SONO_API sono_status sono_pipeline_receive(sono_pipeline *pipeline, const sono_p
  * what is lent keeps its memory. Errors: INVALID_ARGUMENT (not lent). */
 SONO_API sono_status sono_packet_release(sono_pipeline *pipeline, const sono_packet *packet);
 
+/* Copies a packet, with its maps as far as they are in host memory, into memory of its own, so that it can be
+ * given back at once and looked at later, by any thread; every function of a packet takes the copy. *out:
+ * NULL, or a copy made before, which is written over and whose memory is used again; to be freed by
+ * sono_packet_free(). On failure *out is as it was. packet: lent, or a copy other than *out. Thread-safe.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
+SONO_API sono_status sono_packet_copy(const sono_packet *packet, sono_packet **out, sono_error *error);
+SONO_API void sono_packet_free(sono_packet *copy); /* NULL is allowed */
+
 /* ---- streams: waiting without polling ------------------------------------------------------------------ */
 
 typedef enum sono_wait_result {

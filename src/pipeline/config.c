@@ -277,3 +277,15 @@ sono_status sono_device_backend(const char *device, sono_backend *out, sono_erro
     *out = choice.backend;
     return SONO_STATUS_OK;
 }
+
+sono_status sono_device_count(int32_t *out, sono_error *error)
+{
+    sono_error reason = {0};
+    if (!out)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "out is NULL");
+    const int32_t n = count_cuda(&reason);
+    if (n < 1)
+        return SONO_FAIL(error, NO_DEVICE, "no usable CUDA device: %.400s", reason.text);
+    *out = n;
+    return SONO_STATUS_OK;
+}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What a packet's functions say: objects, maps of either type where the layout puts them, stage times; and
  * what they refuse. */
+#include "base/alloc.h"
 #include "pipeline/packet.h"
 #include "graph/map_layout.h"
 #include "test.h"
@@ -151,11 +152,69 @@ static void test_stages(void **state)
     assert_string_equal(sono_stage_name((sono_stage)sono_stage_count()), "unknown");
 }
 
+/* A copy says what the packet said, also when that is gone, and its memory is used again. */
+static void test_copy(void **state)
+{
+    (void)state;
+    sono_packet *copy = NULL;
+    sono_error error;
+    for (int round = 0; round < 3; round++) {
+        const int32_t element_bytes = round == 0 ? 1 : 4;
+        for (size_t i = 0; i < sizeof maps; i++)
+            maps[i] = (uint8_t)(i * 7 + (size_t)round);
+        const sono_packet *packet = make_packet(element_bytes);
+        storage.has_surface = 1;
+        storage.n_points = 2;
+        storage.n_lines = 1;
+        storage.line_starts[1] = 2;
+        storage.points_px[1][0] = 3.5f;
+        const sono_packet *before = copy;
+        assert_ok(sono_packet_copy(packet, &copy, &error), &error);
+        assert_true(round == 0 || copy == before);
+        uint8_t first = maps[0];
+        memset(maps, 0xee, sizeof maps);
+        memset(&storage, 0xee, sizeof storage);
+        sono_map_view view;
+        assert_int_equal(sono_packet_map(copy, 1, SONO_MAP_OUTSIDE, &view), SONO_STATUS_OK);
+        const int64_t at =
+            object_maps_bytes(N_PIXELS, element_bytes) + weight_map_at(N_PIXELS, element_bytes, 2);
+        assert_int_equal(*(const uint8_t *)view.data, (uint8_t)(at * 7 + round));
+        assert_int_equal(sono_packet_map(copy, 0, SONO_MAP_MASK, &view), SONO_STATUS_OK);
+        assert_int_equal(*(const uint8_t *)view.data, first);
+        sono_surface_view surface;
+        assert_int_equal(sono_packet_surface(copy, &surface), SONO_STATUS_OK);
+        assert_true(surface.n_points == 2 && surface.points_px[2] == 3.5f);
+        assert_int_equal(copy->info->frame_id, 9);
+        assert_int_equal(sono_packet_object(copy, 1)->mask_area_px, 5);
+        assert_true(sono_packet_stage_ms(copy, SONO_STAGE_DETECT) == 1.5);
+    }
+    sono_packet_free(copy);
+    sono_packet_free(NULL);
+}
+
+static void test_copy_without_memory(void **state)
+{
+    (void)state;
+    sono_packet *copy = NULL;
+    sono_error error;
+    const sono_packet *packet = make_packet(1);
+    for (uint64_t n = 1; n <= 2; n++) {
+        sono_alloc_fail_from(n);
+        assert_status(SONO_STATUS_OUT_OF_MEMORY, sono_packet_copy(packet, &copy, &error), &error);
+        sono_alloc_fail_from(0);
+        assert_null(copy);
+    }
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_packet_copy(NULL, &copy, &error), &error);
+    assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_packet_copy(packet, NULL, &error), &error);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_zero_is_lost), cmocka_unit_test(test_objects), cmocka_unit_test(test_maps),
-        cmocka_unit_test(test_refused_maps), cmocka_unit_test(test_surface), cmocka_unit_test(test_stages),
+        cmocka_unit_test(test_zero_is_lost), cmocka_unit_test(test_objects),
+        cmocka_unit_test(test_maps),         cmocka_unit_test(test_refused_maps),
+        cmocka_unit_test(test_surface),      cmocka_unit_test(test_stages),
+        cmocka_unit_test(test_copy),         cmocka_unit_test(test_copy_without_memory),
     };
     return sono_test_run("pipeline/packet", tests, sizeof tests / sizeof tests[0]);
 }
