@@ -7,6 +7,7 @@ if(NOT DEFINED SONO_WANTS_IO OR SONO_WANTS_IO)
     pkg_check_modules(SONO_PNG REQUIRED IMPORTED_TARGET libpng)
     pkg_check_modules(SONO_JPEG REQUIRED IMPORTED_TARGET libjpeg)
     pkg_check_modules(SONO_TIFF REQUIRED IMPORTED_TARGET libtiff-4)
-    set(SONO_IO_DEPENDENCIES PkgConfig::SONO_PNG PkgConfig::SONO_JPEG PkgConfig::SONO_TIFF PkgConfig::SONO_ZLIB
+    pkg_check_modules(SONO_DEFLATE REQUIRED IMPORTED_TARGET libdeflate)
+    set(SONO_IO_DEPENDENCIES PkgConfig::SONO_DEFLATE PkgConfig::SONO_PNG PkgConfig::SONO_JPEG PkgConfig::SONO_TIFF PkgConfig::SONO_ZLIB
         Threads::Threads m)
 endif()

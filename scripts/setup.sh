@@ -4,7 +4,7 @@
 # Does nothing, quickly, when everything is there. Root or sudo without a password is needed otherwise.
 set -euo pipefail
 
-build="gcc libc6-dev cmake ninja-build pkg-config libopenblas-dev libpng-dev libjpeg-dev libtiff-dev zlib1g-dev libcyaml-dev libyaml-dev libcivetweb-dev libturbojpeg0-dev libjs-chart.js"
+build="gcc libc6-dev cmake ninja-build pkg-config libopenblas-dev libpng-dev libdeflate-dev libjpeg-dev libtiff-dev zlib1g-dev libcyaml-dev libyaml-dev libcivetweb-dev libturbojpeg0-dev libjs-chart.js"
 test="$build g++ libcmocka-dev libcjson-dev python3"
 ci="$test abigail-tools chromium chromium-driver clang clang-format libclang-rt-14-dev libopenigtlink-dev llvm prometheus python3-venv"
 case ${1:-build} in

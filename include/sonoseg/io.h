@@ -79,6 +79,16 @@ SONO_API int64_t sono_source_left_out(const sono_source *source, const char **su
 SONO_API sono_status sono_source_next(sono_source *source, sono_image *image, sono_frame_info *info,
                                       const char **name, sono_error *error);
 
+/* The path that is read as number `index`, from 0, of a source over files (folders stand for the images in
+ * them); it may hold several frames. NULL behind the last, and for sources of another kind. Borrowed until
+ * close. Reading each by itself gives the same frames, but for SONO_GRAY16_AUTO, which looks at those before.
+ */
+SONO_API const char *sono_source_path(const sono_source *source, int64_t index);
+
+/* Whether a file is an image of a kind that holds one frame (PNG, JPEG, PBM/PGM/PPM), by its first bytes. 0
+ * also for what cannot be read. Thread-safe. */
+SONO_API int32_t sono_source_is_one_frame(const char *path);
+
 SONO_API void sono_source_close(sono_source *source); /* NULL is allowed */
 
 /* ---- sequences ----------------------------------------------------------------------------------------- */
@@ -227,7 +237,12 @@ typedef struct sono_sink_options {
     int32_t write_overlays; /* 1 (default): DIR/overlays/<stem>.png */
     int32_t write_weights;  /* 0 (default); 1: DIR/weights/<stem>_{edge,inside,outside}.png, 0 / 255 */
     int32_t
-        gray16_white; /* what the overlay shows as white in 16-bit frames that do not say; default 65535 */
+        gray16_white;  /* what the overlay shows as white in 16-bit frames that do not say; default 65535 */
+    int32_t write_rle; /* 1: each object's line has its mask as COCO's run lengths, "mask_rle"; default 0 */
+    int32_t without_times; /* 1: lines without latency_ms and ledger, so that the same inputs give the same
+                              bytes; default 0 */
+    int32_t keep_results;  /* 1: a results.jsonl that is there is added to; 0 (default) = overwritten */
+    int32_t reserved;      /* 0 */
 } sono_sink_options;
 
 SONO_API void sono_sink_options_init_sized(void *options, size_t struct_size);
@@ -256,12 +271,44 @@ SONO_API sono_status sono_sink_write(sono_sink *sink, const sono_packet *packet,
 /* Flushes and closes; what could not be written is reported here at the latest. NULL is allowed. */
 SONO_API sono_status sono_sink_close(sono_sink *sink, sono_error *error);
 
+/* One result on its way into a folder's sink, for several threads: names are given in input order by one
+ * thread at a time, pictures are drawn by any thread, each its own entry's, and lines are added in input
+ * order by one thread at a time; these three may go on at once. The folder is then, byte for byte, what
+ * sono_sink_write() makes of the same results. */
+typedef struct sono_sink_entry sono_sink_entry;
+
+/* out: to be closed by the caller; of use again and again. Errors: OUT_OF_MEMORY, INVALID_ARGUMENT. */
+SONO_API sono_status sono_sink_entry_open(sono_sink_entry **out, sono_error *error);
+SONO_API void sono_sink_entry_close(sono_sink_entry *entry); /* NULL is allowed */
+
+/* Gives the result of `source` its name; n_objects: the packet's. Errors: OUT_OF_MEMORY, INVALID_ARGUMENT
+ * (also: not a folder's sink). */
+SONO_API sono_status sono_sink_name(sono_sink *sink, sono_sink_entry *entry, const char *source,
+                                    int32_t n_objects, sono_error *error);
+SONO_API const char *sono_sink_entry_stem(const sono_sink_entry *entry); /* that name; the entry's */
+
+/* Writes the pictures and makes the line. image: NULL = no overlay of this one. Errors: as of
+ * sono_sink_write(); nothing stays behind then. */
+SONO_API sono_status sono_sink_draw(sono_sink *sink, sono_sink_entry *entry, const sono_packet *packet,
+                                    const sono_image *image, const char *source, sono_error *error);
+
+/* Adds the line, flushed. Errors: IO: the pictures were removed. */
+SONO_API sono_status sono_sink_commit(sono_sink *sink, sono_sink_entry *entry, sono_error *error);
+
+/* Removes the pictures of a result that is not to be in the folder. Thread-safe, for different entries. */
+SONO_API void sono_sink_discard(sono_sink *sink, sono_sink_entry *entry);
+
 /* Writes one picture as a PNG file. pixels: height_px rows of width_px * channels bytes, contiguous; channels
  * 1 (grey) or 3 (RGB). It is written beside its place and renamed: an existing file is whole or untouched, a
  * symbolic link is replaced; a pipe or a device is written as it is. Thread-safe. Errors: INVALID_ARGUMENT
  * (NULL, an empty size, other channels), IO, OUT_OF_MEMORY; the text names path. */
 SONO_API sono_status sono_png_write(const char *path, const uint8_t *pixels, int32_t width_px,
                                     int32_t height_px, int32_t channels, sono_error *error);
+
+/* Whether a PNG file is whole: every chunk's checksum, down to the last one, and the size that its header
+ * names. Pixels are not unpacked. Thread-safe. Errors: IO (also: not there), FORMAT (damaged, cut short,
+ * another size), INVALID_ARGUMENT; the text names path and place. */
+SONO_API sono_status sono_png_check(const char *path, int32_t width_px, int32_t height_px, sono_error *error);
 
 /* An RGB picture to draw into; what lies outside of it is left out. */
 typedef struct sono_picture {

@@ -48,6 +48,24 @@ static int64_t count(const sono_source *source)
     return n;
 }
 
+static const char *path_at(const sono_source *source, int64_t index)
+{
+    const files *self = (const void *)source;
+    for (int32_t i = 0; i < self->n_children; i++) {
+        const child *one = &self->children[i];
+        const char *path = one->path && !index ? one->path : NULL;
+        int64_t n = 1;
+        if (!one->path) {
+            path = sono_source_path(one->source, index);
+            n = path ? 0 : sono_source_count(one->source);
+        }
+        if (path)
+            return path;
+        index -= n;
+    }
+    return NULL;
+}
+
 static int64_t left_out(const sono_source *source, const char **suffixes)
 {
     const files *self = (const void *)source;
@@ -135,7 +153,7 @@ static sono_status fill(files *self, const char *const *paths, int32_t n_paths,
 }
 
 static const sono_source_ops files_ops = {
-    .count = count, .next = next, .close = close_all, .left_out = left_out};
+    .count = count, .next = next, .close = close_all, .left_out = left_out, .path = path_at};
 
 sono_status sono_source_open_files(const char *const *paths, int32_t n_paths,
                                    const sono_source_options *options, sono_source **out, sono_error *error)

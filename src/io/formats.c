@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/formats.h"
 
+#include "sonoseg/io.h"
+
 #include <ctype.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct signature {
     const char *name;
@@ -75,4 +79,16 @@ const char *sono_format_foreign(const uint8_t *bytes, size_t n_bytes)
             return s->name;
     }
     return is_svg(bytes, n_bytes) ? "an SVG drawing" : NULL;
+}
+
+int32_t sono_source_is_one_frame(const char *path)
+{
+    uint8_t start[16];
+    const int descriptor = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    if (descriptor < 0)
+        return 0;
+    const ssize_t n = pread(descriptor, start, sizeof start, 0);
+    close(descriptor);
+    const sono_format format = n > 0 ? sono_format_of(start, (size_t)n) : SONO_FORMAT_NONE;
+    return format == SONO_FORMAT_PNG || format == SONO_FORMAT_JPEG || format == SONO_FORMAT_PNM;
 }

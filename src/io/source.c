@@ -131,6 +131,11 @@ sono_status sono_source_field_at(const sono_source *source, int32_t number, sono
     return SONO_STATUS_OK;
 }
 
+const char *sono_source_path(const sono_source *source, int64_t index)
+{
+    return source && index >= 0 && source->ops->path ? source->ops->path(source, index) : NULL;
+}
+
 void sono_source_close(sono_source *source)
 {
     if (source)

@@ -26,6 +26,8 @@ typedef struct sono_source_ops {
      * number that exists. */
     int32_t (*field_count)(const sono_source *source);
     void (*field_at)(const sono_source *source, int32_t number, sono_source_field *out);
+    /* optional: if NULL, the source is no list of files. As sono_source_path(). */
+    const char *(*path)(const sono_source *source, int64_t index);
 } sono_source_ops;
 
 struct sono_source {

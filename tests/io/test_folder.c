@@ -430,21 +430,151 @@ static void test_strings(void **state)
     expect_json("%\xf6", "\"%%F6\"");
 }
 
+/* A line of what is shown; freed by the caller. */
+static cJSON *line_of(const sono_jsonl_style *style)
+{
+    sono_text text = {0};
+    sono_jsonl_packet(&text, &shown.storage.packet, "b.png", "b", style);
+    sono_text_add_bytes(&text, "", 1);
+    assert_false(text.is_short);
+    cJSON *line = cJSON_Parse(text.bytes);
+    assert_non_null(line);
+    sono_text_reset(&text);
+    return line;
+}
+
 static void test_not_finite(void **state)
 {
     (void)state;
-    char *bytes = NULL;
-    size_t n_bytes = 0;
-    FILE *stream = open_memstream(&bytes, &n_bytes);
     set_scene(1, SONO_STATE_VISIBLE);
     shown.storage.objects[0].score = NAN;
     shown.storage.packet.latency_ms = INFINITY;
-    sono_jsonl_packet(stream, &shown.storage.packet, "b.png", "b");
-    fclose(stream);
-    cJSON *line = cJSON_Parse(bytes);
+    cJSON *line = line_of(&(sono_jsonl_style){0});
     assert_true(cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(line, "score")));
     cJSON_Delete(line);
-    free(bytes);
+}
+
+static void test_without_times(void **state)
+{
+    (void)state;
+    set_scene(1, SONO_STATE_VISIBLE);
+    cJSON *line = line_of(&(sono_jsonl_style){.without_times = 1});
+    assert_null(cJSON_GetObjectItemCaseSensitive(line, "latency_ms"));
+    assert_null(cJSON_GetObjectItemCaseSensitive(line, "ledger"));
+    assert_non_null(cJSON_GetObjectItemCaseSensitive(line, "backend"));
+    cJSON_Delete(line);
+}
+
+/* Run lengths back to a mask, as COCO's tools do it: column after column, from the fourth run on differences
+ * to the run before the last. */
+static void expect_rle(const cJSON *rle, const uint8_t *mask)
+{
+    const cJSON *size = cJSON_GetObjectItemCaseSensitive(rle, "size");
+    const char *at = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(rle, "counts"));
+    assert_int_equal(cJSON_GetNumberValue(cJSON_GetArrayItem(size, 0)), HEIGHT);
+    assert_int_equal(cJSON_GetNumberValue(cJSON_GetArrayItem(size, 1)), WIDTH);
+    long runs[COUNT + 1];
+    int n_runs = 0, n_seen = 0;
+    while (*at) {
+        long value = 0;
+        int n_bits = 0, letter;
+        do {
+            letter = *at++ - 48;
+            assert_in_range(letter, 0, 63);
+            value |= (long)(letter & 0x1f) << n_bits;
+            n_bits += 5;
+        } while (letter & 0x20);
+        if (letter & 0x10)
+            value -= 1L << n_bits;
+        runs[n_runs] = value + (n_runs > 2 ? runs[n_runs - 2] : 0);
+        for (long k = 0; k < runs[n_runs]; k++, n_seen++) {
+            assert_in_range(n_seen, 0, COUNT - 1);
+            const int x = n_seen / HEIGHT, y = n_seen % HEIGHT;
+            assert_int_equal(mask[y * WIDTH + x] != 0, n_runs % 2);
+        }
+        n_runs++;
+    }
+    assert_int_equal(n_seen, COUNT);
+}
+
+static void test_run_lengths(void **state)
+{
+    (void)state;
+    const sono_jsonl_style style = {.with_rle = 1};
+    uint32_t seed = 1;
+    for (int round = 0; round < 40; round++) {
+        set_scene(round == 2 ? 2 : 1, round == 0 ? SONO_STATE_LOST : SONO_STATE_VISIBLE);
+        uint8_t *mask = shown.maps.bytes[0].mask;
+        for (int i = 0; round == 1 && i < COUNT; i++)
+            mask[i] = 255;
+        for (int i = 0; round > 2 && i < COUNT; i++) {
+            seed = seed * 1664525u + 1013904223u;
+            mask[i] = (seed >> 24) < (uint32_t)round * 6 ? 255 : 0;
+        }
+        cJSON *line = line_of(&style);
+        expect_rle(cJSON_GetObjectItemCaseSensitive(line, "mask_rle"), mask);
+        if (round == 2) {
+            const cJSON *objects = cJSON_GetObjectItemCaseSensitive(line, "objects");
+            expect_rle(cJSON_GetObjectItemCaseSensitive(cJSON_GetArrayItem(objects, 1), "mask_rle"),
+                       shown.maps.bytes[1].mask);
+        }
+        cJSON_Delete(line);
+    }
+}
+
+/* Counts that pycocotools 2.0.11 gives for the same mask. */
+static void test_known_run_lengths(void **state)
+{
+    (void)state;
+    set_scene(1, SONO_STATE_VISIBLE);
+    cJSON *line = line_of(&(sono_jsonl_style){.with_rle = 1});
+    const cJSON *rle = cJSON_GetObjectItemCaseSensitive(line, "mask_rle");
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(rle, "counts")),
+                        "l68P100000000000000000dX1");
+    cJSON_Delete(line);
+}
+
+/* Names in order, pictures and lines by entries: the folder is that of sono_sink_write(). */
+static void test_entries(void **state)
+{
+    (void)state;
+    char folder[SONO_TEST_PATH_BYTES - 64], path[SONO_TEST_PATH_BYTES];
+    sono_error error = {0};
+    sono_sink_entry *entries[3];
+    set_scene(2, SONO_STATE_VISIBLE);
+    sono_sink *sink = open_sink("entries", folder, 0);
+    for (int i = 0; i < 3; i++) {
+        assert_ok(sono_sink_entry_open(&entries[i], &error), &error);
+        assert_ok(sono_sink_name(sink, entries[i], "a/b.png", 2, &error), &error);
+    }
+    assert_string_equal(sono_sink_entry_stem(entries[0]), "b");
+    assert_string_equal(sono_sink_entry_stem(entries[2]), "b_3");
+    for (int i = 2; i >= 0; i--)
+        assert_ok(sono_sink_draw(sink, entries[i], &shown.storage.packet, i == 1 ? NULL : &shown.frame.image,
+                                 "a/b.png", &error),
+                  &error);
+    sono_sink_discard(sink, entries[2]);
+    assert_ok(sono_sink_commit(sink, entries[0], &error), &error);
+    assert_ok(sono_sink_commit(sink, entries[1], &error), &error);
+    for (int i = 0; i < 3; i++)
+        sono_sink_entry_close(entries[i]);
+    assert_ok(sono_sink_close(sink, &error), &error);
+    static const struct {
+        const char *name;
+        int is_there;
+    } files[] = {{"masks/b.png", 1},      {"masks/b_obj1.png", 1},  {"overlays/b.png", 1},
+                 {"masks/b_2.png", 1},    {"overlays/b_2.png", 0},  {"masks/b_3.png", 0},
+                 {"overlays/b_3.png", 0}, {"masks/b_3_obj0.png", 0}};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, files[i].name);
+        assert_int_equal(!access(path, F_OK), files[i].is_there);
+    }
+    char *lines = read_results(folder);
+    const char *second = strchr(lines, '\n') + 1;
+    assert_non_null(strstr(lines, "\"stem\": \"b\""));
+    assert_non_null(strstr(second, "\"stem\": \"b_2\""));
+    assert_null(strstr(lines, "b_3"));
+    sono_free(lines);
 }
 
 static void expect_io(sono_sink *sink, const char *reason)
@@ -669,6 +799,10 @@ int main(void)
         cmocka_unit_test(test_overlay_formats),
         cmocka_unit_test(test_strings),
         cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_without_times),
+        cmocka_unit_test(test_run_lengths),
+        cmocka_unit_test(test_known_run_lengths),
+        cmocka_unit_test(test_entries),
         cmocka_unit_test(test_disk_full),
         cmocka_unit_test(test_file_too_large),
         cmocka_unit_test(test_lock),

@@ -2,6 +2,7 @@
 /* PNG files written and read back. */
 #include "test.h"
 
+#include "base/alloc.h"
 #include "sonoseg/io.h"
 
 #include <string.h>
@@ -54,11 +55,39 @@ static void test_refusals(void **state)
     assert_status(SONO_STATUS_IO, sono_png_write("/nonexistent/a.png", pixel, 1, 1, 1, NULL), NULL);
 }
 
+/* Every byte counts, but for those behind the end; so does the size. */
+static void test_check(void **state)
+{
+    (void)state;
+    static const uint8_t pixels[18] = {0, 1, 2, 255, 128, 7, 9, 200, 33, 4, 5, 6, 77, 88, 99, 100, 101, 102};
+    char path[SONO_TEST_PATH_BYTES];
+    sono_error error;
+    size_t n_bytes;
+    sono_test_path(path, sizeof path, "checked.png");
+    assert_ok(sono_png_write(path, pixels, 3, 2, 3, &error), &error);
+    assert_ok(sono_png_check(path, 3, 2, &error), &error);
+    assert_status(SONO_STATUS_FORMAT, sono_png_check(path, 2, 3, &error), &error);
+    assert_non_null(strstr(error.text, "another size"));
+    uint8_t *bytes = sono_test_read_file(path, &n_bytes);
+    for (size_t i = 0; i < n_bytes; i++) {
+        bytes[i] ^= 0x10;
+        sono_test_write_file(path, bytes, n_bytes);
+        assert_status(SONO_STATUS_FORMAT, sono_png_check(path, 3, 2, &error), &error);
+        bytes[i] ^= 0x10;
+        sono_test_write_file(path, bytes, i);
+        assert_status(SONO_STATUS_FORMAT, sono_png_check(path, 3, 2, &error), &error);
+        assert_non_null(strstr(error.text, path));
+    }
+    sono_free(bytes);
+    assert_status(SONO_STATUS_IO, sono_png_check("/nonexistent/a.png", 1, 1, &error), &error);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_check),
     };
     return sono_test_run("sink/png", tests, sizeof tests / sizeof tests[0]);
 }

@@ -2,133 +2,142 @@
 #include "io/folder/jsonl.h"
 
 #include "io/folder/names.h"
-#include "sonoseg/io.h"
+#include "io/folder/rle.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* text: UTF-8 without control characters. */
-static void write_text(FILE *stream, const char *text)
+/* words: UTF-8 without control characters. */
+static void write_words(sono_text *text, const char *words)
 {
-    fputc('"', stream);
-    for (; *text; text++)
-        if (*text == '"' || *text == '\\')
-            fprintf(stream, "\\%c", *text);
-        else
-            fputc(*text, stream);
-    fputc('"', stream);
+    sono_text_add(text, "\"");
+    for (; *words; words++) {
+        if (*words == '"' || *words == '\\')
+            sono_text_add(text, "\\");
+        sono_text_add_bytes(text, words, 1);
+    }
+    sono_text_add(text, "\"");
 }
 
-void sono_json_write_name(FILE *stream, const char *name)
+static void write_name(sono_text *text, const char *name)
 {
-    fputc('"', stream);
+    sono_text_add(text, "\"");
     while (*name) {
         char unit[SONO_NAME_UNIT_BYTES];
         size_t n_unit = 0;
         if (*name == '"' || *name == '\\')
-            fputc('\\', stream);
+            sono_text_add(text, "\\");
         name += sono_name_unit(name, unit, &n_unit);
-        fwrite(unit, 1, n_unit, stream);
+        sono_text_add_bytes(text, unit, n_unit);
     }
-    fputc('"', stream);
+    sono_text_add(text, "\"");
 }
 
 /* What snprintf wrote, with a point even where the locale has a comma. */
-static void write_decimal(FILE *stream, char *text)
+static void write_decimal(sono_text *text, char *digits)
 {
-    char *comma = strchr(text, ',');
+    char *comma = strchr(digits, ',');
     if (comma)
         *comma = '.';
-    fputs(text, stream);
+    sono_text_add(text, digits);
 }
 
 /* Every digit there is, none that is not. */
-static void write_seconds(FILE *stream, int64_t ns)
+static void write_seconds(sono_text *text, int64_t ns)
 {
-    char text[32];
+    char digits[32];
     const int64_t second_ns = 1000000000, whole = ns / second_ns;
     int64_t rest = ns % second_ns;
     if (rest < 0)
         rest = -rest;
-    int n = snprintf(text, sizeof text, "%s%lld.%09lld", ns < 0 && !whole ? "-" : "", (long long)whole,
+    int n = snprintf(digits, sizeof digits, "%s%lld.%09lld", ns < 0 && !whole ? "-" : "", (long long)whole,
                      (long long)rest);
-    while (text[n - 1] == '0')
+    while (digits[n - 1] == '0')
         n--;
-    n -= text[n - 1] == '.';
-    fprintf(stream, "%.*s", n, text);
+    n -= digits[n - 1] == '.';
+    sono_text_add_bytes(text, digits, (size_t)n);
 }
 
-static void write_number(FILE *stream, double value, int n_digits)
+static void write_number(sono_text *text, double value, int n_digits)
 {
-    char text[40] = "null";
+    char digits[40] = "null";
     if (isfinite(value))
-        snprintf(text, sizeof text, "%.*g", n_digits, value);
-    write_decimal(stream, text);
+        snprintf(digits, sizeof digits, "%.*g", n_digits, value);
+    write_decimal(text, digits);
 }
 
 /* As few digits as give the float back exactly: at most nine. */
-static void write_float(FILE *stream, float value)
+static void write_float(sono_text *text, float value)
 {
-    char text[40] = "null";
+    char digits[40] = "null";
     for (int n_digits = 6; isfinite(value) && n_digits <= 9; n_digits++) {
-        snprintf(text, sizeof text, "%.*g", n_digits, (double)value);
-        if (strtof(text, NULL) == value)
+        snprintf(digits, sizeof digits, "%.*g", n_digits, (double)value);
+        if (strtof(digits, NULL) == value)
             break;
     }
-    write_decimal(stream, text);
+    write_decimal(text, digits);
 }
 
 /* score, box, ...: the keys that each object has */
-static void write_object_keys(FILE *stream, const sono_object *object, sono_state state)
+static void write_object_keys(sono_text *text, const sono_packet *packet, int32_t index,
+                              const sono_jsonl_style *style)
 {
+    const sono_object *object = sono_packet_object(packet, index);
+    const sono_state state = packet->state;
+    sono_map_view mask;
     const float *box = object->bbox_xyxy_px;
     const int has_box =
         state == SONO_STATE_RELOCALIZING ? box[2] > box[0] || box[3] > box[1] : state != SONO_STATE_LOST;
-    fputs("\"score\": ", stream);
-    write_float(stream, object->score);
-    fputs(", \"bbox_xyxy_px\": ", stream);
+    sono_text_add(text, "\"score\": ");
+    write_float(text, object->score);
+    sono_text_add(text, ", \"bbox_xyxy_px\": ");
     if (!has_box)
-        fputs("null", stream);
+        sono_text_add(text, "null");
     for (int i = 0; i < 4 && has_box; i++) {
-        fputs(i ? ", " : "[", stream);
-        write_float(stream, box[i]);
-        fputs(i == 3 ? "]" : "", stream);
+        sono_text_add(text, i ? ", " : "[");
+        write_float(text, box[i]);
+        sono_text_add(text, i == 3 ? "]" : "");
     }
-    fputs(", \"iou_predicted\": ", stream);
-    write_float(stream, object->iou_predicted);
-    fprintf(stream, ", \"mask_area_px\": %" PRId64, object->mask_area_px);
+    sono_text_add(text, ", \"iou_predicted\": ");
+    write_float(text, object->iou_predicted);
+    sono_text_format(text, ", \"mask_area_px\": %" PRId64, object->mask_area_px);
+    if (style->with_rle && sono_packet_map(packet, index, SONO_MAP_MASK, &mask) == SONO_STATUS_OK) {
+        sono_text_add(text, ", \"mask_rle\": ");
+        sono_rle_write(text, mask.data, mask.width_px, mask.height_px);
+    }
 }
 
-static void write_coordinate(FILE *stream, double value, int n_decimals)
+static void write_coordinate(sono_text *text, double value, int n_decimals)
 {
-    char text[40];
-    snprintf(text, sizeof text, "%.*f", n_decimals, value);
-    write_decimal(stream, text);
+    char digits[40];
+    snprintf(digits, sizeof digits, "%.*f", n_decimals, value);
+    write_decimal(text, digits);
 }
 
 /* [[[x, y], [x, y], ...], ...]: an array a line. */
-static void write_lines(FILE *stream, const sono_surface_view *surface, const double scale[2],
+static void write_lines(sono_text *text, const sono_surface_view *surface, const double scale[2],
                         const int n_decimals[2])
 {
-    fputc('[', stream);
+    sono_text_add(text, "[");
     for (int32_t k = 0; k < surface->n_lines; k++) {
-        fputs(k ? ", [" : "[", stream);
+        sono_text_add(text, k ? ", [" : "[");
         for (int32_t i = surface->line_starts[k]; i < surface->line_starts[k + 1]; i++) {
-            fputs(i == surface->line_starts[k] ? "[" : ", [", stream);
-            write_coordinate(stream, scale[0] * (double)surface->points_px[2 * i], n_decimals[0]);
-            fputs(", ", stream);
-            write_coordinate(stream, scale[1] * (double)surface->points_px[2 * i + 1], n_decimals[1]);
-            fputc(']', stream);
+            sono_text_add(text, i == surface->line_starts[k] ? "[" : ", [");
+            write_coordinate(text, scale[0] * (double)surface->points_px[2 * i], n_decimals[0]);
+            sono_text_add(text, ", ");
+            write_coordinate(text, scale[1] * (double)surface->points_px[2 * i + 1], n_decimals[1]);
+            sono_text_add(text, "]");
         }
-        fputc(']', stream);
+        sono_text_add(text, "]");
     }
-    fputc(']', stream);
+    sono_text_add(text, "]");
 }
 
 /* Where it was asked for; millimetres where the spacing is known. */
-static void write_surface(FILE *stream, const sono_packet *packet)
+static void write_surface(sono_text *text, const sono_packet *packet)
 {
     static const int px_decimals[2] = {0, 2}, mm_decimals[2] = {3, 3}; /* columns are whole */
     static const double one[2] = {1, 1};
@@ -136,16 +145,16 @@ static void write_surface(FILE *stream, const sono_packet *packet)
     sono_surface_view surface;
     if (sono_packet_surface(packet, &surface) != SONO_STATUS_OK)
         return;
-    fputs(", \"surface_px\": ", stream);
-    write_lines(stream, &surface, one, px_decimals);
+    sono_text_add(text, ", \"surface_px\": ");
+    write_lines(text, &surface, one, px_decimals);
     if (!(spacing_mm[0] > 0 && spacing_mm[1] > 0))
         return;
-    fputs(", \"surface_mm\": ", stream);
-    write_lines(stream, &surface, spacing_mm, mm_decimals);
+    sono_text_add(text, ", \"surface_mm\": ");
+    write_lines(text, &surface, spacing_mm, mm_decimals);
 }
 
 /* What the state was decided by. Permille; null = unknown. */
-static void write_parts(FILE *stream, const sono_parts *parts, const sono_state_report *report)
+static void write_parts(sono_text *text, const sono_parts *parts, const sono_state_report *report)
 {
     const struct {
         const char *key;
@@ -155,78 +164,88 @@ static void write_parts(FILE *stream, const sono_parts *parts, const sono_state_
                   {"sharpness", parts->sharpness}, {"contrast", parts->contrast},
                   {"shadow", parts->shadow},       {"continuity", parts->continuity},
                   {"agreement", parts->agreement}, {"surface", parts->surface}};
-    fputs(", \"parts\": {", stream);
+    sono_text_add(text, ", \"parts\": {");
     for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++)
         if (shares[i].value < 0)
-            fprintf(stream, "\"%s\": null, ", shares[i].key);
+            sono_text_format(text, "\"%s\": null, ", shares[i].key);
         else
-            fprintf(stream, "\"%s\": %d, ", shares[i].key, shares[i].value);
-    fprintf(stream,
-            "\"is_repeat\": %d, \"moved_x\": %d, \"moved_y\": %d, \"has_box\": %d, "
-            "\"is_recalled\": %d, \"reasons\": %d, \"dt_us\": %d}",
-            parts->is_repeat, parts->moved_x, parts->moved_y, parts->has_box, parts->is_recalled,
-            report->reasons, report->dt_us);
+            sono_text_format(text, "\"%s\": %d, ", shares[i].key, shares[i].value);
+    sono_text_format(text,
+                     "\"is_repeat\": %d, \"moved_x\": %d, \"moved_y\": %d, \"has_box\": %d, "
+                     "\"is_recalled\": %d, \"reasons\": %d, \"dt_us\": %d}",
+                     parts->is_repeat, parts->moved_x, parts->moved_y, parts->has_box, parts->is_recalled,
+                     report->reasons, report->dt_us);
 }
 
 /* Only where it is not the whole frame. */
-static void write_region(FILE *stream, const sono_packet *packet)
+static void write_region(sono_text *text, const sono_packet *packet)
 {
     sono_region r;
     if (sono_packet_region(packet, &r) == SONO_STATUS_OK &&
         (r.width_px != packet->width_px || r.height_px != packet->height_px))
-        fprintf(stream, ", \"region_px\": [%d, %d, %d, %d]", r.x_px, r.y_px, r.width_px, r.height_px);
+        sono_text_format(text, ", \"region_px\": [%d, %d, %d, %d]", r.x_px, r.y_px, r.width_px, r.height_px);
 }
 
-static void write_latency(FILE *stream, const sono_packet *packet)
+static void write_latency(sono_text *text, const sono_packet *packet)
 {
-    fputs(", \"latency_ms\": {", stream);
+    sono_text_add(text, ", \"latency_ms\": {");
     for (int i = 0; i < sono_stage_count(); i++) {
-        fprintf(stream, "\"%s\": ", sono_stage_name((sono_stage)i));
-        write_number(stream, sono_packet_stage_ms(packet, (sono_stage)i), 6);
-        fputs(", ", stream);
+        sono_text_format(text, "\"%s\": ", sono_stage_name((sono_stage)i));
+        write_number(text, sono_packet_stage_ms(packet, (sono_stage)i), 6);
+        sono_text_add(text, ", ");
     }
-    fputs("\"total\": ", stream);
-    write_number(stream, packet->latency_ms, 6);
-    fputs("}", stream);
+    sono_text_add(text, "\"total\": ");
+    write_number(text, packet->latency_ms, 6);
+    sono_text_add(text, "}");
 }
 
-static void write_ledger(FILE *stream, const sono_ledger_totals *ledger)
+static void write_ledger(sono_text *text, const sono_ledger_totals *ledger)
 {
-    fprintf(stream,
-            ", \"ledger\": {\"n_allocations\": %d, \"n_h2d\": %d, \"n_launches\": %d, \"n_d2h\": %d, "
-            "\"n_waits\": %d"
-            ", \"bytes_h2d\": %" PRId64 ", \"bytes_d2h\": %" PRId64 "}",
-            ledger->n_allocations, ledger->n_h2d, ledger->n_launches, ledger->n_d2h, ledger->n_waits,
-            ledger->bytes_h2d, ledger->bytes_d2h);
+    sono_text_format(
+        text,
+        ", \"ledger\": {\"n_allocations\": %d, \"n_h2d\": %d, \"n_launches\": %d, \"n_d2h\": %d, "
+        "\"n_waits\": %d"
+        ", \"bytes_h2d\": %" PRId64 ", \"bytes_d2h\": %" PRId64 "}",
+        ledger->n_allocations, ledger->n_h2d, ledger->n_launches, ledger->n_d2h, ledger->n_waits,
+        ledger->bytes_h2d, ledger->bytes_d2h);
 }
 
-void sono_jsonl_packet(FILE *stream, const sono_packet *packet, const char *path, const char *stem)
+static void write_objects(sono_text *text, const sono_packet *packet, const sono_jsonl_style *style)
+{
+    for (int32_t i = 0; i < packet->n_objects; i++) {
+        sono_text_format(text, "%s{\"class_id\": %d, ", i ? ", " : ", \"objects\": [",
+                         sono_packet_object(packet, i)->class_id);
+        write_object_keys(text, packet, i, style);
+        sono_text_add(text, i == packet->n_objects - 1 ? "}]" : "}");
+    }
+}
+
+void sono_jsonl_packet(sono_text *text, const sono_packet *packet, const char *path, const char *stem,
+                       const sono_jsonl_style *style)
 {
     const char *slash = strrchr(path, '/');
-    fprintf(stream, "{\"schema\": 1, \"frame_id\": %" PRIu64 ", \"source\": ", packet->info->frame_id);
-    sono_json_write_name(stream, slash ? slash + 1 : path);
-    fputs(", \"path\": ", stream);
-    sono_json_write_name(stream, path);
-    fputs(", \"stem\": ", stream);
-    write_text(stream, stem);
-    fputs(", \"timestamp_s\": ", stream);
-    write_seconds(stream, packet->info->timestamp_ns);
-    fprintf(stream, ", \"width_px\": %d, \"height_px\": %d, \"state\": \"%s\", ", packet->width_px,
-            packet->height_px, sono_state_name(packet->state));
-    write_object_keys(stream, sono_packet_object(packet, 0), packet->state);
-    write_region(stream, packet);
-    for (int32_t i = 0; packet->n_objects > 1 && i < packet->n_objects; i++) {
-        const sono_object *object = sono_packet_object(packet, i);
-        fprintf(stream, "%s{\"class_id\": %d, ", i ? ", " : ", \"objects\": [", object->class_id);
-        write_object_keys(stream, object, packet->state);
-        fputs(i == packet->n_objects - 1 ? "}]" : "}", stream);
-    }
+    sono_text_format(text, "{\"schema\": 1, \"frame_id\": %" PRIu64 ", \"source\": ", packet->info->frame_id);
+    write_name(text, slash ? slash + 1 : path);
+    sono_text_add(text, ", \"path\": ");
+    write_name(text, path);
+    sono_text_add(text, ", \"stem\": ");
+    write_words(text, stem);
+    sono_text_add(text, ", \"timestamp_s\": ");
+    write_seconds(text, packet->info->timestamp_ns);
+    sono_text_format(text, ", \"width_px\": %d, \"height_px\": %d, \"state\": \"%s\", ", packet->width_px,
+                     packet->height_px, sono_state_name(packet->state));
+    write_object_keys(text, packet, 0, style);
+    write_region(text, packet);
+    if (packet->n_objects > 1)
+        write_objects(text, packet, style);
     if (sono_packet_parts(packet))
-        write_parts(stream, sono_packet_parts(packet), sono_packet_report(packet));
-    write_surface(stream, packet);
-    fprintf(stream, ", \"backend\": \"%s\", \"precision\": \"%s\"", sono_backend_name(packet->backend),
-            sono_precision_name(packet->precision));
-    write_latency(stream, packet);
-    write_ledger(stream, &packet->ledger);
-    fputs("}\n", stream);
+        write_parts(text, sono_packet_parts(packet), sono_packet_report(packet));
+    write_surface(text, packet);
+    sono_text_format(text, ", \"backend\": \"%s\", \"precision\": \"%s\"", sono_backend_name(packet->backend),
+                     sono_precision_name(packet->precision));
+    if (!style->without_times) {
+        write_latency(text, packet);
+        write_ledger(text, &packet->ledger);
+    }
+    sono_text_add(text, "}\n");
 }

@@ -3,13 +3,17 @@
 #ifndef SONO_IO_FOLDER_JSONL_H
 #define SONO_IO_FOLDER_JSONL_H
 
-#include "base/status.h"
+#include "io/folder/text.h"
+#include "sonoseg/sonoseg.h"
 
-#include <stdio.h>
+typedef struct sono_jsonl_style {
+    int32_t with_rle;      /* 1: each object has its mask's run lengths (rle.h) */
+    int32_t without_times; /* 1: neither latencies nor ledger, the only keys that differ from run to run */
+} sono_jsonl_style;
 
-/* Writes packet's line with its newline. path: where the frame came from; stem: its pictures' name, escaped
- * already. Numbers have a decimal point whatever the locale; a NaN or an infinity becomes null. Write errors
- * stay in the stream. */
-void sono_jsonl_packet(FILE *stream, const sono_packet *packet, const char *path, const char *stem);
+/* Adds packet's line with its newline. path: where the frame came from; stem: its pictures' name, escaped
+ * already. Numbers have a decimal point whatever the locale; a NaN or an infinity becomes null. */
+void sono_jsonl_packet(sono_text *text, const sono_packet *packet, const char *path, const char *stem,
+                       const sono_jsonl_style *style);
 
 #endif

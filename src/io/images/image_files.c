@@ -50,6 +50,12 @@ static int64_t left_out(const sono_source *source, const char **suffixes)
     return self->paths.n_left_out;
 }
 
+static const char *path_at(const sono_source *source, int64_t index)
+{
+    const image_files *self = (const void *)source;
+    return (size_t)index < self->paths.count ? self->paths.items[index] : NULL;
+}
+
 /* No format stores a pixel in more than 8 bytes. */
 static size_t file_limit(const image_files *self)
 {
@@ -262,7 +268,7 @@ static void close_files(sono_source *source)
 }
 
 static const sono_source_ops image_files_ops = {
-    .count = count_files, .next = next_file, .close = close_files, .left_out = left_out};
+    .count = count_files, .next = next_file, .close = close_files, .left_out = left_out, .path = path_at};
 
 static sono_status fill(image_files *self, const char *const *paths, int32_t n_paths,
                         const sono_source_options *options, sono_error *error)
