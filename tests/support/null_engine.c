@@ -21,6 +21,8 @@ struct sono_engine {
     sono_plan plan;
     size_t offsets[N_TENSORS];
     int32_t batch;
+    int32_t n_left;  /* batches until it breaks; below 0 = it does not */
+    uint32_t seed;   /* of how long a frame takes */
     uint8_t *memory; /* [slots]: inputs, outputs */
 };
 
@@ -29,7 +31,8 @@ static atomic_int device_of_masks = SONO_DEVICE_HOST, device_of_others = SONO_DE
 static _Atomic sono_status submit_fails, wait_fails;
 static int32_t frame_us;
 static int32_t max_objects = 1, map_element_bytes;
-static size_t maps_bytes;
+static _Atomic size_t maps_bytes;
+static atomic_int breaks_after = -1;
 
 static void pause_us(int64_t us)
 {
@@ -56,6 +59,8 @@ static sono_status open_null(const sono_program *program, const sono_engine_opti
     assert_non_null(self);
     self->options = *options;
     self->batch = program->tensors[HEADER].n;
+    self->n_left = atomic_load(&breaks_after);
+    self->seed = 1;
     const size_t n = (size_t)self->batch;
     place(self, HEADER, SONO_BLOCK_INPUTS, n * sizeof(sono_frame_header));
     place(self, PIXELS, SONO_BLOCK_INPUTS, n * PIXEL_BYTES);
@@ -131,16 +136,18 @@ static void run_frame(const sono_engine *self, const uint8_t *in, uint8_t *out, 
 
 static sono_status wait_for(sono_engine *self, int32_t slot, sono_frame_cost *cost, sono_error *error)
 {
-    static uint32_t seed = 1;
-    seed = seed * 1664525u + 1013904223u;
+    self->seed = self->seed * 1664525u + 1013904223u;
     if (frame_us)
-        pause_us((int64_t)(seed >> 8) % frame_us);
+        pause_us((int64_t)(self->seed >> 8) % frame_us);
     while (atomic_load(&is_held))
         pause_us(100);
     for (int32_t i = 0; i < self->batch; i++)
         run_frame(self, slot_memory(self, slot, SONO_BLOCK_INPUTS),
                   slot_memory(self, slot, SONO_BLOCK_OUTPUTS), i);
     cost->done_ns = sono_clock_ns();
+    if (self->n_left == 0)
+        return fail_as(SONO_STATUS_DEVICE, error);
+    self->n_left -= self->n_left > 0;
     return fail_as(atomic_load(&wait_fails), error);
 }
 
@@ -263,6 +270,11 @@ void null_engine_fail(sono_status at_submit, sono_status at_wait)
 {
     atomic_store(&submit_fails, at_submit);
     atomic_store(&wait_fails, at_wait);
+}
+
+void null_engine_break(int32_t after_batches)
+{
+    atomic_store(&breaks_after, after_batches);
 }
 
 void null_engine_place(int32_t masks, int32_t others)

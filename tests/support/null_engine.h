@@ -37,6 +37,10 @@ void null_engine_gate(int32_t is_gated);
 /* What submit and wait return from now on. */
 void null_engine_fail(sono_status at_submit, sono_status at_wait);
 
+/* After how many batches each pipeline opened from now on fails for good (DEVICE); below 0, as at first, none
+ * does. */
+void null_engine_break(int32_t after_batches);
+
 /* On which devices the memory of engines opened from now on is, as they say: ordinals, or -1 and -2 as of
  * engine.h; others: of all but the masks. -1 and -1, as at first: they have none but the host's. */
 void null_engine_place(int32_t masks, int32_t others);

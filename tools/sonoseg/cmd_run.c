@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "args.h"
 #include "commands.h"
-#include "flights.h"
-#include "made_by.h"
-#include "output_check.h"
-#include "pipeline_args.h"
+#include "run.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -18,24 +15,15 @@ enum {
     ID_NO_OVERLAYS,
     ID_DETECTOR_ONLY,
     ID_BOX,
-    ID_POINT
+    ID_POINT,
+    ID_WORKERS,
+    ID_BATCH,
+    ID_PIPELINES,
+    ID_MASKS,
+    ID_OVERLAYS,
+    ID_NO_TIMES,
+    ID_RESUME
 };
-
-#define MAX_POINTS 16
-
-typedef struct run {
-    int argc;
-    char **argv;
-    pipeline_args args;
-    const char *output;
-    sono_sink_options sink_options;
-    sono_sink *sink;
-    flights flights;
-    /* The one prompt of every frame. */
-    sono_prompt prompt;
-    sono_point points[MAX_POINTS];
-    int has_box;
-} run;
 
 /* Numbers separated by commas, at most `most`. Returns how many, 0 for anything else. */
 static int read_numbers(const char *text, float *out, int most)
@@ -75,8 +63,8 @@ static int take_point(run *self, const char *value)
         report_error("--point: '%s' is no point like 120,90 on the structure, or 120,90,0 off it", value);
         return -1;
     }
-    if (self->prompt.n_points == MAX_POINTS) {
-        report_error("--point: '%s' is one too many: %d are taken", value, MAX_POINTS);
+    if (self->prompt.n_points == RUN_MAX_POINTS) {
+        report_error("--point: '%s' is one too many: %d are taken", value, RUN_MAX_POINTS);
         return -1;
     }
     self->points[self->prompt.n_points++] = (sono_point){at[0], at[1], (int32_t)at[2]};
@@ -92,8 +80,67 @@ static void settle_prompt(run *self)
     self->args.config.prompt_boxes = self->has_box;
     self->args.config.prompt_points = self->prompt.n_points;
     self->prompt.points = self->points;
-    self->flights.prompts = &self->prompt;
-    self->flights.n_prompts = 1;
+    self->archive.prompts = &self->prompt;
+    self->archive.n_prompts = 1;
+}
+
+static int take_device(run *self, const char *value)
+{
+    const int is_list = fleet_take_device(&self->fleet, value);
+    if (is_list < 0)
+        return -1;
+    if (!is_list)
+        self->fleet.device = NULL;
+    return pipeline_args_take(&self->args, ID_DEVICE, is_list ? "cuda" : value);
+}
+
+static int take_masks(run *self, const char *value)
+{
+    self->sink_options.write_masks = !strcmp(value, "png");
+    self->sink_options.write_rle = !strcmp(value, "rle");
+    if (self->sink_options.write_masks || self->sink_options.write_rle || !strcmp(value, "none"))
+        return 0;
+    report_error("--masks: '%s' is none of png, rle, none", value);
+    return -1;
+}
+
+static int take_overlays(run *self, const char *value)
+{
+    static const char *const names[] = {"all", "changed", "none"};
+    for (int i = OVERLAYS_ALL; i <= OVERLAYS_NONE; i++)
+        if (!strcmp(value, names[i])) {
+            self->archive.overlays = (archive_overlays)i;
+            return 0;
+        }
+    report_error("--overlays: '%s' is none of all, changed, none", value);
+    return -1;
+}
+
+/* How the frames go through. */
+static int take_flow(run *self, int id, const char *value)
+{
+    switch (id) {
+    case ID_DEVICE:
+        return take_device(self, value);
+    case ID_WORKERS:
+        return args_integer("workers", value, 0, 256, &self->n_workers);
+    case ID_BATCH:
+        return args_integer("batch", value, 1, 32, &self->batch);
+    case ID_PIPELINES:
+        return args_integer("pipelines", value, 1, ARCHIVE_MAX_PIPELINES, &self->fleet.n_each);
+    case ID_MASKS:
+        return take_masks(self, value);
+    case ID_OVERLAYS:
+        return take_overlays(self, value);
+    case ID_NO_TIMES:
+        self->sink_options.without_times = 1;
+        return 0;
+    case ID_RESUME:
+        self->is_resumed = 1;
+        return 0;
+    default:
+        return pipeline_args_take(&self->args, id, value);
+    }
 }
 
 static int take(void *user, int id, const char *value)
@@ -107,21 +154,18 @@ static int take(void *user, int id, const char *value)
         self->args.is_quiet = 1;
         return 0;
     case ID_NO_MASKS:
-        self->sink_options.write_masks = 0;
-        return 0;
+        return take_masks(self, "none");
     case ID_NO_OVERLAYS:
-        self->sink_options.write_overlays = 0;
-        return 0;
+        return take_overlays(self, "none");
     case ID_DETECTOR_ONLY:
         self->args.is_detector_only = 1;
-        self->sink_options.write_masks = 0;
-        return 0;
+        return take_masks(self, "none");
     case ID_BOX:
         return take_box(self, value);
     case ID_POINT:
         return take_point(self, value);
     default:
-        return pipeline_args_take(&self->args, id, value);
+        return take_flow(self, id, value);
     }
 }
 
@@ -142,8 +186,25 @@ static const args_option options[] = {
     {"point", ID_POINT, "X,Y[,0]",
      "outline what is at this point of each frame, or with ,0 is not;\ncan be repeated, and go with --box"},
     {"weights", ID_WEIGHTS, NULL, "also write weights/<stem>_{edge,inside,outside}.png"},
-    {"no-masks", ID_NO_MASKS, NULL, "write no masks/<stem>.png"},
-    {"no-overlays", ID_NO_OVERLAYS, NULL, "write no overlays/<stem>.png"},
+    {"masks", ID_MASKS, "HOW",
+     "png (default): masks/<stem>.png; rle: run lengths in results.jsonl,\nas COCO's tools read them; none"},
+    {"overlays", ID_OVERLAYS, "WHICH",
+     "all (default), none, or changed: those of frames whose state is not\nthat of the frame before"},
+    {"no-masks", ID_NO_MASKS, NULL, "the same as --masks none"},
+    {"no-overlays", ID_NO_OVERLAYS, NULL, "the same as --overlays none"},
+    {"no-times", ID_NO_TIMES, NULL,
+     "results.jsonl without latency_ms and ledger, which differ from run to\nrun: the same inputs then give "
+     "the same bytes"},
+    {"resume", ID_RESUME, NULL,
+     "go on with what is in DIR: frames that are done, by the same settings\nand with pictures that are "
+     "whole, are not done again"},
+    {"workers", ID_WORKERS, "N", "threads that read frames and write results; default 0 = every core"},
+    {"batch", ID_BATCH, "N",
+     "frames computed at once, 1..32; default 1 on the CPU, 8 on a GPU from\n64 inputs on"},
+    {"pipelines", ID_PIPELINES, "N",
+     "so many pipelines on each device, default 1; --device cuda:all or\ncuda:0,1 opens them on each of "
+     "these "
+     "GPUs. One that fails is left out,\nand the others do its frames again"},
     {"quiet", ID_QUIET, NULL, "no progress line, no summary; errors only"},
     PROFILER_OPTION,
 };
@@ -166,74 +227,25 @@ static const args_spec spec = {
         "  sonoseg run --input sweep/ --output out --detector dfine_s.pth --segmenter mobile_sam.pt\n"
         "  export SONO_DETECTOR=dfine_s.pth SONO_SEGMENTER=mobile_sam.pt\n"
         "  sonoseg run a.png b.png --output out --threshold 0.5\n"
-        "  sonoseg run sweep/ --output out --no-overlays --events kpi.log --quiet\n\n"
+        "  sonoseg run sweep/ --output out --no-overlays --events kpi.log --quiet\n"
+        "  sonoseg run archive/ --output out --device cuda:all --overlays changed --masks rle --resume\n\n"
         "exit status\n"
         "  0 all done   1 an input, a checkpoint or the output failed   2 usage   130 Ctrl-C, 143 SIGTERM,\n"
         "  129 SIGHUP: frames in flight are finished and written",
     .take = take,
 };
 
-static sono_status write_result(void *user, const flight *current, const sono_packet *packet,
-                                sono_error *error)
+/* What goes from frame to frame goes through one pipeline, from the first frame on. */
+static const char *stream_conflict(const run *self)
 {
-    const run *self = user;
-    return sono_sink_write(self->sink, packet, &current->image, current->name, error);
-}
-
-static void print_summary(run *self)
-{
-    flights *done = &self->flights;
-    printf(
-        "%lld frame%s: %lld VISIBLE, %lld LOST; %lld failed; median %.1f ms, %.2f frames/s; results in %s\n",
-        (long long)done->n_frames, done->n_frames == 1 ? "" : "s", (long long)(done->n_frames - done->n_lost),
-        (long long)done->n_lost, (long long)done->n_failed, samples_percentile(&done->latencies_ms, 50),
-        done->elapsed_s > 0 ? (double)done->n_frames / done->elapsed_s : 0.0, self->output);
-}
-
-static int process(run *self)
-{
-    sono_error error;
-    self->flights.take = write_result;
-    self->flights.user = self;
-    self->flights.has_no_hints = self->args.is_quiet;
-    self->flights.is_quiet = self->args.is_quiet || self->args.events.stream == stderr;
-    int status = flights_run(&self->flights);
-    if (self->flights.has_stopped)
-        report_error("stopped: what was done before is in %s", self->output);
-    if (sono_sink_close(self->sink, &error)) {
-        report_error("%s", error.text);
-        status = STATUS_FAILED;
-    }
-    if (!self->args.is_quiet)
-        print_summary(self);
-    return status;
-}
-
-static int open_and_process(run *self)
-{
-    sono_error error;
-    self->args.config.n_slots = FLIGHTS_HELD;
-    self->sink_options.write_weights = self->args.config.want_weight_maps;
-    int status = pipeline_args_open_source(&self->args, FLIGHTS_HELD, &self->flights.source);
-    if (!status)
-        status = output_check(&self->args, self->args.inputs, self->args.n_inputs,
-                              &(sono_output){self->output, SONO_OUTPUT_RESULTS}, 1);
-    if (!status)
-        pipeline_args_say_left_out(&self->args, self->flights.source);
-    if (!status)
-        status = pipeline_args_open(&self->args, &self->flights.pipeline);
-    if (status)
-        return status;
-    if (sono_sink_open_folder(self->output, &self->sink_options, &self->sink, &error)) {
-        report_error("%s", error.text);
-        return STATUS_FAILED;
-    }
-    if (made_by_write(self->output, self->argc, self->argv, &self->args, self->args.config.threshold,
-                      self->flights.pipeline)) {
-        sono_sink_close(self->sink, NULL);
-        return STATUS_FAILED;
-    }
-    return process(self);
+    const int is_stream = self->args.config.state_mode == SONO_STATE_BY_STREAM;
+    if (is_stream && fleet_is_many(&self->fleet))
+        return "--state stream goes from frame to frame: it takes one pipeline on one device";
+    if (is_stream && self->is_resumed)
+        return "--state stream goes from frame to frame: a run cannot be resumed in the middle of it";
+    if (self->is_resumed && self->args.gray16_white == SONO_GRAY16_AUTO)
+        return "--gray16-white auto looks at the frames before: such a run cannot be resumed; give a number";
+    return NULL;
 }
 
 static int check_usage(run *self)
@@ -246,6 +258,10 @@ static int check_usage(run *self)
         report_error("--box and --point go to the segmenter, and --detector-only opens none");
     else if (self->args.is_detector_only && self->args.config.want_weight_maps)
         report_error("--weights are made from masks, and --detector-only makes none");
+    else if (self->args.is_detector_only && self->sink_options.write_rle)
+        report_error("--masks rle needs masks, and --detector-only makes none");
+    else if (stream_conflict(self))
+        report_error("%s", stream_conflict(self));
     else
         return pipeline_args_find_checkpoints(&self->args);
     report_see_help("run");
@@ -260,13 +276,12 @@ int cmd_run(int argc, char **argv)
     const args_result parsed = args_parse(&spec, argc, argv, &self);
     int status = parsed == ARGS_WRONG ? STATUS_USAGE : STATUS_DONE;
     settle_prompt(&self);
-    if (parsed == ARGS_GO)
+    if (parsed == ARGS_GO) {
+        fleet_hide_gpus(&self.fleet, &self.args);
         status = check_usage(&self);
+    }
     if (parsed == ARGS_GO && !status)
-        status = open_and_process(&self);
-    sono_pipeline_close(self.flights.pipeline);
-    sono_source_close(self.flights.source);
-    flights_free(&self.flights);
+        status = run_all(&self);
     const int closed = pipeline_args_close(&self.args);
     return status ? status : closed;
 }

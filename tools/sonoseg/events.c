@@ -6,6 +6,7 @@
 #include "sonoseg/io.h"
 
 #include <string.h>
+#include <time.h>
 
 int events_open(events *out, const char *path, int as_json)
 {
@@ -26,6 +27,26 @@ void events_write(void *user, const sono_event *event)
         fputs(line, out->stream);
     }
     fputc('\n', out->stream);
+    funlockfile(out->stream);
+}
+
+void events_note_left_out(events *out, const char *device, int32_t n_frames_again)
+{
+    struct timespec at;
+    if (!out->stream)
+        return;
+    clock_gettime(CLOCK_REALTIME, &at);
+    const long long s = (long long)at.tv_sec, us = at.tv_nsec / 1000;
+    flockfile(out->stream);
+    if (out->as_json)
+        fprintf(out->stream,
+                "{\"schema\": 1, \"ts\": %lld.%06lld, \"event\": \"pipeline_left_out\", \"device\": \"%s\", "
+                "\"frames_again\": %d}\n",
+                s, us, device, n_frames_again);
+    else
+        fprintf(out->stream, "ts=%lld.%06lld event=pipeline_left_out device=%s frames_again=%d\n", s, us,
+                device, n_frames_again);
+    fflush(out->stream);
     funlockfile(out->stream);
 }
 

@@ -31,42 +31,13 @@ static void fail_input(flights *self, const char *name, const sono_error *error)
     show_progress(self, "");
 }
 
-static int32_t largest_sample(const sono_image *image)
-{
-    const size_t pitch_bytes = image->pitch_bytes ? image->pitch_bytes : 2 * (size_t)image->width_px;
-    uint16_t most = 0;
-    for (int32_t y = 0; y < image->height_px; y++) {
-        const uint16_t *row = (const void *)((const uint8_t *)image->pixels + (size_t)y * pitch_bytes);
-        for (int32_t x = 0; x < image->width_px; x++)
-            most = row[x] > most ? row[x] : most;
-    }
-    return most;
-}
-
-/* Samples of 8, 10 or 12 bits, of which nobody says so, are nearly black: says it once. */
 static void hint_at_depth(flights *self)
 {
-    int32_t n_bits = 8;
-    while ((1 << n_bits) - 1 < self->deepest)
-        n_bits += 2;
-    if (self->has_no_hints || !self->deepest || n_bits > 12)
+    if (self->has_no_hints)
         return;
     progress_clear(&self->bar);
-    fprintf(stderr,
-            "sonoseg: hint: the 16-bit samples do not exceed %d: this looks like %d-bit data, shown nearly "
-            "black; pass --gray16-white %d or --gray16-white auto\n",
-            (int)self->deepest, (int)n_bits, (1 << n_bits) - 1);
+    deep_hint(&self->deep);
     show_progress(self, "");
-}
-
-static void look_at_depth(flights *self, const sono_image *image)
-{
-    if (image->format != SONO_PIXEL_GRAY16 || image->gray16_white || self->n_deep == FLIGHTS_DEPTH_FRAMES)
-        return;
-    const int32_t most = largest_sample(image);
-    self->deepest = most > self->deepest ? most : self->deepest;
-    if (++self->n_deep == FLIGHTS_DEPTH_FRAMES)
-        hint_at_depth(self);
 }
 
 static sono_status read_source(flights *self, flight *next, sono_error *error)
@@ -88,12 +59,13 @@ static int read_next(flights *self, flight *next)
         if (status == SONO_STATUS_END)
             break;
         if (status == SONO_STATUS_OK) {
-            look_at_depth(self, &next->image);
+            if (deep_look(&self->deep, &next->image))
+                hint_at_depth(self);
             return 1;
         }
         fail_input(self, next->name, &error);
     }
-    if (!self->at_end && self->n_deep < FLIGHTS_DEPTH_FRAMES)
+    if (!self->at_end)
         hint_at_depth(self);
     self->at_end = 1;
     return 0;

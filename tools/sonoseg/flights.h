@@ -7,6 +7,7 @@
 #ifndef SONOSEG_TOOL_FLIGHTS_H
 #define SONOSEG_TOOL_FLIGHTS_H
 
+#include "deep.h"
 #include "progress.h"
 #include "stats.h"
 
@@ -14,8 +15,7 @@
 #include "sonoseg/phantom.h"
 #include "sonoseg/sonoseg.h"
 
-#define FLIGHTS_DEPTH_FRAMES 8 /* so many are looked at for samples of fewer than 16 bits */
-#define FLIGHTS_HELD         2 /* frames that the source must keep (n_held), slots that the pipeline must have */
+#define FLIGHTS_HELD 2 /* frames that the source must keep (n_held), slots that the pipeline must have */
 
 typedef struct flight {
     sono_image image;
@@ -50,8 +50,7 @@ typedef struct flights {
     double elapsed_s;
     samples latencies_ms;
 
-    int32_t n_deep;  /* 16-bit frames seen of which nobody says what means white */
-    int32_t deepest; /* the largest sample of the first FLIGHTS_DEPTH_FRAMES of them */
+    deep deep; /* the hint at 16-bit samples of fewer bits */
 
     int at_end; /* nothing more is read: the inputs are done, or the user wants to stop */
     progress bar;

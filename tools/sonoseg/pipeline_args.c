@@ -328,22 +328,35 @@ static int open_phantom(const pipeline_args *args, int32_t n_held, sono_source *
     return error.status == SONO_STATUS_INVALID_ARGUMENT ? STATUS_USAGE : STATUS_FAILED;
 }
 
-int pipeline_args_open_source(const pipeline_args *args, int32_t n_held, sono_source **out)
+void pipeline_args_source_options(const pipeline_args *args, sono_source_options *out)
+{
+    const sono_pipeline_config *config = &args->config;
+    sono_source_options_init(out);
+    out->keep_colour = args->keep_colour;
+    out->gray16_white = args->gray16_white;
+    out->max_pixels = (int64_t)config->max_width_px * config->max_height_px;
+    out->max_side_px =
+        config->max_width_px > config->max_height_px ? config->max_width_px : config->max_height_px;
+    out->float_low = args->float_low;
+    out->float_high = args->float_high;
+}
+
+int pipeline_args_is_phantom(const pipeline_args *args)
 {
     for (int32_t i = 0; i < args->n_inputs; i++)
         if (phantom_input_matches(args->inputs[i]))
-            return open_phantom(args, n_held, out);
+            return 1;
+    return 0;
+}
+
+int pipeline_args_open_source(const pipeline_args *args, int32_t n_held, sono_source **out)
+{
     sono_error error;
     sono_source_options options;
-    sono_source_options_init(&options);
-    options.keep_colour = args->keep_colour;
-    options.gray16_white = args->gray16_white;
+    if (pipeline_args_is_phantom(args))
+        return open_phantom(args, n_held, out);
+    pipeline_args_source_options(args, &options);
     options.n_held = n_held;
-    options.max_pixels = (int64_t)args->config.max_width_px * args->config.max_height_px;
-    options.max_side_px = args->config.max_width_px > args->config.max_height_px ? args->config.max_width_px
-                                                                                 : args->config.max_height_px;
-    options.float_low = args->float_low;
-    options.float_high = args->float_high;
     if (!sono_source_open_files(args->inputs, args->n_inputs, &options, out, &error))
         return STATUS_DONE;
     report_error("%s", error.text);
@@ -371,9 +384,8 @@ static void warn_of_cpu(const pipeline_args *args, const sono_pipeline *pipeline
             stderr);
 }
 
-int pipeline_args_open(pipeline_args *args, sono_pipeline **out)
+int pipeline_args_open_events(pipeline_args *args)
 {
-    sono_error error;
     if (args->events_path) {
         if (events_open(&args->events, args->events_path, args->events_as_json))
             return STATUS_FAILED;
@@ -381,11 +393,24 @@ int pipeline_args_open(pipeline_args *args, sono_pipeline **out)
         args->config.on_event_user = &args->events;
     }
     args->config.state_rules = &args->state_rules;
+    return STATUS_DONE;
+}
+
+void pipeline_args_warn(const pipeline_args *args, const sono_pipeline *pipeline)
+{
+    warn_of_cpu(args, pipeline);
+    if (!args->is_quiet && args->config.detector_path && sono_pipeline_family(pipeline) == SONO_FAMILY_AUTO)
+        family_warn(args->config.detector_path);
+}
+
+int pipeline_args_open(pipeline_args *args, sono_pipeline **out)
+{
+    sono_error error;
+    if (pipeline_args_open_events(args))
+        return STATUS_FAILED;
     const sono_status status = sono_pipeline_open(&args->config, out, &error);
     if (status == SONO_STATUS_OK) {
-        warn_of_cpu(args, *out);
-        if (!args->is_quiet && args->config.detector_path && sono_pipeline_family(*out) == SONO_FAMILY_AUTO)
-            family_warn(args->config.detector_path);
+        pipeline_args_warn(args, *out);
         return STATUS_DONE;
     }
     report_error("%s", error.text);

@@ -161,12 +161,23 @@ int pipeline_args_find_checkpoints(pipeline_args *args);
  * (phantom_input.h), with n_held frames kept. Returns an exit status (0 = opened). */
 int pipeline_args_open_source(const pipeline_args *args, int32_t n_held, sono_source **out);
 
+/* What that source is opened with, one frame kept. */
+void pipeline_args_source_options(const pipeline_args *args, sono_source_options *out);
+
+/* Whether an input is the phantom. */
+int pipeline_args_is_phantom(const pipeline_args *args);
+
 /* Says in one line on stderr which files of the folders are left out, if any; nothing when quiet. */
 void pipeline_args_say_left_out(const pipeline_args *args, const sono_source *source);
 
 /* Opens the events and the pipeline; warns when `auto` ended on the CPU and when the detector's family is
  * only assumed. Returns an exit status (0 = opened) after reporting. */
 int pipeline_args_open(pipeline_args *args, sono_pipeline **out);
+
+/* Parts of it, for who opens several pipelines: opens the events and completes the configuration (an exit
+ * status); says the warnings of an open pipeline. */
+int pipeline_args_open_events(pipeline_args *args);
+void pipeline_args_warn(const pipeline_args *args, const sono_pipeline *pipeline);
 
 /* Closes the events, frees the list of inputs. Returns an exit status. */
 int pipeline_args_close(pipeline_args *args);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A progress line on a terminal; nothing anywhere else. */
+/* A progress line on a terminal; anywhere else a line of its own every half minute. */
 #ifndef SONOSEG_TOOL_PROGRESS_H
 #define SONOSEG_TOOL_PROGRESS_H
 
@@ -7,13 +7,16 @@
 
 typedef struct progress {
     int is_on;
-    int is_drawn;  /* a line stands on the terminal */
-    int64_t total; /* inputs; -1 = unknown */
+    int is_drawn;     /* a line stands on the terminal */
+    int is_plain;     /* no terminal: a whole line now and then */
+    int64_t total;    /* inputs; -1 = unknown */
+    int64_t n_failed; /* of those that are done; shown where there are some */
+    int64_t done;
     double started_s;
     double drawn_at_s;
 } progress;
 
-/* Shows on stderr when that is a terminal and is_wanted. */
+/* Shows on stderr when is_wanted. */
 void progress_start(progress *bar, int64_t total, int is_wanted);
 
 /* done: inputs finished, failed ones included. state: of the last frame ("VISIBLE 0.93"). Redraws ten times a
