@@ -17,9 +17,9 @@ static size_t maps_bytes_of(const sono_packet_storage *from)
 {
     const sono_packet *packet = &from->packet;
     const int64_t n_pixels = (int64_t)packet->width_px * packet->height_px;
-    return from->maps ? (size_t)packet->n_objects *
-                            (size_t)object_maps_bytes(n_pixels, from->map_element_bytes)
-                      : 0;
+    return from->maps
+               ? (size_t)packet->n_objects * (size_t)object_maps_bytes(n_pixels, from->map_element_bytes)
+               : 0;
 }
 
 static int reserve(packet_copy *copy, size_t n_bytes)

@@ -10,6 +10,7 @@
 #include "image_writer.h"
 #include "null_engine.h"
 #include "resume.h"
+#include "shard.h"
 #include "test.h"
 
 #include "base/alloc.h"
@@ -43,7 +44,7 @@ static uint8_t value_of(int i)
 
 static int value_of_frame(int id)
 {
-    return id < MOVING_AT               ? value_of(id)
+    return id < MOVING_AT                ? value_of(id)
            : id < MOVING_AT + N_SEQUENCE ? value_of(100 + id - MOVING_AT)
                                          : value_of(id - N_SEQUENCE + 1);
 }
@@ -85,7 +86,10 @@ static int make_inputs(void **state)
     for (int i = 0; i < N_PATHS; i++) {
         /* Two of the same name in folders of their own. */
         char name[64];
-        snprintf(name, sizeof name, i == 40 ? "in/other/f_39.png" : i == MOVING_AT ? "in/m.mha" : "in/f_%d.png",
+        snprintf(name, sizeof name,
+                 i == 40          ? "in/other/f_39.png"
+                 : i == MOVING_AT ? "in/m.mha"
+                                  : "in/f_%d.png",
                  i);
         sono_test_path(paths[i], sizeof paths[i], name);
         inputs[i] = paths[i];
@@ -106,7 +110,7 @@ typedef struct setup {
     archive_overlays overlays;
     int is_resumed;
     int is_whole; /* read by one source */
-    int has_rle;
+    shard part;
 } setup;
 
 typedef struct outcome {
@@ -117,6 +121,7 @@ typedef struct outcome {
 
 typedef struct context {
     resume done;
+    shard part;
     int n_left_out, n_again;
 } context;
 
@@ -128,9 +133,12 @@ static void note(void *user, const archive_pipeline *which, int32_t n_again)
     self->n_again += n_again;
 }
 
-static int wants(void *user, uint64_t frame_id, const char *name)
+static reel_want wants(void *user, uint64_t frame_id, const char *name)
 {
-    return !resume_check(&((context *)user)->done, frame_id, name);
+    context *self = user;
+    if (!shard_has(&self->part, frame_id))
+        return REEL_ELSEWHERE;
+    return self->done.file >= 0 && resume_check(&self->done, frame_id, name) ? REEL_DONE : REEL_WANTED;
 }
 
 static int recall(void *user, uint64_t frame_id, archive_done *out)
@@ -162,8 +170,6 @@ static void open_resume(context *shared, archive *self, const char *folder, sono
     shared->done.wants_rle = options->write_rle;
     shared->done.wants_overlays = self->overlays == OVERLAYS_ALL;
     options->keep_results = 1;
-    self->reel.wants = wants;
-    self->reel.user = shared;
     self->recall = recall;
 }
 
@@ -174,7 +180,7 @@ static outcome run(const char *name, const setup *wanted)
     sono_source *source = NULL;
     sono_source_options options;
     sono_sink_options sink_options;
-    context shared = {.done = {.file = -1}};
+    context shared = {.done = {.file = -1}, .part = wanted->part};
     archive self = {.batch = wanted->batch,
                     .n_workers = wanted->n_workers,
                     .overlays = wanted->overlays,
@@ -185,7 +191,6 @@ static outcome run(const char *name, const setup *wanted)
     sono_source_options_init(&options);
     sono_sink_options_init(&sink_options);
     sink_options.without_times = 1;
-    sink_options.write_rle = wanted->has_rle;
     if (wanted->is_resumed)
         open_resume(&shared, &self, folder, &sink_options);
     assert_ok(sono_source_open_files(inputs, N_PATHS, &options, &source, &error), &error);
@@ -193,6 +198,10 @@ static outcome run(const char *name, const setup *wanted)
     self.reel.source = source;
     self.reel.options = &options;
     self.reel.is_whole = wanted->is_whole;
+    if (wanted->is_resumed || wanted->part.n) {
+        self.reel.wants = wants;
+        self.reel.user = &shared;
+    }
     open_pipelines(&self, wanted);
     outcome result = {.status = archive_run(&self)};
     result.n_frames = self.n_frames;
@@ -205,6 +214,8 @@ static outcome run(const char *name, const setup *wanted)
         sono_pipeline_close(self.pipelines[i].pipeline);
     if (wanted->is_resumed)
         assert_int_equal(resume_sort(folder), 0);
+    if (wanted->part.n)
+        assert_int_equal(shard_write(&wanted->part, folder, archive_count(&self), self.n_failed), 0);
     assert_ok(sono_sink_close(self.sink, &error), &error);
     sono_source_close(source);
     resume_close(&shared.done);
@@ -284,7 +295,8 @@ static void expect_lines(const char *name)
         assert_int_equal(cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(json, "mask_area_px")),
                          is_lost(id) ? 0 : value_of_frame(id));
         if (id == 40 + N_SEQUENCE - 1)
-            assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "stem")), "f_39_2");
+            assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "stem")),
+                                "f_39_2");
         cJSON_Delete(json);
         line = strtok_r(NULL, "\n", &rest);
     }
@@ -433,6 +445,61 @@ static void test_resume_of_nothing(void **state)
     expect_all("begun");
 }
 
+static int merge(const char *const *folders, int n, const char *output)
+{
+    static char texts[8][SONO_TEST_PATH_BYTES];
+    static char command[] = "merge", option[] = "--output";
+    char *words[12] = {command};
+    int n_words = 1;
+    for (int i = 0; i < n; i++) {
+        sono_test_path(texts[i], sizeof texts[i], folders[i]);
+        words[n_words++] = texts[i];
+    }
+    sono_test_path(texts[n], sizeof texts[n], output);
+    words[n_words++] = option;
+    words[n_words++] = texts[n];
+    return cmd_merge(n_words, words);
+}
+
+/* Three parts make what one run makes; of fewer, or others, nothing is made. */
+static void test_shards(void **state)
+{
+    (void)state;
+    static const char *const folders[] = {"part1", "part2", "part3", "part1"};
+    int64_t n_frames = 0, n_failed = 0;
+    for (int32_t i = 1; i <= 3; i++) {
+        const setup wanted = {.n_workers = 2, .n_pipelines = 1, .batch = 2, .part = {i, 3}};
+        const outcome result = run(folders[i - 1], &wanted);
+        assert_in_range(result.n_frames, N_FRAMES / 3 - 1, N_FRAMES / 3 + 1);
+        n_frames += result.n_frames;
+        n_failed += result.n_failed;
+    }
+    assert_int_equal(n_frames, N_FRAMES);
+    assert_int_equal(n_failed, 2);
+    assert_int_equal(merge(folders, 2, "merged"), STATUS_FAILED);
+    assert_int_equal(merge(folders, 4, "merged"), STATUS_FAILED);
+    assert_int_equal(count_files("merged"), 0);
+    assert_int_equal(merge(folders, 3, "merged"), STATUS_DONE);
+    expect_all("merged");
+    char path[SONO_TEST_PATH_BYTES];
+    sono_test_path(path, sizeof path, "part2/results.jsonl");
+    assert_int_equal(truncate(path, 1000), 0);
+    assert_int_equal(merge(folders, 3, "short"), STATUS_FAILED);
+}
+
+static void test_shard_words(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"",     "1",  "0/2", "3/2",   "1/0", "a/2",
+                                        "1/2x", "1/", "/2",  "1/2/3", "-1/2"};
+    shard part = {0};
+    assert_int_equal(shard_take(&part, "2/16"), 0);
+    assert_true(part.number == 2 && part.n == 16);
+    assert_true(shard_has(&part, 1) && shard_has(&part, 17) && !shard_has(&part, 2));
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(shard_take(&part, wrong[i]), -1);
+}
+
 /* Frames whose score is below 0.30 are LOST: an overlay wherever that changes. */
 static void test_changed(void **state)
 {
@@ -455,13 +522,11 @@ static void test_changed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_bytes),
-        cmocka_unit_test(test_a_pipeline_fails),
-        cmocka_unit_test(test_all_fail),
-        cmocka_unit_test(test_a_picture_fails),
-        cmocka_unit_test(test_resume),
-        cmocka_unit_test(test_resume_of_nothing),
-        cmocka_unit_test(test_changed),
+        cmocka_unit_test(test_same_bytes),  cmocka_unit_test(test_a_pipeline_fails),
+        cmocka_unit_test(test_all_fail),    cmocka_unit_test(test_a_picture_fails),
+        cmocka_unit_test(test_resume),      cmocka_unit_test(test_resume_of_nothing),
+        cmocka_unit_test(test_changed),     cmocka_unit_test(test_shards),
+        cmocka_unit_test(test_shard_words),
     };
     return sono_test_run_with("tools/archive", tests, sizeof tests / sizeof tests[0], make_inputs, NULL);
 }

@@ -48,7 +48,10 @@ static void give_number(archive_flow *flow)
     job *next = archive_job(flow, flow->n_given);
     next->error = next->shot->error;
     next->wants_overlay = next->is_breaking = 0;
-    next->state = next->shot->status ? JOB_FAILED : next->shot->is_skipped ? JOB_KEPT : JOB_READ;
+    next->state = next->shot->status                   ? JOB_FAILED
+                  : next->shot->want == REEL_DONE      ? JOB_KEPT
+                  : next->shot->want == REEL_ELSEWHERE ? JOB_ELSEWHERE
+                                                       : JOB_READ;
     next->shot->info.frame_id = (uint64_t)flow->n_given;
     if (next->state == JOB_READ)
         job_queue_add(&flow->ready, flow->n_given);
@@ -127,6 +130,8 @@ static void give_names(archive_flow *flow)
             name_computed(flow, at, flow->n_named);
         else if (at->state == JOB_KEPT && !flow->is_stopping)
             name_kept(flow, at);
+        else if (at->state == JOB_ELSEWHERE) /* its name is taken, as where it is done */
+            sono_sink_name(flow->out->sink, at->entry, at->shot->name, 1, NULL);
     }
 }
 
@@ -146,7 +151,7 @@ static void say_failure(archive_flow *flow, const job *at)
 
 static void look_at_depth(archive_flow *flow, const job *at)
 {
-    if (at->shot->is_skipped || at->shot->status || !deep_look(&flow->deep, &at->shot->image) ||
+    if (at->shot->want || at->shot->status || !deep_look(&flow->deep, &at->shot->image) ||
         flow->out->has_no_hints)
         return;
     pthread_mutex_lock(&flow->print);
@@ -164,7 +169,7 @@ static job_state commit(archive_flow *flow, job *at)
     if (flow->is_past_end) {
         if (state == JOB_WRITTEN)
             sono_sink_discard(flow->out->sink, at->entry);
-        return state == JOB_KEPT ? state : JOB_DROPPED;
+        return state == JOB_KEPT || state == JOB_ELSEWHERE ? state : JOB_DROPPED;
     }
     if (state == JOB_WRITTEN && sono_sink_commit(flow->out->sink, at->entry, &at->error)) {
         state = JOB_FAILED;
@@ -181,6 +186,7 @@ static void count(archive_flow *flow, const job *at, job_state state)
     archive *out = flow->out;
     out->n_failed += state == JOB_FAILED;
     out->n_kept += state == JOB_KEPT;
+    out->n_elsewhere += state == JOB_ELSEWHERE;
     if (state != JOB_WRITTEN)
         return;
     out->n_frames++;
@@ -192,7 +198,8 @@ static void count(archive_flow *flow, const job *at, job_state state)
 
 static int is_over(job_state state)
 {
-    return state == JOB_WRITTEN || state == JOB_KEPT || state == JOB_FAILED || state == JOB_DROPPED;
+    return state == JOB_WRITTEN || state == JOB_KEPT || state == JOB_ELSEWHERE || state == JOB_FAILED ||
+           state == JOB_DROPPED;
 }
 
 /* One thread at a time: files are written without the mutex. */
@@ -342,7 +349,7 @@ static void show_progress(archive_flow *flow)
 {
     char state[sizeof flow->last_state];
     const archive *out = flow->out;
-    const int64_t total = reel_count(&out->reel), done = out->n_frames + out->n_failed + out->n_kept;
+    const int64_t total = reel_count(&out->reel), done = archive_count(out);
     const int64_t n_failed = out->n_failed;
     memcpy(state, flow->last_state, sizeof state);
     pthread_mutex_unlock(&flow->mutex);
@@ -401,6 +408,7 @@ static void run_threads(archive_flow *flow, pthread_t *workers)
     archive *out = flow->out;
     const double started_s = now_s();
     progress_start(&flow->bar, reel_count(&out->reel), !out->is_quiet);
+    progress_allow_lines(&flow->bar, !out->is_quiet);
     const int32_t n_workers = start(flow, workers);
     watch(flow);
     for (int32_t i = 0; i < n_workers; i++)
@@ -457,6 +465,11 @@ archive_part archive_slowest(const archive *self)
     if (share[PART_COMPUTING] >= share[PART_READING] + share[PART_WRITING])
         return PART_COMPUTING;
     return share[PART_READING] > share[PART_WRITING] ? PART_READING : PART_WRITING;
+}
+
+int64_t archive_count(const archive *self)
+{
+    return self->n_frames + self->n_failed + self->n_kept + self->n_elsewhere;
 }
 
 void archive_free(archive *self)

@@ -52,7 +52,7 @@ typedef struct archive {
     int32_t n_prompts;
     int is_quiet;     /* no progress */
     int has_no_hints; /* nothing on stderr but what fails */
-    /* With reel.wants: how a frame that was not wanted was done; -1 = it was not. Called in order, by one
+    /* With reel.wants: how a frame that was done before was done; -1 = it was not. Called in order, by one
      * thread at a time. */
     int (*recall)(void *user, uint64_t frame_id, archive_done *out);
     void *user;
@@ -60,11 +60,12 @@ typedef struct archive {
     void (*on_left_out)(void *user, const archive_pipeline *which, int32_t n_again);
 
     /* Results. */
-    int64_t n_frames; /* written */
-    int64_t n_lost;   /* of these */
-    int64_t n_failed; /* inputs, named on stderr */
-    int64_t n_kept;   /* done before */
-    int has_stopped;  /* before the end: the last pipeline failed, or the folder did */
+    int64_t n_frames;    /* written */
+    int64_t n_lost;      /* of these */
+    int64_t n_failed;    /* inputs, named on stderr */
+    int64_t n_kept;      /* done before */
+    int64_t n_elsewhere; /* another run's */
+    int has_stopped;     /* before the end: the last pipeline failed, or the folder did */
     double elapsed_s;
     double busy_share[PART_COUNT]; /* of the elapsed time: computing of the pipelines, the others of the
                                       workers */
@@ -78,6 +79,8 @@ const char *archive_part_name(archive_part part); /* "reading", ... */
 
 /* The part that the others wait for. */
 archive_part archive_slowest(const archive *self);
+
+int64_t archive_count(const archive *self); /* inputs that are done with */
 
 void archive_free(archive *self);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What the threads of an archive share. Everything below is under the mutex, but for what a job's state gives
- * to one thread: READ and NAMED are queued, FLYING is a driver's, WRITING a worker's, and of the jobs in front
- * of the window the one committer's.
+ * to one thread: READ and NAMED are queued, FLYING is a driver's, WRITING a worker's, and of the jobs in
+ * front of the window the one committer's.
  */
 #ifndef SONOSEG_TOOL_ARCHIVE_PRIVATE_H
 #define SONOSEG_TOOL_ARCHIVE_PRIVATE_H
@@ -14,14 +14,15 @@
 #include <pthread.h>
 
 typedef enum job_state {
-    JOB_READ,     /* waits for a driver */
-    JOB_FLYING,   /* a driver's */
-    JOB_COMPUTED, /* has its packet, waits for those before it */
-    JOB_WRITING,  /* waits for a worker, or is one's */
-    JOB_WRITTEN,  /* its pictures are there */
-    JOB_KEPT,     /* was done before */
-    JOB_FAILED,   /* error says why */
-    JOB_DROPPED   /* the run ends before it */
+    JOB_READ,      /* waits for a driver */
+    JOB_FLYING,    /* a driver's */
+    JOB_COMPUTED,  /* has its packet, waits for those before it */
+    JOB_WRITING,   /* waits for a worker, or is one's */
+    JOB_WRITTEN,   /* its pictures are there */
+    JOB_KEPT,      /* was done before */
+    JOB_ELSEWHERE, /* another run's */
+    JOB_FAILED,    /* error says why */
+    JOB_DROPPED    /* the run ends before it */
 } job_state;
 
 typedef struct job {
@@ -64,11 +65,11 @@ struct archive_flow {
     int32_t window;
     int64_t n_given, n_named, n_committed; /* jobs that were given a number, a name, and are done with */
     job_queue ready, to_write;
-    int is_stopping;  /* nothing more is read */
-    int is_broken;    /* ... and not because the user wants it so */
-    int is_past_end;  /* the committer's: no further line is added */
+    int is_stopping; /* nothing more is read */
+    int is_broken;   /* ... and not because the user wants it so */
+    int is_past_end; /* the committer's: no further line is added */
     int is_committing, is_done;
-    int32_t n_alive; /* pipelines */
+    int32_t n_alive;  /* pipelines */
     int32_t n_flying; /* jobs of all drivers */
     int has_state;
     sono_state state; /* of the frame named last */

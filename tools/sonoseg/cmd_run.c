@@ -22,7 +22,8 @@ enum {
     ID_MASKS,
     ID_OVERLAYS,
     ID_NO_TIMES,
-    ID_RESUME
+    ID_RESUME,
+    ID_SHARD
 };
 
 /* Numbers separated by commas, at most `most`. Returns how many, 0 for anything else. */
@@ -138,6 +139,8 @@ static int take_flow(run *self, int id, const char *value)
     case ID_RESUME:
         self->is_resumed = 1;
         return 0;
+    case ID_SHARD:
+        return shard_take(&self->part, value);
     default:
         return pipeline_args_take(&self->args, id, value);
     }
@@ -198,6 +201,9 @@ static const args_option options[] = {
     {"resume", ID_RESUME, NULL,
      "go on with what is in DIR: frames that are done, by the same settings\nand with pictures that are "
      "whole, are not done again"},
+    {"shard", ID_SHARD, "I/N",
+     "do the I-th of N shares of the frames alone, for several machines;\n'sonoseg merge' puts the folders "
+     "together"},
     {"workers", ID_WORKERS, "N", "threads that read frames and write results; default 0 = every core"},
     {"batch", ID_BATCH, "N",
      "frames computed at once, 1..32; default 1 on the CPU, 8 on a GPU from\n64 inputs on"},
@@ -235,16 +241,19 @@ static const args_spec spec = {
     .take = take,
 };
 
-/* What goes from frame to frame goes through one pipeline, from the first frame on. */
-static const char *stream_conflict(const run *self)
+/* What goes from frame to frame goes through one pipeline, from the first frame to the last. */
+static const char *order_conflict(const run *self)
 {
     const int is_stream = self->args.config.state_mode == SONO_STATE_BY_STREAM;
+    const int is_part = self->is_resumed || self->part.n;
     if (is_stream && fleet_is_many(&self->fleet))
         return "--state stream goes from frame to frame: it takes one pipeline on one device";
-    if (is_stream && self->is_resumed)
-        return "--state stream goes from frame to frame: a run cannot be resumed in the middle of it";
-    if (self->is_resumed && self->args.gray16_white == SONO_GRAY16_AUTO)
-        return "--gray16-white auto looks at the frames before: such a run cannot be resumed; give a number";
+    if (is_stream && is_part)
+        return "--state stream goes from frame to frame: not with --resume or --shard, which leave some out";
+    if (is_part && self->args.gray16_white == SONO_GRAY16_AUTO)
+        return "--gray16-white auto looks at the frames before: with --resume and --shard give a number";
+    if (self->part.n && self->archive.overlays == OVERLAYS_CHANGED)
+        return "--overlays changed looks at the frame before, which is another shard's";
     return NULL;
 }
 
@@ -260,8 +269,8 @@ static int check_usage(run *self)
         report_error("--weights are made from masks, and --detector-only makes none");
     else if (self->args.is_detector_only && self->sink_options.write_rle)
         report_error("--masks rle needs masks, and --detector-only makes none");
-    else if (stream_conflict(self))
-        report_error("%s", stream_conflict(self));
+    else if (order_conflict(self))
+        report_error("%s", order_conflict(self));
     else
         return pipeline_args_find_checkpoints(&self->args);
     report_see_help("run");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* 16-bit samples that are only of 8, 10 or 12 bits, of which nobody says so, are nearly black: a hint, once. */
+/* 16-bit samples that are only of 8, 10 or 12 bits, of which nobody says so, are nearly black: a hint, once.
+ */
 #ifndef SONOSEG_TOOL_DEEP_H
 #define SONOSEG_TOOL_DEEP_H
 

@@ -12,7 +12,8 @@ typedef struct fleet {
     const char *device; /* "cuda:all" or "cuda:0,2"; NULL = the configuration's one device */
     int32_t n_each;     /* pipelines a device; 0 = 1 */
     /* Filled in by fleet_open(). */
-    char names[ARCHIVE_MAX_PIPELINES][FLEET_NAME_BYTES]; /* "cuda:1", "cuda:1#2" for the second of several there */
+    char names[ARCHIVE_MAX_PIPELINES]
+              [FLEET_NAME_BYTES]; /* "cuda:1", "cuda:1#2" for the second of several there */
     sono_pipeline *pipelines[ARCHIVE_MAX_PIPELINES];
     int32_t n;
 } fleet;
@@ -28,8 +29,8 @@ int fleet_is_many(const fleet *self);
  * itself. To be called before the driver is asked anything, and while there is one thread. */
 void fleet_hide_gpus(const fleet *self, const pipeline_args *args);
 
-/* Opens all of them, those on GPUs at the same time. n_slots, batch and all else are args' configuration's; its CPU threads are shared out. Returns
- * an exit status after reporting. */
+/* Opens all of them, those on GPUs at the same time. n_slots, batch and all else are args' configuration's;
+ * its CPU threads are shared out. Returns an exit status after reporting. */
 int fleet_open(fleet *self, pipeline_args *args);
 
 void fleet_close(fleet *self);

@@ -21,6 +21,7 @@ static const command commands[] = {
     {"serve", cmd_serve, "live: images in from PlusServer, masks out to 3D Slicer (OpenIGTLink)"},
     {"top", cmd_top, "what a running 'serve' does, in a terminal"},
     {"evaluate", cmd_evaluate, "say how good boxes, masks and scores are on labelled frames"},
+    {"merge", cmd_merge, "put the shards of a run into one folder"},
     {"phantom", cmd_phantom, "write labelled frames of the synthetic scanner"},
     {"replay", cmd_replay, "serve recorded or synthetic frames as PlusServer does"},
     {"record", cmd_record, "record what an OpenIGTLink source sends"},

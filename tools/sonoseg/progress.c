@@ -8,18 +8,25 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define BAR_LETTERS 24
-#define REDRAW_S    0.1
-#define PLAIN_S     30.0
+#define BAR_LETTERS  24
+#define REDRAW_S     0.1
+#define PLAIN_S      60.0
+#define PLAIN_INPUTS 100
 
 void progress_start(progress *bar, int64_t total, int is_wanted)
 {
     const double now = now_s();
-    *bar = (progress){.is_on = is_wanted,
-                      .is_plain = !isatty(STDERR_FILENO),
+    const int is_plain = !isatty(STDERR_FILENO);
+    *bar = (progress){.is_on = is_wanted && !is_plain,
+                      .is_plain = is_plain,
                       .total = total,
                       .started_s = now,
                       .drawn_at_s = now};
+}
+
+void progress_allow_lines(progress *bar, int is_wanted)
+{
+    bar->is_on |= is_wanted && bar->is_plain;
 }
 
 static int columns(void)
@@ -76,7 +83,8 @@ void progress_update(progress *bar, int64_t done, const char *state)
     const double now = now_s();
     const int is_due = now - bar->drawn_at_s >= (bar->is_plain ? PLAIN_S : REDRAW_S);
     const int is_last = !bar->is_plain && done == bar->total;
-    if (!bar->is_on || !(is_due || is_last || (!bar->is_plain && !bar->is_drawn)))
+    if (!bar->is_on || (bar->is_plain && bar->total < PLAIN_INPUTS) ||
+        !(is_due || is_last || (!bar->is_plain && !bar->is_drawn)))
         return;
     bar->done = done;
     describe(bar, now - bar->started_s, state, text, sizeof text);

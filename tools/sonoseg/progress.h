@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A progress line on a terminal; anywhere else a line of its own every half minute. */
+/* A progress line on a terminal; anywhere else nothing, or a line of its own every minute. */
 #ifndef SONOSEG_TOOL_PROGRESS_H
 #define SONOSEG_TOOL_PROGRESS_H
 
@@ -16,8 +16,11 @@ typedef struct progress {
     double drawn_at_s;
 } progress;
 
-/* Shows on stderr when is_wanted. */
+/* Shows on stderr when that is a terminal and is_wanted. */
 void progress_start(progress *bar, int64_t total, int is_wanted);
+
+/* Behind it: where that is no terminal, a line every minute, with a hundred inputs or more. */
+void progress_allow_lines(progress *bar, int is_wanted);
 
 /* done: inputs finished, failed ones included. state: of the last frame ("VISIBLE 0.93"). Redraws ten times a
  * second at most. */

@@ -173,10 +173,11 @@ static sono_status open_source(const reel *self, reel_unit *unit, sono_error *er
 /* A file that holds one frame, which nobody wants: nothing of it is read. */
 static int is_passed_over(const reel *self, const reel_unit *unit, shot *at)
 {
-    if (!self->wants || !unit->path || unit->n_read || !sono_source_is_one_frame(unit->path) ||
-        self->wants(self->user, unit->first_id, unit->path))
+    if (!self->wants || !unit->path || unit->n_read || !sono_source_is_one_frame(unit->path))
         return 0;
-    at->is_skipped = 1;
+    at->want = self->wants(self->user, unit->first_id, unit->path);
+    if (at->want == REEL_WANTED)
+        return 0;
     keep_name(at, unit->path);
     return 1;
 }
@@ -191,9 +192,11 @@ static int read_frame(const reel *self, reel_unit *unit, shot *at)
     if (at->status == SONO_STATUS_END)
         return 1;
     keep_name(at, name ? name : unit->path ? unit->path : "input");
-    if (!at->status && self->wants)
-        at->is_skipped = !self->wants(self->user, unit->first_id + (uint64_t)unit->n_read, at->name);
-    if (!at->status && !at->is_skipped)
+    if (self->wants)
+        at->want = self->wants(self->user, unit->first_id + (uint64_t)unit->n_read, at->name);
+    if (at->status && at->want == REEL_ELSEWHERE)
+        at->status = SONO_STATUS_OK; /* whose it is says so */
+    if (!at->status && at->want == REEL_WANTED)
         keep_pixels(at);
     return 0;
 }
@@ -202,7 +205,7 @@ void reel_read(const reel *self, reel_unit *unit)
 {
     shot *at = unit->shots[unit->place];
     at->status = SONO_STATUS_OK;
-    at->is_skipped = 0;
+    at->want = REEL_WANTED;
     sono_image_init(&at->image);
     sono_frame_info_init(&at->info);
     unit->has_frame = is_passed_over(self, unit, at) || !read_frame(self, unit, at);

@@ -14,6 +14,13 @@
 
 #define REEL_AHEAD 2 /* frames of a unit that wait for their turn */
 
+/* Whether a frame is to be read. */
+typedef enum reel_want {
+    REEL_WANTED,
+    REEL_DONE,     /* it was done before */
+    REEL_ELSEWHERE /* another run does it */
+} reel_want;
+
 /* A frame that was read, or why it could not be. */
 typedef struct shot {
     sono_image image; /* its pixels are the shot's own */
@@ -21,7 +28,7 @@ typedef struct shot {
     char *name;         /* where it came from; the shot's own */
     sono_status status; /* not OK: error says what is wrong */
     sono_error error;
-    int is_skipped; /* nobody wants it: it has a name and no pixels */
+    reel_want want; /* not WANTED: it has a name and no pixels */
     uint8_t *pixels;
     size_t capacity_bytes, name_capacity_bytes;
 } shot;
@@ -42,16 +49,16 @@ typedef struct reel_unit {
 
 typedef struct reel {
     /* To be filled in; the rest zero. */
-    sono_source *source;                  /* borrowed; a list of files is only asked for its paths */
-    const sono_source_options *options;   /* of the files, borrowed */
-    int is_whole;                         /* 1: the source is read itself, by one thread at a time */
-    int32_t n_units;                      /* open at once */
+    sono_source *source;                /* borrowed; a list of files is only asked for its paths */
+    const sono_source_options *options; /* of the files, borrowed */
+    int is_whole;                       /* 1: the source is read itself, by one thread at a time */
+    int32_t n_units;                    /* open at once */
     /* optional: whether a frame is wanted; called by reel_read(), and then frames are counted before they are
      * read: after a file that may hold several the next waits for its end. */
-    int (*wants)(void *user, uint64_t frame_id, const char *name);
+    reel_want (*wants)(void *user, uint64_t frame_id, const char *name);
     void *user;
 
-    reel_unit *units; /* unit u lies in units[u % n_units] */
+    reel_unit *units;             /* unit u lies in units[u % n_units] */
     int64_t n_taken_up, n_opened; /* units that are done with, that were begun */
     int is_at_end;                /* there is no further unit */
     int64_t n_extra;              /* frames beyond one a path, of what was opened */

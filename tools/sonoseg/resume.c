@@ -13,7 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PART "/.sonoseg-part-results" /* swept by whoever locks the folder next, where this one was killed */
+#define PART                                                                                                 \
+    "/.sonoseg-part-results" /* swept by whoever locks the folder next, where this one was killed            \
+                              */
 #define MAX_OBJECTS 16
 
 static int add_line(resume *self, size_t *capacity, const resume_line *line)
@@ -123,8 +125,7 @@ static const resume_line *find(const resume *self, uint64_t frame_id)
     return low < self->n_lines && self->lines[low].frame_id == frame_id ? &self->lines[low] : NULL;
 }
 
-/* The line's text, to be freed; NULL = it is not there (any more), or no memory. */
-static char *text_of(const resume *self, uint64_t frame_id)
+char *resume_text(const resume *self, uint64_t frame_id)
 {
     const resume_line *line = find(self, frame_id);
     char *text = line ? malloc(line->n_bytes + 1) : NULL;
@@ -169,8 +170,7 @@ static int is_whole(const resume *self, const char *folder, const char *stem, co
     char path[PATH_MAX];
     const double width = json_number(text, "width_px"), height = json_number(text, "height_px");
     if (!(width >= 1 && width < 1e6 && height >= 1 && height < 1e6) ||
-        snprintf(path, sizeof path, "%s/%s/%s%s.png", self->folder, folder, stem, suffix) >=
-            (int)sizeof path)
+        snprintf(path, sizeof path, "%s/%s/%s%s.png", self->folder, folder, stem, suffix) >= (int)sizeof path)
         return 0;
     return sono_png_check(path, (int32_t)width, (int32_t)height, NULL) == SONO_STATUS_OK;
 }
@@ -209,7 +209,7 @@ static int has_pictures(const resume *self, const char *text)
 
 int resume_check(const resume *self, uint64_t frame_id, const char *name)
 {
-    char *text = text_of(self, frame_id);
+    char *text = resume_text(self, frame_id);
     const int is_done = text && is_name(text, "path", name) && has_pictures(self, text);
     free(text);
     return is_done;
@@ -218,7 +218,7 @@ int resume_check(const resume *self, uint64_t frame_id, const char *name)
 int resume_recall(resume *self, uint64_t frame_id, archive_done *out)
 {
     char state[32];
-    char *text = text_of(self, frame_id);
+    char *text = resume_text(self, frame_id);
     if (!text)
         return -1;
     json_text(text, "stem", self->stem, sizeof self->stem);
@@ -234,7 +234,7 @@ int resume_recall(resume *self, uint64_t frame_id, archive_done *out)
 static int copy_lines(const resume *self, FILE *out)
 {
     for (size_t i = 0; i < self->n_lines; i++) {
-        char *text = text_of(self, self->lines[i].frame_id);
+        char *text = resume_text(self, self->lines[i].frame_id);
         const int has_failed = !text || fputs(text, out) < 0;
         free(text);
         if (has_failed)

@@ -43,6 +43,9 @@ int resume_cut(const resume *self);
  * whole. */
 int resume_check(const resume *self, uint64_t frame_id, const char *name);
 
+/* A frame's line with its newline, to be freed; NULL = there is none, or no memory. Any thread. */
+char *resume_text(const resume *self, uint64_t frame_id);
+
 /* How a frame was done; -1 = it was not. */
 int resume_recall(resume *self, uint64_t frame_id, archive_done *out);
 

@@ -36,10 +36,12 @@ static int32_t choose_batch(const run *self)
     return backend == SONO_BACKEND_CUDA && (n_inputs < 0 || n_inputs >= GPU_BATCH_INPUTS) ? GPU_BATCH : 1;
 }
 
-static int wants(void *user, uint64_t frame_id, const char *name)
+static reel_want wants(void *user, uint64_t frame_id, const char *name)
 {
     const run *self = user;
-    return !resume_check(&self->resume, frame_id, name);
+    if (!shard_has(&self->part, frame_id))
+        return REEL_ELSEWHERE;
+    return self->is_resumed && resume_check(&self->resume, frame_id, name) ? REEL_DONE : REEL_WANTED;
 }
 
 static int recall(void *user, uint64_t frame_id, archive_done *out)
@@ -71,9 +73,8 @@ static void describe_archive(run *self)
     out->reel.source = self->source;
     out->reel.options = &self->source_options;
     /* What a 16-bit frame's white is then depends on those before it. */
-    out->reel.is_whole =
-        pipeline_args_is_phantom(&self->args) || self->args.gray16_white == SONO_GRAY16_AUTO;
-    if (self->is_resumed) {
+    out->reel.is_whole = pipeline_args_is_phantom(&self->args) || self->args.gray16_white == SONO_GRAY16_AUTO;
+    if (self->is_resumed || self->part.n) {
         out->reel.wants = wants;
         out->reel.user = self;
         out->recall = recall;
@@ -105,19 +106,22 @@ static int open_folder(run *self)
 {
     sono_error error;
     const run_facts facts = {&self->args, &self->sink_options, overlays_name(self->archive.overlays),
-                             self->archive.prompts};
+                             self->archive.prompts, self->part};
     char *settings = run_file_text(&facts, self->fleet.pipelines[0]);
     int status = settings ? open_resume(self, settings) : STATUS_FAILED;
     if (!status && sono_sink_open_folder(self->output, &self->sink_options, &self->archive.sink, &error)) {
         report_error("%s", error.text);
         status = STATUS_FAILED;
     }
-    if (!status && (run_file_write(self->output, settings) || (self->is_resumed && resume_cut(&self->resume))))
+    if (!status &&
+        (run_file_write(self->output, settings) || (self->is_resumed && resume_cut(&self->resume))))
         status = STATUS_FAILED;
     if (!status && made_by_write(self->output, self->argc, self->argv, &self->args,
                                  self->args.config.threshold, self->fleet.pipelines[0]))
         status = STATUS_FAILED;
     free(settings);
+    if (!status)
+        shard_forget(self->output);
     return status;
 }
 
@@ -155,6 +159,10 @@ static int process(run *self)
     if (self->archive.has_stopped)
         report_error("stopped: what was done before is in %s", self->output);
     if (self->is_resumed && resume_sort(self->output))
+        status = STATUS_FAILED;
+    const int is_at_end = (status == STATUS_DONE || status == STATUS_FAILED) && !self->archive.has_stopped;
+    if (self->part.n && is_at_end &&
+        shard_write(&self->part, self->output, archive_count(&self->archive), self->archive.n_failed))
         status = STATUS_FAILED;
     if (sono_sink_close(self->archive.sink, &error)) {
         report_error("%s", error.text);

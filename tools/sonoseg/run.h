@@ -7,6 +7,7 @@
 #include "fleet.h"
 #include "pipeline_args.h"
 #include "resume.h"
+#include "shard.h"
 
 #define RUN_MAX_POINTS 16
 
@@ -19,6 +20,7 @@ typedef struct run {
     int32_t n_workers; /* 0 = a core each */
     int32_t batch;     /* 0 = as fits */
     int is_resumed;
+    shard part;
     fleet fleet;
     /* The one prompt of every frame. */
     sono_prompt prompt;

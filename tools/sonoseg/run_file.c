@@ -10,11 +10,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NAME         "/run.json"
-#define PART         "/.sonoseg-part-run" /* swept by whoever locks the folder next */
-#define N_BLOCKS     64
-#define BLOCK_BYTES  4096
-#define LINE_BYTES   8192
+#define NAME        "/run.json"
+#define PART        "/.sonoseg-part-run" /* swept by whoever locks the folder next */
+#define SHARD       "  \"shard\": "
+#define N_BLOCKS    64
+#define BLOCK_BYTES 4096
+#define LINE_BYTES  8192
 
 /* FNV-1a over blocks spread evenly over a file: training changes every tensor, so some of them differ. */
 static uint64_t mark_of(FILE *file, int64_t n_bytes)
@@ -104,6 +105,8 @@ static void write_settings(FILE *out, const run_facts *facts)
     write_prompts(out, facts->prompts);
     fprintf(out, "  \"masks\": \"%s\",\n", sink->write_masks ? "png" : sink->write_rle ? "rle" : "none");
     fprintf(out, "  \"overlays\": \"%s\",\n", facts->overlays);
+    if (facts->part.n)
+        fprintf(out, SHARD "\"%d/%d\",\n", facts->part.number, facts->part.n);
     fprintf(out, "  \"weights\": %d,\n  \"times\": %d\n}\n", sink->write_weights, !sink->without_times);
 }
 
@@ -162,20 +165,55 @@ static void say_difference(const char *path, const char *was, const char *is)
                  path);
 }
 
+/* The folder's text; "" = there is none. */
+static void read_text(const char *folder, char path[PATH_MAX], char text[LINE_BYTES])
+{
+    FILE *file = snprintf(path, PATH_MAX, "%s" NAME, folder) < PATH_MAX ? fopen(path, "re") : NULL;
+    const size_t n = file ? fread(text, 1, LINE_BYTES - 1, file) : 0;
+    text[n] = 0;
+    if (file)
+        fclose(file);
+}
+
 int run_file_compare(const char *folder, const char *text)
 {
     char path[PATH_MAX], was[LINE_BYTES];
-    if (snprintf(path, sizeof path, "%s" NAME, folder) >= (int)sizeof path)
-        return 0; /* so is the folder's, and that is said when it is opened */
-    FILE *file = fopen(path, "re");
-    if (!file && errno == ENOENT)
-        return 0;
-    const size_t n = file ? fread(was, 1, sizeof was - 1, file) : 0;
-    was[n] = 0;
-    if (file)
-        fclose(file);
-    if (!strcmp(was, text))
+    read_text(folder, path, was);
+    if (!*was || !strcmp(was, text))
         return 0;
     say_difference(path, was, text);
     return -1;
+}
+
+static void take_shard_out(char *text)
+{
+    char *line = strstr(text, SHARD);
+    const char *next = line ? strchr(line, '\n') : NULL;
+    if (next)
+        memmove(line, next + 1, strlen(next + 1) + 1);
+}
+
+int run_file_same(const char *const *folders, int32_t n)
+{
+    char path[PATH_MAX], first[LINE_BYTES], other[LINE_BYTES];
+    read_text(folders[0], path, first);
+    take_shard_out(first);
+    for (int32_t i = 1; i < n; i++) {
+        read_text(folders[i], path, other);
+        take_shard_out(other);
+        if (!strcmp(first, other))
+            continue;
+        report_error("%s: its settings are not those of %s: run all shards with the same ones", path,
+                     folders[0]);
+        return -1;
+    }
+    return 0;
+}
+
+int run_file_copy(const char *from, const char *to)
+{
+    char path[PATH_MAX], text[LINE_BYTES];
+    read_text(from, path, text);
+    take_shard_out(text);
+    return *text ? run_file_write(to, text) : 0;
 }

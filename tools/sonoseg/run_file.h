@@ -7,13 +7,15 @@
 #define SONOSEG_TOOL_RUN_FILE_H
 
 #include "pipeline_args.h"
+#include "shard.h"
 
 /* What differs from run to run of the same command. */
 typedef struct run_facts {
     const pipeline_args *args;
     const sono_sink_options *sink;
-    const char *overlays; /* "all", ... */
+    const char *overlays;       /* "all", ... */
     const sono_prompt *prompts; /* NULL = none */
+    shard part;
 } run_facts;
 
 /* The file's text, to be freed; NULL after report_error(). */
@@ -25,5 +27,13 @@ int run_file_write(const char *folder, const char *text);
 /* Compares it with the folder's, where there is one. 0, or -1 after report_error(), which names what differs.
  */
 int run_file_compare(const char *folder, const char *text);
+
+/* Whether the folders' are the same but for the shard; one without a run.json is like any. 0, or -1 after
+ * report_error(). */
+int run_file_same(const char *const *folders, int32_t n);
+
+/* Writes the one folder's, without its shard, into the other; nothing where there is none. 0, or -1 after
+ * report_error(). */
+int run_file_copy(const char *from, const char *to);
 
 #endif
