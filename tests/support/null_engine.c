@@ -21,9 +21,10 @@ struct sono_engine {
     sono_plan plan;
     size_t offsets[N_TENSORS];
     int32_t batch;
-    int32_t n_left;  /* batches until it breaks; below 0 = it does not */
-    uint32_t seed;   /* of how long a frame takes */
-    uint8_t *memory; /* [slots]: inputs, outputs */
+    int32_t n_left;    /* batches until it breaks; below 0 = it does not */
+    int32_t n_awaited; /* it finishes no frame before so many others are broken */
+    uint32_t seed;     /* of how long a frame takes */
+    uint8_t *memory;   /* [slots]: inputs, outputs */
 };
 
 static atomic_int n_open, is_held, is_gated;
@@ -32,7 +33,7 @@ static _Atomic sono_status submit_fails, wait_fails;
 static int32_t frame_us;
 static int32_t max_objects = 1, map_element_bytes;
 static _Atomic size_t maps_bytes;
-static atomic_int breaks_after = -1;
+static atomic_int breaks_after = -1, n_broken, n_awaited;
 
 static void pause_us(int64_t us)
 {
@@ -60,6 +61,7 @@ static sono_status open_null(const sono_program *program, const sono_engine_opti
     self->options = *options;
     self->batch = program->tensors[HEADER].n;
     self->n_left = atomic_load(&breaks_after);
+    self->n_awaited = atomic_load(&n_awaited);
     self->seed = 1;
     const size_t n = (size_t)self->batch;
     place(self, HEADER, SONO_BLOCK_INPUTS, n * sizeof(sono_frame_header));
@@ -139,14 +141,16 @@ static sono_status wait_for(sono_engine *self, int32_t slot, sono_frame_cost *co
     self->seed = self->seed * 1664525u + 1013904223u;
     if (frame_us)
         pause_us((int64_t)(self->seed >> 8) % frame_us);
-    while (atomic_load(&is_held))
+    while (atomic_load(&is_held) || atomic_load(&n_broken) < self->n_awaited)
         pause_us(100);
     for (int32_t i = 0; i < self->batch; i++)
         run_frame(self, slot_memory(self, slot, SONO_BLOCK_INPUTS),
                   slot_memory(self, slot, SONO_BLOCK_OUTPUTS), i);
     cost->done_ns = sono_clock_ns();
-    if (self->n_left == 0)
+    if (self->n_left == 0) {
+        atomic_fetch_add(&n_broken, 1);
         return fail_as(SONO_STATUS_DEVICE, error);
+    }
     self->n_left -= self->n_left > 0;
     return fail_as(atomic_load(&wait_fails), error);
 }
@@ -275,6 +279,11 @@ void null_engine_fail(sono_status at_submit, sono_status at_wait)
 void null_engine_break(int32_t after_batches)
 {
     atomic_store(&breaks_after, after_batches);
+}
+
+void null_engine_await(int32_t is_waiting)
+{
+    atomic_store(&n_awaited, is_waiting ? atomic_load(&n_broken) + 1 : 0);
 }
 
 void null_engine_place(int32_t masks, int32_t others)

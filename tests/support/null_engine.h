@@ -41,6 +41,9 @@ void null_engine_fail(sono_status at_submit, sono_status at_wait);
  * does. */
 void null_engine_break(int32_t after_batches);
 
+/* Whether pipelines opened from now on finish no frame before another one has failed for good. */
+void null_engine_await(int32_t is_waiting);
+
 /* On which devices the memory of engines opened from now on is, as they say: ordinals, or -1 and -2 as of
  * engine.h; others: of all but the masks. -1 and -1, as at first: they have none but the host's. */
 void null_engine_place(int32_t masks, int32_t others);

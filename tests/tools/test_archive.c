@@ -155,11 +155,14 @@ static void open_pipelines(archive *self, const setup *wanted)
         null_engine_break(is_first                  ? wanted->break_first_after
                           : wanted->break_all_after ? wanted->break_all_after
                                                     : -1);
+        /* Else the others may be done with everything before it has had its turn. */
+        null_engine_await(wanted->break_first_after && !is_first);
         self->pipelines[i].pipeline =
             null_engine_open(wanted->batch > 1 ? 3 : 2, wanted->batch, wanted->frame_us, NULL, NULL);
         self->pipelines[i].device = "null";
     }
     null_engine_break(-1);
+    null_engine_await(0);
 }
 
 static void open_resume(context *shared, archive *self, const char *folder, sono_sink_options *options)
