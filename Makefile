@@ -63,7 +63,7 @@ asan ubsan tsan: ## the quick tests under a sanitizer (tsan: the threading tests
 	@scripts/build.sh $@ $(JOBS)
 	@scripts/test.sh $@ $(JOBS)
 
-check-long: ## hours: the long forms of what CI has in short (LONG="explore mutants models soak fuzz"), kept in bench/results
+check-long: ## hours: the long forms of what CI has in short (LONG="explore mutants models archive soak fuzz"), kept in bench/results
 	@scripts/check_long.sh $(LONG)
 
 fuzz: ## every fuzz target for FUZZ_SECONDS (default 60)

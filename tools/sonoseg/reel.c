@@ -118,10 +118,9 @@ static int knows_next_id(const reel *self, uint64_t *out)
     if (self->n_opened == 0)
         return 1;
     const reel_unit *last = unit_at(self, self->n_opened - 1);
-    const int is_single = last->path && sono_source_is_one_frame(last->path);
-    if (!is_single && (last->is_busy || !last->is_ended))
+    if (!last->is_single && (last->is_busy || !last->is_ended))
         return 0;
-    *out = last->first_id + (is_single ? 1 : (uint64_t)last->n_read);
+    *out = last->first_id + (last->is_single ? 1 : (uint64_t)last->n_read);
     return 1;
 }
 
@@ -140,6 +139,7 @@ static reel_unit *begin_unit(reel *self)
     shot *shots[REEL_AHEAD];
     memcpy(shots, unit->shots, sizeof shots);
     *unit = (reel_unit){.path = path, .first_id = first_id, .n_counted = 1};
+    unit->is_single = self->wants && path && sono_source_is_one_frame(path);
     memcpy(unit->shots, shots, sizeof shots);
     return unit;
 }
@@ -173,7 +173,7 @@ static sono_status open_source(const reel *self, reel_unit *unit, sono_error *er
 /* A file that holds one frame, which nobody wants: nothing of it is read. */
 static int is_passed_over(const reel *self, const reel_unit *unit, shot *at)
 {
-    if (!self->wants || !unit->path || unit->n_read || !sono_source_is_one_frame(unit->path))
+    if (!unit->is_single || unit->n_read)
         return 0;
     at->want = self->wants(self->user, unit->first_id, unit->path);
     if (at->want == REEL_WANTED)
@@ -192,7 +192,7 @@ static int read_frame(const reel *self, reel_unit *unit, shot *at)
     if (at->status == SONO_STATUS_END)
         return 1;
     keep_name(at, name ? name : unit->path ? unit->path : "input");
-    if (self->wants)
+    if (self->wants && !unit->is_single) /* that one is wanted: it was not passed over */
         at->want = self->wants(self->user, unit->first_id + (uint64_t)unit->n_read, at->name);
     if (at->status && at->want == REEL_ELSEWHERE)
         at->status = SONO_STATUS_OK; /* whose it is says so */

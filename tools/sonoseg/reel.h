@@ -38,6 +38,7 @@ typedef struct reel_unit {
     sono_source *source;
     uint64_t first_id; /* of its frames, with wants */
     int64_t n_read, n_counted;
+    int is_single; /* with wants: its file holds one frame */
     int is_busy, is_ended;
     int32_t first, n_waiting;
     /* Of the thread that reads, until reel_settle(). */
