@@ -224,8 +224,9 @@ static void test_refused(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         command_expect(2, cases[i].says,
                        (const char *const[]){"run", in, "-o", "x", cases[i].option, cases[i].value, NULL});
-    command_expect(2, "it takes one pipeline on one device",
-                   (const char *const[]){"run", in, "-o", "x", "--state", "stream", "--pipelines", "2", NULL});
+    command_expect(
+        2, "it takes one pipeline on one device",
+        (const char *const[]){"run", in, "-o", "x", "--state", "stream", "--pipelines", "2", NULL});
     command_expect(2, "not with --resume or --shard",
                    (const char *const[]){"run", in, "-o", "x", "--state", "stream", "--resume", NULL});
     command_expect(2, "with --resume and --shard give a number",
@@ -239,8 +240,8 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_run),    cmocka_unit_test(test_killed_and_resumed),
-        cmocka_unit_test(test_pipelines),  cmocka_unit_test(test_shards),
+        cmocka_unit_test(test_one_run),   cmocka_unit_test(test_killed_and_resumed),
+        cmocka_unit_test(test_pipelines), cmocka_unit_test(test_shards),
         cmocka_unit_test(test_refused),
     };
     return sono_test_run_with("cli/archive", tests, sizeof tests / sizeof tests[0], make_inputs, NULL);

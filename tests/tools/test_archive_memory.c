@@ -123,8 +123,8 @@ static void begin(running *self, const char *name, int32_t n)
     char folder[SONO_TEST_PATH_BYTES];
     sono_sink_options sink_options;
     sono_error error;
-    *self = (running){
-        .all = {.batch = BATCH, .n_workers = N_WORKERS, .overlays = OVERLAYS_NONE, .is_quiet = 1}};
+    *self =
+        (running){.all = {.batch = BATCH, .n_workers = N_WORKERS, .overlays = OVERLAYS_NONE, .is_quiet = 1}};
     sono_test_path(folder, sizeof folder, name);
     sono_source_options_init(&self->options);
     sono_sink_options_init(&sink_options);

@@ -294,7 +294,7 @@ static int write_json(bench *self)
     fprintf(stream, "  \"threads\": %d,\n", self->info.n_threads);
     fprintf(stream, "  \"frames\": %d,\n  \"warmup\": %d,\n  \"width_px\": %d,\n  \"height_px\": %d,\n",
             self->n_frames, self->n_warmup, self->width_px, self->height_px);
-    fprintf(stream, "  \"batch\": %d,\n  \"frames_per_s\": %.2f,\n  \"pace_hz\": %g,\n",
+    fprintf(stream, "  \"batch\": %d,\n  \"frames_per_s\": %.4f,\n  \"pace_hz\": %g,\n",
             self->args.config.batch, self->frames_per_s, (double)self->pace_hz);
     fprintf(stream, "  \"skip_decoder\": %s,\n  \"lost\": %d,\n",
             self->args.config.skip_decoder_when_lost ? "true" : "false", self->n_lost);

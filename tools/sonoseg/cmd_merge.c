@@ -15,8 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PART        "/.sonoseg-part-merged"
-#define COPY_BYTES  65536
+#define PART       "/.sonoseg-part-merged"
+#define COPY_BYTES 65536
 
 enum { ID_OUTPUT = 'o', ID_QUIET = 'q' };
 
@@ -60,10 +60,11 @@ static const args_option options[] = {
 static const args_spec spec = {
     .command = "merge",
     .usage = "merge DIR... --output DIR",
-    .intro = "Puts what the shards of a run wrote (run --shard 1/4 ... 4/4) into one folder, the same as a run "
-             "over all inputs\nwrites. Every shard must be there once, have come to its end, and have been made "
-             "by the same settings;\nelse nothing is written. Pictures are linked where the file system can, "
-             "else copied.",
+    .intro =
+        "Puts what the shards of a run wrote (run --shard 1/4 ... 4/4) into one folder, the same as a run "
+        "over all inputs\nwrites. Every shard must be there once, have come to its end, and have been made "
+        "by the same settings;\nelse nothing is written. Pictures are linked where the file system can, "
+        "else copied.",
     .options = options,
     .n_options = sizeof options / sizeof options[0],
     .examples = "example\n"

@@ -137,11 +137,12 @@ static void print_pipelines(const archive *done)
 static void print_summary(run *self)
 {
     archive *done = &self->archive;
+    const double rate_hz = done->elapsed_s > 0 ? (double)done->n_frames / done->elapsed_s : 0;
     printf(
-        "%lld frame%s: %lld VISIBLE, %lld LOST; %lld failed; median %.1f ms, %.2f frames/s; results in %s\n",
+        "%lld frame%s: %lld VISIBLE, %lld LOST; %lld failed; median %.1f ms, %.*f frames/s; results in %s\n",
         (long long)done->n_frames, done->n_frames == 1 ? "" : "s", (long long)(done->n_frames - done->n_lost),
         (long long)done->n_lost, (long long)done->n_failed, samples_percentile(&done->latencies_ms, 50),
-        done->elapsed_s > 0 ? (double)done->n_frames / done->elapsed_s : 0.0, self->output);
+        rate_hz < 10 ? 4 : 2, rate_hz, self->output);
     if (self->is_resumed)
         printf("%lld frame%s done before, and found whole\n", (long long)done->n_kept,
                done->n_kept == 1 ? " was" : "s were");

@@ -57,8 +57,7 @@ int shard_write(const shard *self, const char *folder, int64_t n_inputs, int64_t
 int shard_read(shard_report *out, const char *folder)
 {
     char path[PATH_MAX], text[256];
-    FILE *file =
-        snprintf(path, sizeof path, "%s" NAME, folder) < (int)sizeof path ? fopen(path, "re") : NULL;
+    FILE *file = snprintf(path, sizeof path, "%s" NAME, folder) < (int)sizeof path ? fopen(path, "re") : NULL;
     if (!file) {
         report_error("%s" NAME ": %s: run this shard to its end first (with --shard, and --resume to go on)",
                      folder, strerror(errno));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A run's share of the inputs, for several machines: shard i of n has the frames i - 1, i - 1 + n, ... of all.
- * Names and numbers are those of a run over everything. Beside its results a run that came to its end leaves
- * DIR/shard.json, by which `merge` knows that nothing is missing.
+ * A run's share of the inputs, for several machines: shard i of n has the frames i - 1, i - 1 + n, ... of
+ * all. Names and numbers are those of a run over everything. Beside its results a run that came to its end
+ * leaves DIR/shard.json, by which `merge` knows that nothing is missing.
  */
 #ifndef SONOSEG_TOOL_SHARD_H
 #define SONOSEG_TOOL_SHARD_H
