@@ -36,7 +36,7 @@ expect_exports() {
 }
 step "exported symbols are the public ones, all of them"
 expect_exports libsonoseg sonoseg cuda models diagnostics
-expect_exports libsonoseg-io io phantom
+expect_exports libsonoseg-io io export phantom
 
 step "the library itself needs no image libraries"
 for library in png jpeg tiff cjson; do

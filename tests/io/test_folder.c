@@ -280,6 +280,47 @@ static void test_surface(void **state)
     free(with);
 }
 
+/* What the source knew of the image, and the class where it is not the first one. */
+static void test_known(void **state)
+{
+    sono_frame_info info = {.struct_size = sizeof info,
+                            .spacing_mm = {0.1, 1.0 / 3},
+                            .image_to_reference = {1, 0, 0, 0.1f, 0, 1, 0, -2.5f, 0, 0, 1, 1e-7f},
+                            .orientation = SONO_ORIENTATION_UF};
+    char folder[SONO_TEST_PATH_BYTES - 64];
+    (void)state;
+    set_scene(1, SONO_STATE_VISIBLE);
+    shown.storage.objects[0].class_id = 0;
+    sono_sink *sink = open_sink("known", folder, 0);
+    write_one(sink, "none.png");
+    shown.storage.packet.info = &info;
+    write_one(sink, "no_pose.png");
+    info.has_pose = 1;
+    shown.storage.objects[0].class_id = 7;
+    write_one(sink, "pose.png");
+    assert_ok(sono_sink_close(sink, NULL), NULL);
+    char *bytes = read_results(folder), *rest = bytes;
+    for (int i = 0; i < 3; i++, rest = strchr(rest, '\n') + 1) {
+        cJSON *line = cJSON_Parse(rest);
+        const cJSON *spacing = cJSON_GetObjectItemCaseSensitive(line, "spacing_mm");
+        const cJSON *pose = cJSON_GetObjectItemCaseSensitive(line, "image_to_reference");
+        const cJSON *orientation = cJSON_GetObjectItemCaseSensitive(line, "orientation");
+        const cJSON *class_id = cJSON_GetObjectItemCaseSensitive(line, "class_id");
+        assert_int_equal(spacing != NULL, i > 0);
+        assert_int_equal(orientation != NULL, i > 0);
+        assert_int_equal(pose != NULL, i > 1);
+        assert_int_equal(class_id ? class_id->valueint : -1, i > 1 ? 7 : -1);
+        for (int k = 0; k < 2 && spacing; k++)
+            assert_true(cJSON_GetArrayItem(spacing, k)->valuedouble == info.spacing_mm[k]);
+        for (int k = 0; k < 12 && pose; k++)
+            assert_true((float)cJSON_GetArrayItem(pose, k)->valuedouble == info.image_to_reference[k]);
+        if (orientation)
+            assert_string_equal(orientation->valuestring, "UF");
+        cJSON_Delete(line);
+    }
+    sono_free(bytes);
+}
+
 static void test_several_objects(void **state)
 {
     (void)state;
@@ -793,6 +834,7 @@ int main(void)
         cmocka_unit_test(test_line),
         cmocka_unit_test(test_lost),
         cmocka_unit_test(test_surface),
+        cmocka_unit_test(test_known),
         cmocka_unit_test(test_several_objects),
         cmocka_unit_test(test_float_maps),
         cmocka_unit_test(test_overlay),

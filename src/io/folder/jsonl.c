@@ -1,85 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/folder/jsonl.h"
 
-#include "io/folder/names.h"
 #include "io/folder/rle.h"
+#include "io/folder/values.h"
 
 #include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* words: UTF-8 without control characters. */
-static void write_words(sono_text *text, const char *words)
-{
-    sono_text_add(text, "\"");
-    for (; *words; words++) {
-        if (*words == '"' || *words == '\\')
-            sono_text_add(text, "\\");
-        sono_text_add_bytes(text, words, 1);
-    }
-    sono_text_add(text, "\"");
-}
-
-static void write_name(sono_text *text, const char *name)
-{
-    sono_text_add(text, "\"");
-    while (*name) {
-        char unit[SONO_NAME_UNIT_BYTES];
-        size_t n_unit = 0;
-        if (*name == '"' || *name == '\\')
-            sono_text_add(text, "\\");
-        name += sono_name_unit(name, unit, &n_unit);
-        sono_text_add_bytes(text, unit, n_unit);
-    }
-    sono_text_add(text, "\"");
-}
-
-/* What snprintf wrote, with a point even where the locale has a comma. */
-static void write_decimal(sono_text *text, char *digits)
-{
-    char *comma = strchr(digits, ',');
-    if (comma)
-        *comma = '.';
-    sono_text_add(text, digits);
-}
-
-/* Every digit there is, none that is not. */
-static void write_seconds(sono_text *text, int64_t ns)
-{
-    char digits[32];
-    const int64_t second_ns = 1000000000, whole = ns / second_ns;
-    int64_t rest = ns % second_ns;
-    if (rest < 0)
-        rest = -rest;
-    int n = snprintf(digits, sizeof digits, "%s%lld.%09lld", ns < 0 && !whole ? "-" : "", (long long)whole,
-                     (long long)rest);
-    while (digits[n - 1] == '0')
-        n--;
-    n -= digits[n - 1] == '.';
-    sono_text_add_bytes(text, digits, (size_t)n);
-}
-
-static void write_number(sono_text *text, double value, int n_digits)
-{
-    char digits[40] = "null";
-    if (isfinite(value))
-        snprintf(digits, sizeof digits, "%.*g", n_digits, value);
-    write_decimal(text, digits);
-}
-
-/* As few digits as give the float back exactly: at most nine. */
-static void write_float(sono_text *text, float value)
-{
-    char digits[40] = "null";
-    for (int n_digits = 6; isfinite(value) && n_digits <= 9; n_digits++) {
-        snprintf(digits, sizeof digits, "%.*g", n_digits, (double)value);
-        if (strtof(digits, NULL) == value)
-            break;
-    }
-    write_decimal(text, digits);
-}
 
 /* score, box, ...: the keys that each object has */
 static void write_object_keys(sono_text *text, const sono_packet *packet, int32_t index,
@@ -92,29 +18,22 @@ static void write_object_keys(sono_text *text, const sono_packet *packet, int32_
     const int has_box =
         state == SONO_STATE_RELOCALIZING ? box[2] > box[0] || box[3] > box[1] : state != SONO_STATE_LOST;
     sono_text_add(text, "\"score\": ");
-    write_float(text, object->score);
+    sono_text_add_float(text, object->score);
     sono_text_add(text, ", \"bbox_xyxy_px\": ");
     if (!has_box)
         sono_text_add(text, "null");
     for (int i = 0; i < 4 && has_box; i++) {
         sono_text_add(text, i ? ", " : "[");
-        write_float(text, box[i]);
+        sono_text_add_float(text, box[i]);
         sono_text_add(text, i == 3 ? "]" : "");
     }
     sono_text_add(text, ", \"iou_predicted\": ");
-    write_float(text, object->iou_predicted);
+    sono_text_add_float(text, object->iou_predicted);
     sono_text_format(text, ", \"mask_area_px\": %" PRId64, object->mask_area_px);
     if (style->with_rle && sono_packet_map(packet, index, SONO_MAP_MASK, &mask) == SONO_STATUS_OK) {
         sono_text_add(text, ", \"mask_rle\": ");
         sono_rle_write(text, mask.data, mask.width_px, mask.height_px);
     }
-}
-
-static void write_coordinate(sono_text *text, double value, int n_decimals)
-{
-    char digits[40];
-    snprintf(digits, sizeof digits, "%.*f", n_decimals, value);
-    write_decimal(text, digits);
 }
 
 /* [[[x, y], [x, y], ...], ...]: an array a line. */
@@ -126,9 +45,9 @@ static void write_lines(sono_text *text, const sono_surface_view *surface, const
         sono_text_add(text, k ? ", [" : "[");
         for (int32_t i = surface->line_starts[k]; i < surface->line_starts[k + 1]; i++) {
             sono_text_add(text, i == surface->line_starts[k] ? "[" : ", [");
-            write_coordinate(text, scale[0] * (double)surface->points_px[2 * i], n_decimals[0]);
+            sono_text_add_fixed(text, scale[0] * (double)surface->points_px[2 * i], n_decimals[0]);
             sono_text_add(text, ", ");
-            write_coordinate(text, scale[1] * (double)surface->points_px[2 * i + 1], n_decimals[1]);
+            sono_text_add_fixed(text, scale[1] * (double)surface->points_px[2 * i + 1], n_decimals[1]);
             sono_text_add(text, "]");
         }
         sono_text_add(text, "]");
@@ -177,6 +96,26 @@ static void write_parts(sono_text *text, const sono_parts *parts, const sono_sta
                      report->reasons, report->dt_us);
 }
 
+/* What the source knew of the image; no keys for what it did not. */
+static void write_known(sono_text *text, const sono_frame_info *info)
+{
+    static const char *const orientations[] = {"", "MF", "MN", "UF", "UN"};
+    if (info->spacing_mm[0] > 0 && info->spacing_mm[1] > 0) {
+        sono_text_add(text, ", \"spacing_mm\": [");
+        sono_text_add_double(text, info->spacing_mm[0]);
+        sono_text_add(text, ", ");
+        sono_text_add_double(text, info->spacing_mm[1]);
+        sono_text_add(text, "]");
+    }
+    for (int i = 0; info->has_pose && i < 12; i++) {
+        sono_text_add(text, i ? ", " : ", \"image_to_reference\": [");
+        sono_text_add_float(text, info->image_to_reference[i]);
+        sono_text_add(text, i == 11 ? "]" : "");
+    }
+    if (info->orientation > SONO_ORIENTATION_UNKNOWN && info->orientation <= SONO_ORIENTATION_UN)
+        sono_text_format(text, ", \"orientation\": \"%s\"", orientations[info->orientation]);
+}
+
 /* Only where it is not the whole frame. */
 static void write_region(sono_text *text, const sono_packet *packet)
 {
@@ -191,11 +130,11 @@ static void write_latency(sono_text *text, const sono_packet *packet)
     sono_text_add(text, ", \"latency_ms\": {");
     for (int i = 0; i < sono_stage_count(); i++) {
         sono_text_format(text, "\"%s\": ", sono_stage_name((sono_stage)i));
-        write_number(text, sono_packet_stage_ms(packet, (sono_stage)i), 6);
+        sono_text_add_number(text, sono_packet_stage_ms(packet, (sono_stage)i), 6);
         sono_text_add(text, ", ");
     }
     sono_text_add(text, "\"total\": ");
-    write_number(text, packet->latency_ms, 6);
+    sono_text_add_number(text, packet->latency_ms, 6);
     sono_text_add(text, "}");
 }
 
@@ -225,19 +164,22 @@ void sono_jsonl_packet(sono_text *text, const sono_packet *packet, const char *p
 {
     const char *slash = strrchr(path, '/');
     sono_text_format(text, "{\"schema\": 1, \"frame_id\": %" PRIu64 ", \"source\": ", packet->info->frame_id);
-    write_name(text, slash ? slash + 1 : path);
+    sono_text_add_name(text, slash ? slash + 1 : path);
     sono_text_add(text, ", \"path\": ");
-    write_name(text, path);
+    sono_text_add_name(text, path);
     sono_text_add(text, ", \"stem\": ");
-    write_words(text, stem);
+    sono_text_add_words(text, stem);
     sono_text_add(text, ", \"timestamp_s\": ");
-    write_seconds(text, packet->info->timestamp_ns);
+    sono_text_add_seconds(text, packet->info->timestamp_ns);
     sono_text_format(text, ", \"width_px\": %d, \"height_px\": %d, \"state\": \"%s\", ", packet->width_px,
                      packet->height_px, sono_state_name(packet->state));
     write_object_keys(text, packet, 0, style);
     write_region(text, packet);
     if (packet->n_objects > 1)
         write_objects(text, packet, style);
+    else if (sono_packet_object(packet, 0)->class_id)
+        sono_text_format(text, ", \"class_id\": %d", sono_packet_object(packet, 0)->class_id);
+    write_known(text, packet->info);
     if (sono_packet_parts(packet))
         write_parts(text, sono_packet_parts(packet), sono_packet_report(packet));
     write_surface(text, packet);
