@@ -34,6 +34,23 @@ static void test_values(void **state)
     assert_string_equal(key, "lon");
 }
 
+static void test_members(void **state)
+{
+    (void)state;
+    json_member members[8];
+    const int n = json_members(text, members, 8);
+    assert_int_equal(n, 5);
+    assert_true(json_number(json_value(members, n, "a"), "") == 1.5);
+    assert_true(json_number(json_element(json_find(json_value(members, n, "b"), "c"), 0, NULL, 0), "") == 10);
+    assert_ptr_equal(json_value(members, n, "i"), json_find(text, "i"));
+    assert_null(json_value(members, n, "c"));
+    assert_int_equal(json_members(text, members, 2), 2);
+    assert_int_equal(json_members("[1]", members, 8), 0);
+    assert_int_equal(json_members("{}", members, 8), 0);
+    assert_int_equal(json_members(NULL, members, 8), 0);
+    assert_int_equal(json_members("{\"a\":1,\"b\":", members, 8), 1);
+}
+
 static void test_text(void **state)
 {
     (void)state;
@@ -50,22 +67,22 @@ static void count_member(void *user, const char *key, size_t n_key, const char *
     snprintf(names + strlen(names), 64 - strlen(names), "%.*s%c ", (int)n_key, key, *value);
 }
 
-static void test_members(void **state)
+static void test_each_member(void **state)
 {
     (void)state;
     static const char *const broken[] = {
         "",          "[1]",    "{\"a\": 1", "{\"a\": 1,", "{\"a\": 1,}", "{\"a\": 1} x",
         "{\"a\" 1}", "{a: 1}", "{\"a\":}",  "{} {}"};
     char names[64] = "";
-    assert_int_equal(
-        json_members(" {\"a\": [1, {\"b\": 2}], \"c\":{\"d\":3} , \"e}\": \"}\"} \n", count_member, names),
-        0);
+    assert_int_equal(json_each_member(" {\"a\": [1, {\"b\": 2}], \"c\":{\"d\":3} , \"e}\": \"}\"} \n",
+                                      count_member, names),
+                     0);
     assert_string_equal(names, "a[ c{ e}\" ");
-    assert_int_equal(json_members(" { } ", count_member, names), 0);
+    assert_int_equal(json_each_member(" { } ", count_member, names), 0);
     assert_string_equal(names, "a[ c{ e}\" ");
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
         names[0] = 0;
-        assert_int_equal(json_members(broken[i], count_member, names), -1);
+        assert_int_equal(json_each_member(broken[i], count_member, names), -1);
     }
 }
 
@@ -77,7 +94,9 @@ static void look(const char *bytes, size_t n_bytes)
     memcpy(copy, bytes, n_bytes);
     copy[n_bytes] = 0;
     char names[64] = "";
-    json_members(copy, count_member, names);
+    json_each_member(copy, count_member, names);
+    json_member members[8];
+    json_members(copy, members, 8);
     json_number(copy, "b.c.d");
     json_text(copy, "g", word, sizeof word);
     for (int i = 0; i < 5; i++)
@@ -103,7 +122,8 @@ static void test_broken(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_text),
-                                       cmocka_unit_test(test_members), cmocka_unit_test(test_broken)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_members),
+                                       cmocka_unit_test(test_each_member), cmocka_unit_test(test_text),
+                                       cmocka_unit_test(test_broken)};
     return sono_test_run("tools/json_find", tests, sizeof tests / sizeof tests[0]);
 }

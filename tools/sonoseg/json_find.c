@@ -2,6 +2,7 @@
 #include "json_find.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,19 @@
 
 static const char *skip_blank(const char *p)
 {
-    return p + strspn(p, " \t\r\n");
+    while (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n')
+        p++;
+    return p;
+}
+
+/* Behind a number or a word at p. */
+static const char *skip_word(const char *p)
+{
+    static const uint8_t ends[256] = {[0] = 1,   [','] = 1, [':'] = 1, [']'] = 1,  ['}'] = 1,  ['['] = 1,
+                                      ['{'] = 1, ['"'] = 1, [' '] = 1, ['\t'] = 1, ['\r'] = 1, ['\n'] = 1};
+    while (!ends[(uint8_t)*p])
+        p++;
+    return p;
 }
 
 /* p at a quote; behind the closing one, or NULL. */
@@ -44,10 +57,10 @@ static const char *skip_value(const char *p)
         } else if (depth && (*p == ',' || *p == ':')) {
             p++;
         } else {
-            const size_t n = strcspn(p, ",:]}[{\" \t\r\n");
-            if (!n)
+            const char *end = skip_word(p);
+            if (end == p)
                 return NULL;
-            p += n;
+            p = end;
         }
     } while (depth);
     return p;
@@ -101,6 +114,33 @@ const char *json_find(const char *text, const char *path)
     return value;
 }
 
+int json_members(const char *text, json_member *out, int most)
+{
+    const char *p = text ? skip_blank(text) : "", *end;
+    int n = 0;
+    if (*p != '{')
+        return 0;
+    while (n < most) {
+        out[n].value = next(p + 1, 1, &out[n].key, &out[n].n_key, &end);
+        if (!out[n].value)
+            break;
+        n++;
+        p = skip_blank(end);
+        if (*p != ',')
+            break;
+    }
+    return n;
+}
+
+const char *json_value(const json_member *members, int n, const char *key)
+{
+    const size_t n_key = strlen(key);
+    for (int i = 0; i < n; i++)
+        if (members[i].n_key == n_key && !memcmp(members[i].key, key, n_key))
+            return members[i].value;
+    return NULL;
+}
+
 const char *json_element(const char *value, int i, char *key, size_t n_key)
 {
     const char *name = "", *end;
@@ -129,8 +169,8 @@ const char *json_element(const char *value, int i, char *key, size_t n_key)
     }
 }
 
-int json_members(const char *text, void (*take)(void *user, const char *key, size_t n_key, const char *value),
-                 void *user)
+int json_each_member(const char *text,
+                     void (*take)(void *user, const char *key, size_t n_key, const char *value), void *user)
 {
     const char *key, *end, *p = skip_blank(text);
     size_t n_key;

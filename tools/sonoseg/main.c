@@ -22,6 +22,7 @@ static const command commands[] = {
     {"top", cmd_top, "what a running 'serve' does, in a terminal"},
     {"evaluate", cmd_evaluate, "say how good boxes, masks and scores are on labelled frames"},
     {"merge", cmd_merge, "put the shards of a run into one folder"},
+    {"export", cmd_export, "write results as COCO JSON, NIfTI, NRRD, CSV or a sequence"},
     {"phantom", cmd_phantom, "write labelled frames of the synthetic scanner"},
     {"replay", cmd_replay, "serve recorded or synthetic frames as PlusServer does"},
     {"record", cmd_record, "record what an OpenIGTLink source sends"},

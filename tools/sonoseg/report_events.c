@@ -66,7 +66,7 @@ static void ignore(void *user, const char *key, size_t n_key, const char *value)
 
 static int parse_json(const char *line, event_line *out)
 {
-    if (*line != '{' || json_members(line, ignore, NULL))
+    if (*line != '{' || json_each_member(line, ignore, NULL))
         return -1;
     out->time_s = json_number(line, "ts");
     json_text(line, "event", out->name, sizeof out->name);
@@ -199,10 +199,10 @@ void report_read_facts(report *self, const char *name)
     n = fread(text, 1, MAX_FACT_BYTES - 1, lines.stream);
     if (n == MAX_FACT_BYTES - 1)
         report_texts_add(&self->left_out, name, "more than 256 KiB");
-    else if (strlen(text) != n || json_members(text, ignore, NULL))
+    else if (strlen(text) != n || json_each_member(text, ignore, NULL))
         report_texts_add(&self->notes, name, "no whole JSON object: not shown");
     else
-        json_members(text, take_fact, &reading);
+        json_each_member(text, take_fact, &reading);
     report_lines_close(&lines);
     free(text);
 }

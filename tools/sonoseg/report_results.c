@@ -62,7 +62,7 @@ static void take_part(void *user, const char *key, size_t n_key, const char *val
         take_number(user, key, n_key, value);
 }
 
-/* The object that begins at value, in text of its own: json_members() wants nothing behind it. */
+/* The object that begins at value, in text of its own: json_each_member() wants nothing behind it. */
 static void take_object(const char *value, void (*take)(void *, const char *, size_t, const char *),
                         void *user)
 {
@@ -72,7 +72,7 @@ static void take_object(const char *value, void (*take)(void *, const char *, si
         return;
     memcpy(text, value, n + 1);
     text[n + 1] = 0;
-    json_members(text, take, user);
+    json_each_member(text, take, user);
 }
 
 /* [[[x, y], ...], ...] in millimetres: how long the lines are together. NAN for anything else. */
@@ -148,7 +148,7 @@ static const char *take_line(report_series *series, const report_lines *lines, r
         self.frame.values[i] = NAN;
     if (lines->why)
         return lines->why;
-    if (json_members(lines->text, take_member, &self))
+    if (json_each_member(lines->text, take_member, &self))
         return "no whole JSON object";
     if (!self.has_id || !self.has_result)
         return self.has_id ? (kind == REPORT_RESULTS ? "no state" : "no \"found\"") : "no frame_id";
