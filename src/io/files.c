@@ -104,6 +104,22 @@ static sono_status next(sono_source *source, sono_frame *frame, const char **nam
     return status;
 }
 
+/* The child whose frame was given last. */
+static const sono_source *current_of(const files *self)
+{
+    return self->at < self->n_children ? self->children[self->at].source : NULL;
+}
+
+static int32_t count_fields(const sono_source *source)
+{
+    return sono_source_field_count(current_of((const void *)source));
+}
+
+static void get_field(const sono_source *source, int32_t number, sono_source_field *out)
+{
+    (void)sono_source_field_at(current_of((const void *)source), number, out, NULL);
+}
+
 static void close_all(sono_source *source)
 {
     files *self = (void *)source;
@@ -152,8 +168,13 @@ static sono_status fill(files *self, const char *const *paths, int32_t n_paths,
     return SONO_STATUS_OK;
 }
 
-static const sono_source_ops files_ops = {
-    .count = count, .next = next, .close = close_all, .left_out = left_out, .path = path_at};
+static const sono_source_ops files_ops = {.count = count,
+                                           .next = next,
+                                           .close = close_all,
+                                           .left_out = left_out,
+                                           .path = path_at,
+                                           .field_count = count_fields,
+                                           .field_at = get_field};
 
 sono_status sono_source_open_files(const char *const *paths, int32_t n_paths,
                                    const sono_source_options *options, sono_source **out, sono_error *error)

@@ -10,11 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#if defined(SONO_OPENBLAS)
-#define LIBRARY SONO_OPENBLAS /* one that comes with a package, beside what it was linked into */
-#else
-#define LIBRARY "libopenblas.so.0"
-#endif
+#define LIBRARY     "libopenblas.so.0"
 #define IMAGE_BYTES ((size_t)64 << 20) /* more than the library and those that it needs take when loaded */
 #if defined(__x86_64__)
 #define BUFFER_BYTES ((size_t)128 << 20) /* BUFFER_SIZE, common_x86_64.h:254 @ b89fb708 */
