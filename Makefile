@@ -21,7 +21,7 @@ CTEST_FLAGS ?=
 export DETECTOR SEGMENTER INPUT OUTPUT
 
 .DEFAULT_GOAL := release
-.PHONY: release debug cuda setup demo run live test bench asan ubsan tsan fuzz check check-long format install clean help
+.PHONY: release debug cuda setup demo run live test bench asan ubsan tsan fuzz check check-long format wheel install clean help
 
 release debug: ## build/release (the default) or build/debug; with CUDA where there is a GPU and nvcc 12.4
 	@scripts/build.sh $@ $(JOBS)
@@ -80,11 +80,15 @@ check: ## the house rules: includes, banned calls, lengths, formatting
 format: ## clang-format every C file in place
 	scripts/format.sh
 
+wheel: ## the Python wheels, into dist/; CUDA=1: with CUDA for every GPU since Turing (many minutes)
+	@scripts/setup.sh wheel
+	@scripts/wheel.sh $(if $(filter 1,$(CUDA)),--cuda)
+
 install: release ## install under PREFIX (default /usr/local)
 	cmake --install build/release --prefix "$(PREFIX)"
 
-clean: ## remove build/
-	rm -rf build
+clean: ## remove build/ and dist/
+	rm -rf build dist
 
 help: ## this text
 	@echo "sonoseg: finds one structure in an ultrasound frame and outlines it."

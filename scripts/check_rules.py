@@ -109,13 +109,16 @@ def code_only(text):
 def check_includes(path, lines):
     room = room_of(path)
     tool = path.parts[0] == "tools"
+    binding = path.parts[0] == "bindings"
     for number, line in enumerate(lines, 1):
         match = re.match(r'\s*#\s*include\s*"([^"]+)"', line)
-        if not match or (room is None and not tool):
+        if not match or (room is None and not tool and not binding):
             continue
         parts = match.group(1).split("/")
         if ".." in parts:
             yield number, "include", f'"{match.group(1)}" climbs out of its folder'
+        elif binding and parts[0] != "sonoseg" and len(parts) > 1:
+            yield number, "include", f'"{match.group(1)}": bindings see only include/'
         elif tool and parts[0] != "sonoseg" and len(parts) > 1 and "live/" + parts[0] not in TOOLS_SEE:
             yield number, "include", f'"{match.group(1)}": tools see only include/ and {", ".join(sorted(TOOLS_SEE))}'
     for number, target, other in edges_of(path, lines):

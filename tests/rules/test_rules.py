@@ -49,6 +49,8 @@ class Rules(unittest.TestCase):
                 ("live/session/a.c", "record/b.h", "live/session does not see live/record"),
                 ("live/serve/a.c", "pipeline/b.h", "live/serve does not see live/pipeline"),
                 ("live/web/a.c", "serve/service.h", "live/web sees only serve/snapshot.h of live/serve"),
+                ("bindings/python/src/a.c", "base/b.h", "bindings see only include/"),
+                ("bindings/python/src/a.c", "serve/b.h", "bindings see only include/"),
                 ("tools/sonoseg/a.c", "igtl/b.h", "tools see only include/ and live/record, live/replay, live/serve, live/web"),
                 ("tools/sonoseg/a.c", "base/b.h", "tools see only include/ and live/record, live/replay, live/serve, live/web")]:
             self.assert_finds(path, f'#include "{target}"\n', f'2: include: "{target}": {text}')
@@ -72,7 +74,8 @@ class Rules(unittest.TestCase):
                              ("src/nets/a.c", "checkpoint/b.h"), ("src/pipeline/a.c", "engine/b.h"),
                              ("src/engine/cuda/a.c", "engine/cuda/device/b.h"),
                              ("src/engine/cpu/kernels/a.c", "engine/cpu/b.h"),
-                             ("src/base/a.c", "sonoseg/sonoseg.h"), ("tools/sonoseg/a.c", "args.h"), ("tools/sonoseg/a.c", "serve/b.h"),
+                             ("src/base/a.c", "sonoseg/sonoseg.h"), ("tools/sonoseg/a.c", "args.h"),
+                             ("bindings/python/src/a.c", "core.h"), ("bindings/python/src/a.c", "sonoseg/io.h"), ("tools/sonoseg/a.c", "serve/b.h"),
                              ("live/serve/a.c", "igtl/b.h"), ("live/igtl/a.c", "igtl/b.h"),
                              ("src/io/folder/a.c", "io/b.h"), ("tests/base/a.c", "base/b.h")]:
             self.assert_clean(path, f'#include "{target}"\n')

@@ -3,7 +3,7 @@
 
 >>> import sonoseg
 >>> with sonoseg.Pipeline() as pipeline:
-...     packet = pipeline(next(sonoseg.read("frames")))
+...     packet = pipeline(next(sonoseg.phantom(1, shape="arched")))
 >>> packet.state
 <State.VISIBLE: 'VISIBLE'>
 
@@ -14,7 +14,7 @@ from . import models
 from ._core import backends as _backends
 from ._core import version as __version__
 from .errors import Error, InvalidArgument, Status
-from .frames import Frame, Source, read
+from .frames import Frame, Source, phantom, read
 from .packet import Ledger, Object, Packet, State, Tensor
 from .picture import encode_png
 from .pipeline import Pipeline
@@ -23,4 +23,4 @@ backends: tuple[str, ...] = tuple(_backends.split())
 """The backends of this build: ("cpu",) or ("cpu", "cuda")."""
 
 __all__ = ["Error", "Frame", "InvalidArgument", "Ledger", "Object", "Packet", "Pipeline", "Source", "State", "Status", "Tensor",
-           "__version__", "backends", "encode_png", "models", "read"]
+           "__version__", "backends", "encode_png", "models", "phantom", "read"]

@@ -35,6 +35,7 @@ class Frame:
     pose: image to reference, 3 x 4, mm.
     gray16_white: the 16-bit value that means white; 0 = unknown.
     fields: what a recorded sequence says of the frame, text by text.
+    truth: of the synthetic scanner: the mask of what it really shows, uint8 [H, W], 0 / 255.
     """
 
     pixels: Any
@@ -48,6 +49,7 @@ class Frame:
     device_name: str = ""
     gray16_white: int = 0
     fields: dict[str, str] = dataclasses.field(default_factory=dict)
+    truth: Any = None
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.array(self.pixels, dtype=dtype) if copy else np.asarray(self.pixels, dtype=dtype)
@@ -78,15 +80,15 @@ def info_fields(info: InfoTuple) -> dict[str, Any]:
 
 
 class Source(Iterator[Frame]):
-    """The frames of files, in order; made by `read()`. Each frame has memory of its own.
+    """The frames of files, in order; made by `read()` and `phantom()`. Each frame has memory of its own.
 
     A file that cannot be read is an Error of its own: with `errors="raise"` the iteration may go on behind it, with
     `errors="skip"` it is noted in `failures`. `len()` is not known before the end; `count` is a lower bound, or None.
     One thread at a time.
     """
 
-    def __init__(self, paths: tuple[bytes, ...], options: tuple[Any, ...], errors: Literal["raise", "skip"]) -> None:
-        self._core = _core.Source(paths, options)
+    def __init__(self, core: _core.Source, errors: Literal["raise", "skip"]) -> None:
+        self._core = core
         self._errors = errors
         self.failures: list[Error] = []
 
@@ -110,10 +112,10 @@ class Source(Iterator[Frame]):
                 continue
             if found is None:
                 raise StopIteration
-            pixels, info, name, white, fields = found
+            pixels, info, name, white, fields, truth = found
             texts = {key.decode(errors="replace"): value.decode(errors="replace") for key, value, _ in fields}
             return Frame(pixels=np.asarray(memoryview(pixels)), name=os.fsdecode(name), gray16_white=max(white, 0),
-                         fields=texts, **info_fields(info))
+                         fields=texts, truth=None if truth is None else np.asarray(memoryview(truth)), **info_fields(info))
 
     def close(self) -> None:
         """Closes the files. May be called again."""
@@ -145,11 +147,33 @@ def read(*paths: str | os.PathLike[str], colour: bool = False, gray16_white: int
     >>> import sonoseg
     >>> for frame in sonoseg.read("frames"):
     ...     print(frame.name, frame.pixels.shape, frame.pixels.dtype)
-    frames/image_00001.png (256, 320) uint8
-    frames/image_00002.png (256, 320) uint8
+    frames/0.png (256, 320) uint8
+    frames/1.png (256, 320) uint8
     """
     if errors not in ("raise", "skip"):
         raise ValueError(f"errors = {errors!r}: 'raise' and 'skip' are known")
     options = (int(colour), -1 if gray16_white == "auto" else gray16_white, max_pixels, max_side_px, *float_window,
                pose_transform)
-    return Source(tuple(os.fsencode(path) for path in paths), options, errors)
+    return Source(_core.Source(tuple(os.fsencode(path) for path in paths), options), errors)
+
+
+_SHAPES = ("any", "flat", "arched", "ridge", "broken", "pair", "empty")
+_GEOMETRIES = ("linear", "curvilinear", "phased", "endocavity", "any")
+_MARKS = ("up", "up-mirrored", "down", "down-mirrored", "any")
+
+
+def phantom(frames: int = 120, *, size: tuple[int, int] = (422, 558), sweep: int = 0, seed: int = 1, shape: str = "any",
+            geometry: str = "linear", orientation: str = "up", rate_hz: float = 25.0, depth_mm: float = 0.0) -> Source:
+    """Frames of the synthetic scanner (docs/phantom.md), each with its truth: something to try and to test with. The same
+    options give the same pixels. size: width and height. sweep: a new anatomy every so many frames; 0 = one for all.
+
+    >>> import sonoseg
+    >>> frame = next(sonoseg.phantom(1, size=(320, 256)))
+    >>> frame.pixels.shape, frame.truth.shape, round(frame.spacing_mm[0], 3)
+    ((256, 320), (256, 320), 0.187)
+    """
+    for value, known in ((shape, _SHAPES), (geometry, _GEOMETRIES), (orientation, _MARKS)):
+        if value not in known:
+            raise ValueError(f"{value!r}: {', '.join(known)} are known")
+    return Source(_core.phantom(size[0], size[1], frames, sweep, seed, _SHAPES.index(shape), _GEOMETRIES.index(geometry),
+                                _MARKS.index(orientation), rate_hz, depth_mm), "raise")

@@ -123,6 +123,8 @@ class Packet:
                  "latency_ms", "device_ms", "stage_ms", "ledger", "region", "parts", "report", "frame_id", "timestamp_ns",
                  "spacing_mm", "pose", "orientation", "coordinates", "device_name", "__weakref__")
 
+    image: Any
+    user: Any
     frame_id: int
     timestamp_ns: int
     spacing_mm: tuple[float, float] | None

@@ -54,7 +54,8 @@ def to_rgb(image: Any, gray16_white: int = 0) -> np.ndarray[Any, Any] | None:
         return None
     if array.ndim == 2:
         array = array[:, :, None]
-    return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array[:, :, :3].copy()
+    rgb: np.ndarray[Any, Any] = np.array(np.broadcast_to(array[:, :, :3], (*array.shape[:2], 3)))
+    return rgb
 
 
 def outline_of(mask: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -62,7 +63,8 @@ def outline_of(mask: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     inside = np.pad(mask > 0, 1)
     middle = inside[1:-1, 1:-1]
     eroded: np.ndarray[Any, Any] = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
-    return middle & ~eroded
+    outline: np.ndarray[Any, Any] = middle & ~eroded
+    return outline
 
 
 def draw_box(picture: np.ndarray[Any, Any], box: Iterable[float], ink: tuple[int, int, int]) -> None:

@@ -90,6 +90,8 @@ class Pipeline:
     slots: batches in flight or lent. batch: frames computed at once.
     weight_maps: make edge, inside and outside, as map_dtype "uint8" or "float32".
     host_maps: False leaves maps on the GPU, where `Packet.tensor()` lends them.
+    min_piece_share, bridge_share, surface: pieces of masks that stay, gaps that are closed, the ridge of the echo; None =
+        0.02, 0.15 and True with the shipped segmenter, else off.
     states: "score", "frame" or "stream"; state_rules: see docs/state.md.
     region: what the networks see: (left, top, width, height), "find", or None for the whole frame.
     on_event: called with a dict for each KPI event, on a thread of the library; it must not call the pipeline.
@@ -109,13 +111,18 @@ class Pipeline:
                  precision: str = "auto", threads: int = 0, threshold: float = 0.30, max_objects: int = 1,
                  max_size: tuple[int, int] = (1920, 1200), slots: int = 4, batch: int = 1, weight_maps: bool = False,
                  edge_width_px: int = 3, outside_width_px: int = 5, map_dtype: str = "uint8", host_maps: bool = True,
-                 surface: bool = False, states: str = "score", state_rules: Mapping[str, int] | None = None,
+                 surface: bool | None = None, states: str = "score", state_rules: Mapping[str, int] | None = None,
                  detect_every: int = 1, region: tuple[int, int, int, int] | Literal["find"] | None = None,
-                 min_piece_share: float = 0.0, bridge_share: float = 0.0, gray16_white: int = 65535,
+                 min_piece_share: float | None = None, bridge_share: float | None = None, gray16_white: int = 65535,
                  prompt_points: int = 0, prompt_boxes: bool = True, detector_size: tuple[int, int] = (0, 0),
                  segmenter_size: int = 0, detector_family: str = "auto", skip_decoder_when_lost: bool = False,
                  time_stages: bool = True, time_device: bool = False,
                  on_event: Callable[[dict[str, Any]], object] | None = None) -> None:
+        # What suits the shipped segmenter, as `sonoseg run` has it; nothing is done to masks of others unasked.
+        is_shipped = segmenter == "shipped"
+        min_piece_share = (0.02 if is_shipped else 0.0) if min_piece_share is None else min_piece_share
+        bridge_share = (0.15 if is_shipped else 0.0) if bridge_share is None else bridge_share
+        surface = is_shipped if surface is None else surface
         settings: dict[str, Any] = {
             **_model_paths(detector, segmenter, device), "device": device.encode(),
             "precision": _choose("precision", precision, _PRECISIONS), "n_threads": threads, "threshold": threshold,

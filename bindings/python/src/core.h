@@ -54,8 +54,9 @@ PyObject *core_info_facts(const sono_frame_info *info);
 /* ---- pipelines (pipeline.c, config.c, submit.c) ---- */
 
 typedef struct core_pipeline {
-    PyObject_HEAD sono_pipeline *handle; /* NULL before open and after close */
-    pthread_mutex_t mutex;               /* of the next three */
+    PyObject ob_base;      /* PyObject_HEAD */
+    sono_pipeline *handle; /* NULL before open and after close */
+    pthread_mutex_t mutex; /* of the next three */
     pthread_cond_t is_idle;
     int32_t n_calls; /* of the handle, under way */
     int32_t is_closing;
@@ -87,9 +88,10 @@ struct CUstream_st *core_stream(unsigned long long number);
 /* ---- packets and their maps (packet.c, map.c) ---- */
 
 typedef struct core_packet {
-    PyObject_HEAD core_pipeline *pipeline; /* a reference */
-    sono_pipeline *handle;                 /* that lent it, maybe closed since: what is lent keeps it */
-    const sono_packet *packet;             /* NULL: given back */
+    PyObject ob_base;          /* PyObject_HEAD */
+    core_pipeline *pipeline;   /* a reference */
+    sono_pipeline *handle;     /* that lent it, maybe closed since: what is lent keeps it */
+    const sono_packet *packet; /* NULL: given back */
     PyObject *kept;
     int32_t n_maps;      /* alive: they read the packet's memory */
     int32_t is_released; /* to be given back with the last map */
@@ -108,6 +110,10 @@ PyObject *core_map_make(core_packet *packet, int32_t object, sono_map which);
 /* A capsule that holds what the library lent. */
 PyObject *core_device_map(core_packet *packet, int32_t object, sono_map which, struct CUstream_st *stream,
                           int is_versioned);
+
+/* ---- sources (source.c) ---- */
+
+PyObject *core_phantom(PyObject *module, PyObject *args);
 
 /* ---- types ---- */
 

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 
 typedef struct core_map {
-    PyObject_HEAD core_packet *packet; /* a reference */
+    PyObject ob_base;    /* PyObject_HEAD */
+    core_packet *packet; /* a reference */
     sono_map_view view;
     Py_ssize_t shape[2], strides[2];
 } core_map;

@@ -100,6 +100,7 @@ static PyMethodDef functions[] = {
     {"set_error", set_error, METH_O, "set_error(factory): what makes exceptions"},
     {"status_name", status_name, METH_O, "status_name(number) -> (name, text)"},
     {"device_backend", device_backend, METH_VARARGS, "device_backend(name: bytes) -> str"},
+    {"phantom", core_phantom, METH_VARARGS, "phantom(...) -> Source"},
     {"stage_names", stage_names, METH_NOARGS, "stage_names() -> tuple of str"},
     {NULL, NULL, 0, NULL},
 };

@@ -2,6 +2,8 @@
 /* Frames of files, each in memory of its own. */
 #include "core.h"
 
+#include "sonoseg/phantom.h"
+
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +11,8 @@
 /* ---- pixels: memory with a buffer ---- */
 
 typedef struct core_pixels {
-    PyObject_HEAD void *memory;
+    PyObject ob_base; /* PyObject_HEAD */
+    void *memory;
     Py_ssize_t n_bytes;
     Py_ssize_t shape[3], strides[3];
     int ndim;
@@ -96,8 +99,10 @@ static void copy_rows(core_pixels *to, const sono_image *from)
 /* ---- sources ---- */
 
 typedef struct core_source {
-    PyObject_HEAD sono_source *source; /* NULL: closed */
-    int is_busy;                       /* a thread is reading */
+    PyObject ob_base;    /* PyObject_HEAD */
+    sono_source *source; /* NULL: closed */
+    int is_phantom;
+    int is_busy; /* a thread is reading */
 } core_source;
 
 /* (colour, white of 16-bit pixels, most pixels or 0, longest side, float that is black, float that is white,
@@ -161,6 +166,39 @@ static PyObject *open_source(PyTypeObject *type, PyObject *args, PyObject *keywo
     return NULL;
 }
 
+/* core_phantom(width, height, frames, frames of a sweep, seed, shape, geometry, orientation, rate, depth or
+ * 0) */
+PyObject *core_phantom(PyObject *module, PyObject *args)
+{
+    int width_px, height_px, n_frames, n_sweep_frames, shape, geometry, orientation;
+    unsigned long long seed;
+    sono_phantom_options options;
+    sono_status status;
+    sono_error error;
+    (void)module;
+    sono_phantom_options_init(&options);
+    if (!PyArg_ParseTuple(args, "iiiiKiiidf", &width_px, &height_px, &n_frames, &n_sweep_frames, &seed,
+                          &shape, &geometry, &orientation, &options.rate_hz, &options.depth_mm))
+        return NULL;
+    options.width_px = width_px;
+    options.height_px = height_px;
+    options.n_frames = n_frames;
+    options.n_sweep_frames = n_sweep_frames;
+    options.seed = seed;
+    options.shape = (sono_phantom_shape)shape;
+    options.geometry = (sono_phantom_geometry)geometry;
+    options.orientation = (sono_phantom_orientation)orientation;
+    core_source *self = (core_source *)PyType_GenericAlloc(core_source_type, 0);
+    if (!self)
+        return NULL;
+    self->is_phantom = 1;
+    Py_BEGIN_ALLOW_THREADS status = sono_source_open_phantom(&options, &self->source, &error);
+    Py_END_ALLOW_THREADS if (status == SONO_STATUS_OK) return (PyObject *)self;
+    core_raise(&error);
+    Py_DECREF((PyObject *)self);
+    return NULL;
+}
+
 static void free_source(PyObject *object)
 {
     sono_source_close(((core_source *)object)->source);
@@ -193,6 +231,27 @@ static PyObject *fields_of(const sono_source *source)
     return list;
 }
 
+/* The mask of what a phantom's frame really shows; None for frames of files. */
+static PyObject *truth_of(const core_source *self)
+{
+    sono_truth truth;
+    sono_image mask;
+    if (!self->is_phantom)
+        return Py_BuildValue("");
+    const sono_status status = sono_source_truth(self->source, &truth, NULL);
+    if (status != SONO_STATUS_OK)
+        return core_raise_status(status, "sono_source_truth");
+    sono_image_init(&mask);
+    mask.pixels = truth.mask;
+    mask.width_px = truth.width_px;
+    mask.height_px = truth.height_px;
+    mask.format = SONO_PIXEL_GRAY8;
+    core_pixels *pixels = make_pixels(&mask);
+    if (pixels)
+        copy_rows(pixels, &mask);
+    return (PyObject *)pixels;
+}
+
 static PyObject *frame_of(core_source *self, const sono_image *image, const sono_frame_info *info,
                           const char *name)
 {
@@ -200,11 +259,12 @@ static PyObject *frame_of(core_source *self, const sono_image *image, const sono
     if (!pixels)
         return NULL;
     Py_BEGIN_ALLOW_THREADS copy_rows(pixels, image);
-    Py_END_ALLOW_THREADS return Py_BuildValue("NNyiN", pixels, core_info_facts(info), name,
-                                              (int)image->gray16_white, fields_of(self->source));
+    Py_END_ALLOW_THREADS return Py_BuildValue("NNyiNN", pixels, core_info_facts(info), name,
+                                              (int)image->gray16_white, fields_of(self->source),
+                                              truth_of(self));
 }
 
-/* next() -> (pixels, info, name, white of 16-bit pixels, fields), or None at the end */
+/* next() -> (pixels, info, name, white of 16-bit pixels, fields, truth or None), or None at the end */
 static PyObject *next_frame(PyObject *object, PyObject *unused)
 {
     core_source *self = (core_source *)object;

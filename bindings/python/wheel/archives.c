@@ -2,11 +2,12 @@
 /*
  * What Debian's archives ask for beyond each other, for a wheel that links them.
  *
- * Codecs of libtiff that take the places of its own, so that these are not linked: JBIG-KIT is under the GPL, LERC brings the
- * C++ run time, and libsonoseg refuses WebP in a TIFF by itself. A TIFF that is packed with one of them is refused by name.
+ * Codecs of libtiff that take the places of its own, so that these are not linked: JBIG-KIT is under the GPL,
+ * LERC brings the C++ run time, and libsonoseg refuses WebP in a TIFF by itself. A TIFF that is packed with
+ * one of them is refused by name.
  *
- * stderr: the archives are made for executables and expect it in the file that they are linked into. It is the C library's,
- * under the same name, and seen from here only.
+ * stderr: the archives are made for executables and expect it in the file that they are linked into. It is
+ * the C library's, under the same name, and seen from here only.
  */
 #include <dlfcn.h>
 #include <stdio.h>

@@ -10,7 +10,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define LIBRARY     "libopenblas.so.0"
+#define LIBRARY "libopenblas.so.0"
+#define OWN_LIBRARY                                                                                          \
+    "libsonoseg-openblas.so.0"         /* one that a package brings along, beside what we are linked into */
 #define IMAGE_BYTES ((size_t)64 << 20) /* more than the library and those that it needs take when loaded */
 #if defined(__x86_64__)
 #define BUFFER_BYTES ((size_t)128 << 20) /* BUFFER_SIZE, common_x86_64.h:254 @ b89fb708 */
@@ -54,7 +56,7 @@ static int has_room(int32_t count, size_t block_bytes)
 }
 
 /* OpenBLAS starts a thread for each further processor that the loading thread may use: it sees one. */
-static void *load_without_threads(void)
+static void *load_without_threads(const char *name)
 {
     cpu_set_t all, one;
     CPU_ZERO(&one);
@@ -63,7 +65,7 @@ static void *load_without_threads(void)
         if (CPU_ISSET(i, &all))
             CPU_SET(i, &one);
     is_narrowed = is_narrowed && !sched_setaffinity(0, sizeof one, &one);
-    void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
     if (is_narrowed)
         sched_setaffinity(0, sizeof all, &all);
     return library;
@@ -71,14 +73,17 @@ static void *load_without_threads(void)
 
 static sono_status open_library(void **out, sono_error *error)
 {
-    *out = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
+    const int has_memory = has_room(1, IMAGE_BYTES);
+    *out = has_memory ? load_without_threads(OWN_LIBRARY) : NULL;
+    if (!*out)
+        *out = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
     if (*out)
         return SONO_STATUS_OK;
-    if (!has_room(1, IMAGE_BYTES))
+    if (!has_memory)
         return SONO_FAIL(error, OUT_OF_MEMORY,
                          "out of memory: loading OpenBLAS takes %zu MB of address space (see ulimit -v)",
                          IMAGE_BYTES / 1000000);
-    *out = load_without_threads();
+    *out = load_without_threads(LIBRARY);
     if (!*out)
         return SONO_FAIL(error, UNSUPPORTED, "the CPU needs OpenBLAS (Debian: libopenblas0): %s", dlerror());
     return SONO_STATUS_OK;
