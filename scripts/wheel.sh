@@ -60,4 +60,4 @@ quiet "$bin/python" bindings/python/wheel/check_wheel.py "$repaired"
 mv "$repaired" "$out/"
 [ "$models" -eq 0 ] || mv "$stage"/sonoseg_models-*.whl "$out/"
 rm -rf "$stage"
-ls -l "$out"/*.whl | awk '{printf "sonoseg: %s, %.1f MB\n", $NF, $5 / 1e6}'
+stat -c '%s %n' "$out"/*.whl | awk '{printf "sonoseg: %s, %.1f MB\n", $2, $1 / 1e6}'

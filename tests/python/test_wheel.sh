@@ -11,7 +11,9 @@ fail() { echo "FAILED: $*" >&2; exit 1; }
 tools=$PWD/build/venv-wheel
 cmp -s bindings/python/wheel/requirements.txt "$tools/made-of.txt" || skip "there is no build/venv-wheel, or an old one"
 ! grep -q '^SONO_SANITIZE:STRING=.' "$SONO_BUILD_DIR/CMakeCache.txt" || skip "a wheel has no sanitizers"
-[ -f "$SONO_BUILD_DIR/lib/libsonoseg.a" ] && [ -f "$SONO_BUILD_DIR/lib/libsonoseg-io.a" ] || fail "no archives in $SONO_BUILD_DIR"
+for archive in libsonoseg.a libsonoseg-io.a; do
+    [ -f "$SONO_BUILD_DIR/lib/$archive" ] || fail "no $archive in $SONO_BUILD_DIR/lib"
+done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 unset PYTHONPATH PYTHONHOME SONO_MODELS

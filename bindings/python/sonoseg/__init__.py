@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Find one structure in an ultrasound frame, outline it, and hand the outline on. Research use only: not a medical device.
 
->>> import sonoseg
->>> with sonoseg.Pipeline() as pipeline:
-...     packet = pipeline(next(sonoseg.phantom(1, shape="arched")))
->>> packet.state
-<State.VISIBLE: 'VISIBLE'>
+    import sonoseg
+    with sonoseg.Pipeline() as pipeline:
+        for packet in pipeline.run(sonoseg.read("frames")):
+            print(packet.state, packet.score, packet.mask.shape)
 
 `docs/python.md` of the sources is the guide.
 """

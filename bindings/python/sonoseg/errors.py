@@ -25,6 +25,9 @@ class Status(enum.IntEnum):
     DEVICE = 11
     STATE = 12
 
+    def __str__(self) -> str:
+        return self.name
+
 
 class Error(Exception):
     """Something that the library refused or that failed. `str()` is its text: one line that names file, place and reason.

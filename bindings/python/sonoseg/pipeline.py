@@ -165,6 +165,7 @@ class Pipeline:
             until its packet was received.
         stream: of a tensor on a GPU: its pixels are complete after the work that is on it; an int or a stream of PyTorch
             or CuPy. None = the framework's current stream, as DLPack's producers see to it.
+        gray16_white: the 16-bit value that means white; 0 = the pipeline's.
         prompts: without a detector: (box or None, points) for each object; a point is (x, y) or (x, y, label).
         user: comes back as `packet.user`. frame_id: counts from 0 if not given.
         """
@@ -182,24 +183,25 @@ class Pipeline:
         with self._lock:
             self._n_open += 1
         try:
-            if not self._submit_tensor(pixels, info, stream, kept, prompts):
+            if hasattr(pixels, "__dlpack__") and not isinstance(pixels, np.ndarray):
+                self._submit_tensor(pixels, info, stream, kept, gray16_white, prompts)
+            else:
                 self._core.submit(pixels, info, gray16_white, _prompt_tuples(prompts), kept)
         except BaseException:
             self._received()
             raise
 
-    def _submit_tensor(self, pixels: Any, info: tuple[Any, ...], stream: Any, kept: object,
-                       prompts: Sequence[Prompt] | None) -> bool:
-        """Whether the pixels are a DLPack tensor and no buffer, and were submitted as that."""
-        if not hasattr(pixels, "__dlpack__") or isinstance(pixels, np.ndarray):
-            return False
-        if prompts is not None:
-            raise Error("prompts come with images in host memory: pass numpy.from_dlpack(image)", Status.UNSUPPORTED,
-                        "Pipeline.submit")
-        device = pixels.__dlpack_device__()
-        number = None if int(device[0]) in _HOST_DEVICES else stream_number(stream)
-        self._core.submit_dlpack(_take_capsule(pixels, number), info, number or 0, kept)
-        return True
+    def _submit_tensor(self, pixels: Any, info: tuple[Any, ...], stream: Any, kept: object, gray16_white: int,
+                       prompts: Sequence[Prompt] | None) -> None:
+        on_host = int(pixels.__dlpack_device__()[0]) in _HOST_DEVICES
+        if prompts is None and not gray16_white:
+            number = None if on_host else stream_number(stream)
+            self._core.submit_dlpack(_take_capsule(pixels, number), info, number or 0, kept)
+        elif on_host:
+            self._core.submit(np.from_dlpack(pixels), info, gray16_white, _prompt_tuples(prompts), kept)
+        else:
+            raise Error("prompts and gray16_white of a frame come with images in host memory: copy the tensor there, or give "
+                        "gray16_white when the pipeline is opened", Status.UNSUPPORTED, "Pipeline.submit")
 
     def flush(self) -> None:
         """Starts a batch that is not full."""

@@ -33,6 +33,7 @@ def test_white_of_16_bits(boxes):
     twelve = GREY.astype(np.uint16) * 16
     as_8 = boxes(GREY)
     assert boxes(twelve, gray16_white=4080).score == pytest.approx(as_8.score, abs=1e-3)
+    assert boxes(Exporter(twelve), gray16_white=4080).score == boxes(twelve, gray16_white=4080).score
     assert boxes(sonoseg.Frame(twelve, gray16_white=4080)).score == boxes(twelve, gray16_white=4080).score
 
 

@@ -25,7 +25,7 @@ def frames_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["sonoseg", "sonoseg.frames", "sonoseg.pipeline"])
+@pytest.mark.parametrize("name", ["sonoseg.frames", "sonoseg.pipeline"])
 def test_docstrings(name, frames_folder):
     failed, tried = doctest.testmod(importlib.import_module(name), optionflags=FLAGS)
     assert tried and not failed

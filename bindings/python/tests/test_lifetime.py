@@ -3,6 +3,7 @@
 import gc
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import threading
@@ -115,6 +116,23 @@ def test_close_ends_a_wait():
                  lambda: pipeline.submit(frames_of(1)[0])):
         with pytest.raises(sonoseg.Error, match="closed"):
             call()
+
+
+def test_signals_are_seen_in_a_wait(boxes):
+    def on_alarm(number, stack):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            boxes.wait(20)
+        signal.signal(signal.SIGALRM, lambda number, stack: boxes.close()) # in the middle of its own wait
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(sonoseg.Error, match="closed"):
+            boxes.wait(20)
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_close_while_all_is_lent(frame):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import sonoseg
-from conftest import BOX, SIZE, SMALL, frames_of, outline
+from conftest import BOX, SIZE, SMALL, Exporter, frames_of, outline
 
 COMMAND = os.environ.get("SONO_COMMAND")
 
@@ -124,6 +124,9 @@ def test_states_and_rules():
 def test_prompts(outlines, frame):
     packet = outline(outlines, frame)
     assert packet.objects[0].bbox_xyxy_px == BOX and packet.state == "VISIBLE" and packet.score == 1
+    mask = packet.mask.copy()
+    del packet
+    assert np.array_equal(outline(outlines, Exporter(frame.pixels)).mask, mask)
     with pytest.raises(sonoseg.InvalidArgument):
         outlines.submit(frame, prompts=[((0, 0, 5000, 10), ())])
     with pytest.raises(sonoseg.InvalidArgument, match="prompt"):
