@@ -35,8 +35,8 @@ quiet() {
     "$@" >"$log" 2>&1 || { cat "$log" >&2; echo "sonoseg: failed: $1 $2 $3" >&2; exit 1; }
 }
 
-settings=(-C "cmake.define.Python_EXECUTABLE=$bin/python")
-[ -z "$archives" ] || settings+=(-C "cmake.define.SONO_WHEEL_ARCHIVES=$archives")
+# All that an earlier call may have left in the cache of the build folder is said anew.
+settings=(-C "cmake.define.Python_EXECUTABLE=$bin/python" -C "cmake.define.SONO_WHEEL_ARCHIVES=$archives" -C cmake.define.SONO_WERROR=ON)
 if [ "$cuda" -eq 1 ]; then
     # The same version: the tag of the build tells the two apart.
     settings+=(-C build-dir=build/wheel-cuda -C cmake.define.SONO_CUDA=ON -C wheel.build-tag=1cuda)

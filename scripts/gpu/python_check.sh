@@ -1,19 +1,30 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The Python package on a machine with a GPU and PyTorch, where nothing can be downloaded: scripts/gpu/python_check.sh [WHEEL]
+# The Python package on a machine with a GPU and PyTorch, where nothing can be downloaded.
 #
-# WHEEL (default carry/python/sonoseg-*.whl) comes from a machine with nvcc and a package index:
-#     CUDA_ARCHITECTURES=90-real scripts/wheel.sh --cuda --no-models --out carry/python
-# (after scripts/gpu/build.sh add --archives build/gpu/lib: seconds). The models are those of models/. PYTHON names another
-# Python than python3. All tests of bindings/python/tests are run where there is pytest, else those of the GPU alone.
+#     scripts/gpu/python_check.sh --pack    on a machine with nvcc, after scripts/gpu/build.sh: links the CUDA wheel from build/gpu
+#                                           and packs it into carry/python.tar.xz (5 MB)
+#     scripts/gpu/python_check.sh           there: unpacks it and runs bindings/python/tests: those of the GPU, and the others where
+#                                           there is pytest
+#
+# The models are those of models/, or of SONO_MODELS. PYTHON names another Python than python3; it needs numpy.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 python=${PYTHON:-python3}
-wheel=${1:-$(ls carry/python/sonoseg-*.whl)}
 package=$PWD/build/python_check
 rm -rf "$package"
 mkdir -p "$package"
-"$python" -m zipfile -e "$wheel" "$package"
+if [ "${1:-}" = --pack ]; then
+    [ -f build/gpu/lib/libsonoseg.a ] || { echo "sonoseg: no build/gpu: run scripts/gpu/build.sh first" >&2; exit 1; }
+    CUDA_ARCHITECTURES=$(sed -n 's/^CMAKE_CUDA_ARCHITECTURES:[A-Z]*=//p' build/gpu/CMakeCache.txt) \
+        scripts/wheel.sh --cuda --no-models --archives build/gpu/lib --out "$package/dist"
+    "$python" -m zipfile -e "$package"/dist/*.whl "$package"
+    mkdir -p carry
+    tar -C "$package" -cJf carry/python.tar.xz sonoseg
+    du -h carry/python.tar.xz
+    exit 0
+fi
+tar -C "$package" -xJf carry/python.tar.xz
 export PYTHONPATH=$package SONO_MODELS=${SONO_MODELS:-$PWD/models} PYTHONDONTWRITEBYTECODE=1
 cd bindings/python/tests
 "$python" - <<'END'
