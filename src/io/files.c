@@ -169,12 +169,12 @@ static sono_status fill(files *self, const char *const *paths, int32_t n_paths,
 }
 
 static const sono_source_ops files_ops = {.count = count,
-                                           .next = next,
-                                           .close = close_all,
-                                           .left_out = left_out,
-                                           .path = path_at,
-                                           .field_count = count_fields,
-                                           .field_at = get_field};
+                                          .next = next,
+                                          .close = close_all,
+                                          .left_out = left_out,
+                                          .path = path_at,
+                                          .field_count = count_fields,
+                                          .field_at = get_field};
 
 sono_status sono_source_open_files(const char *const *paths, int32_t n_paths,
                                    const sono_source_options *options, sono_source **out, sono_error *error)
