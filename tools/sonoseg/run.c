@@ -157,7 +157,7 @@ static int process(run *self)
 {
     sono_error error;
     int status = archive_run(&self->archive);
-    if (self->archive.has_stopped)
+    if (self->archive.has_stopped && self->archive.n_frames + self->archive.n_kept)
         report_error("stopped: what was done before is in %s", self->output);
     if (self->is_resumed && resume_sort(self->output))
         status = STATUS_FAILED;
