@@ -294,6 +294,10 @@ def machine():
 
 
 def commit():
+    """Of the programs: what scripts/gpu/bundle.sh packed is not of the commit that lies around it."""
+    carried = live.ROOT / "carry/COMMIT"
+    if carried.exists():
+        return carried.read_text(encoding="utf-8").strip()
     result = subprocess.run(["git", "-C", str(live.ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True,
                             check=False)
     return result.stdout.strip() or "unknown"
