@@ -21,7 +21,7 @@ CTEST_FLAGS ?=
 export DETECTOR SEGMENTER INPUT OUTPUT
 
 .DEFAULT_GOAL := release
-.PHONY: release debug cuda setup demo run live test bench asan ubsan tsan fuzz check check-long format wheel install clean help
+.PHONY: release debug cuda setup demo run live test bench asan ubsan tsan fuzz check check-long format wheel install deb clean help
 
 release debug: ## build/release (the default) or build/debug; with CUDA where there is a GPU and nvcc 12.4
 	@scripts/build.sh $@ $(JOBS)
@@ -63,7 +63,7 @@ asan ubsan tsan: ## the quick tests under a sanitizer (tsan: the threading tests
 	@scripts/build.sh $@ $(JOBS)
 	@scripts/test.sh $@ $(JOBS)
 
-check-long: ## hours: the long forms of what CI has in short (LONG="explore mutants models archive soak fuzz"), kept in bench/results
+check-long: ## hours: the long forms of what CI has in short (LONG="explore mutants models archive soak fuzz deb"), kept in bench/results
 	@scripts/check_long.sh $(LONG)
 
 fuzz: ## every fuzz target for FUZZ_SECONDS (default 60)
@@ -86,6 +86,10 @@ wheel: ## the Python wheels, into dist/; CUDA=1: with CUDA for every GPU since T
 
 install: release ## install under PREFIX (default /usr/local)
 	cmake --install build/release --prefix "$(PREFIX)"
+
+deb: ## Debian packages in build/deb, judged by lintian (docs/packaging.md)
+	@scripts/setup.sh deb
+	@scripts/deb.sh $(JOBS)
 
 clean: ## remove build/ and dist/
 	rm -rf build dist

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The long forms of checks that .ci/run has in short: check_long.sh [explore] [mutants] [models] [archive] [soak] [fuzz]  (default: all)
+# The long forms of checks that .ci/run has in short: check_long.sh [explore] [mutants] [models] [archive] [soak] [fuzz] [deb]  (default: all)
 #   explore   every state of the session machine under larger limits (minutes)
 #   mutants   mistakes in it that the explorer must find (minutes)
 #   models    tests of whole networks on all their frames, at full size, and every request for memory failed (minutes)
 #   archive   memory of a run over 100,000 frames (seconds)
 #   soak      the live service for 20 minutes at 60 images/s, bursts, overload; a quiet machine is needed (22 minutes)
 #   fuzz      ten million executions of every parser and state machine of live/ (hours on two cores)
+#   deb       the Debian packages, built, installed in a fresh Debian, used, and removed (three minutes)
 # What each gave, with commit, machine and date, goes to bench/results/check_long.json; exit status 1 when one failed.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -55,8 +56,10 @@ models() {
         '^(cli/(demo|depth|limits)|pipeline/(detectors|memory|reference|region|schedule|shipped|states|surface))$'
 }
 
+deb() { make deb && scripts/deb_chroot.sh; }
+
 scripts/build.sh release "$(nproc)" >/dev/null || exit 1
-for name in ${*:-explore mutants models archive soak fuzz}; do
+for name in ${*:-explore mutants models archive soak fuzz deb}; do
     case $name in
         explore) part explore env SONO_EXPLORE=long build/release/tests/test_session_explore ;;
         mutants)
@@ -67,7 +70,8 @@ for name in ${*:-explore mutants models archive soak fuzz}; do
         archive) part archive env SONO_ARCHIVE=long build/release/tests/test_tools_archive_memory ;;
         soak) part soak python3 scripts/live_bench.py --seconds 1200 --json bench/results/live.json ;;
         fuzz) part fuzz fuzz ;;
-        *) sed -n '3,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
+        deb) part deb deb ;;
+        *) sed -n '3,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
     esac
 done
 exit $status

@@ -4,7 +4,7 @@
 # "lib:NAME" is a library that pkg-config knows. Exit status 1 when one is missing: nothing passes for want of a tool.
 set -euo pipefail
 declare -A package=([cc]=gcc [ninja]=ninja-build [llvm-symbolizer]=llvm [nvcc]=nvidia-cuda-toolkit [xz]=xz-utils
-    [strip]=binutils [c++]=g++ [lib:cmocka]=libcmocka-dev)
+    [strip]=binutils [c++]=g++ [lib:cmocka]=libcmocka-dev [dh]=debhelper [dpkg-buildpackage]=dpkg-dev)
 status=0
 for tool; do
     if [ "${tool#lib:}" != "$tool" ]; then

@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian packages that are missing: setup.sh build | test | wheel | ci
+# Installs the Debian packages that are missing: setup.sh build | deb | test | wheel | ci
 # Does nothing, quickly, when everything is there. Root or sudo without a password is needed otherwise.
 set -euo pipefail
 
 build="gcc libc6-dev cmake ninja-build pkg-config libopenblas-dev libpng-dev libdeflate-dev libjpeg-dev libtiff-dev zlib1g-dev libcyaml-dev libyaml-dev libcivetweb-dev libturbojpeg0-dev libjs-chart.js"
+deb="$build debhelper dpkg-dev lintian"
 test="$build g++ libcmocka-dev libcjson-dev python3"
 wheel="$build python3 python3-dev python3-venv"
-ci="$test python3-dev abigail-tools chromium chromium-driver clang clang-format libclang-rt-14-dev libopenigtlink-dev llvm prometheus python3-venv"
+ci="$test $deb python3-dev abigail-tools chromium chromium-driver clang clang-format libclang-rt-14-dev libopenigtlink-dev llvm mmdebstrap prometheus python3-venv"
 case ${1:-build} in
     build) wanted=$build ;;
+    deb) wanted=$deb ;;
     test) wanted=$test ;;
     wheel) wanted=$wheel ;;
     ci) wanted=$ci ;;
-    *) echo "usage: setup.sh build | test | wheel | ci" >&2; exit 2 ;;
+    *) echo "usage: setup.sh build | deb | test | wheel | ci" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then
