@@ -10,6 +10,11 @@ set(test_environment
 if(TARGET sonoseg_command)
     list(APPEND test_environment SONO_COMMAND=$<TARGET_FILE:sonoseg_command>)
 endif()
+# The plugin of this build, and a registry of its own, made in the process itself: a scanner could not load sanitized code.
+if(TARGET gstsonoseg)
+    list(APPEND test_environment GST_PLUGIN_PATH=$<TARGET_FILE_DIR:gstsonoseg>
+        GST_REGISTRY=${PROJECT_BINARY_DIR}/tests/gstreamer_registry.bin GST_REGISTRY_FORK=no)
+endif()
 
 # Full-size checkpoints with reproducible values, made by the first test that needs them.
 set(synthetic_dir ${PROJECT_BINARY_DIR}/tests/synthetic)

@@ -52,7 +52,8 @@ class Debian(unittest.TestCase):
         needed = re.search(r"^Build-Depends:\n((?: .*\n)+)", control, re.M).group(1)
         names = set(re.findall(r"^ ([a-z0-9.+-]+)", needed, re.M)) - {"debhelper-compat"}
         groups = dict(re.findall(r'^(\w+)="([^"]*)"$', read("scripts/setup.sh"), re.M))
-        self.assertEqual(sorted(names - set(groups["build"].split()) - set(groups["deb"].split())), [],
+        installed = {name for group in ("build", "gstreamer", "deb") for name in groups[group].split()}
+        self.assertEqual(sorted(names - installed), [],
                          "scripts/setup.sh deb does not install these")
 
 
