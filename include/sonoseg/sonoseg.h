@@ -145,8 +145,8 @@ typedef enum sono_coordinates {
     SONO_COORDINATES_LPS = 2  /* x to the left, y to the back, z to the head */
 } sono_coordinates;
 
-/* What a source knows of an image. Handed through to the packet. Nothing of it changes what is found; states
- * BY_STREAM go by timestamp, spacing and pose. */
+/* What a source knows of an image. Handed through to the packet. Nothing of it but the region changes what is
+ * found; states BY_STREAM go by timestamp, spacing and pose. */
 typedef struct sono_frame_info {
     size_t struct_size;
     uint64_t frame_id;
@@ -160,6 +160,8 @@ typedef struct sono_frame_info {
     sono_coordinates coordinates; /* of image_to_reference */
     int32_t reserved;             /* 0 */
     char device_name[64];         /* of the source, UTF-8, ends with 0; "" = unknown */
+    sono_region region; /* what the networks see of the image, where the configuration neither finds nor gives
+                           a region; it must lie within the image; all 0 (default) = all of it */
 } sono_frame_info;
 
 /* All zero but for the size: nothing is known. */

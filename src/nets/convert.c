@@ -13,7 +13,7 @@
 #include "nets/model.h"
 #include "nets/network.h"
 #include "checkpoint/number.h"
-#include "checkpoint/sha256.h"
+#include "base/sha256.h"
 
 #include <inttypes.h>
 #include <math.h>

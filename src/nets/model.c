@@ -4,7 +4,7 @@
 #include "nets/bind.h"
 #include "nets/model.h"
 #include "checkpoint/checkpoint_private.h"
-#include "checkpoint/sha256.h"
+#include "base/sha256.h"
 
 #include <errno.h>
 #include <string.h>

@@ -12,7 +12,7 @@
                    #type " has padding behind its last field: add a reserved one")
 
 ENDS_WITH(sono_image, gray16_white);
-ENDS_WITH(sono_frame_info, device_name);
+ENDS_WITH(sono_frame_info, region);
 ENDS_WITH(sono_pipeline_config, region);
 ENDS_WITH(sono_pipeline_info, segmenter);
 ENDS_WITH(sono_input, n_bytes);

@@ -40,14 +40,21 @@ sono_status sono_frame_check(const sono_image *image, int32_t max_width_px, int3
     return SONO_STATUS_OK;
 }
 
+const sono_region *sono_frame_region(const sono_frame *frame, const sono_pipeline_config *config)
+{
+    return config->region.width_px || config->find_region ? &config->region : &frame->info.region;
+}
+
 static int is_within(const sono_region *r, int32_t width_px, int32_t height_px)
 {
-    return (int64_t)r->x_px + r->width_px <= width_px && (int64_t)r->y_px + r->height_px <= height_px;
+    return r->x_px >= 0 && r->y_px >= 0 && r->width_px > 0 && r->height_px > 0 &&
+           (int64_t)r->x_px + r->width_px <= width_px && (int64_t)r->y_px + r->height_px <= height_px;
 }
 
 sono_status sono_frame_check_region(const sono_image *image, const sono_region *r, sono_error *error)
 {
-    if (!r->width_px || is_within(r, image->width_px, image->height_px))
+    const int is_none = !r->width_px && !r->height_px && !r->x_px && !r->y_px;
+    if (is_none || is_within(r, image->width_px, image->height_px))
         return SONO_STATUS_OK;
     return SONO_FAIL(error, INVALID_ARGUMENT,
                      "the region %d,%d,%d,%d (x, y, width, height) does not lie within the frame of %d x %d "

@@ -15,7 +15,11 @@ size_t sono_frame_max_bytes(int32_t max_width_px, int32_t max_height_px);
 sono_status sono_frame_check(const sono_image *image, int32_t max_width_px, int32_t max_height_px,
                              sono_error *error);
 
-/* Whether a region lies within a checked frame; width 0 = none is given. Errors: INVALID_ARGUMENT. */
+/* The region that is given for a frame: the configuration's, else the frame's own, else one of width 0, as
+ * with find_region. Borrowed from either. */
+const sono_region *sono_frame_region(const sono_frame *frame, const sono_pipeline_config *config);
+
+/* Whether a region lies within a checked frame; all 0 = none is given. Errors: INVALID_ARGUMENT. */
 sono_status sono_frame_check_region(const sono_image *image, const sono_region *region, sono_error *error);
 
 /* The region of a frame's header: as given where it lies within the frame, else all 0. */

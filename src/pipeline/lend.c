@@ -66,7 +66,7 @@ static sono_status submit_lent(sono_pipeline *p, sono_pipeline_slot *s, const so
 {
     SONO_TRY(sono_pipeline_check_open(p, error));
     SONO_TRY(sono_frame_check(&frame->image, p->config.max_width_px, p->config.max_height_px, error));
-    SONO_TRY(sono_frame_check_region(&frame->image, &p->config.region, error));
+    SONO_TRY(sono_frame_check_region(&frame->image, sono_frame_region(frame, &p->config), error));
     SONO_TRY(check_place(&s->input, frame, error));
     SONO_TRY(sono_pipeline_check_prompts(p, frame, &no_prompts, error));
     sono_pipeline_store_lent(p, s, frame);

@@ -25,7 +25,8 @@ static int is_within(const sono_region *r, float x_px, float y_px)
 static sono_region room_of(const sono_pipeline *p, const sono_frame *frame)
 {
     const sono_region whole = {0, 0, frame->image.width_px, frame->image.height_px};
-    return p->config.region.width_px ? p->config.region : whole;
+    const sono_region *given = sono_frame_region(frame, &p->config);
+    return given->width_px ? *given : whole;
 }
 
 static const char *of_region(const sono_region *room)

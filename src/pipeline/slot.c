@@ -77,11 +77,11 @@ void sono_pipeline_store(sono_pipeline *p, sono_pipeline_slot *s, const sono_fra
     sono_frame_store(frame, p->config.threshold, p->config.gray16_white, header,
                      source->on_device ? NULL : in_block(p, s->inputs, p->flow.frame.pixels),
                      s->pixels_bytes);
-    sono_frame_put_region(header, &p->config.region);
+    sono_frame_put_region(header, sono_frame_region(frame, &p->config));
     begin_stream(p, header);
     place_maps(p, header, &s->maps_bytes);
     sono_pipeline_store_prompts(p, s, s->n_frames, source);
-    sono_packet_begin(&f->storage, frame, &p->config.region);
+    sono_packet_begin(&f->storage, frame, sono_frame_region(frame, &p->config));
     s->pixels_bytes += source->on_device ? 0 : sono_frame_bytes(&frame->image);
     s->n_frames++;
 }
@@ -94,11 +94,11 @@ void sono_pipeline_store_lent(sono_pipeline *p, sono_pipeline_slot *s, const son
     f->source = none;
     f->submitted_ns = sono_clock_ns();
     sono_frame_describe(frame, p->config.threshold, p->config.gray16_white, header);
-    sono_frame_put_region(header, &p->config.region);
+    sono_frame_put_region(header, sono_frame_region(frame, &p->config));
     begin_stream(p, header);
     header->pixels_at_bytes = (const uint8_t *)frame->image.pixels - s->input.pixels;
     place_maps(p, header, &s->maps_bytes);
-    sono_packet_begin(&f->storage, frame, &p->config.region);
+    sono_packet_begin(&f->storage, frame, sono_frame_region(frame, &p->config));
     s->pixels_bytes = header->pixels_at_bytes + (int64_t)header->pitch_bytes * (frame->image.height_px - 1) +
                       (int64_t)frame->image.width_px * (int64_t)sono_pixel_bytes(frame->image.format);
 }

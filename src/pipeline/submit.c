@@ -130,7 +130,7 @@ sono_status sono_pipeline_submit_from(sono_pipeline *p, const sono_frame *frame,
         return SONO_FAIL(error, UNSUPPORTED, "the %s backend cannot take pixels in device memory",
                          p->choice.ops->name);
     SONO_TRY(sono_frame_check(&frame->image, p->config.max_width_px, p->config.max_height_px, error));
-    SONO_TRY(sono_frame_check_region(&frame->image, &p->config.region, error));
+    SONO_TRY(sono_frame_check_region(&frame->image, sono_frame_region(frame, &p->config), error));
     SONO_TRY(sono_pipeline_check_prompts(p, frame, source, error));
     pthread_mutex_lock(&p->submit_mutex);
     const sono_status status = submit(p, frame, source, error);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/alloc.h"
 #include "checkpoint/checkpoint_private.h"
-#include "checkpoint/sha256.h"
+#include "base/sha256.h"
 #include "nets/model.h"
 #include "support/safetensors_file.h"
 #include "test.h"

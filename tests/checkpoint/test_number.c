@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "checkpoint/number.h"
-#include "checkpoint/sha256.h"
+#include "base/sha256.h"
 #include "test.h"
 
 #include <math.h>

@@ -5,7 +5,7 @@
 #include "test.h"
 
 #include "base/alloc.h"
-#include "io/sequences/numbers.h"
+#include "io/numbers.h"
 #include "sonoseg/io.h"
 
 #include <fcntl.h>

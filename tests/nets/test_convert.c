@@ -3,7 +3,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/file_writer.h"
 #include "nets/model.h"
-#include "checkpoint/sha256.h"
+#include "base/sha256.h"
 #include "small_model.h"
 #include "sonoseg/models.h"
 #include "test.h"

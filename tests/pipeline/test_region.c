@@ -135,6 +135,38 @@ static void a_given_region_is_the_picture(void **state)
     sono_pipeline_close(pipeline);
 }
 
+/* What a source says of one frame holds for that frame alone, and gives way to the configuration. */
+static void a_frame_names_its_own_region(void **state)
+{
+    (void)state;
+    remember_pictures();
+    static const sono_region wrong[] = {
+        {-1, 0, 10, 10}, {0, 0, 0, 10}, {0, 0, 10, -1}, {SCREEN_W - 5, 0, 6, 6}, {1, 0, 0, 0}};
+    sono_pipeline *pipeline = open_shipped(0, NULL, 1, 0);
+    sono_region told;
+    sono_error error = {0};
+    sono_frame named = screen_of(0, 1);
+    named.info.region =
+        (sono_region){places[0][0], places[0][1], PHANTOM_STREAM_WIDTH_PX, PHANTOM_STREAM_HEIGHT_PX};
+    const sono_packet *packet = pipeline_fixture_run(pipeline, &named);
+    assert_ok(sono_packet_region(packet, &told), NULL);
+    assert_memory_equal(&told, &named.info.region, sizeof told);
+    assert_true(compare(packet, 0) >= 0.999);
+    assert_ok(sono_packet_release(pipeline, packet), NULL);
+    sono_frame frame = screen_of(2, 1);
+    packet = pipeline_fixture_run(pipeline, &frame);
+    assert_ok(sono_packet_region(packet, &told), NULL);
+    assert_int_equal(told.width_px, SCREEN_W);
+    assert_ok(sono_packet_release(pipeline, packet), NULL);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        frame.info.region = wrong[i];
+        assert_int_equal(sono_pipeline_submit(pipeline, &frame.image, &frame.info, &error),
+                         SONO_STATUS_INVALID_ARGUMENT);
+        assert_non_null(strstr(error.text, "does not lie within the frame"));
+    }
+    sono_pipeline_close(pipeline);
+}
+
 static void a_found_region_costs_nothing(void **state)
 {
     (void)state;
@@ -266,8 +298,8 @@ static void prompts_lie_within_the_region(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_given_region_is_the_picture), cmocka_unit_test(a_found_region_costs_nothing),
-        cmocka_unit_test(frames_of_a_batch_have_their_own), cmocka_unit_test(what_cannot_be_had_is_refused),
-        cmocka_unit_test(prompts_lie_within_the_region)};
+        cmocka_unit_test(a_given_region_is_the_picture), cmocka_unit_test(a_frame_names_its_own_region),
+        cmocka_unit_test(a_found_region_costs_nothing),  cmocka_unit_test(frames_of_a_batch_have_their_own),
+        cmocka_unit_test(what_cannot_be_had_is_refused), cmocka_unit_test(prompts_lie_within_the_region)};
     return sono_test_run("pipeline/region", tests, sizeof tests / sizeof tests[0]);
 }

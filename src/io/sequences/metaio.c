@@ -2,7 +2,7 @@
 /* MetaIO's rows, as ITK's MetaImage and IGSIO write them (SequenceIO/vtkIGSIOMetaImageSequenceIO.cxx @
  * 9caba694). */
 #include "io/sequences/layout.h"
-#include "io/sequences/numbers.h"
+#include "io/numbers.h"
 
 #include <string.h>
 #include <strings.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* NRRD's rows: NRRD0001 to NRRD0005, attached or detached, encodings raw and gzip. */
 #include "io/sequences/layout.h"
-#include "io/sequences/numbers.h"
+#include "io/numbers.h"
 
 #include <math.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 
 #include "base/alloc.h"
 #include "io/sequences/convert.h"
-#include "io/sequences/numbers.h"
+#include "io/numbers.h"
 #include "io/sequences/pixels.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "io/sequences/numbers.h"
+#include "io/numbers.h"
 
 #include <ctype.h>
 #include <locale.h>

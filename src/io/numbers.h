@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Numbers in headers, with a decimal point whatever the locale. Blanks around them are passed over; each
  * function returns 0, or -1 for anything else, *out untouched. Thread-safe. */
-#ifndef SONO_IO_SEQUENCES_NUMBERS_H
-#define SONO_IO_SEQUENCES_NUMBERS_H
+#ifndef SONO_IO_NUMBERS_H
+#define SONO_IO_NUMBERS_H
 
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* SHA-256 (FIPS 180-4), for naming files, not for secrets. */
-#ifndef SONO_CHECKPOINT_SHA256_H
-#define SONO_CHECKPOINT_SHA256_H
+#ifndef SONO_BASE_SHA256_H
+#define SONO_BASE_SHA256_H
 
 #include <stddef.h>
 #include <stdint.h>
