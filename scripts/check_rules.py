@@ -29,6 +29,7 @@ EDGES = {
     "engine/cuda/choice": {"engine", "graph"},
     "engine/cuda/device": {"telemetry"},
     "io": set(),
+    "io/dicom": {"io", "io/images"},
     "io/export": {"io", "io/folder"},
     "io/folder": {"io"},
     "io/images": {"io"},

@@ -34,7 +34,19 @@ typedef struct sono_source_options {
                       image is missing; sono_source_samples() has the pixels. 0 (default): as images */
     const char *pose_transform; /* of sequences: the transform that info->image_to_reference is taken from,
                                    without "Transform" at its end; NULL (default) = "ImageToReference" */
+    int32_t burned_in;          /* of DICOM: a sono_burned_in */
+    int32_t wants_region; /* of DICOM: 1 = info->region is the ultrasound region that the file names, so that
+                             the networks see that alone; 0 (default) = all of the image */
 } sono_source_options;
+
+/* What becomes of a DICOM file's text that is part of its pixels: names, dates, menus. */
+typedef enum sono_burned_in {
+    SONO_BURNED_IN_REFUSE = 0, /* for who shows or keeps pictures: a file whose BurnedInAnnotation is YES, or
+                                  that names no ultrasound region, is refused; of others all pixels outside
+                                  of the regions are black */
+    SONO_BURNED_IN_UNSEEN = 1, /* for who shows none: nothing is refused, and those pixels are black, too */
+    SONO_BURNED_IN_KEEP = 2    /* every file, every pixel, as stored */
+} sono_burned_in;
 
 /* What image->gray16_white becomes with 16-bit grey images:
  * - gray16_white above 0: that, in the file's own units (those of a PGM's maxval).
@@ -133,10 +145,35 @@ typedef enum sono_element {
 SONO_API sono_status sono_source_open_sequence(const char *path, const sono_source_options *options,
                                                sono_source **out, sono_error *error);
 
-/* Image files, folders of them, and sequences (what ends in .mha, .mhd, .nrrd or .nhdr), in any order, as one
- * source: each as its own function says; frame_id counts through. A sequence is opened when its turn comes:
- * one that cannot be is an error for this entry alone. A folder stands for its image files, not for
- * sequences. Errors: as of sono_source_open_images(). */
+/* A DICOM file (Part 10: "DICM" behind 128 bytes) of one or more ultrasound images, little endian:
+ * uncompressed in implicit or explicit VR, or JPEG (baseline, extended with 8 bits). MONOCHROME1, MONOCHROME2
+ * (8 bits, or 16 of which 8 to 16 are stored), RGB, YBR_FULL, YBR_FULL_422, in pixels or in planes;
+ * docs/formats.md names what is not read. Read frame by frame: memory depends on one frame.
+ *
+ * Images. Grey becomes GRAY8, or GRAY16 with gray16_white 2^BitsStored - 1; of MONOCHROME1 the negative, so
+ * that the largest sample is white. Colour becomes luma, which of Y Cb Cr is Y, or with keep_colour RGB8.
+ * Whether three components are RGB or Y Cb Cr is judged by the pixels of the first frame, which are grey
+ * nearly everywhere; where they do not tell by the JPEG's markers; else by PhotometricInterpretation.
+ *
+ * What is known. info->spacing_mm: of the main ultrasound region (the largest image of tissue, else the
+ * largest image) where its units are centimetres, else PixelSpacing; unknown where there are images of
+ * different scale and wants_region is 0. info->timestamp_ns counts from 0, the first frame, by
+ * FrameTimeVector, FrameTime or CineRate: no date is taken over. Names are "dicom_<hash>.dcm", or
+ * "dicom_<hash>_f0001.dcm" with several frames, counted from 1; <hash> are the first 16 digits of the
+ * SHA-256 of the file's bytes. So neither a tag nor the file's own name, which may say who was examined,
+ * goes into what is written. Valid as long as the pixels; with an error *name is the path.
+ *
+ * Errors: IO, FORMAT, UNSUPPORTED (also pictures that burned_in refuses), LIMIT (max_pixels, max_side_px),
+ * INVALID_ARGUMENT, OUT_OF_MEMORY; the text names the file, the place and the reason. A frame that is damaged
+ * is an error for this frame alone. */
+SONO_API sono_status sono_source_open_dicom(const char *path, const sono_source_options *options,
+                                            sono_source **out, sono_error *error);
+
+/* Image files, sequences (what ends in .mha, .mhd, .nrrd or .nhdr), DICOM files (.dcm, .dicom, or by
+ * content), and folders of them, in any order, as one source: each as its own function says; frame_id counts
+ * through. A sequence or a DICOM file is opened when its turn comes: one that cannot be is an error for this
+ * entry alone. A folder stands for all of these in it, in natural order; folders below it are left out.
+ * Errors: as of sono_source_open_images(). */
 SONO_API sono_status sono_source_open_files(const char *const *paths, int32_t n_paths,
                                             const sono_source_options *options, sono_source **out,
                                             sono_error *error);

@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Images and sequences as one source: children that take their turns, each closed with the whole, so that
+/* Images and recordings as one source: children that take their turns, each closed with the whole, so that
  * what they lent stays. */
+#include "io/paths.h"
 #include "io/source.h"
 
 #include "base/alloc.h"
 
-#include <stdio.h>
-#include <string.h>
-#include <strings.h>
-#include <sys/stat.h>
-
-#define LEFT_OUT_BYTES 256
-
 typedef struct child {
-    sono_source *source; /* NULL: a sequence that has not had its turn, or could not be opened */
-    char *path;          /* of a sequence; NULL = images */
+    sono_source *source; /* NULL: a recording that has not had its turn, or could not be opened */
+    char *path;          /* of a recording; NULL = images */
+    sono_path_kind kind; /* likewise */
     int has_failed;
 } child;
 
@@ -25,18 +20,14 @@ typedef struct files {
     child *children;
     int32_t n_children, at;
     uint64_t n_given;
-    char left_out[LEFT_OUT_BYTES];
+    int64_t n_left_out;
+    char left_out[SONO_PATHS_KINDS_BYTES];
 } files;
 
-static int is_sequence(const char *path)
+/* Whether such a file is a source of its own. */
+static int is_recording(sono_path_kind kind)
 {
-    static const char *const suffixes[] = {".mha", ".mhd", ".nrrd", ".nhdr"};
-    struct stat facts;
-    const char *dot = strrchr(path, '.');
-    for (size_t i = 0; dot && i < sizeof suffixes / sizeof suffixes[0]; i++)
-        if (!strcasecmp(dot, suffixes[i]))
-            return stat(path, &facts) || !S_ISDIR(facts.st_mode);
-    return 0;
+    return kind == SONO_PATH_SEQUENCE || kind == SONO_PATH_DICOM;
 }
 
 static int64_t count(const sono_source *source)
@@ -69,11 +60,8 @@ static const char *path_at(const sono_source *source, int64_t index)
 static int64_t left_out(const sono_source *source, const char **suffixes)
 {
     const files *self = (const void *)source;
-    int64_t n = 0;
-    for (int32_t i = 0; i < self->n_children; i++)
-        n += sono_source_left_out(self->children[i].source, NULL);
     *suffixes = self->left_out;
-    return n;
+    return self->n_left_out;
 }
 
 /* The next frame of one child; END when it has no more. */
@@ -85,7 +73,9 @@ static sono_status next_of(const files *self, child *current, sono_frame *frame,
     if (!current->source) {
         *name = current->path;
         const sono_status status =
-            sono_source_open_sequence(current->path, &self->options, &current->source, error);
+            current->kind == SONO_PATH_DICOM
+                ? sono_source_open_dicom(current->path, &self->options, &current->source, error)
+                : sono_source_open_sequence(current->path, &self->options, &current->source, error);
         current->has_failed = status != SONO_STATUS_OK;
         SONO_TRY(status);
     }
@@ -132,40 +122,54 @@ static void close_all(sono_source *source)
     sono_free(self);
 }
 
-static void note_left_out(files *self, const sono_source *images)
+/* Adds a child for path number `first`, and for the images behind it; *n: so many paths. */
+static sono_status add_child(files *self, const sono_paths *paths, size_t first, size_t *n, sono_error *error)
 {
-    const char *suffixes;
-    const size_t n = strlen(self->left_out);
-    if (sono_source_left_out(images, &suffixes) && *suffixes)
-        snprintf(self->left_out + n, LEFT_OUT_BYTES - n, "%s%s", n ? ", " : "", suffixes);
+    child *added = &self->children[self->n_children++];
+    *n = 0;
+    while (first + *n < paths->count && !is_recording(sono_paths_kind(paths->items[first + *n])))
+        ++*n;
+    if (*n)
+        return sono_source_open_images((const char *const *)&paths->items[first], (int32_t)*n, &self->options,
+                                       &added->source, error);
+    *n = 1;
+    added->kind = sono_paths_kind(paths->items[first]);
+    added->path = sono_strdup(paths->items[first]);
+    return added->path ? SONO_STATUS_OK
+                       : SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the list of files");
 }
 
-static sono_status fill(files *self, const char *const *paths, int32_t n_paths,
+static sono_status add_children(files *self, const sono_paths *paths, sono_error *error)
+{
+    if (paths->count > INT32_MAX)
+        return SONO_FAIL(error, LIMIT, "%zu input files are too many", paths->count);
+    self->children = sono_alloc_array(paths->count, sizeof *self->children);
+    if (!self->children)
+        return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the list of files");
+    for (size_t i = 0, n; i < paths->count; i += n)
+        SONO_TRY(add_child(self, paths, i, &n, error));
+    self->n_left_out = paths->n_left_out;
+    sono_paths_describe_left_out(paths, self->left_out);
+    return SONO_STATUS_OK;
+}
+
+static sono_status fill(files *self, const char *const *given, int32_t n_given,
                         const sono_source_options *options, sono_error *error)
 {
-    SONO_TRY(sono_source_options_read(options, &self->options, error));
-    self->children = sono_alloc_array((size_t)n_paths, sizeof *self->children);
+    sono_paths paths = {.takes_all = 1};
+    sono_status status = sono_source_options_read(options, &self->options, error);
+    SONO_TRY(status);
     self->pose_transform = self->options.pose_transform ? sono_strdup(self->options.pose_transform) : NULL;
-    if (!self->children || (self->options.pose_transform && !self->pose_transform))
+    if (self->options.pose_transform && !self->pose_transform)
         return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the list of files");
     self->options.pose_transform = self->pose_transform;
-    for (int32_t i = 0; i < n_paths;) {
-        child *next_child = &self->children[self->n_children++];
-        int32_t n = 0;
-        while (i + n < n_paths && (!paths[i + n] || !is_sequence(paths[i + n])))
-            n++;
-        if (n) {
-            SONO_TRY(sono_source_open_images(paths + i, n, &self->options, &next_child->source, error));
-            note_left_out(self, next_child->source);
-        } else {
-            n = 1;
-            next_child->path = sono_strdup(paths[i]);
-            if (!next_child->path)
-                return SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the list of files");
-        }
-        i += n;
-    }
-    return SONO_STATUS_OK;
+    for (int32_t i = 0; i < n_given && status == SONO_STATUS_OK; i++)
+        status = given[i] && *given[i] ? sono_paths_add(&paths, given[i], error)
+                                       : SONO_FAIL(error, INVALID_ARGUMENT, "input path %d is empty", i + 1);
+    if (status == SONO_STATUS_OK)
+        status = add_children(self, &paths, error);
+    sono_paths_reset(&paths);
+    return status;
 }
 
 static const sono_source_ops files_ops = {.count = count,

@@ -51,6 +51,7 @@ static int identify(const char *path, file_id *out)
 
 static sono_status collect(inputs *self, const char *const *paths, int32_t n_paths, sono_error *error)
 {
+    self->paths.takes_all = 1;
     for (int32_t i = 0; i < n_paths; i++)
         if (paths[i] && *paths[i])
             SONO_TRY(sono_paths_add(&self->paths, paths[i], error));

@@ -28,6 +28,40 @@ int sono_paths_is_image(const char *name)
     return 0;
 }
 
+/* Whether the file's first bytes are those of DICOM. */
+static int holds_dicom(const char *path)
+{
+    char magic[4];
+    struct stat facts;
+    if (stat(path, &facts) || !S_ISREG(facts.st_mode))
+        return 0;
+    const int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0)
+        return 0;
+    const ssize_t n = pread(descriptor, magic, sizeof magic, 128);
+    close(descriptor);
+    return n == sizeof magic && !memcmp(magic, "DICM", sizeof magic);
+}
+
+sono_path_kind sono_paths_kind(const char *path)
+{
+    static const struct {
+        const char *suffix;
+        sono_path_kind kind;
+    } known[] = {{".mha", SONO_PATH_SEQUENCE},  {".mhd", SONO_PATH_SEQUENCE}, {".nrrd", SONO_PATH_SEQUENCE},
+                 {".nhdr", SONO_PATH_SEQUENCE}, {".dcm", SONO_PATH_DICOM},    {".dicom", SONO_PATH_DICOM}};
+    const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
+    struct stat facts;
+    if (!stat(path, &facts) && S_ISDIR(facts.st_mode))
+        return SONO_PATH_OTHER;
+    if (sono_paths_is_image(path))
+        return SONO_PATH_IMAGE;
+    for (size_t i = 0; dot && i < sizeof known / sizeof known[0]; i++)
+        if (!strcasecmp(dot, known[i].suffix))
+            return known[i].kind;
+    return holds_dicom(path) ? SONO_PATH_DICOM : SONO_PATH_OTHER;
+}
+
 /* Compares the digit runs that both start with, leading zeros aside, and moves behind them. */
 static int compare_numbers(const char **left, const char **right)
 {
@@ -159,7 +193,8 @@ static sono_status add_entry(sono_paths *paths, char *path, const char *name, so
         return SONO_STATUS_OK;
     }
     if (sono_paths_is_image(name) ||
-        (is_known && S_ISREG(facts.st_mode) && !*suffix_of(name) && holds_image(path)))
+        (is_known && S_ISREG(facts.st_mode) && !*suffix_of(name) && holds_image(path)) ||
+        (paths->takes_all && sono_paths_kind(path) != SONO_PATH_OTHER))
         return sono_paths_keep(paths, path, error);
     leave_out(paths, name);
     sono_free(path);

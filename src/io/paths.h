@@ -8,8 +8,17 @@
 #define SONO_PATHS_KINDS      8  /* different suffixes that are kept by name */
 #define SONO_PATHS_KIND_BYTES 12 /* longest of them, with its dot and the end */
 
+typedef enum sono_path_kind {
+    SONO_PATH_OTHER, /* none of these, or a folder */
+    SONO_PATH_IMAGE,
+    SONO_PATH_SEQUENCE,
+    SONO_PATH_DICOM
+} sono_path_kind;
+
+/* Zero-initialised = empty. */
 typedef struct sono_paths {
-    char **items; /* owned */
+    int takes_all; /* of folders not images alone, but every kind of file that is read */
+    char **items;  /* owned */
     size_t count;
     size_t capacity;
     int64_t n_left_out;                                  /* files in folders that are no images */
@@ -19,9 +28,10 @@ typedef struct sono_paths {
 } sono_paths;
 
 /* Appends path itself, or, when it is a folder, the image files in it in natural order: those with an image's
- * suffix, and those without a suffix (or with a number for one) whose first bytes are an image's. Other files
- * are counted as left out; hidden ones and folders are not looked at. A folder that has none or cannot be
- * listed is appended as itself: reading it gives the error. Errors: OUT_OF_MEMORY. */
+ * suffix, and those without a suffix (or with a number for one) whose first bytes are an image's; with
+ * takes_all also the others that sono_paths_kind() knows. Other files are counted as left out; hidden ones
+ * and folders are not looked at. A folder that has none or cannot be listed is appended as itself: reading it
+ * gives the error. Errors: OUT_OF_MEMORY. */
 sono_status sono_paths_add(sono_paths *paths, const char *path, sono_error *error);
 
 /* Appends item, an allocated text (NULL = out of memory already), and owns it from then on, also after an
@@ -35,6 +45,9 @@ int sono_paths_compare(const char *left, const char *right);
 
 /* Whether the name ends in an image format's suffix, in any case. */
 int sono_paths_is_image(const char *name);
+
+/* What a path leads to: by its suffix in any case; without one that says it DICOM by its first bytes. */
+sono_path_kind sono_paths_kind(const char *path);
 
 /* The suffixes of what was left out, ".bmp, .dcm"; "no suffix" for none, "..." for those that did not fit. */
 #define SONO_PATHS_KINDS_BYTES (SONO_PATHS_KINDS * (SONO_PATHS_KIND_BYTES + 2) + 24)

@@ -39,6 +39,9 @@ sono_status sono_source_options_read(const sono_source_options *given, sono_sour
     if (options.max_side_px < 0)
         return SONO_FAIL(error, INVALID_ARGUMENT, "source options: max_side_px is %d, below 0",
                          options.max_side_px);
+    if (options.burned_in < SONO_BURNED_IN_REFUSE || options.burned_in > SONO_BURNED_IN_KEEP)
+        return SONO_FAIL(error, INVALID_ARGUMENT, "source options: burned_in is %d, no sono_burned_in",
+                         options.burned_in);
     const int has_range = options.float_low != 0 || options.float_high != 0;
     if (!isfinite(options.float_low) || !isfinite(options.float_high) ||
         (has_range && !(options.float_low < options.float_high)))

@@ -64,7 +64,7 @@ static int make_inputs(void **state)
          test_png_chunk(test_png(&lying, PNG_COLOR_TYPE_GRAY, 0), 33, "eXIf", block, sizeof block));
     sono_test_path(path, sizeof path, "folder/a.bmp");
     sono_test_write_file(path, "BM", 2);
-    sono_test_path(path, sizeof path, "folder/scan.dcm");
+    sono_test_path(path, sizeof path, "folder/scan.raw");
     sono_test_write_file(path, "", 0);
     return 0;
 }
@@ -98,7 +98,7 @@ static void test_folder(void **state)
     command_result result =
         command_run(WORDS("run", "--detector-family", "dfine", input, "-o", output, "--max-size", "48x20"));
     assert_int_equal(result.status, 0);
-    assert_string_equal(result.err, "sonoseg: 2 files left out: .bmp, .dcm\n");
+    assert_string_equal(result.err, "sonoseg: 2 files left out: .bmp, .raw\n");
     assert_non_null(strstr(result.out, "4 frames"));
     command_free(&result);
     expect_mask("out/masks/stack_p0001.png", WIDTH, HEIGHT);

@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
     options.max_pixels = 1 << 16;
     for (int32_t keep_colour = 0; keep_colour < 2; keep_colour++) {
         sono_error error;
-        const sono_image_job job = {bytes, n_bytes, "fuzz", &options, &image, &error};
+        const sono_image_job job = {bytes, n_bytes, "fuzz", &options, &image, &error, 0};
         options.keep_colour = keep_colour;
         options.float_high = keep_colour;
         sono_image_decode(bytes, n_bytes, "fuzz", &options, &image, &error);

@@ -13,6 +13,7 @@ enum {
     ID_QUIET = 'q',
     ID_NO_MASKS = ID_OWN,
     ID_NO_OVERLAYS,
+    ID_KEEP_BURNED_IN,
     ID_DETECTOR_ONLY,
     ID_BOX,
     ID_POINT,
@@ -160,6 +161,9 @@ static int take(void *user, int id, const char *value)
         return take_masks(self, "none");
     case ID_NO_OVERLAYS:
         return take_overlays(self, "none");
+    case ID_KEEP_BURNED_IN:
+        self->args.burned_in = SONO_BURNED_IN_KEEP;
+        return 0;
     case ID_DETECTOR_ONLY:
         self->args.is_detector_only = 1;
         return take_masks(self, "none");
@@ -198,6 +202,9 @@ static const args_option options[] = {
     {"no-times", ID_NO_TIMES, NULL,
      "results.jsonl without latency_ms and ledger, which differ from run to\nrun: the same inputs then give "
      "the same bytes"},
+    {"keep-burned-in", ID_KEEP_BURNED_IN, NULL,
+     "DICOM: overlays show all pixels, also those outside of the ultrasound\nregions and of files that may "
+     "show a name (docs/formats.md)"},
     {"resume", ID_RESUME, NULL,
      "go on with what is in DIR: frames that are done, by the same settings\nand with pictures that are "
      "whole, are not done again"},

@@ -26,6 +26,7 @@ void pipeline_args_init(pipeline_args *args)
     *args = (pipeline_args){0};
     sono_pipeline_config_init(&args->config);
     sono_state_rules_init(&args->state_rules);
+    args->burned_in = SONO_BURNED_IN_UNSEEN;
     args->config.detector_path = from_environment("SONO_DETECTOR");
     args->config.segmenter_path = from_environment("SONO_SEGMENTER");
 }
@@ -173,7 +174,8 @@ static int take_surface(pipeline_args *args, const char *value)
 static int take_region(pipeline_args *args, const char *value)
 {
     sono_error error;
-    if (!sono_pipeline_config_set_region(&args->config, value, &error))
+    args->wants_file_region = !strcmp(value, "dicom");
+    if (!sono_pipeline_config_set_region(&args->config, args->wants_file_region ? "none" : value, &error))
         return 0;
     report_error("--region: %s", error.text);
     return -1;
@@ -339,6 +341,8 @@ void pipeline_args_source_options(const pipeline_args *args, sono_source_options
         config->max_width_px > config->max_height_px ? config->max_width_px : config->max_height_px;
     out->float_low = args->float_low;
     out->float_high = args->float_high;
+    out->wants_region = args->wants_file_region;
+    out->burned_in = args->burned_in;
 }
 
 int pipeline_args_is_phantom(const pipeline_args *args)

@@ -79,9 +79,9 @@ void family_warn(const char *path);
         {"surface", ID_SURFACE, "on|off",                                                                    \
          "find the ridge of the echo, to a fraction of a pixel; default on with\nthe segmenter of sonoseg, " \
          "off with others"},                                                                                 \
-        {"region", ID_REGION, "none|find|X,Y,W,H",                                                           \
+        {"region", ID_REGION, "none|find|dicom|X,Y,W,H",                                                     \
          "what the networks see of a frame: all of it (none, the default), the\nultrasound image that is "   \
-         "found on a screen, or these pixels (docs/region.md)"},                                             \
+         "found on a screen, the region that a DICOM\nfile names, or these pixels (docs/region.md)"},        \
         {"skip-decoder", ID_SKIP_DECODER, NULL, "CUDA 12.4: run no mask decoder where nothing is found"},    \
         {"max-size", ID_MAX_SIZE, "WxH",                                                                     \
          "largest frame, default 1920x1200; what is longer or has more pixels\nis refused, 1200x1920 is "    \
@@ -133,6 +133,8 @@ typedef struct pipeline_args {
     int32_t keep_colour;
     double float_low, float_high;    /* 0, 0 = not given */
     int32_t gray16_white;            /* as in sono_source_options */
+    int32_t wants_file_region;       /* likewise wants_region */
+    int32_t burned_in;               /* likewise; UNSEEN unless the command shows pictures */
     char *shipped[MODEL_ROLE_COUNT]; /* paths; NULL = not needed */
     const char **inputs;             /* array owned, texts borrowed from argv */
     int32_t n_inputs;

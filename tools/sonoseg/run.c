@@ -180,6 +180,8 @@ static int open_all(run *self)
     sono_pipeline_config *config = &self->args.config;
     self->sink_options.write_weights = config->want_weight_maps;
     self->sink_options.write_overlays = self->archive.overlays != OVERLAYS_NONE;
+    if (self->sink_options.write_overlays && self->args.burned_in != SONO_BURNED_IN_KEEP)
+        self->args.burned_in = SONO_BURNED_IN_REFUSE;
     int status = pipeline_args_open_source(&self->args, 1, &self->source);
     if (!status)
         status = output_check(&self->args, self->args.inputs, self->args.n_inputs,

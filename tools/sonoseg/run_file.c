@@ -98,6 +98,8 @@ static void write_settings(FILE *out, const run_facts *facts)
     fprintf(out, "  \"surface\": %d,\n  \"detect_every\": %d,\n", c->want_surface, c->detect_every);
     fprintf(out, "  \"region\": \"%d %d,%d,%d,%d\",\n", c->find_region, c->region.x_px, c->region.y_px,
             c->region.width_px, c->region.height_px);
+    fprintf(out, "  \"region_of_file\": %d,\n  \"keep_burned_in\": %d,\n", args->wants_file_region,
+            args->burned_in == SONO_BURNED_IN_KEEP);
     fprintf(out, "  \"max_size_px\": \"%dx%d\",\n", c->max_width_px, c->max_height_px);
     fprintf(out, "  \"color\": %d,\n  \"gray16_white\": %d,\n", args->keep_colour, args->gray16_white);
     fprintf(out, "  \"float_range\": \"%.17g,%.17g\",\n", args->float_low, args->float_high);

@@ -125,7 +125,7 @@ sono_status sono_image_decode(const void *bytes, size_t n_bytes, const char *nam
                               const sono_source_options *options, sono_decoded_image *image,
                               sono_error *error)
 {
-    const sono_image_job job = {bytes, n_bytes, name, options, image, error};
+    const sono_image_job job = {bytes, n_bytes, name, options, image, error, 0};
     return sono_image_finish(&job, decode(&job));
 }
 

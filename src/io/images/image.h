@@ -50,6 +50,7 @@ typedef struct sono_image_job {
     const sono_source_options *options;
     sono_decoded_image *image;
     sono_error *error;
+    int keeps_components; /* JPEG: three components stay what the file has, RGB or YCbCr, as RGB8 */
 } sono_image_job;
 
 /* What comes behind each decoder, which gave `decoded`: luma of colour, the picture turned. On failure the

@@ -76,8 +76,11 @@ static sono_status read_image(reader *state, const sono_image_job *job)
     if (jpeg->jpeg_color_space == JCS_CMYK || jpeg->jpeg_color_space == JCS_YCCK)
         return SONO_FAIL(job->error, UNSUPPORTED,
                          "%s: a JPEG of printing inks (CMYK) is not supported: save it as RGB", job->name);
-    const int wants_colour = job->options->keep_colour && jpeg->num_components > 1;
-    jpeg->out_color_space = wants_colour ? JCS_RGB : JCS_GRAYSCALE;
+    const int keeps = job->keeps_components && jpeg->num_components == 3;
+    const int wants_colour = keeps || (job->options->keep_colour && jpeg->num_components > 1);
+    jpeg->out_color_space = keeps ? JCS_YCbCr : wants_colour ? JCS_RGB : JCS_GRAYSCALE;
+    if (keeps)
+        jpeg->jpeg_color_space = JCS_YCbCr; /* the same on both sides: nothing is converted */
     SONO_TRY(sono_image_shape(job, jpeg->image_width, jpeg->image_height,
                               wants_colour ? SONO_PIXEL_RGB8 : SONO_PIXEL_GRAY8));
     job->image->orientation = orientation_of(jpeg);
