@@ -28,6 +28,7 @@ static void read_frames(const char *path, const sono_source_options *options)
         if (image.pixels)
             sum += ((const uint8_t *)image.pixels)[image.pitch_bytes * (size_t)image.height_px - 1];
     }
+    (void)sum;
     sono_source_close(source);
 }
 

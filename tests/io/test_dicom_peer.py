@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
+# labels: slow
 """DICOM files of every kind that is read, written by pydicom, read by us and by pydicom: the same pixels, times,
 millimetres and regions; labels that lie about their pixels; what is refused, and why. Skipped (77) without build/venv.
 """

@@ -3,7 +3,7 @@
 # labels: slow shared
 """Every sequence of the reference material read by us and by SimpleITK: the same pixels, sizes and types.
 
-Also our own writer's kinds: each file that SimpleITK can write. Says Skipped (77) without build/venv or ../shared.
+Also each kind of file that SimpleITK and pynrrd write. Says Skipped (77) without build/venv or ../shared.
 """
 import ctypes
 import os
@@ -23,7 +23,8 @@ if not PYTHON.exists():
 if pathlib.Path(sys.prefix) != PYTHON.parents[1]:
     os.execv(PYTHON, [str(PYTHON), *sys.argv])
 
-import numpy  # noqa: E402  (only in build/venv)
+import nrrd  # noqa: E402  (only in build/venv)
+import numpy  # noqa: E402
 import SimpleITK  # noqa: E402
 
 ELEMENTS = {2: "int8", 3: "uint8", 4: "int16", 5: "uint16", 6: "int32", 7: "uint32", 10: "float32", 11: "float64"}
@@ -114,6 +115,12 @@ def written_kinds(folder):
                 path = folder / f"{dtype}_{packed}.{suffix}"
                 SimpleITK.WriteImage(SimpleITK.GetImageFromArray(values), str(path), packed)
                 yield path
+    for suffix in ("mha", "mhd", "nrrd", "nhdr"):
+        for packed in (False, True):
+            path = folder / f"flat_{packed}.{suffix}"
+            values = random.integers(0, 255, (9, 11)).astype("uint8")
+            SimpleITK.WriteImage(SimpleITK.GetImageFromArray(values), str(path), packed)
+            yield path
     for suffix in ("mha", "nrrd"):
         path = folder / f"colour.{suffix}"
         values = random.integers(0, 255, (4, 9, 11, 3)).astype("uint8")
@@ -121,8 +128,38 @@ def written_kinds(folder):
         yield path
 
 
+def expect_same_as_pynrrd(library, folder):
+    """Files that pynrrd writes, and reads again: flat ones, volumes, both byte orders, detached and not."""
+    random = numpy.random.default_rng(19)
+    n = 0
+    for dtype in list(ELEMENTS.values()) + [">u2", ">i2", ">f4", ">f8"]:
+        for shape in ((13, 7), (13, 7, 4), (13, 7, 1, 4)):
+            for encoding in ("raw", "gzip"):
+                for detached in (False, True):
+                    path = folder / f"{n}.{'nhdr' if detached else 'nrrd'}"
+                    values = random.integers(0, 100, shape).astype(dtype)
+                    nrrd.write(str(path), values, {"encoding": encoding}, detached_header=detached)
+                    theirs, _ = nrrd.read(str(path))
+                    theirs = numpy.transpose(theirs.reshape(13, 7, -1), (2, 1, 0))
+                    ours = read(library, path)
+                    assert numpy.array_equal(ours, theirs), f"{path.name}: {dtype} {shape} differs from pynrrd's"
+                    n += 1
+    for encoding in ("bzip2", "ASCII"):
+        path = folder / f"{encoding}.nrrd"
+        nrrd.write(str(path), random.integers(0, 100, (5, 4)).astype("uint8"), {"encoding": encoding})
+        try:
+            read(library, path)
+        except AssertionError as error:
+            assert b"raw and gzip" in error.args[0], error
+        else:
+            raise AssertionError(f"{path.name} was read")
+    print(f"{n} files of pynrrd equal")
+
+
 def main():
     library = load()
+    with tempfile.TemporaryDirectory() as folder:
+        expect_same_as_pynrrd(library, pathlib.Path(folder))
     with tempfile.TemporaryDirectory() as folder:
         for path in written_kinds(pathlib.Path(folder)):
             expect_same(library, path)

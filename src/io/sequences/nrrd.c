@@ -134,9 +134,29 @@ static double plain_length(const char **text)
     return sono_numbers_double(copy, 1, &number) ? -1 : fabs(number);
 }
 
+/* Millimetres in word number `index` of quoted units; 0 for what is no length. No word, or an empty one: as
+ * usual, millimetres. */
+static double unit_mm(const char *units, int index)
+{
+    static const struct {
+        const char *name;
+        double mm;
+    } known[] = {{"\"\"", 1},     {"\"mm\"", 1},     {"\"millimeter\"", 1},    {"\"cm\"", 10},
+                 {"\"m\"", 1000}, {"\"um\"", 0.001}, {"\"\xc2\xb5m\"", 0.001}, {"\"micron\"", 0.001}};
+    size_t n;
+    const char *word = units ? sono_sequence_word(units, index, &n) : NULL;
+    for (size_t i = 0; word && i < sizeof known / sizeof known[0]; i++)
+        if (n == strlen(known[i].name) && !strncmp(word, known[i].name, n))
+            return known[i].mm;
+    return word ? 0 : 1;
+}
+
 static sono_status read_spacing(const sono_sequence_header *header, int n_before, sono_sequence_layout *out,
                                 sono_error *error)
 {
+    const sono_sequence_row *said = sono_sequence_find_format(
+        header, sono_sequence_find_format(header, "space directions") ? "space units" : "units");
+    const char *units = said ? sono_sequence_value(header, said) : NULL;
     const sono_sequence_row *directions = sono_sequence_find_format(header, "space directions");
     const sono_sequence_row *row = directions ? directions : sono_sequence_find_format(header, "spacings");
     const char *text = row ? sono_sequence_value(header, row) : NULL;
@@ -146,8 +166,8 @@ static sono_status read_spacing(const sono_sequence_header *header, int n_before
             return SONO_SEQUENCE_FAIL(header, row, error, FORMAT, sono_sequence_name(header, row),
                                       directions ? "not a vector \"(a,b)\" or \"none\" for each dimension"
                                                  : "not a number for each dimension");
-        if (axis >= 0)
-            out->spacing_mm[axis] = length;
+        if (axis >= 0) /* directions are vectors of one space, whose units are taken to be the same */
+            out->spacing_mm[axis] = length * unit_mm(units, directions ? 0 : n_before + axis);
     }
     return SONO_STATUS_OK;
 }
@@ -162,8 +182,9 @@ static sono_status read_encoding(const sono_sequence_header *header, sono_sequen
     const char *value = sono_sequence_value(header, row);
     out->is_compressed = !strcasecmp(value, "gzip") || !strcasecmp(value, "gz");
     if (!out->is_compressed && strcasecmp(value, "raw") != 0)
-        return SONO_SEQUENCE_FAIL(header, row, error, UNSUPPORTED, "encoding",
-                                  "only raw and gzip are supported");
+        return SONO_SEQUENCE_FAIL(
+            header, row, error, UNSUPPORTED, "encoding",
+            "only raw and gzip are supported: write the file with one of them (unu save -e gzip)");
     if (!endian && sono_sequence_element_bytes(out->element) > 1)
         return SONO_SEQUENCE_FAIL(header, endian, error, FORMAT, "endian", "");
     out->is_big_endian = endian && !strcasecmp(sono_sequence_value(header, endian), "big");
