@@ -35,6 +35,7 @@ EDGES = {
     "io/images": {"io"},
     "io/phantom": {"io"},
     "io/sequences": {"io"},
+    "io/video": {"io"},
     "pipeline": {"engine", "graph", "nets", "telemetry"},
     "live/error": set(),
     "live/igtl": set(),

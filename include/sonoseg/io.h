@@ -169,11 +169,35 @@ SONO_API sono_status sono_source_open_sequence(const char *path, const sono_sour
 SONO_API sono_status sono_source_open_dicom(const char *path, const sono_source_options *options,
                                             sono_source **out, sono_error *error);
 
+/* A video, read by the command ffmpeg (5.1 or later; of Debian the package ffmpeg), which runs as a child
+ * process until the video has ended or the source is closed: without a shell, with this file alone to open,
+ * and in these formats: AVI, MP4 and QuickTime, Matroska and WebM, MPEG, ASF, FLV, Ogg, and bare streams
+ * (.mjpeg, .mjpg, .h264, .264); of them the first video stream, whatever its codec, that this ffmpeg decodes.
+ *
+ * Images. As ffmpeg converts them, in the orientation that the file asks for: luma as GRAY8, of more than 8
+ * bits as GRAY16 with gray16_white 65535; with keep_colour what is in colour as RGB8. Luma that is not
+ * labelled as of full range counts as 16 to 235, and is widened to 0 to 255. A frame is given once, none is
+ * repeated or left out.
+ *
+ * What is known. info->timestamp_ns counts from the video's start, as the file says it; 0 in a bare stream.
+ * Names are "<stem>_f0001.<suffix>", counted from 1; valid as long as the pixels; with an error *name is the
+ * path. sono_source_count() is -1 until the end.
+ *
+ * Errors: IO, UNSUPPORTED (no ffmpeg; frames of several sizes), FORMAT (ffmpeg cannot read it; damaged or cut
+ * short: the frames before it are given, then this error with what ffmpeg said, then END), LIMIT (max_pixels,
+ * max_side_px, no more processes), INVALID_ARGUMENT, OUT_OF_MEMORY. */
+SONO_API sono_status sono_source_open_video(const char *path, const sono_source_options *options,
+                                            sono_source **out, sono_error *error);
+
 /* Image files, sequences (what ends in .mha, .mhd, .nrrd or .nhdr), DICOM files (.dcm, .dicom, or by
- * content), and folders of them, in any order, as one source: each as its own function says; frame_id counts
- * through. A sequence or a DICOM file is opened when its turn comes: one that cannot be is an error for this
- * entry alone. A folder stands for all of these in it, in natural order; folders below it are left out.
- * Errors: as of sono_source_open_images(). */
+ * content), videos (by suffix: .mp4, .avi, ..., docs/formats.md), and folders of them, in any order, as one
+ * source: each as its own function says; frame_id counts through. A sequence, a DICOM file or a video is
+ * opened when its turn comes: one that cannot be is an error for this entry alone. A folder stands for all of
+ * these in it, in natural order; folders below it are left out. A path that does not exist may be
+ * - a pattern with *, ? or [...] (as of glob(7)): what it matches, in natural order;
+ * - "@FILE": the text FILE names paths, folders or patterns, one a line, in this order; empty lines and those
+ * that begin with # say nothing; relative paths start at FILE's folder. Errors: as of
+ * sono_source_open_images(); of a list also IO, FORMAT, LIMIT. */
 SONO_API sono_status sono_source_open_files(const char *const *paths, int32_t n_paths,
                                             const sono_source_options *options, sono_source **out,
                                             sono_error *error);

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Images and recordings as one source: children that take their turns, each closed with the whole, so that
- * what they lent stays. */
+/* Images and recordings as one source: children that take their turns. A recording that has ended is closed
+ * as soon as nothing that it lent is held, images with the whole. */
 #include "io/paths.h"
 #include "io/source.h"
 
 #include "base/alloc.h"
 
 typedef struct child {
-    sono_source *source; /* NULL: a recording that has not had its turn, or could not be opened */
+    sono_source *source; /* NULL: a recording that has not had its turn, was closed, or could not be opened */
     char *path;          /* of a recording; NULL = images */
     sono_path_kind kind; /* likewise */
     int has_failed;
+    int64_t n_frames;          /* of a recording that is not open; 1 before its turn */
+    int64_t n_lent_at_its_end; /* by all */
 } child;
 
 typedef struct files {
@@ -19,7 +21,9 @@ typedef struct files {
     char *pose_transform;
     child *children;
     int32_t n_children, at;
+    int32_t first_open; /* recordings before it are closed */
     uint64_t n_given;
+    int64_t n_lent; /* frames without an error */
     int64_t n_left_out;
     char left_out[SONO_PATHS_KINDS_BYTES];
 } files;
@@ -27,15 +31,20 @@ typedef struct files {
 /* Whether such a file is a source of its own. */
 static int is_recording(sono_path_kind kind)
 {
-    return kind == SONO_PATH_SEQUENCE || kind == SONO_PATH_DICOM;
+    return kind == SONO_PATH_SEQUENCE || kind == SONO_PATH_DICOM || kind == SONO_PATH_VIDEO;
 }
 
 static int64_t count(const sono_source *source)
 {
     const files *self = (const void *)source;
     int64_t n = 0;
-    for (int32_t i = 0; i < self->n_children; i++)
-        n += self->children[i].source ? sono_source_count(self->children[i].source) : 1;
+    for (int32_t i = 0; i < self->n_children; i++) {
+        const child *one = &self->children[i];
+        const int64_t more = one->source ? sono_source_count(one->source) : one->n_frames;
+        if (more < 0)
+            return -1;
+        n += more;
+    }
     return n;
 }
 
@@ -64,6 +73,18 @@ static int64_t left_out(const sono_source *source, const char **suffixes)
     return self->n_left_out;
 }
 
+static sono_status open_recording(const files *self, child *one, sono_error *error)
+{
+    switch (one->kind) {
+    case SONO_PATH_DICOM:
+        return sono_source_open_dicom(one->path, &self->options, &one->source, error);
+    case SONO_PATH_VIDEO:
+        return sono_source_open_video(one->path, &self->options, &one->source, error);
+    default:
+        return sono_source_open_sequence(one->path, &self->options, &one->source, error);
+    }
+}
+
 /* The next frame of one child; END when it has no more. */
 static sono_status next_of(const files *self, child *current, sono_frame *frame, const char **name,
                            sono_error *error)
@@ -72,14 +93,26 @@ static sono_status next_of(const files *self, child *current, sono_frame *frame,
         return SONO_STATUS_END;
     if (!current->source) {
         *name = current->path;
-        const sono_status status =
-            current->kind == SONO_PATH_DICOM
-                ? sono_source_open_dicom(current->path, &self->options, &current->source, error)
-                : sono_source_open_sequence(current->path, &self->options, &current->source, error);
+        const sono_status status = open_recording(self, current, error);
         current->has_failed = status != SONO_STATUS_OK;
         SONO_TRY(status);
     }
     return sono_source_next(current->source, &frame->image, &frame->info, name, error);
+}
+
+/* Closes the recordings that have ended n_held frames ago. */
+static void close_ended(files *self)
+{
+    for (; self->first_open < self->at; self->first_open++) {
+        child *one = &self->children[self->first_open];
+        if (!one->path || !one->source)
+            continue;
+        if (self->n_lent - one->n_lent_at_its_end < self->options.n_held)
+            return;
+        one->n_frames = sono_source_count(one->source);
+        sono_source_close(one->source);
+        one->source = NULL;
+    }
 }
 
 static sono_status next(sono_source *source, sono_frame *frame, const char **name, sono_error *error)
@@ -88,7 +121,9 @@ static sono_status next(sono_source *source, sono_frame *frame, const char **nam
     sono_status status = SONO_STATUS_END;
     while (self->at < self->n_children &&
            (status = next_of(self, &self->children[self->at], frame, name, error)) == SONO_STATUS_END)
-        self->at++;
+        self->children[self->at++].n_lent_at_its_end = self->n_lent;
+    self->n_lent += status == SONO_STATUS_OK;
+    close_ended(self);
     frame->info.frame_id = self->n_given;
     self->n_given += status != SONO_STATUS_END;
     return status;
@@ -133,6 +168,7 @@ static sono_status add_child(files *self, const sono_paths *paths, size_t first,
         return sono_source_open_images((const char *const *)&paths->items[first], (int32_t)*n, &self->options,
                                        &added->source, error);
     *n = 1;
+    added->n_frames = 1;
     added->kind = sono_paths_kind(paths->items[first]);
     added->path = sono_strdup(paths->items[first]);
     return added->path ? SONO_STATUS_OK

@@ -3,10 +3,12 @@
 
 #include "base/alloc.h"
 #include "io/formats.h"
+#include "io/list.h"
 
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +51,14 @@ sono_path_kind sono_paths_kind(const char *path)
         const char *suffix;
         sono_path_kind kind;
     } known[] = {{".mha", SONO_PATH_SEQUENCE},  {".mhd", SONO_PATH_SEQUENCE}, {".nrrd", SONO_PATH_SEQUENCE},
-                 {".nhdr", SONO_PATH_SEQUENCE}, {".dcm", SONO_PATH_DICOM},    {".dicom", SONO_PATH_DICOM}};
+                 {".nhdr", SONO_PATH_SEQUENCE}, {".dcm", SONO_PATH_DICOM},    {".dicom", SONO_PATH_DICOM},
+                 {".mp4", SONO_PATH_VIDEO},     {".m4v", SONO_PATH_VIDEO},    {".mov", SONO_PATH_VIDEO},
+                 {".avi", SONO_PATH_VIDEO},     {".mkv", SONO_PATH_VIDEO},    {".webm", SONO_PATH_VIDEO},
+                 {".mpg", SONO_PATH_VIDEO},     {".mpeg", SONO_PATH_VIDEO},   {".wmv", SONO_PATH_VIDEO},
+                 {".asf", SONO_PATH_VIDEO},     {".flv", SONO_PATH_VIDEO},    {".ogv", SONO_PATH_VIDEO},
+                 {".mts", SONO_PATH_VIDEO},     {".m2ts", SONO_PATH_VIDEO},   {".3gp", SONO_PATH_VIDEO},
+                 {".mjpeg", SONO_PATH_VIDEO},   {".mjpg", SONO_PATH_VIDEO},   {".h264", SONO_PATH_VIDEO},
+                 {".264", SONO_PATH_VIDEO}};
     const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
     struct stat facts;
     if (!stat(path, &facts) && S_ISDIR(facts.st_mode))
@@ -184,7 +193,7 @@ static int holds_image(const char *path)
 }
 
 /* Takes path over. */
-static sono_status add_entry(sono_paths *paths, char *path, const char *name, sono_error *error)
+static sono_status add_found(sono_paths *paths, char *path, const char *name, sono_error *error)
 {
     struct stat facts;
     const int is_known = !stat(path, &facts);
@@ -209,12 +218,13 @@ static sono_status add_entries(sono_paths *paths, const char *folder, DIR *strea
         char *path = join(folder, entry->d_name);
         if (!path)
             return sono_paths_keep(paths, NULL, error);
-        SONO_TRY(add_entry(paths, path, entry->d_name, error));
+        SONO_TRY(add_found(paths, path, entry->d_name, error));
     }
     return SONO_STATUS_OK;
 }
 
-sono_status sono_paths_add(sono_paths *paths, const char *path, sono_error *error)
+/* A file or a folder. */
+static sono_status add_existing(sono_paths *paths, const char *path, sono_error *error)
 {
     const size_t first = paths->count;
     DIR *stream = opendir(path);
@@ -227,6 +237,38 @@ sono_status sono_paths_add(sono_paths *paths, const char *path, sono_error *erro
         return sono_paths_keep(paths, sono_strdup(path), error);
     qsort(paths->items + first, paths->count - first, sizeof *paths->items, compare_items);
     return SONO_STATUS_OK;
+}
+
+static sono_status add_pattern(sono_paths *paths, const char *pattern, sono_error *error)
+{
+    glob_t found = {0};
+    const int code = glob(pattern, GLOB_NOSORT, NULL, &found);
+    sono_status status = SONO_STATUS_OK;
+    if (code == GLOB_NOSPACE)
+        status = SONO_FAIL(error, OUT_OF_MEMORY, "out of memory for the list of files");
+    else if (code)
+        status = sono_paths_keep(paths, sono_strdup(pattern), error);
+    else
+        qsort(found.gl_pathv, found.gl_pathc, sizeof *found.gl_pathv, compare_items);
+    for (size_t i = 0; !code && i < found.gl_pathc && status == SONO_STATUS_OK; i++)
+        status = add_existing(paths, found.gl_pathv[i], error);
+    globfree(&found);
+    return status;
+}
+
+sono_status sono_paths_add_entry(sono_paths *paths, const char *path, sono_error *error)
+{
+    struct stat facts;
+    const int is_pattern = paths->takes_all && strpbrk(path, "*?[") && lstat(path, &facts);
+    return is_pattern ? add_pattern(paths, path, error) : add_existing(paths, path, error);
+}
+
+sono_status sono_paths_add(sono_paths *paths, const char *path, sono_error *error)
+{
+    struct stat facts;
+    if (paths->takes_all && path[0] == '@' && lstat(path, &facts))
+        return sono_paths_add_list(paths, path + 1, error);
+    return sono_paths_add_entry(paths, path, error);
 }
 
 void sono_paths_reset(sono_paths *paths)

@@ -12,12 +12,13 @@ typedef enum sono_path_kind {
     SONO_PATH_OTHER, /* none of these, or a folder */
     SONO_PATH_IMAGE,
     SONO_PATH_SEQUENCE,
-    SONO_PATH_DICOM
+    SONO_PATH_DICOM,
+    SONO_PATH_VIDEO
 } sono_path_kind;
 
 /* Zero-initialised = empty. */
 typedef struct sono_paths {
-    int takes_all; /* of folders not images alone, but every kind of file that is read */
+    int takes_all; /* of folders not images alone, but every kind of file that is read; and lists, patterns */
     char **items;  /* owned */
     size_t count;
     size_t capacity;
@@ -31,8 +32,17 @@ typedef struct sono_paths {
  * suffix, and those without a suffix (or with a number for one) whose first bytes are an image's; with
  * takes_all also the others that sono_paths_kind() knows. Other files are counted as left out; hidden ones
  * and folders are not looked at. A folder that has none or cannot be listed is appended as itself: reading it
- * gives the error. Errors: OUT_OF_MEMORY. */
+ * gives the error.
+ *
+ * With takes_all a path that does not exist may also be "@FILE", a list (list.h), or a pattern with *, ? or
+ * [...] (glob(7)): what it matches is added in natural order, folders as folders; a pattern that matches
+ * nothing is appended as itself.
+ *
+ * Errors: OUT_OF_MEMORY; of a list also IO, FORMAT, LIMIT. */
 sono_status sono_paths_add(sono_paths *paths, const char *path, sono_error *error);
+
+/* The same, but a list is none. */
+sono_status sono_paths_add_entry(sono_paths *paths, const char *path, sono_error *error);
 
 /* Appends item, an allocated text (NULL = out of memory already), and owns it from then on, also after an
  * error. Errors: OUT_OF_MEMORY. */

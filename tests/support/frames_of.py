@@ -80,6 +80,10 @@ class Library:
 
     def frames(self, *paths, **options):
         """All frames of files or folders; raises Refused for the first that cannot be read."""
+        return list(self.open(*paths, **options))
+
+    def open(self, *paths, **options):
+        """The same one by one; its close() closes the source."""
         given, error, source = Options(), Error(), ctypes.c_void_p()
         self.library.sono_source_options_init_sized(ctypes.byref(given), ctypes.c_size_t(ctypes.sizeof(given)))
         for key, value in options.items():
@@ -87,9 +91,9 @@ class Library:
         array = (ctypes.c_char_p * len(paths))(*(os.fsencode(path) for path in paths))
         if self.library.sono_source_open_files(array, len(paths), ctypes.addressof(given), ctypes.addressof(source),
                                                ctypes.addressof(error)):
-            raise Refused(error.text.decode())
+            raise Refused(error.text.decode(errors="replace"))
         try:
-            return list(self._read(source, error))
+            yield from self._read(source, error)
         finally:
             self.library.sono_source_close(source)
 
@@ -103,5 +107,5 @@ class Library:
             if status == STATUS_END:
                 return
             if status:
-                raise Refused(error.text.decode())
+                raise Refused(error.text.decode(errors="replace"))
             yield Frame(image, info, name.value)
