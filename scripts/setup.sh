@@ -9,7 +9,7 @@ gstreamer="libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev"
 deb="$build $gstreamer debhelper dpkg-dev lintian mmdebstrap"
 test="$build g++ libcmocka-dev libcjson-dev python3"
 wheel="$build python3 python3-dev python3-venv"
-ci="$test $gstreamer python3-dev abigail-tools chromium chromium-driver clang clang-format gstreamer1.0-plugins-base gstreamer1.0-tools libclang-rt-14-dev libopenigtlink-dev llvm prometheus python3-venv"
+ci="$test $gstreamer python3-dev abigail-tools chromium chromium-driver clang clang-format ffmpeg gstreamer1.0-plugins-base gstreamer1.0-tools libclang-rt-14-dev libopenigtlink-dev llvm prometheus python3-venv"
 case ${1:-build} in
     build) wanted=$build ;;
     deb) wanted=$deb ;;

@@ -178,11 +178,12 @@ static int take(void *user, int id, const char *value)
 
 static const args_option options[] = {
     {"input", ID_INPUT, "PATH...",
-     "image files (PNG, JPEG, TIFF, PGM, PPM) or folders of them, in\nnatural order; bare paths are inputs "
-     "too; pages of a TIFF are frames\n<stem>_p0001, ...; pictures are turned as EXIF and TIFF say; "
-     "recordings of\nPLUS, 3D Slicer and 'record' (.igs.mha, .mhd, .nrrd, .nhdr) are frames\n<stem>_f0001, "
-     "...; "
-     "phantom:[seed=N,frames=N,size=WxH,...] is the synthetic\nscanner"},
+     "image files (PNG, JPEG, TIFF, PGM, PPM), MetaIO and NRRD (.mha, .mhd,\n.nrrd, .nhdr, .igs.*), DICOM "
+     "ultrasound, videos (.mp4, .avi, ...; by the\ncommand ffmpeg), folders of all these in natural order, "
+     "quoted patterns\n('*.mp4'), and @FILE, a list of paths; bare paths are inputs too. Pages\nof a TIFF "
+     "are "
+     "frames <stem>_p0001, ..., those of the others\n<stem>_f0001, ...; docs/formats.md has the "
+     "rest.\nphantom:[seed=N,frames=N,size=WxH,...] is the synthetic scanner"},
     {"output", ID_OUTPUT, "DIR",
      "folder for the results, made when missing; results.jsonl and\npictures that are there already are "
      "overwritten"},
@@ -240,6 +241,7 @@ static const args_spec spec = {
         "  sonoseg run --input sweep/ --output out --detector dfine_s.pth --segmenter mobile_sam.pt\n"
         "  export SONO_DETECTOR=dfine_s.pth SONO_SEGMENTER=mobile_sam.pt\n"
         "  sonoseg run a.png b.png --output out --threshold 0.5\n"
+        "  sonoseg run clip.mp4 study.dcm @list.txt --output out\n"
         "  sonoseg run sweep/ --output out --no-overlays --events kpi.log --quiet\n"
         "  sonoseg run archive/ --output out --device cuda:all --overlays changed --masks rle --resume\n\n"
         "exit status\n"
