@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/source.h"
 
+#include "base/alloc.h"
 #include "base/sized.h"
 
 #include <math.h>
@@ -143,4 +144,16 @@ void sono_source_close(sono_source *source)
 {
     if (source)
         source->ops->close(source);
+}
+
+void sono_source_free_held(uint8_t **images, char **names, int32_t n_held)
+{
+    for (int32_t i = 0; i < n_held; i++) {
+        if (images)
+            sono_free(images[i]);
+        if (names)
+            sono_free(names[i]);
+    }
+    sono_free(images);
+    sono_free(names);
 }

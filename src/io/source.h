@@ -40,4 +40,8 @@ struct sono_source {
 sono_status sono_source_options_read(const sono_source_options *given, sono_source_options *out,
                                      sono_error *error);
 
+/* Frees rings of n_held images and names in memory of base/alloc.h, and what is in them; either may be NULL.
+ */
+void sono_source_free_held(uint8_t **images, char **names, int32_t n_held);
+
 #endif

@@ -109,23 +109,12 @@ static char *path_of(const char *name)
     return path;
 }
 
-/* Files in the test's folder that are no whole ones. */
-static int count_parts(void)
-{
-    int n = 0;
-    DIR *stream = opendir(sono_test_folder());
-    for (const struct dirent *entry; (entry = readdir(stream));)
-        n += !strncmp(entry->d_name, ".sonoseg-part-", 14);
-    closedir(stream);
-    return n;
-}
-
 /* It fails with these words, and nothing is left. */
 static void expect_refused(int status, const char *words, const char *folder, const char *name)
 {
     command_expect(status, words, EXPORT(folder, path_of(name)));
     assert_int_equal(access(path_of(name), F_OK), -1);
-    assert_int_equal(count_parts(), 0);
+    assert_int_equal(sono_test_count_parts(), 0);
 }
 
 static void expect_same_file(const char *left, const char *right)
@@ -157,7 +146,7 @@ static void test_same_from_all(void **state)
         command_expect(0, NULL, EXPORT(path_of("again.igs.mha"), path_of(other), "-q"));
         expect_same_file(path_of(names[i]), path_of(other));
     }
-    assert_int_equal(count_parts(), 0);
+    assert_int_equal(sono_test_count_parts(), 0);
 }
 
 static void test_summary_and_force(void **state)
@@ -287,7 +276,7 @@ static void test_broken_masks(void **state)
     assert_non_null(strstr(result.err, "3 masks of 3 frames cannot be read: nothing is written"));
     command_free(&result);
     assert_int_equal(access(path_of("broken.nrrd"), F_OK), -1);
-    assert_int_equal(count_parts(), 0);
+    assert_int_equal(sono_test_count_parts(), 0);
 }
 
 static void test_other_masks(void **state)

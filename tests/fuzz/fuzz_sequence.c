@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* libFuzzer entry: any bytes as a recorded sequence, MetaIO or NRRD, as images and as stored, with its
  * fields. */
+#include "memory_file.h"
 #include "sonoseg/io.h"
 
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #define MAX_FRAMES 8
 
@@ -48,20 +46,17 @@ static void read_frames(const char *path, const sono_source_options *options)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 {
     char path[64];
-    const int file = memfd_create("sequence", MFD_CLOEXEC);
+    const int file = memory_file(bytes, n_bytes, path);
     if (file < 0)
         return 0;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
-    if (!n_bytes || write(file, bytes, n_bytes) == (ssize_t)n_bytes) {
-        sono_source_options options;
-        sono_source_options_init(&options);
-        options.max_pixels = 1 << 16;
-        options.keep_colour = n_bytes & 1;
-        options.float_high = n_bytes >> 1 & 1;
-        options.gray16_white = n_bytes & 1 ? SONO_GRAY16_AUTO : 0;
-        options.as_stored = n_bytes % 3 == 0;
-        read_frames(path, &options);
-    }
+    sono_source_options options;
+    sono_source_options_init(&options);
+    options.max_pixels = 1 << 16;
+    options.keep_colour = n_bytes & 1;
+    options.float_high = n_bytes >> 1 & 1;
+    options.gray16_white = n_bytes & 1 ? SONO_GRAY16_AUTO : 0;
+    options.as_stored = n_bytes % 3 == 0;
+    read_frames(path, &options);
     close(file);
     return 0;
 }

@@ -9,7 +9,6 @@
 #include "sonoseg/io.h"
 
 #include <cjson/cJSON.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -407,17 +406,6 @@ static void test_run_lengths(void **state)
     assert_status(SONO_STATUS_INVALID_ARGUMENT, sono_export_unpack_rle("4", 0, 5, back, NULL), NULL);
 }
 
-/* Files in the test's folder that are no whole ones. */
-static int count_parts(void)
-{
-    int n = 0;
-    DIR *stream = opendir(sono_test_folder());
-    for (const struct dirent *entry; (entry = readdir(stream));)
-        n += !strncmp(entry->d_name, ".sonoseg-part-", 14);
-    closedir(stream);
-    return n;
-}
-
 static void test_refused(void **state)
 {
     (void)state;
@@ -455,7 +443,7 @@ static void test_refused(void **state)
     assert_status(SONO_STATUS_LIMIT, sono_export_add(self, &frames[0], found[0], 256, NULL, &error), &error);
     assert_status(SONO_STATUS_STATE, sono_export_close(self, 1, &error), &error); /* frames are missing */
     assert_int_equal(access(path, F_OK), -1);
-    assert_int_equal(count_parts(), 0);
+    assert_int_equal(sono_test_count_parts(), 0);
     assert_ok(sono_export_close(NULL, 1, &error), &error);
 }
 
@@ -479,7 +467,7 @@ static void test_whole_or_untouched(void **state)
         uint8_t *after = sono_test_read_file(path, NULL);
         assert_int_equal(!strcmp((const char *)after, "old"), !keep);
         sono_free(after);
-        assert_int_equal(count_parts(), 0);
+        assert_int_equal(sono_test_count_parts(), 0);
     }
 }
 
@@ -514,7 +502,7 @@ static void test_no_memory(void **state)
                 break;
             assert_status(SONO_STATUS_OUT_OF_MEMORY, status, &error);
             assert_int_equal(access(path, F_OK), -1);
-            assert_int_equal(count_parts(), 0);
+            assert_int_equal(sono_test_count_parts(), 0);
             n_failed++;
         }
         assert_true(n_failed >= 3);

@@ -98,14 +98,20 @@ static void a_hanging_engine_is_reopened(void **state)
     PLAY(&p, 10700, ENGINE_UP, 0, "STATUS all OK -1");
 }
 
-static void an_engine_that_does_not_open_is_closed(void **state)
+/* A session whose engine has until 3,000 ms to open. */
+static void open_within_3_s(void)
 {
-    (void)state;
     limits.open_ns = INT64_C(3000000000);
     limits.stall_ns = limits.read_ns = 0;
     session_play_new(&p, &limits);
     session_play_step(&p, 0, SONO_SESSION_START, 0);
     session_play_step(&p, 5, SONO_SESSION_SOURCE_UP, 0);
+}
+
+static void an_engine_that_does_not_open_is_closed(void **state)
+{
+    (void)state;
+    open_within_3_s();
     PLAY(&p, 2999, TICK, 0, "");
     PLAY(&p, 3000, TICK, 0, "CLOSE_ENGINE, STATUS all ENGINE_FAILED");
     PLAY(&p, 3001, ENGINE_UP, 0, ""); /* too late */
@@ -121,11 +127,7 @@ static void an_engine_that_does_not_open_is_closed(void **state)
 static void an_engine_that_opens_has_no_deadline(void **state)
 {
     (void)state;
-    limits.open_ns = INT64_C(3000000000);
-    limits.stall_ns = limits.read_ns = 0;
-    session_play_new(&p, &limits);
-    session_play_step(&p, 0, SONO_SESSION_START, 0);
-    session_play_step(&p, 5, SONO_SESSION_SOURCE_UP, 0);
+    open_within_3_s();
     PLAY(&p, 2999, ENGINE_UP, 0, "STATUS all OK -1");
     PLAY(&p, 9000, TICK, 0, "");
     PLAY(&p, 9010, FRAME, 1, "SUBMIT 1");

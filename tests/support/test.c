@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -120,6 +121,17 @@ const char *sono_test_folder(void)
     folder_owner = getpid();
     (void)atexit(remove_folder);
     return folder;
+}
+
+int sono_test_count_parts(void)
+{
+    int n = 0;
+    DIR *stream = opendir(sono_test_folder());
+    assert_non_null(stream);
+    for (const struct dirent *entry; (entry = readdir(stream));)
+        n += !strncmp(entry->d_name, ".sonoseg-part-", 14);
+    closedir(stream);
+    return n;
 }
 
 void sono_test_path(char *path, size_t path_bytes, const char *name)

@@ -71,6 +71,9 @@ void sono_test_source(char *path, size_t path_bytes, const char *relative);
  * NULL. */
 const char *sono_test_folder(void);
 
+/* Files in that folder that io/part.h began and did not finish. */
+int sono_test_count_parts(void);
+
 /* sono_test_folder() "/" name. */
 void sono_test_path(char *path, size_t path_bytes, const char *name);
 

@@ -57,18 +57,7 @@ static sono_status coco_describe(sono_export *self, const sono_export_frame *fra
         sono_text_add(text, ", \"timestamp_s\": ");
         sono_text_add_seconds(text, info->timestamp_ns);
     }
-    if (info->spacing_mm[0] > 0 && info->spacing_mm[1] > 0) {
-        sono_text_add(text, ", \"spacing_mm\": [");
-        sono_text_add_double(text, info->spacing_mm[0]);
-        sono_text_add(text, ", ");
-        sono_text_add_double(text, info->spacing_mm[1]);
-        sono_text_add(text, "]");
-    }
-    for (int i = 0; info->has_pose && i < 12; i++) {
-        sono_text_add(text, i ? ", " : ", \"image_to_reference\": [");
-        sono_text_add_float(text, info->image_to_reference[i]);
-        sono_text_add(text, i == 11 ? "]" : "");
-    }
+    sono_text_add_place(text, info);
     sono_text_add(text, "}");
     return SONO_STATUS_OK;
 }

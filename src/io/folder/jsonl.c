@@ -100,18 +100,7 @@ static void write_parts(sono_text *text, const sono_parts *parts, const sono_sta
 static void write_known(sono_text *text, const sono_frame_info *info)
 {
     static const char *const orientations[] = {"", "MF", "MN", "UF", "UN"};
-    if (info->spacing_mm[0] > 0 && info->spacing_mm[1] > 0) {
-        sono_text_add(text, ", \"spacing_mm\": [");
-        sono_text_add_double(text, info->spacing_mm[0]);
-        sono_text_add(text, ", ");
-        sono_text_add_double(text, info->spacing_mm[1]);
-        sono_text_add(text, "]");
-    }
-    for (int i = 0; info->has_pose && i < 12; i++) {
-        sono_text_add(text, i ? ", " : ", \"image_to_reference\": [");
-        sono_text_add_float(text, info->image_to_reference[i]);
-        sono_text_add(text, i == 11 ? "]" : "");
-    }
+    sono_text_add_place(text, info);
     if (info->orientation > SONO_ORIENTATION_UNKNOWN && info->orientation <= SONO_ORIENTATION_UN)
         sono_text_format(text, ", \"orientation\": \"%s\"", orientations[info->orientation]);
 }

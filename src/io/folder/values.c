@@ -93,3 +93,19 @@ void sono_text_add_fixed(sono_text *text, double value, int n_decimals)
     snprintf(digits, sizeof digits, "%.*f", n_decimals, value);
     write_decimal(text, digits);
 }
+
+void sono_text_add_place(sono_text *text, const sono_frame_info *info)
+{
+    if (info->spacing_mm[0] > 0 && info->spacing_mm[1] > 0) {
+        sono_text_add(text, ", \"spacing_mm\": [");
+        sono_text_add_double(text, info->spacing_mm[0]);
+        sono_text_add(text, ", ");
+        sono_text_add_double(text, info->spacing_mm[1]);
+        sono_text_add(text, "]");
+    }
+    for (int i = 0; info->has_pose && i < 12; i++) {
+        sono_text_add(text, i ? ", " : ", \"image_to_reference\": [");
+        sono_text_add_float(text, info->image_to_reference[i]);
+        sono_text_add(text, i == 11 ? "]" : "");
+    }
+}

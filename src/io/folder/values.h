@@ -4,6 +4,7 @@
 #define SONO_IO_FOLDER_VALUES_H
 
 #include "io/folder/text.h"
+#include "sonoseg/sonoseg.h"
 
 #include <stdint.h>
 
@@ -20,5 +21,8 @@ void sono_text_add_float(sono_text *text, float value);
 void sono_text_add_double(sono_text *text, double value);
 /* value: finite, of less than 30 digits. */
 void sono_text_add_fixed(sono_text *text, double value, int n_decimals);
+
+/* Members behind others: "spacing_mm" and "image_to_reference", each where it is known. */
+void sono_text_add_place(sono_text *text, const sono_frame_info *info);
 
 #endif

@@ -245,14 +245,7 @@ static sono_status next_frame(sono_source *source, sono_frame *frame, const char
 static void close_sequence(sono_source *source)
 {
     sequence *self = (void *)source;
-    for (int32_t i = 0; i < self->options.n_held; i++) {
-        if (self->images)
-            sono_free(self->images[i]);
-        if (self->names)
-            sono_free(self->names[i]);
-    }
-    sono_free(self->images);
-    sono_free(self->names);
+    sono_source_free_held(self->images, self->names, self->options.n_held);
     sono_free(self->stored);
     sono_free((char *)(uintptr_t)self->options.pose_transform);
     sono_sequence_pixels_close(&self->pixels);

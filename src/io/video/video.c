@@ -228,14 +228,7 @@ static void close_video(sono_source *source)
 {
     video *self = (void *)source;
     stop(self);
-    for (int32_t i = 0; i < self->options.n_held; i++) {
-        if (self->images)
-            sono_free(self->images[i]);
-        if (self->names)
-            sono_free(self->names[i]);
-    }
-    sono_free(self->images);
-    sono_free(self->names);
+    sono_source_free_held(self->images, self->names, self->options.n_held);
     sono_free(self->path);
     sono_free(self);
 }
